@@ -1,0 +1,159 @@
+import type { Job, Progress, Status, Stream } from "./job.js";
+
+/** Lets the caller give up; the promise or iterable then rejects with the signal's reason. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface StartOptions extends CallOptions {
+  /** A name looked up on the job's PATH, or a path (relative to `workDir`). */
+  readonly command: string;
+  readonly args?: readonly string[];
+  /** Added to the manager's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Start from an empty environment. Default false. */
+  readonly clearEnv?: boolean;
+  /** Absolute. Default: the manager's own working directory. */
+  readonly workDir?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The same id with the same request returns the first job. */
+  readonly requestId?: string;
+  /** Send stderr to the stdout log. Default false. */
+  readonly mergeOutput?: boolean;
+  /** Positive. Default: no limit. */
+  readonly timeoutMs?: number;
+}
+
+export interface GetOptions extends CallOptions {
+  /** Tell the values of the job's environment variables too. Default false: empty. */
+  readonly includeEnv?: boolean;
+}
+
+export interface JobFilter {
+  /** Empty or absent: every status. */
+  readonly statuses?: readonly Status[];
+  /** All must match. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface ListOptions extends JobFilter, CallOptions {
+  /** 1 to 1000. Default (also for 0) 100. */
+  readonly pageSize?: number;
+  readonly pageToken?: string;
+}
+
+export interface JobPage {
+  /** Newest first. */
+  readonly jobs: readonly Job[];
+  /** Empty on the last page. */
+  readonly nextPageToken: string;
+  /** Jobs that match in all. */
+  readonly totalSize: number;
+}
+
+/** Where in a job's output to begin. */
+export interface OutputStart {
+  /** Empty or absent: both. */
+  readonly streams?: readonly Stream[];
+  /** Begin at the last so many lines; 0: only what is new. Default: everything. */
+  readonly tailLines?: number;
+  /** Nothing before this byte. Default 0. */
+  readonly stdoutOffset?: number;
+  /** Nothing before this byte. Default 0. */
+  readonly stderrOffset?: number;
+}
+
+export interface AttachOptions extends OutputStart, CallOptions {
+  /** Go on until the job has ended. Default false. */
+  readonly follow?: boolean;
+}
+
+export interface WatchOptions extends OutputStart, CallOptions {}
+
+export interface OutputChunk {
+  readonly stream: Stream;
+  /** Position of the first byte in the stream. */
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+export const TERMINATORS = ["lf", "crlf", "cr", "none"] as const;
+
+/** What ended a line: "\n", "\r\n", a lone "\r", or nothing. */
+export type Terminator = (typeof TERMINATORS)[number];
+
+export interface OutputLine {
+  readonly stream: Stream;
+  /** Without the terminator; bytes that are not UTF-8 are U+FFFD. */
+  readonly text: string;
+  readonly offset: number;
+  /** Where to go on from. */
+  readonly nextOffset: number;
+  readonly terminator: Terminator;
+  readonly progress?: Progress;
+}
+
+/** `opened` comes first and `ended` last. */
+export type AttachEvent =
+  | { readonly type: "opened"; readonly job: Job }
+  | ({ readonly type: "chunk" } & OutputChunk)
+  | { readonly type: "ended"; readonly job: Job };
+
+/** `opened` comes first and `ended` last. */
+export type WatchEvent =
+  | { readonly type: "opened"; readonly job: Job }
+  | ({ readonly type: "line" } & OutputLine)
+  | { readonly type: "ended"; readonly job: Job };
+
+/** `snapshot` comes first. */
+export type JobsEvent =
+  | { readonly type: "snapshot"; readonly jobs: readonly Job[] }
+  | { readonly type: "changed"; readonly job: Job }
+  | { readonly type: "removed"; readonly id: string };
+
+export interface WatchJobsOptions extends JobFilter, CallOptions {}
+
+export interface WaitOptions extends CallOptions {
+  /** 0 looks once. Default: until the job has ended. */
+  readonly timeoutMs?: number;
+}
+
+export interface CancelOptions extends CallOptions {
+  /** Between SIGTERM and SIGKILL; 0 sends only SIGKILL. Default 5000. */
+  readonly gracePeriodMs?: number;
+}
+
+export interface CleanupOptions extends CallOptions {
+  /** Jobs that ended longer ago than this. Default: the manager's cleanup age. */
+  readonly olderThanMs?: number;
+}
+
+/**
+ * What can be done with jobs. The manager in this process and the client of a
+ * server elsewhere both are one, so a program can swap one for the other.
+ * Everything fails with ProcmanError.
+ */
+export interface Procman {
+  /** Runs a command as a new job; resolves when it runs. */
+  start(options: StartOptions): Promise<Job>;
+  get(id: string, options?: GetOptions): Promise<Job>;
+  list(options?: ListOptions): Promise<JobPage>;
+  /** Output as bytes. */
+  attach(id: string, options?: AttachOptions): AsyncIterable<AttachEvent>;
+  /** Output as lines, followed until the job has ended. */
+  watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
+  /** Resolves when the job has ended or the timeout passed. */
+  wait(id: string, options?: WaitOptions): Promise<Job>;
+  watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
+  /** Sends a signal ("SIGUSR1" or "USR1") to the job's process group. */
+  signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
+  /** Ends the job and everything in its session; resolves when it has ended. */
+  cancel(id: string, options?: CancelOptions): Promise<Job>;
+  remove(id: string, options?: CallOptions): Promise<void>;
+  /** Removes old ended jobs; returns their ids. */
+  cleanup(options?: CleanupOptions): Promise<readonly string[]>;
+  /** Returns the jobs whose status changed by looking. */
+  refresh(options?: CallOptions): Promise<readonly Job[]>;
+  /** Lets go of everything; jobs go on. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,378 @@
+import { customAlphabet } from "nanoid";
+import type {
+  AttachEvent,
+  AttachOptions,
+  CallOptions,
+  CancelOptions,
+  CleanupOptions,
+  GetOptions,
+  JobFilter,
+  JobPage,
+  JobsEvent,
+  ListOptions,
+  OutputStart,
+  Procman,
+  StartOptions,
+  WaitOptions,
+  WatchEvent,
+  WatchJobsOptions,
+  WatchOptions,
+} from "./api.js";
+import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
+import { isTerminal, type Job, type OutputSizes, type Progress } from "./job.js";
+import { JobChanges } from "./job-changes.js";
+import type { JobEntry } from "./job-entry.js";
+import type { Log } from "./log.js";
+import { formatPageToken, parsePageToken } from "./page-token.js";
+import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js";
+import { StartRequests } from "./start-requests.js";
+import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
+import { requestedSpec, validDuration, validPageSize } from "./validate.js";
+import { anyAborted, timeoutSignal, unlessAborted } from "./waiting.js";
+
+/** How many jobs are taken over at a time after a restart. */
+const ADOPT_CONCURRENCY = 16;
+
+/** 62 bits: no two alike, easy to type, never mistaken for an option. */
+const newId = customAlphabet("0123456789abcdefghijklmnopqrstuvwxyz", 12);
+
+export interface JobManagerOptions {
+  readonly engine: Engine;
+  readonly store: JobStore;
+  readonly output: OutputReader;
+  readonly log: Log;
+  /** Age from which Cleanup removes ended jobs, where it is not told one. */
+  readonly cleanupAgeMs: number;
+  readonly pollIntervalMs: number;
+  /** Where commands run that were not told. Absolute. */
+  readonly defaultWorkDir: string;
+}
+
+/** The domain's front: every verb on jobs, over the ports it is given. */
+export class JobManager implements Procman {
+  readonly #options: JobManagerOptions;
+  readonly #supervisor: Supervisor;
+  readonly #jobs = new Map<string, JobEntry>();
+  /** Jobs whose records cannot be read, with why. They are left alone. */
+  readonly #unreadable = new Map<string, Error>();
+  readonly #requests = new StartRequests();
+  readonly #changes = new JobChanges();
+  readonly #closing = new AbortController();
+  readonly #starting = new Set<Promise<unknown>>();
+  readonly #progress = new WeakMap<JobEntry, KnownProgress>();
+  #nextSequence = 1;
+
+  protected constructor(options: JobManagerOptions) {
+    this.#options = options;
+    this.#supervisor = new Supervisor({
+      engine: options.engine,
+      store: options.store,
+      log: options.log,
+      pollIntervalMs: options.pollIntervalMs,
+      onChange: (entry) => this.#changes.publish(entry.id),
+      closing: this.#closing.signal,
+    });
+  }
+
+  /** Takes over every job there is a record of. */
+  protected async recover(): Promise<void> {
+    const { store, log } = this.#options;
+    const { records, unreadable } = await store.load();
+    for (const { id, error } of unreadable) {
+      this.#unreadable.set(id, error);
+      log.error({ jobId: id, err: error }, "a job's record cannot be read; it is left in place");
+    }
+    records.sort((a, b) => a.sequence - b.sequence);
+    this.#nextSequence = (records.at(-1)?.sequence ?? 0) + 1;
+    const next = records.values();
+    const adoptAll = async () => {
+      for (const record of next) {
+        const entry = await this.#supervisor.adopt(record);
+        if (!entry) continue;
+        this.#jobs.set(entry.id, entry);
+        this.#requests.remember(entry.record.spec, entry);
+      }
+    };
+    await Promise.all(Array.from({ length: ADOPT_CONCURRENCY }, adoptAll));
+    log.info({ jobs: this.#jobs.size }, "took over the jobs on record");
+  }
+
+  async start(options: StartOptions): Promise<Job> {
+    options.signal?.throwIfAborted();
+    this.#throwIfClosing();
+    const spec = requestedSpec(options, this.#options.defaultWorkDir);
+    const entry = await this.#requests.once(spec, () => {
+      const starting = this.#supervisor
+        .start({ id: newId(), ...spec }, this.#nextSequence++)
+        .then((entry) => {
+          this.#jobs.set(entry.id, entry);
+          this.#changes.publish(entry.id);
+          return entry;
+        });
+      this.#starting.add(starting);
+      void starting.catch(() => {}).finally(() => this.#starting.delete(starting));
+      return starting;
+    });
+    return this.#view(entry);
+  }
+
+  async get(id: string, { includeEnv = false }: GetOptions = {}): Promise<Job> {
+    const entry = this.#entry(id);
+    const job = await this.#view(entry);
+    return includeEnv ? { ...job, env: entry.record.spec.env } : job;
+  }
+
+  async list(options: ListOptions = {}): Promise<JobPage> {
+    const pageSize = validPageSize(options);
+    const before = options.pageToken
+      ? parsePageToken(options.pageToken, options)
+      : Number.POSITIVE_INFINITY;
+    const matching = this.#matching(options);
+    const rest = matching.filter((entry) => entry.record.sequence < before);
+    const page = rest.slice(0, pageSize);
+    const last = page.at(-1);
+    return {
+      jobs: await Promise.all(page.map((entry) => this.#view(entry))),
+      nextPageToken:
+        last && rest.length > page.length ? formatPageToken(last.record.sequence, options) : "",
+      totalSize: matching.length,
+    };
+  }
+
+  async *attach(id: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
+    const entry = this.#entry(id);
+    // First: a client that comes back goes on from what it says, and misses nothing.
+    const job = await this.#view(entry);
+    const from = await this.#outputStart(entry, options);
+    const following = options.follow ? { ended: entry.ended } : {};
+    yield { type: "opened", job };
+    const chunks = this.#options.output.chunks(this.#dirOf(entry), from, {
+      ...following,
+      signal: this.#until(options.signal),
+    });
+    for await (const chunk of chunks) yield { type: "chunk", ...chunk };
+    yield { type: "ended", job: await this.#view(entry) };
+  }
+
+  async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
+    const entry = this.#entry(id);
+    const job = await this.#view(entry);
+    const from = await this.#outputStart(entry, options);
+    yield { type: "opened", job };
+    const lines = this.#options.output.lines(this.#dirOf(entry), from, {
+      ended: entry.ended,
+      signal: this.#until(options.signal),
+    });
+    for await (const line of lines) yield { type: "line", ...line };
+    yield { type: "ended", job: await this.#view(entry) };
+  }
+
+  async wait(id: string, options: WaitOptions = {}): Promise<Job> {
+    const entry = this.#entry(id);
+    const { timeoutMs } = options;
+    if (timeoutMs !== undefined) validDuration("timeout", timeoutMs);
+    const timeout = timeoutMs === undefined ? undefined : timeoutSignal(timeoutMs);
+    try {
+      const stop = this.#until(options.signal);
+      await anyAborted(entry.ended, timeout?.signal, stop);
+      if (!entry.ended.aborted) stop.throwIfAborted();
+      return await this.#view(entry);
+    } finally {
+      timeout?.clear();
+    }
+  }
+
+  async *watchJobs(options: WatchJobsOptions = {}): AsyncGenerator<JobsEvent> {
+    const stop = this.#until(options.signal);
+    const changes = this.#changes.subscribe();
+    try {
+      const matching = this.#matching(options);
+      const shown = new Set(matching.map((entry) => entry.id));
+      yield {
+        type: "snapshot",
+        jobs: await Promise.all(matching.map((entry) => this.#view(entry))),
+      };
+      for (;;) {
+        for (const id of await changes.next(stop)) {
+          const entry = this.#jobs.get(id);
+          if (!entry) {
+            if (shown.delete(id)) yield { type: "removed", id };
+            continue;
+          }
+          const matches = isMatch(entry, options);
+          if (!matches && !shown.has(id)) continue;
+          if (matches) shown.add(id);
+          else shown.delete(id);
+          yield { type: "changed", job: await this.#view(entry) };
+        }
+      }
+    } finally {
+      changes.close();
+    }
+  }
+
+  async signal(id: string, signal: string, _options: CallOptions = {}): Promise<Job> {
+    const entry = this.#entry(id);
+    if (signal === "") throw invalidArgument("signal", "must not be empty");
+    await this.#supervisor.signal(entry, signal);
+    return this.#view(entry);
+  }
+
+  async cancel(id: string, options: CancelOptions = {}): Promise<Job> {
+    const entry = this.#entry(id);
+    const graceMs = validDuration("grace_period", options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
+    const stopping = this.#supervisor.stop(entry, "cancel", graceMs);
+    const stop = this.#until(options.signal);
+    try {
+      await unlessAborted(stopping, stop);
+    } catch (error) {
+      // The job is ended all the same; only nobody waits for it here.
+      if (stop.aborted) stopping.catch((error: unknown) => this.#logUnlessClosing(error, entry));
+      throw error;
+    }
+    return this.#view(entry);
+  }
+
+  async remove(id: string, _options: CallOptions = {}): Promise<void> {
+    const entry = this.#entry(id);
+    await this.#supervisor.remove(entry);
+    this.#forget(entry);
+  }
+
+  async cleanup(options: CleanupOptions = {}): Promise<readonly string[]> {
+    const olderThanMs = validDuration(
+      "older_than",
+      options.olderThanMs ?? this.#options.cleanupAgeMs,
+    );
+    const removed: string[] = [];
+    for (const entry of this.#jobs.values()) {
+      if (endedAgo(entry) < olderThanMs) continue;
+      try {
+        await this.remove(entry.id);
+        removed.push(entry.id);
+      } catch (error) {
+        if (error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND") continue;
+        if (removed.length === 0) throw error;
+        // What was removed is removed, and the caller is to know of it.
+        this.#logUnlessClosing(error, entry);
+      }
+    }
+    return removed;
+  }
+
+  async refresh(_options: CallOptions = {}): Promise<readonly Job[]> {
+    const changed: Job[] = [];
+    for (const entry of this.#jobs.values()) {
+      if (isTerminal(entry.record.state)) continue;
+      if (await this.#supervisor.reconcile(entry)) changed.push(await this.#view(entry));
+    }
+    return changed;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(new ProcmanError("SHUTTING_DOWN", "procman is shutting down"));
+    await Promise.allSettled(this.#starting);
+    this.#supervisor.close();
+    await Promise.all([...this.#jobs.values()].map((entry) => entry.exclusively(async () => {})));
+    for (const entry of this.#jobs.values()) entry.release();
+    this.#options.engine.close();
+    this.#options.output.close();
+  }
+
+  #entry(id: string): JobEntry {
+    this.#throwIfClosing();
+    const entry = this.#jobs.get(id);
+    if (entry) return entry;
+    const cause = this.#unreadable.get(id);
+    if (!cause) throw jobNotFound(id);
+    throw new ProcmanError("RECORD_UNREADABLE", `the record of job ${id} cannot be read`, {
+      jobId: id,
+      cause,
+    });
+  }
+
+  #matching(filter: JobFilter): JobEntry[] {
+    return [...this.#jobs.values()]
+      .filter((entry) => isMatch(entry, filter))
+      .sort((a, b) => b.record.sequence - a.record.sequence);
+  }
+
+  async #view(entry: JobEntry): Promise<Job> {
+    const { spec, createdTime, state } = entry.record;
+    const sizes = await this.#options.output.sizes(this.#dirOf(entry));
+    const progress = await this.#progressOf(entry, sizes);
+    const env = withoutValues(spec.env);
+    return { ...spec, env, ...state, createdTime, ...sizes, ...(progress ? { progress } : {}) };
+  }
+
+  /** Read from the logs' tails, and again only after they have grown. */
+  async #progressOf(entry: JobEntry, sizes: OutputSizes): Promise<Progress | undefined> {
+    const known = this.#progress.get(entry);
+    if (
+      known?.sizes.stdoutBytes === sizes.stdoutBytes &&
+      known.sizes.stderrBytes === sizes.stderrBytes
+    ) {
+      return known.progress;
+    }
+    const progress = await this.#options.output.progress(this.#dirOf(entry));
+    this.#progress.set(entry, { sizes, progress });
+    return progress;
+  }
+
+  #outputStart(entry: JobEntry, start: OutputStart): Promise<OutputPositions> {
+    return this.#options.output.resolveStart(this.#dirOf(entry), start);
+  }
+
+  #forget(entry: JobEntry): void {
+    this.#jobs.delete(entry.id);
+    this.#requests.forget(entry.record.spec);
+    this.#changes.publish(entry.id);
+  }
+
+  #dirOf(entry: JobEntry): string {
+    return this.#options.store.dirOf(entry.id);
+  }
+
+  /** Aborted when the caller gives up or this manager closes. */
+  #until(signal: AbortSignal | undefined): AbortSignal {
+    return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+  }
+
+  #throwIfClosing(): void {
+    this.#closing.signal.throwIfAborted();
+  }
+
+  #logUnlessClosing(error: unknown, entry: JobEntry): void {
+    if (this.#closing.signal.aborted) return;
+    this.#options.log.error({ jobId: entry.id, err: error }, "an operation on a job failed");
+  }
+}
+
+interface KnownProgress {
+  readonly sizes: OutputSizes;
+  readonly progress: Progress | undefined;
+}
+
+function withoutValues(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(env).map((name) => [name, ""]));
+}
+
+function isMatch(entry: JobEntry, { statuses = [], labels = {} }: JobFilter): boolean {
+  const { spec, state } = entry.record;
+  if (statuses.length > 0 && !statuses.includes(state.status)) return false;
+  return Object.entries(labels).every(
+    ([key, value]) => Object.hasOwn(spec.labels, key) && spec.labels[key] === value,
+  );
+}
+
+/**
+ * Milliseconds since a job ended; below zero while it has not. A wall clock that
+ * jumped ahead makes no job older than this process has seen it to be.
+ */
+function endedAgo({ record: { state }, endedAtMs }: JobEntry): number {
+  if (!isTerminal(state)) return Number.NEGATIVE_INFINITY;
+  const byWallClockMs = Math.max(0, Date.now() - state.completedTime.getTime());
+  if (endedAtMs === undefined) return byWallClockMs;
+  return Math.min(byWallClockMs, performance.now() - endedAtMs);
+}

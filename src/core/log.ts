@@ -1,0 +1,8 @@
+/** Where the domain says what it does; a pino logger is one. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export const silentLog: Log = { info() {}, warn() {}, error() {} };

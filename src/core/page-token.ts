@@ -1,0 +1,31 @@
+import { createHash } from "node:crypto";
+import type { JobFilter } from "./api.js";
+import { ProcmanError } from "./errors.js";
+
+/** Where a page of List ends. Opaque to clients, and good for the same filters only. */
+export function formatPageToken(lastSequence: number, filter: JobFilter): string {
+  return Buffer.from(`1.${lastSequence}.${filterDigest(filter)}`).toString("base64url");
+}
+
+/**
+ * The sequence number below which the next page begins.
+ * @throws ProcmanError INVALID_PAGE_TOKEN
+ */
+export function parsePageToken(token: string, filter: JobFilter): number {
+  const text = Buffer.from(token, "base64url").toString();
+  const [version, sequence, digest] = text.split(".");
+  const broken = version !== "1" || !/^\d{1,15}$/.test(sequence ?? "");
+  if (broken || digest !== filterDigest(filter)) {
+    const description = broken ? "is not one that List returned" : "is for other filters";
+    throw new ProcmanError("INVALID_PAGE_TOKEN", `page_token: ${description}`, {
+      violations: [{ field: "page_token", description }],
+    });
+  }
+  return Number(sequence);
+}
+
+function filterDigest({ statuses = [], labels = {} }: JobFilter): string {
+  const byKey = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const canonical = JSON.stringify([[...new Set(statuses)].sort(), byKey]);
+  return createHash("sha256").update(canonical).digest("base64url").slice(0, 8);
+}

@@ -1,0 +1,139 @@
+import type { OutputChunk, OutputLine, OutputStart } from "./api.js";
+import type { Exit, JobSpec, JobState, OutputSizes, Progress, Started, Stream } from "./job.js";
+import type { StopKind } from "./status.js";
+
+/** That a job is to be ended, recorded before anything is signalled. */
+export interface StopIntent {
+  readonly kind: StopKind;
+  readonly requestedTime: Date;
+  readonly gracePeriodMs: number;
+}
+
+/** What is kept of a job on disk. */
+export interface JobRecord {
+  readonly spec: JobSpec;
+  /** Grows by one a job; orders jobs whatever the clock does. */
+  readonly sequence: number;
+  readonly createdTime: Date;
+  readonly state: JobState;
+  readonly stop?: StopIntent;
+}
+
+/** A command that was checked and can be started. Opaque to the manager. */
+export interface PreparedCommand {
+  readonly spec: JobSpec;
+  /** The argument vector to execute. */
+  readonly argv: readonly string[];
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What a job's files and processes say about it now. */
+export type Observation =
+  /** Nothing was started for it, as far as can be seen. */
+  | { readonly kind: "not-started" }
+  /** It is being started; look again. */
+  | { readonly kind: "starting" }
+  /** Its command (or what records the command's end) is alive. */
+  | ({
+      readonly kind: "alive";
+      /** False when nobody will record the exit, so that it must be polled for. */
+      readonly recorded: boolean;
+      /** Age of the process by the kernel's clock, which no wall-clock jump moves. */
+      readonly ageMs: number;
+    } & Started)
+  | ({
+      readonly kind: "exited";
+      /** Why the command could not be executed at all, where that is so. */
+      readonly notExecuted?: string;
+    } & Started &
+      Exit)
+  /** It is gone and left no exit record. */
+  | { readonly kind: "gone"; readonly reason: string; readonly started?: Started };
+
+/** Runs commands. `dir` is the job's directory. */
+export interface Engine {
+  /**
+   * Checks command, directory and environment; creates nothing.
+   * @throws ProcmanError INVALID_ARGUMENT, COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
+   */
+  prepare(spec: JobSpec): Promise<PreparedCommand>;
+  /**
+   * Starts the command detached; resolves when its identity is on disk. When it
+   * rejects, nothing runs and nothing will.
+   */
+  start(dir: string, command: PreparedCommand): Promise<Started>;
+  /**
+   * Makes sure that a job that was not started never will be, and says whether
+   * that worked; false means that it has started after all.
+   */
+  abandon(dir: string): Promise<boolean>;
+  inspect(dir: string): Promise<Observation>;
+  /** Calls back whenever the job may have ended. Returns how to stop that. */
+  watchExit(dir: string, onChange: () => void): () => void;
+  /**
+   * Sends a signal to the job's process group.
+   * @returns whether there was a process to send it to.
+   * @throws ProcmanError INVALID_ARGUMENT for an unknown signal
+   */
+  signal(dir: string, signal: string): Promise<boolean>;
+  /**
+   * Ends every process of the job: politely, and after the grace period by
+   * force. Resolves when none is left that could be ended.
+   */
+  stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  /** Lets go of what the operating system keeps for an ended job besides its files. */
+  release(dir: string): void;
+  close(): void;
+}
+
+/** A record that could not be read, and was left in place. */
+export interface UnreadableRecord {
+  readonly id: string;
+  readonly error: Error;
+}
+
+/** Keeps jobs' records. What a method has resolved for is on disk. */
+export interface JobStore {
+  /** Every record there is; also finishes what a crash left half done. */
+  load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }>;
+  /** Creates the job's directory with its record, whole or not at all. */
+  create(record: JobRecord): Promise<void>;
+  write(record: JobRecord): Promise<void>;
+  /** Deletes the job's directory, whole or not at all. */
+  remove(id: string): Promise<void>;
+  /** Absolute path of the job's directory. */
+  dirOf(id: string): string;
+}
+
+/** Positions in a job's logs to read from; a stream that is absent is not read. */
+export type OutputPositions = Partial<Record<Stream, number>>;
+
+/** Reads jobs' logs. `dir` is the job's directory. */
+export interface OutputReader {
+  sizes(dir: string): Promise<OutputSizes>;
+  /** The last progress that the logs tell of. */
+  progress(dir: string): Promise<Progress | undefined>;
+  /**
+   * Where to begin for what a caller asked for.
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE
+   */
+  resolveStart(dir: string, start: OutputStart): Promise<OutputPositions>;
+  /**
+   * The bytes from `from` on. With `ended`, follows until that signal is
+   * aborted and the last byte was read; without, ends at the last byte there
+   * is. Watches before it reads, so no byte is missed.
+   */
+  chunks(
+    dir: string,
+    from: OutputPositions,
+    options: { ended?: AbortSignal; signal?: AbortSignal },
+  ): AsyncIterable<OutputChunk>;
+  /** The same as lines; the unterminated last one comes at the end. */
+  lines(
+    dir: string,
+    from: OutputPositions,
+    options: { ended?: AbortSignal; signal?: AbortSignal },
+  ): AsyncIterable<OutputLine>;
+  close(): void;
+}

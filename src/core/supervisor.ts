@@ -1,0 +1,287 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { advanceRecord, started } from "./advance-record.js";
+import { crashPoint } from "./crash-point.js";
+import { ProcmanError } from "./errors.js";
+import { type Job, isTerminal, type JobSpec } from "./job.js";
+import { JobEntry } from "./job-entry.js";
+import type { Log } from "./log.js";
+import type { Engine, JobRecord, JobStore, StopIntent } from "./ports.js";
+import type { StopKind } from "./status.js";
+import { LONGEST_TIMEOUT_MS } from "./waiting.js";
+
+/** Between SIGTERM and SIGKILL where nobody says otherwise. */
+export const DEFAULT_GRACE_PERIOD_MS = 5000;
+
+export interface SupervisorOptions {
+  readonly engine: Engine;
+  readonly store: JobStore;
+  readonly log: Log;
+  readonly pollIntervalMs: number;
+  /** Called after a job's state has changed. */
+  readonly onChange: (entry: JobEntry) => void;
+  /** Aborted when this process lets go of its jobs. */
+  readonly closing: AbortSignal;
+}
+
+/**
+ * Leads jobs through their lives: starts them, sees how they end, ends them.
+ * It holds no truth of its own: what it knows it can learn again from a job's
+ * files and processes, and does after every crash.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  /** Jobs whose state is newer than their record on disk. */
+  readonly #unsaved = new Set<JobEntry>();
+  #saveTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs a new job's command.
+   * @throws ProcmanError; then nothing runs and no trace is left.
+   */
+  async start(spec: JobSpec, sequence: number): Promise<JobEntry> {
+    const { engine, store } = this.#options;
+    const command = await engine.prepare(spec);
+    const record: JobRecord = {
+      spec,
+      sequence,
+      createdTime: new Date(),
+      state: { status: "pending" },
+    };
+    await store.create(record);
+    crashPoint("start:created");
+    const entry = new JobEntry(record);
+    try {
+      const process = await engine.start(store.dirOf(spec.id), command);
+      crashPoint("start:process-recorded");
+      await this.#replace(entry, started(record, process));
+    } catch (error) {
+      await this.#discard(entry);
+      throw error;
+    }
+    this.#supervise(entry, 0);
+    return entry;
+  }
+
+  /**
+   * Takes a job over from its record after a restart.
+   * @returns undefined for a job whose Start was never acknowledged nor its
+   * command run: it is gone.
+   */
+  async adopt(record: JobRecord): Promise<JobEntry | undefined> {
+    const entry = new JobEntry(record);
+    if (isTerminal(record.state)) return entry;
+    const { engine, store, log } = this.#options;
+    const dir = store.dirOf(entry.id);
+    let ageMs = 0;
+    try {
+      if (record.state.status === "pending" && (await engine.abandon(dir))) {
+        log.warn({ jobId: entry.id }, "removed a job that was never started");
+        await store.remove(entry.id);
+        return undefined;
+      }
+      const seen = await engine.inspect(dir);
+      if (seen.kind === "alive") ageMs = seen.ageMs;
+      await this.#inspect(entry);
+    } catch (error) {
+      // It is looked at again at every poll.
+      log.error({ jobId: entry.id, err: error }, "a job cannot be looked at now");
+    }
+    if (isTerminal(entry.record.state)) return entry;
+    this.#supervise(entry, ageMs);
+    if (entry.record.stop) this.#carryOnStop(entry, entry.record.stop);
+    return entry;
+  }
+
+  /**
+   * Holds a job against its files and processes.
+   * @returns whether its status changed.
+   */
+  reconcile(entry: JobEntry): Promise<boolean> {
+    return entry.exclusively(() => this.#inspect(entry));
+  }
+
+  /**
+   * Ends a job, whatever becomes of the caller; resolves when it has ended.
+   * @throws ProcmanError JOB_NOT_RUNNING
+   */
+  async stop(entry: JobEntry, kind: StopKind, gracePeriodMs: number): Promise<void> {
+    await entry.exclusively(() => this.#recordStop(entry, kind, gracePeriodMs));
+    crashPoint("stop:recorded");
+    await this.#endProcesses(entry, gracePeriodMs);
+  }
+
+  /**
+   * Sends a signal.
+   * @throws ProcmanError JOB_NOT_RUNNING, INVALID_ARGUMENT
+   */
+  signal(entry: JobEntry, signal: string): Promise<void> {
+    return entry.exclusively(async () => {
+      const { engine, store } = this.#options;
+      if (isTerminal(entry.record.state)) throw notRunning(entry.id);
+      if (await engine.signal(store.dirOf(entry.id), signal)) return;
+      await this.#inspect(entry);
+      throw notRunning(entry.id);
+    });
+  }
+
+  /**
+   * Deletes an ended job.
+   * @throws ProcmanError JOB_RUNNING
+   */
+  remove(entry: JobEntry): Promise<void> {
+    return entry.exclusively(async () => {
+      await this.#inspect(entry);
+      if (!isTerminal(entry.record.state)) {
+        throw new ProcmanError("JOB_RUNNING", `job ${entry.id} is ${entry.record.state.status}`, {
+          jobId: entry.id,
+        });
+      }
+      const { engine, store } = this.#options;
+      engine.release(store.dirOf(entry.id));
+      await store.remove(entry.id);
+      this.#unsaved.delete(entry);
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#saveTimer);
+  }
+
+  /** Sees to it that the job's end, and its time limit, are noticed. */
+  #supervise(entry: JobEntry, ageMs: number): void {
+    const { engine, store, log } = this.#options;
+    const look = () => {
+      this.reconcile(entry).catch((error: unknown) => {
+        log.error({ jobId: entry.id, err: error }, "looking at a job failed");
+      });
+    };
+    entry.unwatch = engine.watchExit(store.dirOf(entry.id), look);
+    if (entry.record.spec.timeoutMs !== undefined) {
+      this.#armDeadline(entry, entry.record.spec.timeoutMs - ageMs);
+    }
+    // It may have ended before it was watched.
+    look();
+  }
+
+  #armDeadline(entry: JobEntry, leftMs: number): void {
+    const stepMs = Math.min(Math.max(leftMs, 0), LONGEST_TIMEOUT_MS);
+    entry.deadline = setTimeout(() => {
+      if (leftMs > stepMs) this.#armDeadline(entry, leftMs - stepMs);
+      else this.#timeOut(entry);
+    }, stepMs);
+  }
+
+  #timeOut(entry: JobEntry): void {
+    const { log, closing, pollIntervalMs } = this.#options;
+    this.stop(entry, "timeout", DEFAULT_GRACE_PERIOD_MS).catch((error: unknown) => {
+      if (closing.aborted || entry.ended.aborted) return;
+      log.error({ jobId: entry.id, err: error }, "ending a job at its time limit failed");
+      this.#armDeadline(entry, pollIntervalMs);
+    });
+  }
+
+  #carryOnStop(entry: JobEntry, stop: StopIntent): void {
+    const { log, closing } = this.#options;
+    this.#endProcesses(entry, stop.gracePeriodMs).catch((error: unknown) => {
+      if (closing.aborted) return;
+      log.error({ jobId: entry.id, err: error }, "carrying on with ending a job failed");
+    });
+  }
+
+  async #recordStop(entry: JobEntry, kind: StopKind, gracePeriodMs: number): Promise<void> {
+    const { engine, store } = this.#options;
+    await this.#inspect(entry);
+    if (isTerminal(entry.record.state)) throw notRunning(entry.id);
+    // The first to be recorded counts.
+    if (entry.record.stop) return;
+    const before = entry.record;
+    const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
+    await store.write({ ...before, stop });
+    entry.record = { ...before, stop };
+    // An exit record that was there before any signal is the command's own end.
+    const seen = await engine.inspect(store.dirOf(entry.id));
+    if (seen.kind !== "exited") return;
+    await this.#replace(entry, advanceRecord(before, seen, new Date()));
+    throw notRunning(entry.id);
+  }
+
+  async #endProcesses(entry: JobEntry, gracePeriodMs: number): Promise<void> {
+    const { engine, store, closing } = this.#options;
+    await engine.stop(store.dirOf(entry.id), gracePeriodMs, closing);
+    // What is left is for the runner to record the exit, which takes a moment.
+    for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 200)) {
+      await this.reconcile(entry);
+      if (entry.ended.aborted) return;
+      await sleep(pauseMs, undefined, { signal: closing });
+    }
+  }
+
+  async #inspect(entry: JobEntry): Promise<boolean> {
+    if (isTerminal(entry.record.state)) return false;
+    const { engine, store } = this.#options;
+    const seen = await engine.inspect(store.dirOf(entry.id));
+    const next = advanceRecord(entry.record, seen, new Date());
+    if (next === entry.record) return false;
+    await this.#replace(entry, next);
+    return true;
+  }
+
+  /**
+   * Takes on a state that was derived from the job's files, so that it is true
+   * whether or not it can be written down now.
+   */
+  async #replace(entry: JobEntry, next: JobRecord): Promise<void> {
+    const { engine, store, log, onChange } = this.#options;
+    try {
+      await store.write(next);
+    } catch (error) {
+      log.error({ jobId: entry.id, err: error }, "a job's new state could not be saved yet");
+      this.#saveLater(entry);
+    }
+    entry.record = next;
+    if (isTerminal(next.state)) {
+      entry.endedAtMs = performance.now();
+      engine.release(store.dirOf(entry.id));
+    }
+    entry.settleIfEnded();
+    onChange(entry);
+  }
+
+  #saveLater(entry: JobEntry): void {
+    this.#unsaved.add(entry);
+    this.#saveTimer ??= setInterval(() => void this.#saveUnsaved(), this.#options.pollIntervalMs);
+  }
+
+  async #saveUnsaved(): Promise<void> {
+    const { store, log } = this.#options;
+    for (const entry of this.#unsaved) {
+      await entry
+        .exclusively(async () => {
+          if (!this.#unsaved.has(entry)) return;
+          await store.write(entry.record);
+          this.#unsaved.delete(entry);
+          log.info({ jobId: entry.id }, "a job's state could be saved again");
+        })
+        .catch(() => {});
+    }
+    if (this.#unsaved.size > 0) return;
+    clearInterval(this.#saveTimer);
+    this.#saveTimer = undefined;
+  }
+
+  async #discard(entry: JobEntry): Promise<void> {
+    const { store, log } = this.#options;
+    entry.release();
+    await store.remove(entry.id).catch((error: unknown) => {
+      log.error({ jobId: entry.id, err: error }, "removing a job that did not start failed");
+    });
+  }
+}
+
+function notRunning(id: Job["id"]): ProcmanError {
+  return new ProcmanError("JOB_NOT_RUNNING", `job ${id} is not running`, { jobId: id });
+}

@@ -1,0 +1,92 @@
+import type { ListOptions, StartOptions } from "./api.js";
+import { type FieldViolation, ProcmanError } from "./errors.js";
+import type { JobSpec } from "./job.js";
+
+const MAX_PAGE_SIZE = 1000;
+const DEFAULT_PAGE_SIZE = 100;
+const MAX_REQUEST_ID_BYTES = 1024;
+
+/** What a request asks a job to be, without what is decided when it is made. */
+export type RequestedSpec = Omit<JobSpec, "id">;
+
+/**
+ * Checks a Start's arguments, all of them, and fills in the defaults.
+ * @throws ProcmanError INVALID_ARGUMENT with a violation for each that is wrong.
+ */
+export function requestedSpec(options: StartOptions, defaultWorkDir: string): RequestedSpec {
+  const violations = new Violations();
+  const { command, args = [], env = {}, labels = {}, timeoutMs } = options;
+  const workDir = options.workDir || defaultWorkDir;
+  const requestId = options.requestId ?? "";
+
+  violations.text("command", command);
+  if (command === "") violations.add("command", "must not be empty");
+  args.forEach((arg, index) => violations.text(`args[${index}]`, arg));
+  for (const [name, value] of Object.entries(env)) {
+    if (name === "" || name.includes("=") || name.includes("\0")) {
+      violations.add("env", `${JSON.stringify(name)} is not a variable name`);
+    }
+    violations.text(`env[${JSON.stringify(name)}]`, value);
+  }
+  if (Object.hasOwn(labels, "")) violations.add("labels", "a key must not be empty");
+  violations.text("work_dir", workDir);
+  if (!workDir.startsWith("/")) violations.add("work_dir", "must be an absolute path");
+  if (Buffer.byteLength(requestId) > MAX_REQUEST_ID_BYTES) {
+    violations.add("request_id", `must not be longer than ${MAX_REQUEST_ID_BYTES} bytes`);
+  }
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
+    violations.add("timeout", "must be positive");
+  }
+  violations.throwIfAny();
+  return {
+    requestId,
+    command,
+    args: [...args],
+    env: { ...env },
+    clearEnv: options.clearEnv ?? false,
+    workDir,
+    labels: { ...labels },
+    mergeOutput: options.mergeOutput ?? false,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validPageSize({ pageSize = 0 }: ListOptions): number {
+  const violations = new Violations();
+  if (!(Number.isInteger(pageSize) && pageSize >= 0 && pageSize <= MAX_PAGE_SIZE)) {
+    violations.add("page_size", `must be a whole number from 0 to ${MAX_PAGE_SIZE}`);
+  }
+  violations.throwIfAny();
+  return pageSize || DEFAULT_PAGE_SIZE;
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validDuration(
+  field: "timeout" | "grace_period" | "older_than",
+  valueMs: number,
+): number {
+  const violations = new Violations();
+  if (!(valueMs >= 0)) violations.add(field, "must not be negative");
+  violations.throwIfAny();
+  return valueMs;
+}
+
+class Violations {
+  readonly #found: FieldViolation[] = [];
+
+  add(field: string, description: string): void {
+    this.#found.push({ field, description });
+  }
+
+  /** The kernel ends a string at its first NUL. */
+  text(field: string, value: string): void {
+    if (value.includes("\0")) this.add(field, "must not contain a NUL byte");
+  }
+
+  throwIfAny(): void {
+    if (this.#found.length === 0) return;
+    const message = this.#found.map(({ field, description }) => `${field}: ${description}`);
+    throw new ProcmanError("INVALID_ARGUMENT", message.join("; "), { violations: this.#found });
+  }
+}
