@@ -1,0 +1,191 @@
+import { access } from "node:fs/promises";
+import { constants } from "node:os";
+import { basename } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { invalidArgument, ProcmanError } from "../../core/errors.js";
+import type { JobSpec, Started } from "../../core/job.js";
+import type { Engine, Observation, PreparedCommand } from "../../core/ports.js";
+import { makeCgroup, removeCgroup, removeCgroupOf } from "./cgroup.js";
+import { ExitWatch } from "./exit-watch.js";
+import {
+  claimProcessRecord,
+  type Identity,
+  readExitRecord,
+  readProcessRecord,
+} from "./job-files.js";
+import { prepareCommand } from "./prepare-command.js";
+import { processTable } from "./platform.js";
+import { isAlive, signalGroup, stopSession } from "./session.js";
+import { awaitIdentity, type RunnerProcess, spawnRunner } from "./spawn-runner.js";
+
+/** Runs commands as processes of this machine, each under a runner of its own. */
+export class LocalEngine implements Engine {
+  readonly #exits: ExitWatch;
+  /** Runners that this process is the parent of, by the job's directory. */
+  readonly #runners = new Map<string, RunnerProcess>();
+
+  constructor(options: { readonly pollIntervalMs: number }) {
+    this.#exits = new ExitWatch(options.pollIntervalMs);
+  }
+
+  prepare(spec: JobSpec): Promise<PreparedCommand> {
+    return prepareCommand(spec);
+  }
+
+  async start(dir: string, command: PreparedCommand): Promise<Started> {
+    const cgroup = makeCgroup(command.spec.id) ?? "";
+    const runner = await spawnRunner(dir, command, cgroup).catch((error: unknown) => {
+      if (cgroup !== "") removeCgroup(cgroup);
+      throw error;
+    });
+    this.#runners.set(dir, runner);
+    runner.ended.addEventListener("abort", () => this.#runners.delete(dir), { once: true });
+    const identity = await awaitIdentity(dir, runner);
+    if (identity) return startedAs(identity);
+    try {
+      return startedAs(await this.#giveUp(dir, runner));
+    } catch (error) {
+      if (cgroup !== "") removeCgroup(cgroup);
+      throw error;
+    }
+  }
+
+  async abandon(dir: string): Promise<boolean> {
+    if (await claimProcessRecord(dir)) {
+      // Made by a server that died before the runner could write it down.
+      removeCgroupOf(basename(dir));
+      return true;
+    }
+    // The runner was first. It writes the record in one go, unless it cannot.
+    for (;;) {
+      const observation = await this.inspect(dir);
+      if (observation.kind === "not-started") return true;
+      if (observation.kind !== "starting") return false;
+      await sleep(20);
+    }
+  }
+
+  async inspect(dir: string): Promise<Observation> {
+    const record = readProcessRecord(dir);
+    switch (record.kind) {
+      case "missing":
+        // Files that are out of reach say nothing about the job.
+        await access(dir);
+        return { kind: "not-started" };
+      case "abandoned":
+        return { kind: "not-started" };
+      case "incomplete":
+        return this.#inspectIncomplete(dir);
+      case "complete":
+        return this.#inspectStarted(dir, record);
+    }
+  }
+
+  watchExit(dir: string, onChange: () => void): () => void {
+    let runnerPid: number | undefined;
+    const stop = this.#exits.add(dir, () => (runnerPid ??= identityOf(dir)?.runner.pid), onChange);
+    const ended = this.#runners.get(dir)?.ended;
+    ended?.addEventListener("abort", onChange);
+    return () => {
+      stop();
+      ended?.removeEventListener("abort", onChange);
+    };
+  }
+
+  signal(dir: string, signal: string): Promise<boolean> {
+    const name = signalName(signal);
+    const identity = identityOf(dir);
+    return Promise.resolve(identity !== undefined && signalGroup(identity, name));
+  }
+
+  async stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
+    const identity = identityOf(dir);
+    if (identity) await stopSession(identity, gracePeriodMs, signal);
+  }
+
+  release(dir: string): void {
+    const cgroup = identityOf(dir)?.cgroup;
+    if (cgroup) removeCgroup(cgroup);
+  }
+
+  close(): void {
+    this.#exits.close();
+  }
+
+  /** A claim that fails means that the runner has recorded the command after all. */
+  async #giveUp(dir: string, runner: RunnerProcess): Promise<Identity> {
+    if (!(await this.abandon(dir))) {
+      const identity = identityOf(dir);
+      if (identity) return identity;
+    }
+    runner.child.kill("SIGKILL");
+    throw new ProcmanError(
+      "PROCESS_LIMIT",
+      `start the command of job ${basename(dir)}: its runner could not start it (out of processes, memory or disk space)`,
+      { jobId: basename(dir) },
+    );
+  }
+
+  #inspectIncomplete(dir: string): Observation {
+    if (processTable().hasArgument(dir)) return { kind: "starting" };
+    // It may have been completed since it was read; nobody is left to do so later.
+    const record = readProcessRecord(dir);
+    return record.kind === "complete" ? this.#inspectStarted(dir, record) : { kind: "not-started" };
+  }
+
+  #inspectStarted(dir: string, identity: Identity): Observation {
+    const { bootId, runner, command, notExecuted } = identity;
+    const started = startedAs(identity);
+    const exited = (): Observation | undefined => {
+      const exit = readExitRecord(dir);
+      return (
+        exit && {
+          kind: "exited",
+          ...started,
+          ...exit,
+          ...(notExecuted === undefined ? {} : { notExecuted }),
+        }
+      );
+    };
+    const known = exited();
+    if (known) return known;
+    if (bootId !== processTable().bootId()) {
+      return {
+        kind: "gone",
+        started,
+        reason: "the machine was restarted while the command ran",
+      };
+    }
+    const recorded = isAlive(bootId, runner);
+    if (recorded || isAlive(bootId, command)) {
+      const ageMs = processTable().ageMs(command.startTime);
+      return { kind: "alive", recorded, ageMs, ...started };
+    }
+    // The record may have been written between the two looks.
+    return (
+      exited() ?? {
+        kind: "gone",
+        started,
+        reason: `its runner (process ${runner.pid}) was killed before it could record how the command ended`,
+      }
+    );
+  }
+}
+
+function identityOf(dir: string): Identity | undefined {
+  const record = readProcessRecord(dir);
+  return record.kind === "complete" ? record : undefined;
+}
+
+function startedAs({ command, startedTime, cgroup }: Identity): Started {
+  return { pid: command.pid, startedTime, containment: cgroup === "" ? "session" : "cgroup" };
+}
+
+function signalName(text: string): NodeJS.Signals {
+  const upper = text.toUpperCase();
+  const name = upper.startsWith("SIG") ? upper : `SIG${upper}`;
+  if (!Object.hasOwn(constants.signals, name)) {
+    throw invalidArgument("signal", `unknown signal ${JSON.stringify(text)}`);
+  }
+  return name as NodeJS.Signals;
+}

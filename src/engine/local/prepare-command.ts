@@ -1,0 +1,132 @@
+import { constants } from "node:fs";
+import { access, open, stat } from "node:fs/promises";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
+import { ProcmanError } from "../../core/errors.js";
+import type { JobSpec } from "../../core/job.js";
+import type { PreparedCommand } from "../../core/ports.js";
+
+/** Where execvp looks when there is no PATH. */
+const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";
+
+/** Variables that shells make or change by themselves. */
+const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_", "PATH"];
+
+/**
+ * Checks that the command can be executed where and as the job asks, and works
+ * out its argument vector and environment.
+ * @throws ProcmanError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
+ */
+export async function prepareCommand(spec: JobSpec): Promise<PreparedCommand> {
+  const env = jobEnvironment(spec);
+  await checkWorkDir(spec.workDir);
+  await findCommand(spec.command, spec.workDir, env["PATH"]);
+  const argv = [...(await envPrefix(spec, env)), spec.command, ...spec.args];
+  return { spec, argv, env };
+}
+
+function jobEnvironment(spec: JobSpec): Record<string, string> {
+  const inherited = spec.clearEnv ? {} : (process.env as Record<string, string>);
+  return { ...inherited, ...spec.env };
+}
+
+async function checkWorkDir(workDir: string): Promise<void> {
+  const describe = (what: string, cause?: unknown) =>
+    new ProcmanError("WORK_DIR_NOT_FOUND", `work_dir ${workDir}: ${what}`, {
+      violations: [{ field: "work_dir", description: what }],
+      cause,
+    });
+  const info = await stat(workDir).catch((error: unknown) => {
+    throw describe("no such directory", error);
+  });
+  if (!info.isDirectory()) throw describe("not a directory");
+  await access(workDir, constants.X_OK).catch((error: unknown) => {
+    throw describe("may not be entered", error);
+  });
+}
+
+/** The file that will be executed, as the shell's `exec` finds it. */
+async function findCommand(
+  command: string,
+  workDir: string,
+  path: string | undefined,
+): Promise<string> {
+  const candidates = command.includes("/")
+    ? [resolve(workDir, command)]
+    : searchPath(path).map((dir) => join(isAbsolute(dir) ? dir : resolve(workDir, dir), command));
+  let refused: string | undefined;
+  for (const candidate of candidates) {
+    const verdict = await executability(candidate);
+    if (verdict === "executable") return candidate;
+    if (verdict !== "missing") refused ??= `${candidate}: ${verdict}`;
+  }
+  const violations = (description: string) => ({ violations: [{ field: "command", description }] });
+  if (refused !== undefined) {
+    throw new ProcmanError("COMMAND_NOT_EXECUTABLE", `command ${refused}`, violations(refused));
+  }
+  const where = command.includes("/") ? "no such file" : `not on the job's PATH`;
+  throw new ProcmanError(
+    "COMMAND_NOT_FOUND",
+    `command ${JSON.stringify(command)}: ${where}`,
+    violations(where),
+  );
+}
+
+function searchPath(path: string | undefined): string[] {
+  // An empty entry is the current directory, by POSIX.
+  return (path ?? DEFAULT_PATH).split(delimiter).map((dir) => (dir === "" ? "." : dir));
+}
+
+/** "executable", "missing", or why not. */
+async function executability(file: string): Promise<string> {
+  try {
+    const info = await stat(file);
+    if (info.isDirectory()) return "is a directory";
+    if (!info.isFile()) return "not a regular file";
+    // To root, access(2) grants execution only where some execute bit is set.
+    await access(file, constants.X_OK);
+    const interpreter = await interpreterOf(file);
+    if (interpreter === undefined) return "executable";
+    return access(interpreter, constants.X_OK).then(
+      () => "executable",
+      () => `its interpreter ${interpreter} cannot be executed`,
+    );
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES" ? "permission denied" : "missing";
+  }
+}
+
+/** Where a script's first line names one, by an absolute path: execve(2). */
+async function interpreterOf(file: string): Promise<string | undefined> {
+  const handle = await open(file, "r").catch((error: NodeJS.ErrnoException) => {
+    // To execute it, it need not be readable.
+    if (error.code === "EACCES" || error.code === "ETXTBSY") return undefined;
+    throw error;
+  });
+  if (!handle) return undefined;
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
+    const line = buffer.toString("latin1", 0, bytesRead).split("\n")[0] ?? "";
+    return /^#![ \t]*(\/[^ \t]*)/.exec(line)?.[1];
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * The runner is a shell, and shells drop variables whose names they could not
+ * assign ("a.b") and make some of their own. Where that would show, env(1)
+ * mends it at the last moment: one more exec, no more process.
+ */
+async function envPrefix(spec: JobSpec, env: Record<string, string>): Promise<string[]> {
+  const dropped = Object.keys(env).filter((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
+  const made = spec.clearEnv ? SHELL_VARIABLES.filter((name) => !(name in env)) : [];
+  // env takes NAME=VALUE words as assignments up to the first other word.
+  if (spec.command.includes("=")) return [];
+  if (dropped.length === 0 && made.length === 0) return [];
+  const program = await findCommand("env", "/", DEFAULT_PATH);
+  return [
+    program,
+    ...made.flatMap((name) => ["-u", name]),
+    ...dropped.map((name) => `${name}=${env[name]}`),
+  ];
+}

@@ -1,0 +1,27 @@
+/** One process, as the kernel knows it now. */
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly groupId: number;
+  readonly sessionId: number;
+  /** Together with the boot and the pid it names a process for ever. */
+  readonly startTime: string;
+  /** Ended, but its parent has not asked how. */
+  readonly zombie: boolean;
+}
+
+/**
+ * What the platform tells of processes. Everything is synchronous, so that
+ * nothing comes between looking at a process and signalling it.
+ */
+export interface ProcessTable {
+  /** Names this boot of the machine. */
+  bootId(): string;
+  lookup(pid: number): ProcessInfo | undefined;
+  all(): ProcessInfo[];
+  /** Age by a clock that no wall-clock jump moves. */
+  ageMs(startTime: string): number;
+  /** Pid and start time from a line that the runner wrote of itself. */
+  parseIdentity(line: string): { pid: number; startTime: string } | undefined;
+  /** Whether some process has this text as one of its arguments. */
+  hasArgument(text: string): boolean;
+}

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { crashPoint } from "../../core/crash-point.js";
+import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
+import type { PreparedCommand } from "../../core/ports.js";
+import { type Identity, readProcessRecord } from "./job-files.js";
+import { processTable } from "./platform.js";
+
+const RUNNER = fileURLToPath(new URL("runner.sh", import.meta.url));
+
+/** A runner records its command's identity some milliseconds after it was spawned. */
+const RECORD_CEILING_MS = 15_000;
+
+/** Inherited by commands, as from any parent; the runner's own files are private. */
+const UMASK = process.umask().toString(8);
+
+export interface RunnerProcess {
+  readonly child: ChildProcess;
+  /** Aborted when the runner has ended, which is after it wrote the exit record. */
+  readonly ended: AbortSignal;
+}
+
+/**
+ * Spawns the runner as the leader of a new session. It is not bound to this
+ * process: nothing of it is piped here, and it goes on when this process ends.
+ */
+export async function spawnRunner(
+  dir: string,
+  command: PreparedCommand,
+  cgroup: string,
+): Promise<RunnerProcess> {
+  const { spec, argv, env } = command;
+  const stderrLog = join(dir, spec.mergeOutput ? "stdout.log" : "stderr.log");
+  // Made here, empty, so that the exit can be watched for as a change of one
+  // quiet file rather than of a directory in which logs grow.
+  await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" });
+  crashPoint("start:before-spawn");
+  const attempt = `start the command of job ${spec.id}`;
+  let child: ChildProcess;
+  try {
+    child = spawn(
+      "/bin/sh",
+      [RUNNER, dir, processTable().bootId(), UMASK, stderrLog, cgroup, ...argv],
+      { cwd: spec.workDir, env, detached: true, stdio: "ignore" },
+    );
+  } catch (error) {
+    throw spawnError(error, attempt, spec.id);
+  }
+  const ended = new AbortController();
+  child.once("exit", () => ended.abort());
+  child.unref();
+  if (child.pid === undefined) {
+    const [error] = (await once(child, "error").catch((error: unknown) => [error])) as [unknown];
+    throw spawnError(error, attempt, spec.id);
+  }
+  child.on("error", () => {});
+  crashPoint("start:spawned");
+  return { child, ended: ended.signal };
+}
+
+/**
+ * Waits until the runner has recorded who the command is.
+ * @returns undefined when it ended, or took too long, without that.
+ */
+export async function awaitIdentity(
+  dir: string,
+  runner: RunnerProcess,
+): Promise<Identity | undefined> {
+  const startedAt = process.hrtime.bigint();
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 50)) {
+    const runnerEnded = runner.ended.aborted;
+    const record = readProcessRecord(dir);
+    if (record.kind === "complete") return record;
+    const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
+    if (runnerEnded || elapsedMs > RECORD_CEILING_MS) return undefined;
+    await sleep(pauseMs);
+  }
+}
+
+function spawnError(error: unknown, attempt: string, jobId: string): ProcmanError {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "E2BIG") {
+    return invalidArgument("args", "arguments and environment are too long for the kernel");
+  }
+  if (code === "ENOENT" || code === "EACCES" || code === "ENOTDIR") {
+    return new ProcmanError("WORK_DIR_NOT_FOUND", `${attempt}: work_dir cannot be entered`, {
+      jobId,
+      violations: [{ field: "work_dir", description: "cannot be entered" }],
+      cause: error,
+    });
+  }
+  return fromSystemError(error, attempt, jobId);
+}
