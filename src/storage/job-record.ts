@@ -1,0 +1,115 @@
+import { z } from "zod";
+import { CONTAINMENTS, type JobSpec, type JobState } from "../core/job.js";
+import type { JobRecord } from "../core/ports.js";
+
+/** Version that is written. A record of a newer one is read for what is known here. */
+export const RECORD_VERSION = 1;
+
+const time = z.iso.datetime().transform((text) => new Date(text));
+const started = {
+  pid: z.int().positive(),
+  startedTime: time,
+  containment: z.enum(CONTAINMENTS).default("session"),
+};
+const exit = {
+  exitCode: z.int().min(0),
+  signal: z.string().optional(),
+  cpuTimeMs: z.number().nonnegative().optional(),
+  completedTime: time,
+};
+
+const specSchema = z.object({
+  id: z.string().min(1),
+  requestId: z.string().default(""),
+  command: z.string().min(1),
+  args: z.array(z.string()).default([]),
+  env: z.record(z.string(), z.string()).default({}),
+  clearEnv: z.boolean().default(false),
+  workDir: z.string().startsWith("/"),
+  labels: z.record(z.string(), z.string()).default({}),
+  mergeOutput: z.boolean().default(false),
+  timeoutMs: z.number().positive().optional(),
+});
+
+const stateSchema = z.discriminatedUnion("status", [
+  z.object({ status: z.literal("pending") }),
+  z.object({ status: z.literal("running"), ...started }),
+  z.object({ status: z.literal("completed"), ...started, ...exit }),
+  z.object({ status: z.literal("failed"), ...started, ...exit, error: z.string().optional() }),
+  z.object({ status: z.literal("cancelled"), ...started, ...exit }),
+  z.object({
+    status: z.literal("orphaned"),
+    pid: started.pid.optional(),
+    startedTime: time.optional(),
+    containment: z.enum(CONTAINMENTS).optional(),
+    error: z.string(),
+    completedTime: time,
+  }),
+]);
+
+const headSchema = z.object({
+  version: z.int().min(1),
+  sequence: z.int().nonnegative().default(0),
+  createdTime: time,
+  // Loose: what a newer version says of it is kept as well.
+  stop: z
+    .looseObject({
+      kind: z.enum(["cancel", "timeout"]),
+      requestedTime: time,
+      gracePeriodMs: z.number().nonnegative(),
+    })
+    .optional(),
+});
+
+const KNOWN_FIELDS = new Set([
+  ...Object.keys(headSchema.shape),
+  ...Object.keys(specSchema.shape),
+  ...stateSchema.options.flatMap((option) => Object.keys(option.shape)),
+]);
+
+/** A record as read, with the fields that this version does not know. */
+export interface ParsedRecord {
+  readonly record: JobRecord;
+  readonly version: number;
+  readonly unknownFields: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads the content of a state.json.
+ * @throws Error that says what is wrong with it.
+ */
+export function parseRecord(text: string): ParsedRecord {
+  const json: unknown = JSON.parse(text);
+  const head = headSchema.parse(json);
+  const record: JobRecord = {
+    spec: withoutUndefined(specSchema.parse(json)) as JobSpec,
+    sequence: head.sequence,
+    createdTime: head.createdTime,
+    state: withoutUndefined(stateSchema.parse(json)) as JobState,
+    ...(head.stop ? { stop: head.stop } : {}),
+  };
+  const unknownFields = Object.fromEntries(
+    Object.entries(json as object).filter(([name]) => !KNOWN_FIELDS.has(name)),
+  );
+  return { record, version: head.version, unknownFields };
+}
+
+/** The content of a state.json; fields that are not known here are kept as they were. */
+export function formatRecord(
+  record: JobRecord,
+  kept?: Pick<ParsedRecord, "version" | "unknownFields">,
+): string {
+  const { spec, state, ...head } = record;
+  const json = {
+    version: Math.max(RECORD_VERSION, kept?.version ?? 0),
+    ...spec,
+    ...head,
+    ...state,
+    ...kept?.unknownFields,
+  };
+  return `${JSON.stringify(json, null, 2)}\n`;
+}
+
+function withoutUndefined(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined));
+}
