@@ -1,0 +1,216 @@
+import { dirname } from "node:path";
+import { CHUNK_BYTES, LogFile } from "./log-file.js";
+import type { PathWatch, WatchPath } from "./watch-path.js";
+
+/**
+ * How much less often a log is polled once the kernel has told of a change to
+ * it. It still is, since inotify drops events when its queue is full.
+ */
+const TRUST = 10;
+
+/** Enough for followers that take their chunks a little later than the fastest. */
+const SHARED_BLOCKS = 2;
+
+/** What a feed knows of one follower. */
+export interface FeedReader {
+  /** The next byte it will read. */
+  readonly position: number;
+  /** Set while it waits for the log to change. */
+  readonly wake: (() => void) | undefined;
+}
+
+export interface LogFeedOptions {
+  readonly path: string;
+  readonly pollIntervalMs: number;
+  readonly watch: WatchPath;
+  /** The last follower has left, and everything is released. */
+  readonly onClosed: () => void;
+}
+
+interface Block {
+  readonly offset: number;
+  readonly end: number;
+  readonly data: Promise<Buffer>;
+}
+
+/**
+ * All that the followers of one log share: one handle, one watch, one timer,
+ * one known size, and the blocks last read at the head, so that each byte is
+ * read once however many follow.
+ */
+export class LogFeed {
+  readonly #options: LogFeedOptions;
+  readonly #file: LogFile;
+  readonly #readers = new Set<FeedReader>();
+  readonly #timer: NodeJS.Timeout;
+  #blocks: Block[] = [];
+  #size = 0;
+  /** The log may have changed since its size was read. */
+  #stale = true;
+  #looking: Promise<void> | undefined;
+  #nextLook: Promise<void> | undefined;
+  /** Stands in for the log's watch while there is no log. */
+  #dirWatch: PathWatch | undefined;
+  #logWatch: PathWatch | undefined;
+  /** Changes the kernel told of. */
+  #signs = 0;
+  #trusted = false;
+  #ticks = 0;
+  #sizeAtTick = 0;
+  #signsAtTick = 0;
+  #closed = false;
+
+  constructor(options: LogFeedOptions) {
+    this.#options = options;
+    this.#file = new LogFile(options.path);
+    this.#timer = setInterval(() => this.#tick(), options.pollIntervalMs);
+  }
+
+  get path(): string {
+    return this.#options.path;
+  }
+
+  /** The log's size when it was last looked at. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether `size` may be out of date. */
+  get stale(): boolean {
+    return this.#stale;
+  }
+
+  join(reader: FeedReader): void {
+    this.#readers.add(reader);
+  }
+
+  leave(reader: FeedReader): void {
+    if (this.#readers.delete(reader) && this.#readers.size === 0) this.#close();
+  }
+
+  /**
+   * Brings `size` up to date, by a look that begins after the call: one that is
+   * under way may have missed what the caller has heard of.
+   */
+  look(): Promise<void> {
+    if (this.#looking === undefined) {
+      this.#looking = this.#lookNow().finally(() => {
+        this.#looking = undefined;
+      });
+      return this.#looking;
+    }
+    const again = (): Promise<void> => {
+      this.#nextLook = undefined;
+      return this.look();
+    };
+    this.#nextLook ??= this.#looking.then(again, again);
+    return this.#nextLook;
+  }
+
+  /**
+   * At most CHUNK_BYTES from `position`, which must be below `size`. Other
+   * followers may hold the same memory: it is not to be written to.
+   */
+  async read(position: number): Promise<Buffer> {
+    const shared = this.#blocks.find((b) => b.offset <= position && position < b.end);
+    if (shared !== undefined) return (await shared.data).subarray(position - shared.offset);
+    const end = Math.min(position + CHUNK_BYTES, this.#size);
+    const block = { offset: position, end, data: this.#file.read(position, end - position) };
+    // Those behind the head read for themselves, and do not push out what the
+    // others share.
+    const newest = this.#blocks.at(-1);
+    if (newest === undefined || newest.end <= position) this.#share(block);
+    return block.data;
+  }
+
+  #share(block: Block): void {
+    this.#blocks = [...this.#blocks, block].slice(-SHARED_BLOCKS);
+    block.data.catch(() => {
+      this.#blocks = this.#blocks.filter((b) => b !== block);
+    });
+  }
+
+  async #lookNow(): Promise<void> {
+    this.#stale = false;
+    try {
+      await this.#openAndWatch();
+      this.#size = await this.#file.size();
+    } catch (error) {
+      // Those who wait look for themselves, and get the error.
+      this.#stale = true;
+      for (const reader of this.#readers) reader.wake?.();
+      throw error;
+    }
+    for (const reader of this.#readers) {
+      if (reader.position !== this.#size) reader.wake?.();
+    }
+  }
+
+  /** Watches what is there before its size is read, so that no change is missed. */
+  async #openAndWatch(): Promise<void> {
+    if (this.#logWatch !== undefined) return;
+    if (!(await this.#file.open())) {
+      this.#dirWatch ??= this.#watchDir();
+      if (!(await this.#file.open())) return;
+    }
+    if (this.#closed) return;
+    this.#logWatch = this.#watchLog();
+    this.#dirWatch?.close();
+    this.#dirWatch = undefined;
+  }
+
+  #watchDir(): PathWatch | undefined {
+    if (this.#closed) return undefined;
+    const onLost = (): void => {
+      this.#dirWatch = undefined;
+    };
+    return this.#options.watch(dirname(this.path), () => this.#changed(), onLost);
+  }
+
+  #watchLog(): PathWatch | undefined {
+    const onChange = (): void => {
+      this.#signs += 1;
+      this.#trusted = true;
+      this.#changed();
+    };
+    const onLost = (): void => {
+      this.#logWatch = undefined;
+    };
+    return this.#options.watch(this.path, onChange, onLost);
+  }
+
+  /** Looks where somebody waits for it; else the next reader to need it does. */
+  #changed(): void {
+    this.#stale = true;
+    if (this.#nextLook !== undefined || !this.#isAwaited()) return;
+    // A look that fails wakes those who wait, so its error is not lost here.
+    this.look().catch(() => {});
+  }
+
+  #isAwaited(): boolean {
+    for (const reader of this.#readers) if (reader.wake !== undefined) return true;
+    return false;
+  }
+
+  #tick(): void {
+    const grown = this.#size !== this.#sizeAtTick;
+    // A growth that only polling found.
+    if (grown && this.#signs === this.#signsAtTick) this.#trusted = false;
+    if (!grown) this.#blocks = [];
+    this.#sizeAtTick = this.#size;
+    this.#signsAtTick = this.#signs;
+    this.#ticks += 1;
+    const told = this.#logWatch !== undefined && this.#trusted;
+    if (!told || this.#ticks % TRUST === 0) this.#changed();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#dirWatch?.close();
+    this.#logWatch?.close();
+    this.#file.close();
+    this.#blocks = [];
+    this.#options.onClosed();
+  }
+}

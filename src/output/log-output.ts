@@ -1,0 +1,153 @@
+import { setMaxListeners } from "node:events";
+import type { OutputChunk, OutputLine, OutputStart } from "../core/api.js";
+import { ProcmanError } from "../core/errors.js";
+import { type OutputSizes, type Progress, STREAMS, type Stream } from "../core/job.js";
+import type { OutputPositions, OutputReader } from "../core/ports.js";
+import { Interrupt } from "./interrupt.js";
+import { lastProgress } from "./last-progress.js";
+import { LineSplitter } from "./line-splitter.js";
+import { FollowCursor, type LogCursor, SnapshotCursor } from "./log-cursor.js";
+import { LogFeeds } from "./log-feeds.js";
+import { logPath, statLog } from "./log-file.js";
+import { mergeLogs } from "./merge-logs.js";
+import { parseProgress } from "./parse-progress.js";
+import { resolveStart } from "./resolve-start.js";
+import { type WatchPath, watchPath } from "./watch-path.js";
+
+export interface LogOutputOptions {
+  /** How often a followed log is looked at when the kernel tells of no changes. Default 1000. */
+  readonly pollIntervalMs?: number;
+  /** How to be told of changes. Default: by the kernel. */
+  readonly watch?: WatchPath;
+}
+
+/** What a reading ends by. */
+export interface ReadingOptions {
+  /** Follow until this is aborted and the last byte was read. Absent: do not follow. */
+  readonly ended?: AbortSignal;
+  /** Stops at once and fails with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Reads the logs `stdout.log` and `stderr.log` of a job's directory. */
+export class LogOutput implements OutputReader {
+  readonly #feeds: LogFeeds;
+  readonly #readings = new Set<Interrupt>();
+  #closed = false;
+
+  constructor({ pollIntervalMs = 1000, watch = watchPath }: LogOutputOptions = {}) {
+    this.#feeds = new LogFeeds({ pollIntervalMs, watch });
+  }
+
+  async sizes(dir: string): Promise<OutputSizes> {
+    const [stdout, stderr] = await Promise.all([
+      statLog(logPath(dir, "stdout")),
+      statLog(logPath(dir, "stderr")),
+    ]);
+    return { stdoutBytes: stdout.size, stderrBytes: stderr.size };
+  }
+
+  progress(dir: string): Promise<Progress | undefined> {
+    return lastProgress(dir);
+  }
+
+  resolveStart(dir: string, start: OutputStart): Promise<OutputPositions> {
+    return resolveStart(dir, start);
+  }
+
+  /**
+   * The bytes of the streams that `from` names, at most CHUNK_BYTES at a time.
+   * The data may be shared with other followers: keep it, but do not write to it.
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was cut short
+   * meanwhile; SHUTTING_DOWN after close; the signal's reason
+   */
+  async *chunks(
+    dir: string,
+    from: OutputPositions,
+    { ended, signal }: ReadingOptions = {},
+  ): AsyncGenerator<OutputChunk, void, undefined> {
+    signal?.throwIfAborted();
+    if (this.#closed) throw shuttingDown();
+    allowManyListeners(ended, signal);
+
+    const cursors = this.#cursors(dir, from, ended !== undefined);
+    // On the signal's event and not only in `finally`: a consumer that went away
+    // may never call `return`.
+    const interrupt = new Interrupt(() => {
+      signal?.removeEventListener("abort", abort);
+      this.#readings.delete(interrupt);
+      for (const cursor of cursors) cursor.close();
+    });
+    const abort = (): void => interrupt.stop(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    this.#readings.add(interrupt);
+    try {
+      yield* mergeLogs(cursors, interrupt, ended);
+    } finally {
+      interrupt.done();
+    }
+  }
+
+  /** The same bytes as lines. @throws as chunks */
+  async *lines(
+    dir: string,
+    from: OutputPositions,
+    options: ReadingOptions = {},
+  ): AsyncGenerator<OutputLine, void, undefined> {
+    const splitters = new Map<Stream, LineSplitter>();
+    for (const stream of STREAMS) splitters.set(stream, new LineSplitter(from[stream] ?? 0));
+
+    for await (const { stream, data } of this.chunks(dir, from, options)) {
+      const splitter = splitters.get(stream);
+      splitter?.push(data);
+      for (let line = splitter?.next(); line !== undefined; line = splitter?.next()) {
+        yield outputLine(stream, line);
+        options.signal?.throwIfAborted();
+      }
+    }
+    for (const [stream, splitter] of splitters) {
+      splitter.end();
+      for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
+        yield outputLine(stream, line);
+        options.signal?.throwIfAborted();
+      }
+    }
+  }
+
+  /** Readings under way fail with SHUTTING_DOWN. */
+  close(): void {
+    this.#closed = true;
+    for (const reading of this.#readings) reading.stop(shuttingDown());
+  }
+
+  #cursors(dir: string, from: OutputPositions, follow: boolean): LogCursor[] {
+    const cursors: LogCursor[] = [];
+    for (const stream of STREAMS) {
+      const position = from[stream];
+      if (position === undefined) continue;
+      cursors.push(
+        follow
+          ? new FollowCursor(this.#feeds, dir, stream, position)
+          : new SnapshotCursor(dir, stream, position),
+      );
+    }
+    return cursors;
+  }
+}
+
+function outputLine(stream: Stream, line: ReturnType<LineSplitter["next"]> & object): OutputLine {
+  const { text, offset, nextOffset, terminator } = line;
+  const progress = parseProgress(text);
+  return progress === undefined
+    ? { stream, text, offset, nextOffset, terminator }
+    : { stream, text, offset, nextOffset, terminator, progress };
+}
+
+function shuttingDown(): ProcmanError {
+  return new ProcmanError("SHUTTING_DOWN", "the output reader is closed");
+}
+
+/** Every follower of a job listens to the same signals; Node would warn of a leak at 11. */
+function allowManyListeners(...signals: readonly (AbortSignal | undefined)[]): void {
+  for (const signal of signals) if (signal !== undefined) setMaxListeners(0, signal);
+}
