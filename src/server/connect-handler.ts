@@ -1,0 +1,84 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createContextValues,
+  type Interceptor,
+  type MethodImpl,
+  type ServiceImpl,
+} from "@connectrpc/connect";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { Logger } from "pino";
+import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
+import { MAX_DEADLINE_MS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "./limits.js";
+import { type Peer, peerKey } from "./peer.js";
+
+/** Large lists only: for less, compressing costs more time than it saves. */
+const COMPRESS_MIN_BYTES = 256 * 1024;
+const NEVER_COMPRESS = Number.MAX_SAFE_INTEGER;
+
+export interface ConnectHandlerOptions {
+  readonly service: ServiceImpl<typeof ProcmanService>;
+  readonly interceptors: Interceptor[];
+  readonly logger: Logger;
+}
+
+/** Serves a request, or returns false when its path is no RPC's. */
+export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, peer: Peer) => boolean;
+
+/** Connect, Connect-Web and gRPC-Web over HTTP/1.1. */
+export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
+  const { service, interceptors, logger } = options;
+  const common = {
+    interceptors,
+    // gRPC proper needs HTTP/2.
+    grpc: false,
+    acceptCompression: [compressionGzip],
+    readMaxBytes: MAX_REQUEST_BYTES,
+    writeMaxBytes: MAX_RESPONSE_BYTES,
+    maxTimeoutMs: MAX_DEADLINE_MS,
+  };
+  const unary = createConnectRouter({ ...common, compressMinBytes: COMPRESS_MIN_BYTES });
+  const streaming = createConnectRouter({ ...common, compressMinBytes: NEVER_COMPRESS });
+  for (const [name, method] of Object.entries<DescMethod>(ProcmanService.method)) {
+    const router = method.methodKind === "unary" ? unary : streaming;
+    router.rpc(method, service[name as keyof typeof service] as MethodImpl<DescMethod>);
+  }
+  const handlers = new Map(
+    [...unary.handlers, ...streaming.handlers].map((handler) => [handler.requestPath, handler]),
+  );
+
+  return (req, res, peer) => {
+    const [path = ""] = (req.url ?? "").split("?", 1);
+    const handler = handlers.get(path);
+    if (!handler) return false;
+    const values = createContextValues().set(peerKey, peer);
+    const serve = async () => {
+      const request = universalRequestFromNodeRequest(req, res, undefined, values);
+      // Too large a request is answered before all of it was read. Destroying it,
+      // as iterators do, would leave the connection with half a request in it.
+      const body = req.iterator({ destroyOnReturn: false });
+      res.on("finish", () => req.resume());
+      await universalResponseToNodeResponse(await handler({ ...request, body }), res);
+    };
+    serve().catch((error: unknown) => {
+      res.destroy();
+      if (clientLeft(error)) return;
+      logger.error({ path, peer: peer.name, err: error }, "a request failed unexpectedly");
+    });
+    return true;
+  };
+}
+
+function clientLeft(error: unknown): boolean {
+  const { code, cause } = ConnectError.from(error);
+  if (code === Code.Aborted || code === Code.Canceled) return true;
+  // The connection broke, in one of the ways there are.
+  return cause instanceof Error && "syscall" in cause;
+}

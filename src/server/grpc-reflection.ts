@@ -1,0 +1,30 @@
+import { type DescFile, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { ReflectionService } from "@grpc/reflection";
+
+type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
+
+/**
+ * Tells clients such as grpcurl and `buf curl` what is served, from the generated
+ * code. Not the health service: the descriptor that comes with it is one that
+ * they reject, and everything else with it.
+ */
+export function createReflection(file: DescFile): ReflectionService {
+  const files = [...filesOf(file)].map(encodeFile);
+  // The service reads nothing of a definition but its files.
+  const definition = { [file.name]: { fileDescriptorProtos: files } };
+  return new ReflectionService(definition as unknown as PackageDefinition);
+}
+
+/** A file and all that it imports. */
+function filesOf(file: DescFile, found = new Set<DescFile>()): Set<DescFile> {
+  if (!found.has(file)) {
+    found.add(file);
+    for (const dependency of file.dependencies) filesOf(dependency, found);
+  }
+  return found;
+}
+
+function encodeFile(file: DescFile): Buffer {
+  return Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto));
+}

@@ -1,0 +1,35 @@
+import { once } from "node:events";
+import type { AddressInfo, Server } from "node:net";
+
+export interface ListenAddress {
+  /** A host name or address. */
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** Take a free port where that one is in use. Default false. */
+  readonly fallbackToFreePort?: boolean;
+}
+
+/** Resolves with the address that it listens on. */
+export async function listenOnTcp(server: Server, address: ListenAddress): Promise<AddressInfo> {
+  const { host, port, fallbackToFreePort = false } = address;
+  try {
+    return await listen(server, host, port);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE" && fallbackToFreePort) return listen(server, host, 0);
+    const why = code === "EADDRINUSE" ? "the port is in use" : (cause as Error).message;
+    throw new Error(`cannot listen on ${formatAddress({ host, port })}: ${why}`, { cause });
+  }
+}
+
+/** As in a URL: IPv6 addresses in brackets. */
+export function formatAddress({ host, port }: { host: string; port: number }): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  server.listen({ host, port });
+  await once(server, "listening");
+  return server.address() as AddressInfo;
+}

@@ -1,0 +1,77 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
+import type { Procman } from "../core/api.js";
+import { ProcmanError } from "../core/errors.js";
+import { createProcmanService } from "../service/procman-service.js";
+import type { AccessControl } from "./access-control.js";
+import { logCalls } from "./call-log.js";
+import { createConnectHandler } from "./connect-handler.js";
+import { createGrpcServer } from "./grpc-server.js";
+import { createHttpServer } from "./http-server.js";
+import type { Door } from "./listeners.js";
+import { peerKey } from "./peer.js";
+
+export interface ProtocolsOptions {
+  readonly procman: Procman;
+  readonly access: AccessControl;
+  readonly logger: Logger;
+  readonly heartbeatIntervalMs?: number;
+  readonly handshakeTimeoutMs: number;
+}
+
+export interface Protocols {
+  /** For connections over TCP. */
+  readonly network: Door;
+  /** For connections over the unix socket. */
+  readonly local: Door;
+  startClosing(): void;
+  closeIdle(): void;
+  destroy(): void;
+}
+
+/** One service behind every protocol; they differ in what is asked of those who come by network. */
+export function createProtocols(options: ProtocolsOptions): Protocols {
+  const { procman, access, heartbeatIntervalMs, handshakeTimeoutMs, logger } = options;
+  const closing = new AbortController();
+  const service = logCalls(
+    ProcmanService,
+    createProcmanService(procman, {
+      closing: closing.signal,
+      ...(heartbeatIntervalMs === undefined ? {} : { heartbeatIntervalMs }),
+    }),
+    logger,
+  );
+  const grpc = createGrpcServer(service, access);
+  const requireToken: Interceptor = (next) => (request) => {
+    const authorization = request.header.get("authorization") ?? undefined;
+    const refusal = access.checkToken(authorization, request.contextValues.get(peerKey));
+    if (refusal) throw refusal;
+    return next(request);
+  };
+  const http = (checksHost: boolean, interceptors: Interceptor[]) =>
+    createHttpServer({
+      rpc: createConnectHandler({ service, interceptors, logger }),
+      access,
+      checksHost,
+      headersTimeoutMs: handshakeTimeoutMs,
+      closing: closing.signal,
+    });
+  const network = { grpc: grpc.network, http: http(true, [requireToken]) };
+  const local = { grpc: grpc.local, http: http(false, []) };
+  return {
+    network,
+    local,
+    startClosing: () => {
+      grpc.closeWhenIdle();
+      closing.abort(new ProcmanError("SHUTTING_DOWN", "the server is shutting down"));
+    },
+    closeIdle: () => {
+      for (const { http } of [network, local]) http.closeIdleConnections();
+    },
+    destroy: () => {
+      grpc.destroy();
+      for (const { http } of [network, local]) http.close();
+    },
+  };
+}

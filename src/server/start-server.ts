@@ -1,0 +1,126 @@
+import { chmod, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Procman } from "../core/api.js";
+import { AccessControl } from "./access-control.js";
+import { loadAccessToken, watchAccessToken } from "./access-token.js";
+import { formatAddress, type ListenAddress } from "./listen-on-tcp.js";
+import { Listeners } from "./listeners.js";
+import { createProtocols } from "./protocols.js";
+import type { TlsFiles } from "./tls-files.js";
+
+const DEFAULT_HANDSHAKE_TIMEOUT_MS = 10_000;
+/** How long calls may go on after close was called. */
+const CLOSE_GRACE_MS = 2000;
+
+export interface ServerOptions {
+  readonly procman: Procman;
+  /** Where the token and, by default, the socket are. The caller holds its lock. */
+  readonly stateDir: string;
+  /** Where to listen on TCP; may be empty. */
+  readonly listen: readonly ListenAddress[];
+  /** Default: procman.sock in the state directory. */
+  readonly socketPath?: string;
+  /** Names, besides this machine's own and those of `listen`, that clients may call this server. */
+  readonly allowedHosts?: readonly string[];
+  /** Origins, besides the server's own, whose pages may call it: "https://example.com". */
+  readonly allowedOrigins?: readonly string[];
+  /** For every address on TCP. Required for those beyond this machine. */
+  readonly tls?: TlsFiles;
+  readonly logger: Logger;
+  /** How long a stream may be silent before a heartbeat is sent. Default 15 000. */
+  readonly heartbeatIntervalMs?: number;
+  /** How long a connection may take to say what it wants. Default 10 000. */
+  readonly handshakeTimeoutMs?: number;
+}
+
+export interface ServedAddress {
+  readonly host: string;
+  readonly port: number;
+  /** "http://127.0.0.1:7420", or "https://…" with TLS. */
+  readonly url: string;
+}
+
+export interface RunningServer {
+  /** Where it listens on TCP, in the order of `listen`. */
+  readonly addresses: readonly ServedAddress[];
+  readonly socketPath: string;
+  readonly tokenPath: string;
+  /**
+   * Takes no more connections, ends streams with UNAVAILABLE, lets other calls
+   * finish for 2 s, and breaks off what is left. Does not close `procman`.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `procman` over gRPC, Connect and gRPC-Web, all on each address and on
+ * a unix socket.
+ * @throws Error that names the address, socket or file that cannot be used.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { procman, stateDir, listen, logger, heartbeatIntervalMs, tls } = options;
+  const { handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
+  const { socketPath = join(stateDir, "procman.sock") } = options;
+  const tokenPath = join(stateDir, "token");
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await chmod(stateDir, 0o700);
+  if (!tls) refuseOpenDoors(listen);
+  const access = new AccessControl({
+    token: await loadAccessToken(tokenPath),
+    requiresToken: tls?.clientCaPath === undefined,
+    allowedHosts: [...listen.map(({ host }) => host), ...(options.allowedHosts ?? [])],
+    allowedOrigins: options.allowedOrigins ?? [],
+  });
+  const protocols = createProtocols({
+    procman,
+    access,
+    logger,
+    ...(heartbeatIntervalMs === undefined ? {} : { heartbeatIntervalMs }),
+    handshakeTimeoutMs,
+  });
+  const listeners = new Listeners(handshakeTimeoutMs, logger);
+  const stopWatchingToken = watchAccessToken(tokenPath, (token) => access.setToken(token), logger);
+
+  const close = async () => {
+    stopWatchingToken();
+    protocols.startClosing();
+    await listeners.close();
+    await listeners.untilEmpty(CLOSE_GRACE_MS, () => protocols.closeIdle());
+    listeners.destroyConnections();
+    protocols.destroy();
+    logger.info("the server is closed");
+  };
+  try {
+    const addresses: ServedAddress[] = [];
+    for (const address of listen) {
+      const { host } = address;
+      const { port } = await listeners.openTcp(address, protocols.network, tls);
+      const url = `${tls ? "https" : "http"}://${formatAddress({ host, port })}`;
+      addresses.push({ host, port, url });
+      logger.info(`listening on ${url}`);
+    }
+    // Last: whoever finds the socket finds a server that is ready.
+    await listeners.openSocket(socketPath, protocols.local);
+    logger.info(`listening on ${socketPath}`);
+    let closed: Promise<void> | undefined;
+    return { addresses, socketPath, tokenPath, close: () => (closed ??= close()) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Whoever can run commands here must not be overheard, nor be anybody. */
+function refuseOpenDoors(listen: readonly ListenAddress[]): void {
+  for (const { host, port } of listen) {
+    if (isLoopback(host)) continue;
+    throw new Error(
+      `refusing to listen on ${formatAddress({ host, port })} without TLS: others could read the token and run commands; give a certificate and its key`,
+    );
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
