@@ -1,0 +1,138 @@
+import { ProcmanError } from "../core/errors.js";
+import { CallScope } from "./call-scope.js";
+import { decodeError, unreachable } from "./decode-error.js";
+import { type ReceiveOptions, receive } from "./receive.js";
+import { Reconnection, type ReconnectOptions } from "./reconnection.js";
+
+export interface CallRunnerOptions {
+  readonly reconnect: ReconnectOptions | false;
+  /** Where the server is, for messages. */
+  readonly server: string;
+  /** How long the server may be silent where it is to answer soon or to send heartbeats. */
+  readonly silenceMs: number;
+}
+
+/** How one connection's stream is read. */
+export type Connect<Event> = (connection: Connection) => AsyncIterable<Event>;
+
+export interface Connection {
+  readonly signal: AbortSignal;
+  /** The messages of one server stream, over this connection. */
+  receive<Message>(
+    open: (signal: AbortSignal) => AsyncIterable<Message>,
+  ): AsyncGenerator<Message, void, undefined>;
+}
+
+/** Makes calls, again where the connection was lost and that does no harm. */
+export class CallRunner {
+  readonly #options: CallRunnerOptions;
+  readonly #closed = new AbortController();
+
+  constructor(options: CallRunnerOptions) {
+    this.#options = options;
+  }
+
+  get reconnects(): boolean {
+    return this.#options.reconnect !== false;
+  }
+
+  get server(): string {
+    return this.#options.server;
+  }
+
+  /** Ends every call under way, and every later one. */
+  close(): void {
+    this.#closed.abort(new ProcmanError("SHUTTING_DOWN", "the client is closed"));
+  }
+
+  /** A call that is made once, and may take its time. */
+  async once<T>(
+    signal: AbortSignal | undefined,
+    call: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const scope = new CallScope(signal, this.#closed.signal);
+    try {
+      return await this.#attempt(scope.signal, call);
+    } finally {
+      scope.release();
+    }
+  }
+
+  /** A call that can be repeated, and is answered soon. */
+  async repeatable<T>(
+    signal: AbortSignal | undefined,
+    call: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { reconnect, server, silenceMs } = this.#options;
+    const reconnection = new Reconnection(reconnect);
+    const scope = new CallScope(signal, this.#closed.signal);
+    try {
+      for (;;) {
+        const attempt = new CallScope(scope.signal);
+        const silence = setTimeout(() => {
+          attempt.abort(unreachable(server, `no answer in ${silenceMs} ms`));
+        }, silenceMs);
+        try {
+          return await this.#attempt(attempt.signal, call);
+        } catch (error) {
+          await reconnection.afterFailure(error as ProcmanError, scope.signal);
+        } finally {
+          clearTimeout(silence);
+          attempt.release();
+        }
+      }
+    } finally {
+      scope.release();
+    }
+  }
+
+  /**
+   * The events of one connection after another, until one ends by itself.
+   * Everything is let go of when the consumer leaves.
+   */
+  async *resumed<Event>(
+    signal: AbortSignal | undefined,
+    connect: Connect<Event>,
+  ): AsyncGenerator<Event, void, undefined> {
+    const reconnection = new Reconnection(this.#options.reconnect);
+    const scope = new CallScope(signal, this.#closed.signal);
+    try {
+      for (;;) {
+        try {
+          yield* connect(this.#connection(scope.signal, reconnection));
+          return;
+        } catch (error) {
+          await reconnection.afterFailure(decodeError(error, this.#options.server), scope.signal);
+        }
+      }
+    } finally {
+      scope.release();
+    }
+  }
+
+  async #attempt<T>(signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    try {
+      return await call(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw decodeError(error, this.#options.server);
+    }
+  }
+
+  #connection(signal: AbortSignal, reconnection: Reconnection): Connection {
+    const options: ReceiveOptions = { ...this.#options, signal };
+    return {
+      signal,
+      receive: async function* (open) {
+        let first = true;
+        for await (const message of receive(open, options)) {
+          if (first) reconnection.reached();
+          else reconnection.steady();
+          first = false;
+          yield message;
+        }
+      },
+    };
+  }
+}

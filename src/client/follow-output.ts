@@ -1,0 +1,62 @@
+import type { AttachEvent, OutputStart, WatchEvent } from "../core/api.js";
+import type { Stream } from "../core/job.js";
+import type { CallRunner, Connection } from "./call-runner.js";
+import { unreachable } from "./decode-error.js";
+import { OutputCursor } from "./output-cursor.js";
+
+type OutputEvent = AttachEvent | WatchEvent;
+
+/** How output is read over one connection. */
+export interface OutputSource<Message, Event> {
+  /** Where the caller asked to begin. */
+  readonly asked: OutputStart;
+  open(start: OutputStart, signal: AbortSignal): AsyncIterable<Message>;
+  /** Undefined for what is no event: heartbeats. */
+  decode(message: Message): Event | undefined;
+  /** Where the tail that was asked for begins now; undefined when the stream is empty. */
+  locateTail(stream: Stream, connection: Connection): Promise<number | undefined>;
+}
+
+/**
+ * A job's output over as many connections as it takes: `opened` once, every
+ * byte once, `ended` last.
+ */
+export async function* followOutput<Message, Event extends OutputEvent>(
+  calls: CallRunner,
+  signal: AbortSignal | undefined,
+  source: OutputSource<Message, Event>,
+): AsyncGenerator<Event, void, undefined> {
+  const cursor = new OutputCursor(source.asked);
+  let opened = false;
+  let ended = false;
+
+  yield* calls.resumed(signal, async function* (connection) {
+    const start = await cursor.start((stream) => source.locateTail(stream, connection));
+    try {
+      for await (const message of connection.receive((signal) => source.open(start, signal))) {
+        const event = source.decode(message);
+        if (!event || (event.type === "opened" && opened)) continue;
+        switch (event.type) {
+          case "opened":
+            opened = true;
+            cursor.opened(event.job);
+            break;
+          case "chunk":
+            cursor.advance(event.stream, event.offset + event.data.length);
+            break;
+          case "line":
+            cursor.advance(event.stream, event.nextOffset);
+            break;
+          case "ended":
+            ended = true;
+            break;
+        }
+        yield event;
+      }
+    } catch (error) {
+      // Nothing was left to come.
+      if (!ended) throw error;
+    }
+    if (!ended) throw unreachable(calls.server, "a stream ended before its last event");
+  });
+}

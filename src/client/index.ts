@@ -1,0 +1,30 @@
+import type { Procman } from "../core/api.js";
+import { createNodeTransport, type ServerAddress } from "./node-transport.js";
+import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./procman-client.js";
+
+export type * from "../core/api.js";
+export { type ErrorReason, type FieldViolation, ProcmanError } from "../core/errors.js";
+export type * from "../core/job.js";
+export type { ServerAddress, TlsOptions } from "./node-transport.js";
+export {
+  createProcmanClientFromTransport,
+  type ProcmanClientOptions,
+  type TransportClientOptions,
+} from "./procman-client.js";
+export type { ReconnectOptions } from "./reconnection.js";
+
+/**
+ * A client of a procman server, over its unix socket or the network. It connects
+ * when it is first used, and again when the connection is lost; `close` lets go
+ * of its connections.
+ * @throws TypeError for a `baseUrl` that is no URL
+ */
+export function createProcmanClient(options: ServerAddress & ProcmanClientOptions): Procman {
+  const { transport, server, close } = createNodeTransport(options);
+  const { reconnect } = options;
+  return createProcmanClientFromTransport(transport, {
+    server,
+    onClose: close,
+    ...(reconnect === undefined ? {} : { reconnect }),
+  });
+}

@@ -1,0 +1,67 @@
+import type { OutputStart } from "../core/api.js";
+import { type OutputSizes, STREAMS, type Stream } from "../core/job.js";
+
+/** Finds where the last lines of a stream begin now; undefined when it has none. */
+export type LocateTail = (stream: Stream) => Promise<number | undefined>;
+
+/**
+ * Where a reader of a job's output is, so that it can go on from there over
+ * another connection: nothing lost, nothing twice.
+ */
+export class OutputCursor {
+  readonly #asked: OutputStart;
+  /** The next byte of each stream, where it is known. */
+  readonly #next = new Map<Stream, number>();
+  /** The logs' sizes when the first connection had been made. */
+  #sizesAtOpen: OutputSizes | undefined;
+
+  constructor(asked: OutputStart) {
+    this.#asked = asked;
+    if (asked.tailLines !== undefined) return;
+    for (const stream of STREAMS) this.#next.set(stream, offsetAsked(asked, stream));
+  }
+
+  opened(sizes: OutputSizes): void {
+    this.#sizesAtOpen ??= sizes;
+  }
+
+  advance(stream: Stream, nextOffset: number): void {
+    this.#next.set(stream, nextOffset);
+  }
+
+  /** What to ask a new connection for. */
+  async start(locateTail: LocateTail): Promise<OutputStart> {
+    if (this.#sizesAtOpen) await this.#settle(this.#sizesAtOpen, locateTail);
+    else if (this.#asked.tailLines !== undefined) return this.#asked;
+    const { streams = [] } = this.#asked;
+    return {
+      streams,
+      stdoutOffset: this.#next.get("stdout") ?? 0,
+      stderrOffset: this.#next.get("stderr") ?? 0,
+    };
+  }
+
+  /**
+   * Decides where to begin in the streams of which nothing came before the
+   * connection was lost. What was written since the first connection is new and
+   * must come, so never after the size then; and the last lines before, as far
+   * as they still are the last ones.
+   */
+  async #settle(sizes: OutputSizes, locateTail: LocateTail): Promise<void> {
+    for (const stream of wantedStreams(this.#asked)) {
+      if (this.#next.has(stream)) continue;
+      const size = stream === "stdout" ? sizes.stdoutBytes : sizes.stderrBytes;
+      const hasTail = size > 0 && this.#asked.tailLines !== 0;
+      const tailStart = hasTail ? await locateTail(stream) : undefined;
+      this.#next.set(stream, Math.min(tailStart ?? size, size));
+    }
+  }
+}
+
+function wantedStreams({ streams = [] }: OutputStart): readonly Stream[] {
+  return streams.length === 0 ? STREAMS : streams;
+}
+
+function offsetAsked(asked: OutputStart, stream: Stream): number {
+  return (stream === "stdout" ? asked.stdoutOffset : asked.stderrOffset) ?? 0;
+}

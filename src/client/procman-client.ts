@@ -1,0 +1,209 @@
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { nanoid } from "nanoid";
+import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
+import type {
+  AttachEvent,
+  AttachOptions,
+  CallOptions,
+  CancelOptions,
+  CleanupOptions,
+  GetOptions,
+  JobPage,
+  JobsEvent,
+  ListOptions,
+  OutputStart,
+  Procman,
+  StartOptions,
+  WaitOptions,
+  WatchEvent,
+  WatchJobsOptions,
+  WatchOptions,
+} from "../core/api.js";
+import { isTerminal, type Job, type Stream } from "../core/job.js";
+import { CallRunner, type Connection } from "./call-runner.js";
+import { unreachable } from "./decode-error.js";
+import { decodeAttachEvent, decodeJobsEvent, decodeWatchEvent } from "./decode-event.js";
+import { decodeJob } from "./decode-job.js";
+import {
+  encodeAttach,
+  encodeCancel,
+  encodeCleanup,
+  encodeFilter,
+  encodeList,
+  encodeStart,
+  encodeWait,
+  encodeWatch,
+} from "./encode-request.js";
+import { followOutput } from "./follow-output.js";
+import type { ReconnectOptions } from "./reconnection.js";
+
+/** Servers send a heartbeat every 15 s. */
+const DEFAULT_SILENCE_MS = 45_000;
+/** How long one request of `wait` waits: short of what proxies cut off, and of the silence. */
+const WAIT_SLICE_SHARE = 2 / 3;
+
+export interface ProcmanClientOptions {
+  /**
+   * Whether and how calls go on when the connection is lost or the server
+   * restarts: `attach`, `watch`, `watchJobs`, `wait`, what only reads, and
+   * `start`. Default: with the defaults of ReconnectOptions.
+   */
+  readonly reconnect?: ReconnectOptions | false;
+}
+
+export interface TransportClientOptions extends ProcmanClientOptions {
+  /** Where the server is, for messages. Default "the server". */
+  readonly server?: string;
+  /** A server that is silent for longer, where it should not be, is lost. Default 45 000. */
+  readonly silenceMs?: number;
+  /** Called once, by `close`. */
+  readonly onClose?: () => void;
+}
+
+/** A client of the server at the other end of a Connect transport, whichever that is. */
+export function createProcmanClientFromTransport(
+  transport: Transport,
+  options: TransportClientOptions = {},
+): Procman {
+  return new ProcmanClient(transport, options);
+}
+
+class ProcmanClient implements Procman {
+  readonly #rpc: Client<typeof ProcmanService>;
+  readonly #calls: CallRunner;
+  readonly #silenceMs: number;
+  #onClose: (() => void) | undefined;
+
+  constructor(transport: Transport, options: TransportClientOptions) {
+    const { reconnect = {}, server = "the server", silenceMs = DEFAULT_SILENCE_MS } = options;
+    this.#rpc = createClient(ProcmanService, transport);
+    this.#calls = new CallRunner({ reconnect, server, silenceMs });
+    this.#silenceMs = silenceMs;
+    this.#onClose = options.onClose;
+  }
+
+  /** Is repeated after a lost answer, so it gets a request id where it has none. */
+  async start({ signal, ...options }: StartOptions): Promise<Job> {
+    const makesId = !options.requestId && this.#calls.reconnects;
+    const request = encodeStart(makesId ? { ...options, requestId: nanoid() } : options);
+    const send = async (signal: AbortSignal) => this.#rpc.start(request, { signal });
+    const { job } = await this.#calls.repeatable(signal, send);
+    return decodeJob(job);
+  }
+
+  async get(id: string, { signal, includeEnv = false }: GetOptions = {}): Promise<Job> {
+    const { job } = await this.#calls.repeatable(signal, (signal) =>
+      this.#rpc.get({ id, includeEnv }, { signal }),
+    );
+    return decodeJob(job);
+  }
+
+  async list({ signal, ...options }: ListOptions = {}): Promise<JobPage> {
+    const request = encodeList(options);
+    const page = await this.#calls.repeatable(signal, (signal) =>
+      this.#rpc.list(request, { signal }),
+    );
+    const { nextPageToken, totalSize } = page;
+    return { jobs: page.jobs.map(decodeJob), nextPageToken, totalSize };
+  }
+
+  attach(id: string, { signal, ...options }: AttachOptions = {}): AsyncIterable<AttachEvent> {
+    const { follow = false, ...asked } = options;
+    return followOutput(this.#calls, signal, {
+      asked,
+      open: (start, signal) => this.#rpc.attach(encodeAttach(id, { ...start, follow }), { signal }),
+      decode: decodeAttachEvent,
+      locateTail: (stream, connection) => this.#locateTail(id, { ...asked, stream }, connection),
+    });
+  }
+
+  watch(id: string, { signal, ...asked }: WatchOptions = {}): AsyncIterable<WatchEvent> {
+    return followOutput(this.#calls, signal, {
+      asked,
+      open: (start, signal) => this.#rpc.watch(encodeWatch(id, start), { signal }),
+      decode: decodeWatchEvent,
+      locateTail: (stream, connection) => this.#locateTail(id, { ...asked, stream }, connection),
+    });
+  }
+
+  /** Asks in slices, so that a server that is gone is noticed. */
+  async wait(id: string, { signal, timeoutMs }: WaitOptions = {}): Promise<Job> {
+    const deadline = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY);
+    const sliceMs = this.#silenceMs * WAIT_SLICE_SHARE;
+    let leftMs = timeoutMs ?? Number.POSITIVE_INFINITY;
+    for (;;) {
+      const request = encodeWait(id, { timeoutMs: Math.min(leftMs, sliceMs) });
+      const answer = await this.#calls.repeatable(signal, (signal) =>
+        this.#rpc.wait(request, { signal }),
+      );
+      const job = decodeJob(answer.job);
+      if (isTerminal(job) || leftMs <= sliceMs) return job;
+      leftMs = Math.max(0, deadline - performance.now());
+    }
+  }
+
+  watchJobs({ signal, ...filter }: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {
+    const rpc = this.#rpc;
+    const { server } = this.#calls;
+    return this.#calls.resumed(signal, async function* (connection) {
+      const request = encodeFilter(filter);
+      const open = (signal: AbortSignal) => rpc.watchJobs(request, { signal });
+      for await (const message of connection.receive(open)) {
+        const event = decodeJobsEvent(message);
+        if (event) yield event;
+      }
+      throw unreachable(server, "a stream ended that has no end");
+    });
+  }
+
+  async signal(id: string, name: string, { signal }: CallOptions = {}): Promise<Job> {
+    const { job } = await this.#calls.once(signal, (signal) =>
+      this.#rpc.signal({ id, signal: name }, { signal }),
+    );
+    return decodeJob(job);
+  }
+
+  async cancel(id: string, { signal, ...options }: CancelOptions = {}): Promise<Job> {
+    const request = encodeCancel(id, options);
+    const { job } = await this.#calls.once(signal, (signal) =>
+      this.#rpc.cancel(request, { signal }),
+    );
+    return decodeJob(job);
+  }
+
+  async remove(id: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.#calls.once(signal, (signal) => this.#rpc.remove({ id }, { signal }));
+  }
+
+  async cleanup({ signal, ...options }: CleanupOptions = {}): Promise<readonly string[]> {
+    const request = encodeCleanup(options);
+    const { removedIds } = await this.#calls.once(signal, (signal) =>
+      this.#rpc.cleanup(request, { signal }),
+    );
+    return removedIds;
+  }
+
+  async refresh({ signal }: CallOptions = {}): Promise<readonly Job[]> {
+    const { jobs } = await this.#calls.once(signal, (signal) => this.#rpc.refresh({}, { signal }));
+    return jobs.map(decodeJob);
+  }
+
+  async close(): Promise<void> {
+    this.#calls.close();
+    this.#onClose?.();
+    this.#onClose = undefined;
+  }
+
+  async #locateTail(
+    id: string,
+    { stream, ...asked }: OutputStart & { readonly stream: Stream },
+    connection: Connection,
+  ): Promise<number | undefined> {
+    const request = encodeAttach(id, { ...asked, streams: [stream] });
+    const open = (signal: AbortSignal) => this.#rpc.attach(request, { signal });
+    for await (const { event } of connection.receive(open)) {
+      if (event.case === "chunk") return Number(event.value.offset);
+    }
+    return undefined;
+  }
+}
