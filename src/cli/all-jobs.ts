@@ -1,0 +1,18 @@
+import type { JobFilter, Procman } from "../core/api.js";
+import type { Job } from "../core/job.js";
+
+/** A page holds jobs with their environments: of moderate size. */
+const PAGE_SIZE = 200;
+
+/** Every job that matches, newest first, a page at a time. */
+export async function* allJobs(
+  client: Procman,
+  filter: JobFilter = {},
+): AsyncGenerator<readonly Job[]> {
+  let pageToken = "";
+  do {
+    const page = await client.list({ ...filter, pageSize: PAGE_SIZE, pageToken });
+    yield page.jobs;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+}

@@ -1,0 +1,18 @@
+import type { Procman } from "../core/api.js";
+import type { Output } from "./output.js";
+
+/** What the commands know of the world; tests have another one. */
+export interface Cli {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** The current directory. @throws Error when it is gone. */
+  workDir(): string;
+  /**
+   * From now on the first Ctrl-C aborts this signal; only the second one ends
+   * the process.
+   */
+  interruption(): AbortSignal;
+  /** A client of the state directory's server, which is started where none runs. */
+  connect(stateDir: string): Promise<Procman>;
+}

@@ -1,0 +1,68 @@
+import { Command } from "commander";
+import type { JobFilter } from "../../core/api.js";
+import { STATUSES, type Status } from "../../core/job.js";
+import { allJobs } from "../all-jobs.js";
+import { choices } from "../choice-option.js";
+import { type CommandContext, withClient } from "../command-context.js";
+import { formatJobTable } from "../job-table.js";
+import { jobJson } from "../json.js";
+import { type KeyValues, parseKeyValue } from "../key-value-option.js";
+import type { JsonOption } from "../print-job.js";
+import type { StateDirOption } from "../state-dir.js";
+
+interface LsOptions extends StateDirOption, JsonOption {
+  readonly status?: readonly Status[];
+  readonly label?: KeyValues;
+  readonly all?: boolean;
+}
+
+const HELP = `
+Examples:
+  procman ls
+  procman ls --status running,pending --label team=ml
+  procman ls --all --json | jq -r 'select(.exitCode == 1).id'`;
+
+/** Lists jobs, newest first. */
+export function lsCommand(context: CommandContext): Command {
+  const { stdout, stderr } = context.cli;
+  return new Command("ls")
+    .alias("list")
+    .description("list jobs, newest first")
+    .option(
+      "-s, --status <status>",
+      `only those that are ${STATUSES.join(", ")} (repeatable, or with commas)`,
+      choices(STATUSES),
+    )
+    .option(
+      "-l, --label <key=value>",
+      "only those with this label (repeatable: all)",
+      parseKeyValue,
+    )
+    .option("-a, --all", "all of them, not only the newest 100")
+    .option("--json", "one JSON object a line")
+    .addHelpText("after", HELP)
+    .action(async ({ status = [], label = {}, all, json, stateDir }: LsOptions) => {
+      const filter: JobFilter = { statuses: status, labels: label };
+      await withClient(context, stateDir, async (client) => {
+        if (all && json) {
+          for await (const jobs of allJobs(client, filter)) {
+            for (const job of jobs) await stdout.line(jobJson(job));
+          }
+          return;
+        }
+        const jobs = [];
+        if (all) {
+          for await (const page of allJobs(client, filter)) jobs.push(...page);
+        } else {
+          const page = await client.list(filter);
+          jobs.push(...page.jobs);
+          if (page.nextPageToken !== "") {
+            const shown = `the newest ${jobs.length} of ${page.totalSize} jobs`;
+            await stderr.line(`procman: these are ${shown}; --all shows them all`);
+          }
+        }
+        const lines = json ? jobs.map(jobJson) : formatJobTable(jobs, stdout);
+        for (const line of lines) await stdout.line(line);
+      });
+    });
+}

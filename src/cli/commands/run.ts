@@ -1,0 +1,127 @@
+import { resolve } from "node:path";
+import { Command, Option } from "commander";
+import type { StartOptions } from "../../core/api.js";
+import type { Cli } from "../cli.js";
+import { CliError } from "../cli-error.js";
+import { type CommandContext, withClient } from "../command-context.js";
+import { parsePositiveDurationMs } from "../duration-option.js";
+import { copyOutput, sayHowItEnded, untilInterrupted } from "../follow-job.js";
+import { jobExitCode } from "../job-exit-code.js";
+import { jobJson } from "../json.js";
+import { type KeyValues, parseKeyValue } from "../key-value-option.js";
+import type { JsonOption } from "../print-job.js";
+import type { StateDirOption } from "../state-dir.js";
+
+interface RunOptions extends StateDirOption, JsonOption {
+  readonly detach?: boolean;
+  readonly env?: KeyValues;
+  readonly clearEnv?: boolean;
+  readonly serverEnv?: boolean;
+  readonly workDir?: string;
+  readonly label?: KeyValues;
+  readonly requestId?: string;
+  readonly mergeOutput?: boolean;
+  readonly timeout?: number;
+}
+
+const HELP = `
+The command gets this shell's environment and directory. Its environment is kept
+with the job, in a file that only you can read.
+
+Ctrl-C detaches: the job goes on, and "procman attach" comes back to it.
+run exits as the job did; see "procman --help" for its other exit codes.
+
+Examples:
+  procman run -- make -j8
+  procman run -d --label team=ml --timeout 12h -- ./train.sh --epochs 10
+  procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
+  procman run --request-id deploy-42 -- ./deploy.sh     once, however often it is run`;
+
+/** Starts a command, and follows it to its end. */
+export function runCommand(context: CommandContext): Command {
+  const { cli, exit, stateDirOption } = context;
+  return new Command("run")
+    .description("start a command and follow its output")
+    .argument("<command...>", "the command and its arguments; options of run come before it")
+    .passThroughOptions()
+    .option("-d, --detach", "only start it, and print its id")
+    .option("-e, --env <key=value>", "set an environment variable (repeatable)", parseKeyValue)
+    .addOption(new Option("--clear-env", "an environment of --env only").conflicts("serverEnv"))
+    .option("--server-env", "the server's environment, instead of this shell's")
+    .option("--cwd, --work-dir <dir>", "directory to run in (default: this one)")
+    .option("-l, --label <key=value>", "label to find the job by (repeatable)", parseKeyValue)
+    .option(
+      "--request-id <id>",
+      "do nothing but follow the first job if this id was used before, for the same request",
+    )
+    .option("--merge-output", "send stderr to stdout, in the order written")
+    .option("--timeout <duration>", "end the job after this long", parsePositiveDurationMs)
+    .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
+    .addHelpText("after", HELP)
+    .action(async (words: string[], options: RunOptions) => {
+      const { detach, json = false } = options;
+      const request = startRequest(words, options, cli);
+      await withClient(context, options.stateDir, async (client) => {
+        const interruption = detach ? undefined : cli.interruption();
+        const { id, ...job } = await client.start(request);
+        if (!interruption) return cli.stdout.line(json ? jobJson({ id, ...job }) : id);
+
+        if (cli.stderr.isTerminal) {
+          await cli.stderr.line(cli.stderr.paint("dim", `procman: job ${id}; Ctrl-C detaches`));
+        }
+        const followed = await untilInterrupted(
+          (signal) => copyOutput(client, id, { follow: true, signal, json }, cli),
+          interruption,
+          { id, stateDirOption: stateDirOption(options.stateDir) },
+          cli,
+        );
+        if (followed.kind === "detached") return exit(followed.exitCode);
+        await sayHowItEnded(followed.job, cli);
+        exit(jobExitCode(followed.job));
+      });
+    });
+}
+
+function startRequest(words: readonly string[], options: RunOptions, cli: Cli): StartOptions {
+  const [command = "", ...args] = words;
+  const { requestId, mergeOutput = false, timeout, label = {} } = options;
+  const workDir = options.workDir?.startsWith("/")
+    ? options.workDir
+    : resolve(currentDir(cli), options.workDir ?? "");
+  return {
+    command,
+    args,
+    ...environment(options, workDir, cli),
+    workDir,
+    labels: label,
+    mergeOutput,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+  };
+}
+
+function environment(
+  { env = {}, clearEnv, serverEnv }: RunOptions,
+  workDir: string,
+  cli: Cli,
+): Required<Pick<StartOptions, "env" | "clearEnv">> {
+  if (serverEnv) return { env, clearEnv: false };
+  if (clearEnv) return { env, clearEnv: true };
+  const own: Record<string, string> = {};
+  for (const [name, value] of Object.entries(cli.env)) {
+    if (value !== undefined && !SHELL_BOOKKEEPING.has(name)) own[name] = value;
+  }
+  if (own["PWD"] !== undefined) own["PWD"] = workDir;
+  return { env: { ...own, ...env }, clearEnv: true };
+}
+
+/** What shells set anew, and what would make the same request differ from one shell to the next. */
+const SHELL_BOOKKEEPING = new Set(["_", "SHLVL", "OLDPWD"]);
+
+function currentDir(cli: Cli): string {
+  try {
+    return cli.workDir();
+  } catch (cause) {
+    throw new CliError("the current directory is gone; give --work-dir", { cause });
+  }
+}

@@ -1,0 +1,109 @@
+import { Command, Option } from "commander";
+import type { TlsFiles } from "../../server/tls-files.js";
+import type { CommandContext } from "../command-context.js";
+import { parseDurationMs, parsePositiveDurationMs } from "../duration-option.js";
+import { type ListenOption, parseListen } from "../listen-option.js";
+import { CliError } from "../cli-error.js";
+import { EXIT } from "../exit-codes.js";
+import type { StateDirOption } from "../state-dir.js";
+
+interface ServeOptions extends StateDirOption {
+  readonly listen?: readonly ListenOption[];
+  readonly cleanupAge?: number;
+  readonly pollInterval?: number;
+  readonly logLevel: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly allowHost?: readonly string[];
+  readonly allowOrigin?: readonly string[];
+}
+
+const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
+
+const HELP = `
+Serves in the foreground until SIGINT or SIGTERM; jobs go on without it. The other
+commands start a server in the background where none runs: serve is for service
+managers, and for options of one's own. Over TCP a client has to send the token
+from the file <state-dir>/token; the unix socket is for this user alone.
+
+Beyond this machine it listens with TLS only.
+
+Exits with 3 when another server has the state directory.
+
+Examples:
+  procman serve
+  procman serve --listen 127.0.0.1:8000 --state-dir /var/lib/procman --log-level info
+  procman serve --listen 0.0.0.0:7420 --tls-cert cert.pem --tls-key key.pem --allow-host jobs.example.com`;
+
+/** Serves the state directory. */
+export function serveCommand(context: CommandContext): Command {
+  return new Command("serve")
+    .description("run the server in the foreground")
+    .option(
+      "--listen <host:port>",
+      "address to listen on, besides the unix socket (repeatable; default: 127.0.0.1:7420, " +
+        "or a free port where that one is in use)",
+      parseListen,
+    )
+    .option(
+      "--cleanup-age <duration>",
+      "what cleanup takes for old (default: 24h)",
+      parseDurationMs,
+    )
+    .option(
+      "--poll-interval <duration>",
+      "how often to look where the system does not tell (default: 1s)",
+      parsePositiveDurationMs,
+    )
+    .option(
+      "--tls-cert <file>",
+      "certificate (PEM) for every TCP address; renewed ones are noticed",
+    )
+    .option("--tls-key <file>", "its key (PEM)")
+    .option(
+      "--tls-client-ca <file>",
+      "let in clients with a certificate signed by this one, and nobody else; they need no token",
+    )
+    .option("--allow-host <name...>", "further names that clients may call this server by")
+    .option("--allow-origin <origin...>", "web pages that may call it: https://example.com")
+    .addOption(
+      new Option("--log-level <level>", "what to log, on stderr")
+        .choices(LOG_LEVELS)
+        .default("warn"),
+    )
+    .addHelpText("after", HELP)
+    .action(async (options: ServeOptions) => {
+      const { listen, cleanupAge, pollInterval, logLevel } = options;
+      // Only here: the other commands start faster without a server's libraries.
+      const { serve } = await import("../serve.js");
+      await serve(
+        {
+          stateDir: context.stateDir(options.stateDir),
+          logLevel,
+          ...(listen === undefined ? {} : { listen }),
+          ...(cleanupAge === undefined ? {} : { cleanupAgeMs: cleanupAge }),
+          ...(pollInterval === undefined ? {} : { pollIntervalMs: pollInterval }),
+          ...tlsOption(options),
+          allowedHosts: options.allowHost ?? [],
+          allowedOrigins: options.allowOrigin ?? [],
+        },
+        context.cli,
+      );
+    });
+}
+
+function tlsOption(options: ServeOptions): { tls?: TlsFiles } {
+  const { tlsCert, tlsKey, tlsClientCa } = options;
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return {};
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw new CliError("--tls-cert and --tls-key belong together", { exitCode: EXIT.usage });
+  }
+  return {
+    tls: {
+      certPath: tlsCert,
+      keyPath: tlsKey,
+      ...(tlsClientCa === undefined ? {} : { clientCaPath: tlsClientCa }),
+    },
+  };
+}

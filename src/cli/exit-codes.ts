@@ -1,0 +1,27 @@
+/** What the procman command ends with, where it is not a job's exit code. */
+export const EXIT = {
+  ok: 0,
+  error: 1,
+  usage: 2,
+  /** `serve`: another server has the state directory. */
+  alreadyServed: 3,
+  /** `serve`: a fault of procman's own (EX_SOFTWARE of sysexits.h). */
+  fault: 70,
+  /** `wait`: the timeout passed first (as timeout(1) does). */
+  waitTimeout: 124,
+  /** `run`, `wait`: how the job ended is not known. */
+  noExitCode: 125,
+  /** Left with Ctrl-C: 128 + SIGINT. */
+  interrupted: 130,
+} as const;
+
+export const EXIT_CODES_HELP = `
+Exit codes:
+  0    it worked
+  1    it did not; one line on stderr says why
+  2    the command line is wrong
+  run and wait exit as the job did (and with 1 for a job that was cancelled or
+  timed out, and yet ended with 0), or with
+  124  wait: the timeout passed first
+  125  the job ended, and its exit code is not known (orphaned)
+  130  run, attach, watch: left with Ctrl-C; the job goes on`;

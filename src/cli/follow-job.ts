@@ -1,0 +1,78 @@
+import type { AttachOptions, Procman } from "../core/api.js";
+import { ProcmanError } from "../core/errors.js";
+import { isTerminal, type Job } from "../core/job.js";
+import type { Cli } from "./cli.js";
+import { CliError } from "./cli-error.js";
+import { quoted } from "./command-line.js";
+import { EXIT } from "./exit-codes.js";
+import { formatJobSummary } from "./job-details.js";
+import { attachEventJson } from "./json.js";
+
+/** What became of following a job. */
+export type Followed =
+  | { readonly kind: "ended"; readonly job: Job }
+  | { readonly kind: "detached"; readonly exitCode: number };
+
+/** How one comes back to a job: how this command was told its state directory is repeated. */
+export interface WayBack {
+  readonly id: string;
+  readonly stateDirOption: string | undefined;
+}
+
+/** Copies a job's output to ours, byte by byte, or as JSON events, until its end. */
+export async function copyOutput(
+  client: Procman,
+  id: string,
+  options: AttachOptions & { readonly json?: boolean },
+  { stdout, stderr }: Cli,
+): Promise<Job> {
+  const { json, ...attach } = options;
+  for await (const event of client.attach(id, attach)) {
+    if (json) await stdout.line(attachEventJson(event));
+    else if (event.type === "chunk") {
+      await (event.stream === "stdout" ? stdout : stderr).write(event.data);
+    }
+    if (event.type === "ended") return event.job;
+  }
+  throw new CliError(`the output of job ${id} ended unexpectedly`);
+}
+
+/** Follows until the job has ended or Ctrl-C is pressed, and says how to come back then. */
+export async function untilInterrupted(
+  follow: (signal: AbortSignal) => Promise<Job>,
+  interruption: AbortSignal,
+  { id, stateDirOption }: WayBack,
+  { stderr }: Cli,
+): Promise<Followed> {
+  const where = stateDirOption === undefined ? "" : ` --state-dir ${quoted(stateDirOption)}`;
+  const attach = `procman attach${where} ${id}`;
+  try {
+    return { kind: "ended", job: await follow(interruption) };
+  } catch (error) {
+    if (interruption.aborted) {
+      const stop = `procman cancel${where} ${id}`;
+      // After the "^C" that the terminal shows.
+      const fresh = stderr.isTerminal ? "\n" : "";
+      await stderr.line(
+        `${fresh}detached; job ${id} goes on. Come back: ${attach}   Stop it: ${stop}`,
+      );
+      return { kind: "detached", exitCode: EXIT.interrupted };
+    }
+    if (error instanceof ProcmanError && error.reason === "UNREACHABLE") {
+      const message = `lost the server; job ${id} goes on. Come back: ${attach}   (${error.message})`;
+      throw new CliError(message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/**
+ * Says how a job ended: to a person, and wherever its exit code does not tell.
+ * Else nothing is added to the job's own stderr.
+ */
+export async function sayHowItEnded(job: Job, { stderr }: Cli): Promise<void> {
+  const unexplained = "error" in job && Boolean(job.error);
+  if (isTerminal(job) && (stderr.isTerminal || unexplained)) {
+    await stderr.line(`procman: ${formatJobSummary(job, stderr)}`);
+  }
+}

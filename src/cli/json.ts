@@ -1,0 +1,39 @@
+import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import {
+  AttachResponseSchema,
+  JobRemovedSchema,
+  JobSchema,
+  WatchResponseSchema,
+} from "../../gen/procman/v1/procman_pb.js";
+import type { AttachEvent, WatchEvent } from "../core/api.js";
+import type { Job } from "../core/job.js";
+import { encodeAttachEvent, encodeWatchEvent } from "../service/encode-event.js";
+import { encodeJob } from "../service/encode-job.js";
+
+/*
+ * One line of JSON each, in the API's own form: what `--json` prints. Fields
+ * that have their zero value are there too, for those who read it with jq.
+ */
+
+export function jobJson(job: Job): string {
+  return messageJson(JobSchema, encodeJob(job));
+}
+
+export function attachEventJson(event: AttachEvent): string {
+  return messageJson(AttachResponseSchema, encodeAttachEvent(event));
+}
+
+export function watchEventJson(event: WatchEvent): string {
+  return messageJson(WatchResponseSchema, encodeWatchEvent(event));
+}
+
+export function removedJson(id: string): string {
+  return messageJson(JobRemovedSchema, { id });
+}
+
+function messageJson<Schema extends DescMessage>(
+  schema: Schema,
+  message: MessageInitShape<Schema>,
+): string {
+  return JSON.stringify(toJson(schema, create(schema, message), { alwaysEmitImplicit: true }));
+}

@@ -1,0 +1,78 @@
+import type { OutputLine } from "../core/api.js";
+import type { Cli } from "./cli.js";
+import { progressText } from "./job-facts.js";
+import type { Output } from "./output.js";
+import { printable } from "./printable.js";
+
+const BAR_COLUMNS = 20;
+/** Carriage return, and the rest of the line erased. */
+const CLEAR_LINE = "\r\u001b[K";
+
+/**
+ * Shows lines as they come. On a terminal those that a program rewrites (they
+ * end with a lone "\r") and the progress that lines tell of share one line at
+ * the bottom; elsewhere every line is printed.
+ */
+export class LineView {
+  readonly #cli: Cli;
+  #status = "";
+  /** Whether the status line is on the screen. */
+  #drawn = false;
+
+  constructor(cli: Cli) {
+    this.#cli = cli;
+  }
+
+  async show(line: OutputLine): Promise<void> {
+    const { stdout } = this.#cli;
+    const output = this.#cli[line.stream];
+    if (!stdout.isTerminal) return output.write(line.text + terminatorOf(line));
+
+    const transient = line.terminator === "cr";
+    if (line.progress) this.#status = statusLine(line, stdout);
+    else if (transient) this.#status = cut(printable(line.text), stdout.width);
+    await this.#erase();
+    if (!transient) await output.write(line.text + terminatorOf(line));
+    // What goes on in the same line must not be torn apart.
+    if (line.terminator !== "none") await this.#draw();
+  }
+
+  /** Takes the status line away. */
+  async close(): Promise<void> {
+    await this.#erase();
+  }
+
+  async #erase(): Promise<void> {
+    if (!this.#drawn) return;
+    this.#drawn = false;
+    await this.#cli.stdout.write(CLEAR_LINE);
+  }
+
+  async #draw(): Promise<void> {
+    if (this.#status === "") return;
+    this.#drawn = true;
+    await this.#cli.stdout.write(this.#status);
+  }
+}
+
+/** A line is a line, whatever ended it; a piece of one is not. */
+function terminatorOf({ terminator }: OutputLine): string {
+  return terminator === "none" ? "" : "\n";
+}
+
+function statusLine({ progress, text }: OutputLine, output: Output): string {
+  const facts = progress ? progressText(progress) : "";
+  const bar = progress?.percent === undefined ? "" : `${progressBar(progress.percent)} `;
+  const line = facts === "" ? printable(text) : bar + facts;
+  return output.paint("cyan", cut(line, output.width));
+}
+
+function progressBar(percent: number): string {
+  const filled = Math.round((Math.min(Math.max(percent, 0), 100) / 100) * BAR_COLUMNS);
+  return `[${"#".repeat(filled)}${"-".repeat(BAR_COLUMNS - filled)}]`;
+}
+
+/** One column is left free: a full line makes some terminals begin a new one. */
+function cut(text: string, width: number): string {
+  return text.length < width ? text : `${text.slice(0, Math.max(width - 2, 0))}…`;
+}

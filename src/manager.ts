@@ -1,0 +1,79 @@
+import { chmod, mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { JobManager, type JobManagerOptions } from "./core/job-manager.js";
+import { type Log, silentLog } from "./core/log.js";
+import { openEngine } from "./engine/engine.js";
+import { processIdentifier } from "./engine/local/process-identifier.js";
+import { LogOutput } from "./output/log-output.js";
+import { FileJobStore } from "./storage/file-job-store.js";
+import { lockOwner, lockStateDir, type StateDirLock } from "./storage/state-dir-lock.js";
+
+export interface ManagerOptions {
+  /** Where everything is kept; made, private to its owner, where it is missing. */
+  readonly stateDir: string;
+  /** Age from which `cleanup` removes ended jobs. Default 24 h. */
+  readonly cleanupAgeMs?: number;
+  /** How often to look where the kernel does not tell. Default 1000. */
+  readonly pollIntervalMs?: number;
+  /** A pino logger, say. Default: none. */
+  readonly log?: Log;
+}
+
+const DEFAULT_CLEANUP_AGE_MS = 24 * 60 * 60 * 1000;
+const DEFAULT_POLL_INTERVAL_MS = 1000;
+
+/**
+ * Looks after the jobs of one state directory, from within this process.
+ *
+ * Jobs are not bound to it: they go on after `close`, and after a crash, and
+ * the next manager on the same directory takes them over.
+ */
+export class Manager extends JobManager {
+  readonly #lock: StateDirLock;
+
+  private constructor(options: JobManagerOptions, lock: StateDirLock) {
+    super(options);
+    this.#lock = lock;
+  }
+
+  /**
+   * @throws ProcmanError STORAGE_UNAVAILABLE when another process looks after
+   * that directory; the message names its pid.
+   */
+  static async open(options: ManagerOptions): Promise<Manager> {
+    const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
+    const stateDir = resolve(options.stateDir);
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    await chmod(stateDir, 0o700);
+    const lock = await lockStateDir(stateDir, processIdentifier);
+    try {
+      const manager = new Manager(
+        {
+          engine: openEngine("local", { pollIntervalMs }),
+          store: await FileJobStore.open(stateDir),
+          output: new LogOutput({ pollIntervalMs }),
+          log: options.log ?? silentLog,
+          cleanupAgeMs: options.cleanupAgeMs ?? DEFAULT_CLEANUP_AGE_MS,
+          pollIntervalMs,
+          defaultWorkDir: process.cwd(),
+        },
+        lock,
+      );
+      await manager.recover();
+      return manager;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.#lock.release();
+  }
+}
+
+/** The pid of the process that looks after a state directory, if one does. */
+export function managerPid(stateDir: string): Promise<number | undefined> {
+  return lockOwner(resolve(stateDir), processIdentifier);
+}
