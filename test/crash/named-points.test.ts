@@ -1,0 +1,116 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { eventually } from "../helpers/eventually.js";
+import { readOutput } from "../helpers/output.js";
+import { TestServer } from "../helpers/test-server.js";
+
+/** Every step between two file operations at which a server can die in the middle of a verb. */
+const START_POINTS = [
+  "create:drafted",
+  "create:renamed",
+  "start:created",
+  "start:before-spawn",
+  "start:spawned",
+  "start:process-recorded",
+  "atomic-file:written",
+  "atomic-file:renamed",
+];
+
+/** A server that will kill itself at the point, and does so during the call. */
+async function crashDuring(server: TestServer, call: () => Promise<unknown>): Promise<void> {
+  await expect(call()).rejects.toThrow();
+  expect(await server.ended()).toBe("SIGKILL");
+}
+
+describe("a server that dies within Start", () => {
+  test.each(START_POINTS)("at %s: the job is absent or followed, and runs once", async (point) => {
+    const server = TestServer.prepare();
+    await server.start({ env: { PROCMAN_CRASH_AT: point } });
+    const request = {
+      command: "sh",
+      args: ["-c", "echo ran >>runs; echo out; sleep 0.3; exit 5"],
+      workDir: server.stateDir,
+      requestId: "once",
+    };
+    await crashDuring(server, () => server.client.start(request));
+    await server.start();
+    const before = await server.client.list({});
+    expect(before.jobs.length).toBeLessThanOrEqual(1);
+    if (before.jobs.length === 0) expect(readdirSync(join(server.stateDir, "jobs"))).toEqual([]);
+    const { job } = await server.client.start(request);
+    if (before.jobs[0]) expect(job!.id).toBe(before.jobs[0].id);
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 5, error: "" });
+    expect((await readOutput(server.client, job!.id)).toString()).toBe("out\n");
+    expect(readFileSync(join(server.stateDir, "runs"), "utf8")).toBe("ran\n");
+  });
+});
+
+describe("a server that dies within Cancel", () => {
+  // The first atomic write is Start's.
+  test.each(["atomic-file:written@2", "atomic-file:renamed@2", "stop:recorded"])(
+    "at %s: the cancel is carried on, or never was",
+    async (point) => {
+      const server = TestServer.prepare();
+      await server.start({ env: { PROCMAN_CRASH_AT: point } });
+      const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+      await crashDuring(server, () => server.client.cancel({ id: job!.id }));
+      await server.start();
+      if (point.startsWith("atomic-file:written")) {
+        const { job: after } = await server.client.get({ id: job!.id });
+        expect(after!.status).toBe(Status.RUNNING);
+        await server.client.cancel({ id: job!.id });
+      }
+      const { job: ended } = await server.client.wait({ id: job!.id });
+      expect(ended).toMatchObject({ status: Status.CANCELLED, signal: "SIGTERM" });
+    },
+  );
+});
+
+test.each(["atomic-file:written@2", "atomic-file:renamed@2"])(
+  "a server that dies recording the end, at %s, learns it again",
+  async (point) => {
+    const server = TestServer.prepare();
+    await server.start({ env: { PROCMAN_CRASH_AT: point } });
+    const { job } = await server.client.start({ command: "sh", args: ["-c", "exit 9"] });
+    expect(await server.ended()).toBe("SIGKILL");
+    await server.start();
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 9 });
+  },
+);
+
+test("a server that dies within Remove has removed the job", async () => {
+  const server = TestServer.prepare();
+  await server.start({ env: { PROCMAN_CRASH_AT: "remove:renamed" } });
+  const { job } = await server.client.start({ command: "true" });
+  await server.client.wait({ id: job!.id });
+  await crashDuring(server, () => server.client.remove({ id: job!.id }));
+  expect(existsSync(join(server.stateDir, "jobs", job!.id))).toBe(false);
+  await server.start();
+  expect((await server.client.list({})).jobs).toEqual([]);
+  await eventually("the sweep", () => readdirSync(join(server.stateDir, "jobs")).length === 0);
+});
+
+test("a server that dies within Cleanup has removed whole jobs only", async () => {
+  const server = TestServer.prepare();
+  await server.start({ env: { PROCMAN_CRASH_AT: "remove:renamed@2" } });
+  const { client } = server;
+  const ids: string[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    const { job } = await client.start({ command: "sh", args: ["-c", `echo ${n}; exit ${n}`] });
+    await client.wait({ id: job!.id });
+    ids.push(job!.id);
+  }
+  await crashDuring(server, () => client.cleanup({ olderThan: { seconds: 0n, nanos: 0 } }));
+  await server.start();
+  const { jobs } = await server.client.list({});
+  expect(jobs).toHaveLength(2);
+  for (const { id, exitCode } of jobs) {
+    const n = ids.indexOf(id);
+    expect(exitCode).toBe(n);
+    expect((await readOutput(server.client, id)).toString()).toBe(`${n}\n`);
+  }
+});

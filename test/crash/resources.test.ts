@@ -1,0 +1,249 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { errorOf } from "../helpers/errors.js";
+import { eventually } from "../helpers/eventually.js";
+import { readOutput } from "../helpers/output.js";
+import { tempDir } from "../helpers/temp-dir.js";
+import { TestServer } from "../helpers/test-server.js";
+
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) {
+  if (process.env["CI"]) throw new Error("CI runs these as root: they mount file systems");
+  console.warn("skipped: mounting small file systems needs root");
+}
+
+/** A file system of a given size, gone when the test is over. */
+function smallDisk(sizeKib: number): string {
+  const dir = join(tempDir(), "disk");
+  mkdirSync(dir);
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeKib}k,mode=700`, "tmpfs", dir]);
+  onTestFinished(() => {
+    execFileSync("umount", ["-l", dir]);
+  });
+  return dir;
+}
+
+function fill(disk: string): void {
+  try {
+    writeFileSync(join(disk, "filler"), "");
+    for (;;)
+      execFileSync("sh", ["-c", `head -c 65536 /dev/zero >>${disk}/filler`], { stdio: "pipe" });
+  } catch {
+    // Full.
+  }
+}
+
+function makeRoom(disk: string): void {
+  rmSync(join(disk, "filler"));
+}
+
+describe.skipIf(!isRoot)("disk full", () => {
+  test("at Start: a clear error, nothing left, and all is well once there is room", async () => {
+    const disk = smallDisk(2048);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    fill(disk);
+    const error = await errorOf(server.client.start({ command: "true" }));
+    expect(error).toMatchObject({ code: "ResourceExhausted", reason: "DISK_FULL" });
+    expect((await server.client.list({})).jobs).toEqual([]);
+    makeRoom(disk);
+    expect(readdirSync(join(server.stateDir, "jobs"))).toEqual([]);
+    const { job } = await server.client.start({ command: "true" });
+    expect((await server.client.wait({ id: job!.id })).job!.status).toBe(Status.COMPLETED);
+  });
+
+  test("when the exit must be recorded: the job ends as it did once there is room", async () => {
+    const disk = smallDisk(2048);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const go = join(tempDir(), "go");
+    const { job } = await server.client.start({
+      command: "sh",
+      args: ["-c", `while [ ! -e ${go} ]; do sleep 0.01; done; exit 6`],
+    });
+    fill(disk);
+    writeFileSync(go, "");
+    await eventually("the command's end", () => !existsSync(`/proc/${job!.pid}/exe`));
+    const { job: meanwhile } = await server.client.wait({
+      id: job!.id,
+      timeout: { seconds: 0n, nanos: 300_000_000 },
+    });
+    // Not known yet, and nothing else is claimed.
+    expect(meanwhile!.status).toBe(Status.RUNNING);
+    makeRoom(disk);
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 6 });
+    await server.restart();
+    const { job: after } = await server.client.get({ id: job!.id });
+    expect(after).toMatchObject({ status: Status.FAILED, exitCode: 6 });
+  });
+
+  test("while a job writes: what it wrote is there, its own error is its exit", async () => {
+    const disk = smallDisk(2048);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const { job } = await server.client.start({
+      command: "sh",
+      args: ["-c", "head -c 4000000 /dev/zero; echo code $? >&2; exit 8"],
+    });
+    await eventually("the disk to be full or the job to have ended", async () => {
+      const { job: seen } = await server.client.get({ id: job!.id });
+      return seen!.stdoutBytes > 1_000_000n;
+    });
+    // The log itself fills the disk; room comes from elsewhere.
+    execFileSync("mount", ["-o", "remount,size=16m", disk]);
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended!.exitCode).toBe(8);
+    expect((await readOutput(server.client, job!.id)).length).toBe(Number(ended!.stdoutBytes));
+  });
+
+  test("a cancel that cannot be recorded is refused, and works once there is room", async () => {
+    const disk = smallDisk(2048);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+    fill(disk);
+    expect(await errorOf(server.client.cancel({ id: job!.id }))).toMatchObject({
+      reason: "DISK_FULL",
+    });
+    expect((await server.client.get({ id: job!.id })).job!.status).toBe(Status.RUNNING);
+    makeRoom(disk);
+    const { job: ended } = await server.client.cancel({ id: job!.id });
+    expect(ended!.status).toBe(Status.CANCELLED);
+  });
+});
+
+describe.skipIf(!isRoot)("a state directory that cannot be written", () => {
+  test("read-only: Start says so, reading goes on, and it heals", async () => {
+    const disk = smallDisk(4096);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const { job } = await server.client.start({ command: "echo", args: ["hi"] });
+    await server.client.wait({ id: job!.id });
+    execFileSync("mount", ["-o", "remount,ro", disk]);
+    const error = await errorOf(server.client.start({ command: "true" }));
+    expect(error).toMatchObject({ code: "Unavailable", reason: "STORAGE_UNAVAILABLE" });
+    expect((await readOutput(server.client, job!.id)).toString()).toBe("hi\n");
+    execFileSync("mount", ["-o", "remount,rw", disk]);
+    await server.client.start({ command: "true" });
+  });
+});
+
+test("moved away under the server and back: it stays up, and the jobs are as they were", async () => {
+  const server = await TestServer.start();
+  const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+  const { client } = server;
+  const elsewhere = `${server.stateDir}.away`;
+  renameSync(server.stateDir, elsewhere);
+  try {
+    renameSync(join(elsewhere, "procman.sock"), join(elsewhere, "moved.sock"));
+    mkdirSync(server.stateDir, { mode: 0o700 });
+    renameSync(join(elsewhere, "moved.sock"), server.socketPath);
+    expect((await client.get({ id: job!.id })).job!.status).toBe(Status.RUNNING);
+    expect(await errorOf(client.start({ command: "true" }))).toMatchObject({
+      reason: "STORAGE_UNAVAILABLE",
+    });
+    await client.refresh({}).catch(() => {});
+  } finally {
+    renameSync(server.socketPath, join(elsewhere, "procman.sock"));
+    rmSync(server.stateDir, { recursive: true });
+    renameSync(elsewhere, server.stateDir);
+  }
+  expect((await client.get({ id: job!.id })).job!.status).toBe(Status.RUNNING);
+  expect((await client.cancel({ id: job!.id })).job!.status).toBe(Status.CANCELLED);
+  expect(server.hasEnded).toBe(false);
+});
+
+test("deleted under the server: it stays up and says what it cannot do", async () => {
+  const server = await TestServer.start();
+  const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+  const { client } = server;
+  rmSync(join(server.stateDir, "jobs"), { recursive: true, maxRetries: 5 });
+  expect(await errorOf(client.start({ command: "true" }))).toMatchObject({
+    reason: "STORAGE_UNAVAILABLE",
+  });
+  await client.list({});
+  process.kill(job!.pid, "SIGKILL");
+  await client.refresh({}).catch(() => {});
+  expect(server.hasEnded).toBe(false);
+});
+
+test("out of file descriptors: a clear error or an answer, and all is well afterwards", async () => {
+  const server = await TestServer.start();
+  const { client } = server;
+  const { job } = await client.start({ command: "echo", args: ["hi"] });
+  await client.wait({ id: job!.id });
+  const open = readdirSync(`/proc/${server.pid}/fd`).length;
+  execFileSync("prlimit", [`--pid=${server.pid}`, `--nofile=${open + 2}:`]);
+  const errors = await Promise.all(
+    Array.from({ length: 30 }, () => client.start({ command: "true" }).then(() => "ok", String)),
+  );
+  expect(errors.length).toBe(30);
+  execFileSync("prlimit", [`--pid=${server.pid}`, "--nofile=1024:"]);
+  expect(server.hasEnded).toBe(false);
+  const { job: later } = await eventually("a start", () =>
+    server.client.start({ command: "true" }),
+  );
+  expect((await server.client.wait({ id: later!.id })).job!.status).toBe(Status.COMPLETED);
+  // What was refused left nothing behind.
+  await eventually("all to have ended", async () => {
+    const { jobs } = await server.client.list({ statuses: [Status.RUNNING, Status.PENDING] });
+    return jobs.length === 0;
+  });
+  const { jobs } = await server.client.list({ pageSize: 1000 });
+  expect(readdirSync(join(server.stateDir, "jobs")).sort()).toEqual(
+    jobs.map(({ id }) => id).sort(),
+  );
+});
+
+test.skipIf(!isRoot)("out of processes: PROCESS_LIMIT, and nothing is left", async () => {
+  const stateDir = join(tempDir(), "state");
+  mkdirSync(stateDir, { mode: 0o700 });
+  // A user that nobody else is: the limit counts a user's threads everywhere.
+  const uid = 54321;
+  chownSync(stateDir, uid, uid);
+  chmodSync(join(stateDir, ".."), 0o755);
+  const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"] as const;
+  const server = await TestServer.start({ stateDir, wrapper: asUser });
+  const limitProcesses = (limit: number) => {
+    const [program, ...args] = [...asUser, "prlimit", `--pid=${server.pid}`, `--nproc=${limit}:`];
+    execFileSync(program, args);
+  };
+  const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+  const threads = readdirSync(`/proc/${server.pid}/task`).length;
+  // The runner and its command are two more: no room for another runner, then for one's command.
+  for (const limit of [threads + 2, threads + 3]) {
+    limitProcesses(limit);
+    const error = await errorOf(server.client.start({ command: "sleep", args: ["1000"] }));
+    expect(error).toMatchObject({ code: "ResourceExhausted", reason: "PROCESS_LIMIT" });
+    expect((await server.client.list({})).jobs.map(({ id }) => id)).toEqual([job!.id]);
+  }
+  limitProcesses(4096);
+  await server.client.start({ command: "true" });
+});
+
+test("wrong modes are put right, and a job's directory that is not a job's is left alone", async () => {
+  const server = TestServer.prepare();
+  mkdirSync(join(server.stateDir, "jobs", "stray"), { recursive: true });
+  writeFileSync(join(server.stateDir, "jobs", "stray", "notes.txt"), "mine");
+  writeFileSync(join(server.stateDir, "jobs", "a-file"), "mine too");
+  chmodSync(server.stateDir, 0o777);
+  await server.start();
+  expect(statSync(server.stateDir).mode & 0o777).toBe(0o700);
+  expect((await server.client.list({})).jobs).toEqual([]);
+  expect(await errorOf(server.client.get({ id: "stray" }))).toMatchObject({
+    code: "DataLoss",
+    reason: "RECORD_UNREADABLE",
+  });
+  expect(readFileSync(join(server.stateDir, "jobs", "stray", "notes.txt"), "utf8")).toBe("mine");
+  expect(existsSync(join(server.stateDir, "jobs", "a-file"))).toBe(true);
+});

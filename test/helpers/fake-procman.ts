@@ -1,0 +1,240 @@
+import { EventEmitter, on } from "node:events";
+import type {
+  AttachEvent,
+  AttachOptions,
+  CallOptions,
+  CancelOptions,
+  CleanupOptions,
+  JobPage,
+  JobsEvent,
+  ListOptions,
+  Procman,
+  StartOptions,
+  WaitOptions,
+  WatchEvent,
+  WatchJobsOptions,
+  WatchOptions,
+} from "../../src/core/api.js";
+import { jobNotFound, ProcmanError } from "../../src/core/errors.js";
+import type { Job, Stream } from "../../src/core/job.js";
+
+interface FakeJob {
+  job: Job;
+  readonly output: { stream: Stream; data: Buffer }[];
+}
+
+/** A call as it came, by the name of its method. */
+export interface FakeCall {
+  readonly method: string;
+  readonly args: readonly unknown[];
+}
+
+/** Jobs that are what a test says. No processes, no files. */
+export class FakeProcman implements Procman {
+  readonly calls: FakeCall[] = [];
+  /** Streams whose generator has begun and not been released. */
+  openStreams = 0;
+  /** Chunks that `attach` has given to whoever asked. */
+  given = 0;
+  /** What the next call fails with. */
+  failure: unknown;
+  /** What `start` waits for before it answers. */
+  beforeStart: Promise<unknown> = Promise.resolve();
+  readonly #jobs = new Map<string, FakeJob>();
+  readonly #changed = new EventEmitter().setMaxListeners(0);
+
+  addJob(id: string, rest: Partial<Job> = {}): Job {
+    const job = {
+      id,
+      requestId: "",
+      command: "sleep",
+      args: ["1"],
+      env: {},
+      clearEnv: false,
+      workDir: "/",
+      labels: {},
+      mergeOutput: false,
+      createdTime: new Date("2026-01-02T03:04:05.678Z"),
+      stdoutBytes: 0,
+      stderrBytes: 0,
+      status: "running",
+      pid: 42,
+      startedTime: new Date("2026-01-02T03:04:06.789Z"),
+      containment: "session",
+      ...rest,
+    } as Job;
+    this.#jobs.set(id, { job, output: [] });
+    this.#changed.emit("change", id);
+    return job;
+  }
+
+  write(id: string, data: string | Buffer, stream: Stream = "stdout"): void {
+    const entry = this.#entry(id);
+    entry.output.push({ stream, data: Buffer.from(data) });
+    this.#changed.emit("change", id);
+  }
+
+  end(id: string, rest: Partial<Job> = {}): void {
+    const entry = this.#entry(id);
+    const exit = { status: "completed", exitCode: 0, completedTime: new Date() };
+    entry.job = { ...entry.job, ...exit, ...rest } as Job;
+    this.#changed.emit("change", id);
+  }
+
+  /** The options of the last call of that method. */
+  lastCall(method: string): readonly unknown[] {
+    const call = this.calls.findLast((call) => call.method === method);
+    if (!call) throw new Error(`${method} was not called`);
+    return call.args;
+  }
+
+  async start(options: StartOptions): Promise<Job> {
+    this.#note("start", options);
+    await this.beforeStart;
+    return this.addJob(`job${this.#jobs.size + 1}`, {
+      command: options.command,
+      args: options.args ?? [],
+      env: options.env ?? {},
+      labels: options.labels ?? {},
+    });
+  }
+
+  async get(id: string, options?: CallOptions): Promise<Job> {
+    this.#note("get", id, options);
+    return this.#entry(id).job;
+  }
+
+  async list(options?: ListOptions): Promise<JobPage> {
+    this.#note("list", options);
+    const jobs = [...this.#jobs.values()].map(({ job }) => job).toReversed();
+    return { jobs, nextPageToken: "next", totalSize: jobs.length };
+  }
+
+  async *attach(id: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
+    this.#note("attach", id, options);
+    this.openStreams += 1;
+    try {
+      const entry = this.#entry(id);
+      yield { type: "opened", job: entry.job };
+      const offsets = { stdout: 0, stderr: 0 };
+      for (let next = 0; ; ) {
+        const piece = entry.output[next];
+        if (piece) {
+          next += 1;
+          this.given += 1;
+          const { stream, data } = piece;
+          yield { type: "chunk", stream, offset: offsets[stream], data };
+          offsets[stream] += data.length;
+          continue;
+        }
+        if (!options.follow || entry.job.status !== "running") break;
+        await this.#change(options.signal);
+      }
+      yield { type: "ended", job: entry.job };
+    } finally {
+      this.openStreams -= 1;
+    }
+  }
+
+  async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
+    this.#note("watch", id, options);
+    for await (const event of this.attach(id, { ...options, follow: true })) {
+      if (event.type !== "chunk") yield event;
+      else {
+        const { stream, offset, data } = event;
+        yield {
+          type: "line",
+          stream,
+          offset,
+          nextOffset: offset + data.length,
+          text: data.toString().trimEnd(),
+          terminator: "lf",
+          progress: { percent: 50, unit: "B", etaMs: 1500.25, text: "50%" },
+        };
+      }
+    }
+  }
+
+  async wait(id: string, options: WaitOptions = {}): Promise<Job> {
+    this.#note("wait", id, options);
+    const entry = this.#entry(id);
+    while (entry.job.status === "running") await this.#change(options.signal);
+    return entry.job;
+  }
+
+  async *watchJobs(options: WatchJobsOptions = {}): AsyncGenerator<JobsEvent> {
+    this.#note("watchJobs", options);
+    this.openStreams += 1;
+    const changes = on(this.#changed, "change", options.signal ? { signal: options.signal } : {});
+    try {
+      yield { type: "snapshot", jobs: [...this.#jobs.values()].map(({ job }) => job) };
+      for await (const [id] of changes as AsyncIterable<[string]>) {
+        const entry = this.#jobs.get(id);
+        yield entry ? { type: "changed", job: entry.job } : { type: "removed", id };
+      }
+    } finally {
+      this.openStreams -= 1;
+      await changes.return?.();
+    }
+  }
+
+  async signal(id: string, signal: string, options?: CallOptions): Promise<Job> {
+    this.#note("signal", id, signal, options);
+    return this.#entry(id).job;
+  }
+
+  async cancel(id: string, options?: CancelOptions): Promise<Job> {
+    this.#note("cancel", id, options);
+    this.end(id, { status: "cancelled" });
+    return this.#entry(id).job;
+  }
+
+  async remove(id: string, options?: CallOptions): Promise<void> {
+    this.#note("remove", id, options);
+    const { job } = this.#entry(id);
+    if (job.status === "running") {
+      throw new ProcmanError("JOB_RUNNING", `job ${id} is running`, { jobId: id });
+    }
+    this.#jobs.delete(id);
+    this.#changed.emit("change", id);
+  }
+
+  async cleanup(options?: CleanupOptions): Promise<readonly string[]> {
+    this.#note("cleanup", options);
+    return ["old1", "old2"];
+  }
+
+  async refresh(options?: CallOptions): Promise<readonly Job[]> {
+    this.#note("refresh", options);
+    return [...this.#jobs.values()].map(({ job }) => job);
+  }
+
+  async close(): Promise<void> {}
+
+  #note(method: string, ...args: unknown[]): void {
+    this.calls.push({ method, args });
+    const { failure } = this;
+    this.failure = undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  #entry(id: string): FakeJob {
+    const entry = this.#jobs.get(id);
+    if (!entry) throw jobNotFound(id);
+    return entry;
+  }
+
+  #change(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        this.#changed.off("change", settle);
+        signal?.removeEventListener("abort", settle);
+        if (signal?.aborted) reject(signal.reason as Error);
+        else resolve();
+      };
+      if (signal?.aborted) return settle();
+      this.#changed.on("change", settle);
+      signal?.addEventListener("abort", settle);
+    });
+  }
+}

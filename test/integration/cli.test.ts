@@ -1,0 +1,302 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { managerPid } from "../../src/manager.js";
+import { eventually } from "../helpers/eventually.js";
+import { sharedTempDir, tempDir } from "../helpers/temp-dir.js";
+import { endJobs, MAIN } from "../helpers/test-server.js";
+
+interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Running {
+  readonly pid: number;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly signal: (signal: NodeJS.Signals) => void;
+  readonly ended: Promise<Ran>;
+}
+
+/** Starts the real program, as a shell would. */
+function launch(stateDir: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, PROCMAN_STATE_DIR: stateDir, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  child.stdout.on("data", (data: Buffer) => output.stdout.push(data));
+  child.stderr.on("data", (data: Buffer) => output.stderr.push(data));
+  const text = (name: "stdout" | "stderr") => () => Buffer.concat(output[name]).toString();
+  const ended = once(child, "close").then(([code]) => ({
+    code: code as number | null,
+    stdout: text("stdout")(),
+    stderr: text("stderr")(),
+  }));
+  return {
+    pid: child.pid as number,
+    stdout: text("stdout"),
+    stderr: text("stderr"),
+    signal: (signal) => child.kill(signal),
+    ended,
+  };
+}
+
+function procman(stateDir: string, ...args: string[]): Promise<Ran> {
+  return launch(stateDir, args).ended;
+}
+
+/** Ends the background server of a state directory, and its jobs. */
+async function endAll(stateDir: string): Promise<void> {
+  await procman(stateDir, "stop");
+  await endJobs(stateDir);
+}
+
+function newStateDir(): string {
+  const stateDir = join(tempDir(), "state");
+  onTestFinished(() => endAll(stateDir));
+  return stateDir;
+}
+
+const shared = join(sharedTempDir(), "state");
+const cli = (...args: string[]) => procman(shared, ...args);
+beforeAll(async () => {
+  expect((await cli("ls")).code).toBe(0);
+});
+afterAll(() => endAll(shared));
+
+async function started(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await cli("run", "-d", ...args);
+  expect(code, stderr).toBe(0);
+  expect(stdout).toMatch(/^[0-9a-z]{12}\n$/);
+  return stdout.trim();
+}
+
+describe("run", () => {
+  test("follows to the end: both streams apart, the exit code its own", async () => {
+    const ran = await cli("run", "--", "sh", "-c", "echo out; echo err >&2; exit 7");
+    expect(ran).toMatchObject({ code: 7, stdout: "out\n" });
+    expect(ran.stderr).toContain("err\n");
+  });
+
+  test("passes bytes through as they are", async () => {
+    const { stdout } = await cli("run", "--", "printf", "a\\000b\\r\\n");
+    expect(stdout).toBe("a\0b\r\n");
+  });
+
+  test("everything after -- is the command's", async () => {
+    const { stdout } = await cli("run", "--", "printf", "<%s>", "--json", "-d", "--", "--help");
+    expect(stdout).toBe("<--json><-d><--><--help>");
+  });
+
+  test("gives the command this shell's environment and directory, and what was asked for", async () => {
+    const dir = tempDir();
+    const ran = await launch(
+      shared,
+      ["run", "--env", "B=2", "--work-dir", dir, "--", "sh", "-c", "echo $A $B; pwd"],
+      { A: "1" },
+    ).ended;
+    expect(ran.stdout).toBe(`1 2\n${dir}\n`);
+  });
+
+  test("Ctrl-C detaches, says how to come back, and the job goes on", async () => {
+    const running = launch(shared, ["run", "--", "sh", "-c", "echo begun; sleep 1000"]);
+    await eventually("the output", () => running.stdout() === "begun\n");
+    running.signal("SIGINT");
+    const { code, stderr } = await running.ended;
+    expect(code).toBe(130);
+    const id = /procman attach (?:.* )?([0-9a-z]{12})/.exec(stderr)?.[1] as string;
+    expect(stderr).toContain("goes on");
+    const { stdout } = await cli("get", "--json", id);
+    expect(JSON.parse(stdout)).toMatchObject({ status: "STATUS_RUNNING" });
+    expect((await cli("cancel", id)).code).toBe(0);
+  });
+
+  test("a timeout fails the job, and says so", async () => {
+    const ran = await cli("run", "--timeout", "200ms", "--", "sleep", "1000");
+    expect(ran.code).toBe(143);
+    expect(ran.stderr).toContain("timed out");
+  });
+
+  test.each([
+    [["run", "--", "no-such-command"], 1, "no-such-command"],
+    [["run", "--timeout", "-5s", "--", "true"], 2, "timeout"],
+    [["run", "--env", "novalue", "--", "true"], 2, "novalue"],
+    [["run"], 2, "command"],
+    [["frobnicate"], 2, "frobnicate"],
+    [["get", "zzzz"], 1, "zzzz"],
+    [["signal", "zzzz", "TERM"], 1, "zzzz"],
+  ])("%j exits with %i and says why on one line", async (args, code, word) => {
+    const ran = await cli(...args);
+    expect(ran.code).toBe(code);
+    expect(ran.stdout).toBe("");
+    expect(ran.stderr).toContain(word);
+    expect(ran.stderr).not.toContain("    at ");
+  });
+});
+
+describe("coming back", () => {
+  test("attach, watch, wait and get, by a prefix of the id", async () => {
+    const id = await started("--label", "x=1", "--", "sh", "-c", "echo one; echo two; exit 3");
+    expect((await cli("wait", id)).code).toBe(3);
+    expect((await cli("attach", id.slice(0, 8))).stdout).toBe("one\ntwo\n");
+    expect((await cli("attach", "--tail", "1", id)).stdout).toBe("two\n");
+    expect((await cli("attach", "--stdout-offset", "4", id)).stdout).toBe("two\n");
+    expect((await cli("watch", id)).stdout).toContain("one\ntwo\n");
+    expect((await cli("get", id)).stdout).toMatch(/exit code: +3/);
+    expect((await cli("ls", "--label", "x=1")).stdout).toContain(id);
+    expect((await cli("ls", "--label", "x=2")).stdout).not.toContain(id);
+  });
+
+  test("wait gives up after its timeout with 124", async () => {
+    const id = await started("--", "sleep", "1000");
+    expect((await cli("wait", "--timeout", "100ms", id)).code).toBe(124);
+    expect((await cli("rm", id)).code).toBe(1);
+    expect((await cli("signal", id, "KILL")).code).toBe(0);
+    expect((await cli("wait", id)).code).toBe(137);
+    expect((await cli("rm", id)).code).toBe(0);
+    expect((await cli("get", id)).code).toBe(1);
+  });
+
+  test("--json is one object a line, with the API's names", async () => {
+    const id = await started("--", "sh", "-c", "echo hi; exit 0");
+    await cli("wait", id);
+    const job = JSON.parse((await cli("get", "--json", id)).stdout) as object;
+    expect(job).toMatchObject({ id, status: "STATUS_COMPLETED", exitCode: 0, stdoutBytes: "3" });
+    const lines = (await cli("attach", "--json", id)).stdout.trim().split("\n");
+    const events = lines.map((line) => Object.keys(JSON.parse(line) as object)[0]);
+    expect(events).toEqual(["opened", "chunk", "ended"]);
+  });
+
+  test("cleanup tells what it removed", async () => {
+    const stateDir = newStateDir();
+    const { stdout } = await procman(stateDir, "run", "-d", "--", "true");
+    const id = stdout.trim();
+    await procman(stateDir, "wait", id);
+    expect((await procman(stateDir, "cleanup")).stdout).not.toContain(id);
+    expect((await procman(stateDir, "cleanup", "--older-than", "0s")).stdout).toContain(id);
+    expect((await procman(stateDir, "refresh")).code).toBe(0);
+  });
+
+  test("a reader that goes away ends the command quietly", async () => {
+    const id = await started("--", "sh", "-c", "head -c 3000000 /dev/zero");
+    await cli("wait", id);
+    const script = `"${process.execPath}" "${MAIN}" attach ${id} | head -c 10 >/dev/null; echo done`;
+    const child = spawn("bash", ["-c", script], {
+      env: { ...process.env, PROCMAN_STATE_DIR: shared },
+    });
+    let stderr = "";
+    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+    await once(child, "close");
+    expect(stderr).toBe("");
+  });
+});
+
+describe("the server", () => {
+  test("is started where none runs; many that do so at once get the same", async () => {
+    const stateDir = newStateDir();
+    const runs = await Promise.all(
+      Array.from({ length: 4 }, (_, n) => procman(stateDir, "run", "--", "echo", String(n))),
+    );
+    expect(runs.map(({ stdout }) => stdout)).toEqual(["0\n", "1\n", "2\n", "3\n"]);
+    const list = await procman(stateDir, "ls", "--json");
+    expect(list.stdout.trim().split("\n")).toHaveLength(4);
+  });
+
+  test("that was killed is started again, and jobs are as they were", async () => {
+    const stateDir = newStateDir();
+    const { stdout } = await procman(stateDir, "run", "-d", "--", "sh", "-c", "sleep 1; exit 7");
+    process.kill((await managerPid(stateDir)) as number, "SIGKILL");
+    expect((await procman(stateDir, "wait", stdout.trim())).code).toBe(7);
+  });
+
+  test("stop ends it and leaves the jobs; where none runs it says so", async () => {
+    const stateDir = newStateDir();
+    const { stdout } = await procman(stateDir, "run", "-d", "--", "sleep", "1000");
+    const stopped = await procman(stateDir, "stop");
+    expect(stopped).toMatchObject({ code: 0 });
+    expect(await managerPid(stateDir)).toBeUndefined();
+    const again = await procman(stateDir, "stop");
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("no server") });
+    const job = await procman(stateDir, "get", "--json", stdout.trim());
+    expect(JSON.parse(job.stdout)).toMatchObject({ status: "STATUS_RUNNING" });
+  });
+
+  test("serve takes a free port when the default one is busy, and says where it listens", async () => {
+    // Whoever has it: this test or another process of this machine.
+    const taken = createServer();
+    taken.on("error", () => {});
+    taken.listen(7420, "127.0.0.1");
+    onTestFinished(() => void taken.close());
+    const stateDir = newStateDir();
+    const server = launch(stateDir, ["serve"]);
+    onTestFinished(() => server.signal("SIGTERM"));
+    const line = await eventually("its address", () => /http:\S+/.exec(server.stdout())?.[0]);
+    expect(line).not.toBe("http://127.0.0.1:7420");
+    expect(server.stdout()).toContain(join(stateDir, "procman.sock"));
+    expect(await fetch(`${line}/healthz`).then((response) => response.text())).toContain("ok");
+    server.signal("SIGTERM");
+    expect((await server.ended).code).toBe(0);
+  });
+
+  test("a port that was asked for and is busy is an error that names it", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    onTestFinished(() => void taken.close());
+    const { port } = taken.address() as { port: number };
+    const ran = await procman(newStateDir(), "serve", "--listen", `127.0.0.1:${port}`);
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toContain(`127.0.0.1:${port}`);
+  });
+
+  test("a server that cannot start is told of, with the end of its log", async () => {
+    const blocked = join(tempDir(), "file");
+    writeFileSync(blocked, "");
+    const ran = await procman(join(blocked, "state"), "ls");
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toContain(blocked);
+  });
+
+  test("what the shell's environment holds is in the job's private record only", async () => {
+    const stateDir = newStateDir();
+    mkdirSync(stateDir, { mode: 0o700 });
+    const ran = await launch(stateDir, ["run", "-d", "--", "true"], { MY_SECRET: "hunter2" }).ended;
+    const id = ran.stdout.trim();
+    await procman(stateDir, "wait", id);
+    for (const args of [
+      ["get", id],
+      ["get", "--json", id],
+      ["ls", "--json"],
+    ]) {
+      expect((await procman(stateDir, ...args)).stdout).not.toContain("hunter2");
+    }
+    expect((await procman(stateDir, "get", "--env", id)).stdout).toContain("MY_SECRET=hunter2");
+    expect(readFileSync(join(stateDir, "server.log"), "utf8")).not.toContain("hunter2");
+  });
+});
+
+test.each([
+  [],
+  ["run"],
+  ["ls"],
+  ["get"],
+  ["attach"],
+  ["watch"],
+  ["wait"],
+  ["signal"],
+  ["cancel"],
+  ["rm"],
+  ["cleanup"],
+  ["refresh"],
+  ["serve"],
+  ["stop"],
+])("procman %s --help has examples", async (...words) => {
+  const { code, stdout } = await cli(...words, "--help");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/Examples?:\n/);
+});

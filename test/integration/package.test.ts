@@ -1,0 +1,85 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { tempDir } from "../helpers/temp-dir.js";
+import { TestServer } from "../helpers/test-server.js";
+
+const ROOT = join(import.meta.dirname, "../..");
+
+const PROGRAM = `
+import { credentials, makeClientConstructor, Metadata } from "@grpc/grpc-js";
+import { create } from "@bufbuild/protobuf";
+import { Manager, ProcmanError, type Job, type Procman } from "procman";
+import { createProcmanClient } from "procman/client";
+import { createProcmanClient as createWebClient } from "procman/web";
+import { type ListResponse, ListRequestSchema, procmanGrpcDefinition } from "procman/grpc";
+
+const [socketPath = "", baseUrl = "", token = ""] = process.argv.slice(2);
+const clients: Procman[] = [createProcmanClient({ socketPath }), createWebClient({ baseUrl, token })];
+for (const client of clients) {
+  const job: Job = await client.start({ command: "sh", args: ["-c", "exit 3"] });
+  const ended = await client.wait(job.id);
+  console.log(ended.status, ended.status === "failed" ? ended.exitCode : "");
+  await client.get("nonesuch").catch((error: unknown) => {
+    console.log(error instanceof ProcmanError ? error.reason : error);
+  });
+  await client.close();
+}
+const Grpc = makeClientConstructor(procmanGrpcDefinition, "ProcmanService");
+const grpc = new Grpc(baseUrl.replace("http://", ""), credentials.createInsecure());
+const metadata = new Metadata();
+metadata.set("authorization", "Bearer " + token);
+const list = await new Promise<ListResponse>((resolve, reject) => {
+  grpc["list"]?.(create(ListRequestSchema), metadata, (error: Error | null, answer: ListResponse) =>
+    error ? reject(error) : resolve(answer),
+  );
+});
+console.log("total", list.totalSize);
+grpc.close();
+console.log(typeof Manager.open);
+`;
+
+test("the packed package works, with its types, where it is installed", {
+  timeout: 180_000,
+}, async () => {
+  const server = await TestServer.start();
+  const app = join(tempDir(), "app");
+  mkdirSync(app);
+  // Without scripts: the build that other tests are using stays as it is.
+  const [packed] = JSON.parse(
+    execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", app], {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "ignore"],
+    }).toString(),
+  ) as [{ filename: string; files: { path: string }[] }];
+  const paths = packed.files.map(({ path }) => path);
+  expect(paths).toContain("dist/src/engine/local/runner.sh");
+  expect(paths).toContain("proto/procman/v1/procman.proto");
+  expect(paths.filter((path) => path.startsWith("test/") || path.startsWith("src/"))).toEqual([]);
+
+  const run = (program: string, ...args: string[]) =>
+    execFileSync(program, args, { cwd: app, stdio: ["ignore", "pipe", "pipe"] }).toString();
+  writeFileSync(join(app, "package.json"), '{"name":"app","version":"1.0.0","type":"module"}');
+  run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", packed.filename);
+  writeFileSync(join(app, "program.ts"), PROGRAM);
+  writeFileSync(
+    join(app, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        target: "es2022",
+        module: "nodenext",
+        strict: true,
+        types: ["node"],
+        typeRoots: [join(ROOT, "node_modules/@types")],
+        outDir: "out",
+        rootDir: ".",
+      },
+      include: ["program.ts"],
+    }),
+  );
+  run(join(ROOT, "node_modules/.bin/tsc"), "-p", ".");
+  const output = run("node", "out/program.js", server.socketPath, server.baseUrl, server.token);
+  expect(output).toBe("failed 3\nJOB_NOT_FOUND\nfailed 3\nJOB_NOT_FOUND\ntotal 2\nfunction\n");
+  expect(run("npx", "--no-install", "procman", "--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+});

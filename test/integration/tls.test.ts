@@ -1,0 +1,240 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { Agent, request } from "node:https";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
+import { createProcmanClient, type TlsOptions } from "../../src/client/index.js";
+import { errorOf } from "../helpers/errors.js";
+import { eventually } from "../helpers/eventually.js";
+import { sharedTempDir } from "../helpers/temp-dir.js";
+import { TestServer } from "../helpers/test-server.js";
+
+const dir = sharedTempDir();
+const file = (name: string) => join(dir, name);
+const pem = (name: string) => readFileSync(file(name), "utf8");
+
+function openssl(...args: string[]): void {
+  execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
+}
+
+/** A certificate for `name`, signed by `ca`. */
+function issue(name: string, ca: string): void {
+  openssl(
+    "req",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-nodes",
+    "-keyout",
+    `${name}.key`,
+    "-out",
+    `${name}.csr`,
+    "-subj",
+    `/CN=${name}`,
+    "-addext",
+    "subjectAltName=DNS:localhost,IP:127.0.0.1",
+  );
+  openssl(
+    "x509",
+    "-req",
+    "-in",
+    `${name}.csr`,
+    "-CA",
+    `${ca}.pem`,
+    "-CAkey",
+    `${ca}.key`,
+    "-CAcreateserial",
+    "-days",
+    "2",
+    "-copy_extensions",
+    "copyall",
+    "-out",
+    `${name}.pem`,
+  );
+}
+
+beforeAll(() => {
+  for (const ca of ["ca", "stranger-ca"]) {
+    openssl(
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-keyout",
+      `${ca}.key`,
+      "-out",
+      `${ca}.pem`,
+      "-days",
+      "2",
+      "-subj",
+      `/CN=${ca}`,
+    );
+  }
+  issue("server", "ca");
+  issue("alice", "ca");
+  issue("mallory", "stranger-ca");
+});
+
+function serve(...more: string[]): Promise<TestServer> {
+  return TestServer.start({
+    args: [
+      "--listen",
+      "127.0.0.1:0",
+      "--tls-cert",
+      file("server.pem"),
+      "--tls-key",
+      file("server.key"),
+      "--log-level",
+      "info",
+      ...more,
+    ],
+  });
+}
+
+function connectClient(server: TestServer, tls: TlsOptions, token?: string) {
+  const { baseUrl } = server;
+  const options = { baseUrl, tls, reconnect: false as const };
+  const client = createProcmanClient(token === undefined ? options : { ...options, token });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+describe("TLS", () => {
+  test("serves Connect and gRPC on one port; the token counts", async () => {
+    const server = await serve();
+    expect(server.baseUrl).toMatch(/^https:/);
+    const client = connectClient(server, { ca: pem("ca.pem") }, server.token);
+    const job = await client.start({ command: "echo", args: ["hi"] });
+    expect(await client.wait(job.id)).toMatchObject({ status: "completed" });
+
+    const transport = createGrpcTransport({
+      baseUrl: server.baseUrl,
+      nodeOptions: { ca: pem("ca.pem") },
+    });
+    const headers = { authorization: `Bearer ${server.token}` };
+    const grpc = createClient(ProcmanService, transport);
+    expect((await grpc.get({ id: job.id }, { headers })).job!.id).toBe(job.id);
+    expect(await errorOf(grpc.list({}))).toMatchObject({ code: "Unauthenticated" });
+  });
+
+  test("a client that does not know the certificate, or speaks plain HTTP, gets nowhere", async () => {
+    const server = await serve();
+    await expect(connectClient(server, {}, server.token).list()).rejects.toMatchObject({
+      reason: "UNREACHABLE",
+    });
+    await expect(fetch(server.baseUrl.replace("https", "http"))).rejects.toThrow();
+    const client = connectClient(server, { ca: pem("ca.pem") }, server.token);
+    await client.list();
+  });
+
+  test("renewed certificates are taken into use; broken ones are not", async () => {
+    const server = await serve();
+    const before = await serialOf(server);
+    issue("server", "ca");
+    await eventually("the new certificate", async () => (await serialOf(server)) !== before);
+    const renewed = await serialOf(server);
+    execFileSync("sh", ["-c", "echo broken >server.pem"], { cwd: dir });
+    await eventually("the complaint", () => server.log.includes("cannot be used"));
+    expect(await serialOf(server)).toBe(renewed);
+    issue("server", "ca");
+  });
+});
+
+test("on every address, it may be called by the one that was called, and by no other", async () => {
+  const server = await TestServer.start({
+    args: [
+      "--listen",
+      "0.0.0.0:0",
+      "--tls-cert",
+      file("server.pem"),
+      "--tls-key",
+      file("server.key"),
+      "--allow-host",
+      "jobs.example.com",
+    ],
+  });
+  const port = Number(new URL(server.baseUrl).port);
+  const status = (host: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const options = { host: "127.0.0.3", port, path: "/healthz", rejectUnauthorized: false };
+      const call = request({ ...options, headers: { host } }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      call.on("error", reject);
+      call.end();
+    });
+  expect(await status("127.0.0.3")).toBe(200);
+  expect(await status("jobs.example.com:1")).toBe(200);
+  expect(await status("127.0.0.4")).toBe(421);
+  expect(await status("evil.example")).toBe(421);
+});
+
+describe("mTLS", () => {
+  test("a client with a certificate needs no token, and is named in the log", async () => {
+    const server = await serve("--tls-client-ca", file("ca.pem"));
+    const tls = { ca: pem("ca.pem"), cert: pem("alice.pem"), key: pem("alice.key") };
+    const client = connectClient(server, tls);
+    expect((await client.list()).totalSize).toBe(0);
+    expect(server.log).toContain('"client":"alice"');
+  });
+
+  test("nobody else is let in, whatever they know", async () => {
+    const server = await serve("--tls-client-ca", file("ca.pem"));
+    const mallory = { ca: pem("ca.pem"), cert: pem("mallory.pem"), key: pem("mallory.key") };
+    for (const tls of [{ ca: pem("ca.pem") }, mallory]) {
+      await expect(connectClient(server, tls, server.token).list()).rejects.toMatchObject({
+        reason: "UNREACHABLE",
+      });
+    }
+  });
+});
+
+test("beyond this machine there is no listening without TLS", async () => {
+  const server = TestServer.prepare({ args: ["--listen", "0.0.0.0:0"] });
+  await server.start({ ready: false });
+  expect(await server.ended()).toBe(1);
+  expect(server.log).toContain("without TLS");
+});
+
+test("the token can be replaced while the server runs", async () => {
+  const server = await TestServer.start();
+  const { token: before, baseUrl } = server;
+  const { MAIN } = await import("../helpers/test-server.js");
+  const rotated = execFileSync(process.execPath, [
+    MAIN,
+    "token",
+    "--rotate",
+    "--state-dir",
+    server.stateDir,
+  ])
+    .toString()
+    .trim();
+  expect(rotated).not.toBe(before);
+  expect(server.token).toBe(rotated);
+  const list = (token: string) => createProcmanClient({ baseUrl, token, reconnect: false }).list();
+  await eventually("the new token to count", () => list(rotated));
+  await expect(list(before)).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
+});
+
+function serialOf(server: TestServer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const agent = new Agent({ keepAlive: false, maxCachedSessions: 0 });
+    const call = request(`${server.baseUrl}/healthz`, { ca: pem("ca.pem"), agent }, (response) => {
+      const { serialNumber } = (
+        response.socket as import("node:tls").TLSSocket
+      ).getPeerCertificate();
+      response.resume();
+      resolve(serialNumber);
+    });
+    call.on("error", reject);
+    call.end();
+  });
+}

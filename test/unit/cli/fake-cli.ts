@@ -1,0 +1,99 @@
+import { Writable } from "node:stream";
+import type { Cli } from "../../../src/cli/cli.js";
+import { Output, type OutputStream } from "../../../src/cli/output.js";
+import { runCli } from "../../../src/cli/run-cli.js";
+import type { JobPage, ListOptions, Procman } from "../../../src/core/api.js";
+import { FakeProcman } from "../../helpers/fake-procman.js";
+
+export interface FakeCliOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly terminal?: boolean;
+  readonly columns?: number;
+}
+
+/** A stream that keeps what is written. */
+export class Captured extends Writable implements OutputStream {
+  readonly isTTY: boolean;
+  readonly columns: number;
+  readonly #pieces: Buffer[] = [];
+
+  constructor({ terminal = false, columns = 80 }: FakeCliOptions = {}) {
+    super();
+    this.isTTY = terminal;
+    this.columns = columns;
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#pieces);
+  }
+
+  get text(): string {
+    return this.bytes.toString();
+  }
+
+  hasColors(env: NodeJS.ProcessEnv = {}): boolean {
+    return this.isTTY && !env["NO_COLOR"];
+  }
+
+  override _write(data: Buffer, _encoding: string, done: () => void): void {
+    this.#pieces.push(data);
+    done();
+  }
+}
+
+/** Jobs in pages, whose token is where the page begins; filtered by status. */
+export class PagedProcman extends FakeProcman {
+  override async list(options: ListOptions = {}): Promise<JobPage> {
+    const { statuses = [], pageSize = 100, pageToken = "" } = options;
+    const { jobs } = await super.list(options);
+    const matching = jobs.filter(
+      ({ status }) => statuses.length === 0 || statuses.includes(status),
+    );
+    const begin = Number(pageToken);
+    const end = begin + pageSize;
+    return {
+      jobs: matching.slice(begin, end),
+      nextPageToken: end < matching.length ? String(end) : "",
+      totalSize: matching.length,
+    };
+  }
+}
+
+/** The command line in this process, over jobs that are what the test says. */
+export class FakeCli implements Cli {
+  readonly procman = new PagedProcman();
+  readonly env: NodeJS.ProcessEnv;
+  readonly out: Captured;
+  readonly err: Captured;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Ctrl-C. */
+  readonly interrupt = new AbortController();
+  /** The state directories whose servers were asked for. */
+  readonly connected: string[] = [];
+
+  constructor(options: FakeCliOptions = {}) {
+    this.env = options.env ?? {};
+    this.out = new Captured(options);
+    this.err = new Captured(options);
+    this.stdout = new Output(this.out, "stdout", this.env);
+    this.stderr = new Output(this.err, "stderr", this.env);
+  }
+
+  workDir(): string {
+    return "/home/me";
+  }
+
+  interruption(): AbortSignal {
+    return this.interrupt.signal;
+  }
+
+  async connect(stateDir: string): Promise<Procman> {
+    this.connected.push(stateDir);
+    return this.procman;
+  }
+
+  run(...words: string[]): Promise<number> {
+    return runCli(words, this);
+  }
+}

@@ -1,0 +1,159 @@
+import { describe, expect, test } from "vitest";
+import { commandLine } from "../../../src/cli/command-line.js";
+import { formatJobDetails, formatJobSummary } from "../../../src/cli/job-details.js";
+import { jobExitCode } from "../../../src/cli/job-exit-code.js";
+import { progressText, shortDuration, statusText } from "../../../src/cli/job-facts.js";
+import { formatJobTable } from "../../../src/cli/job-table.js";
+import { attachEventJson, jobJson, removedJson } from "../../../src/cli/json.js";
+import { printable } from "../../../src/cli/printable.js";
+import { formatTable } from "../../../src/cli/table.js";
+import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";
+
+const plain = { paint: (_style: unknown, text: string) => text, width: Number.POSITIVE_INFINITY };
+const now = new Date("2026-01-02T04:04:06.789Z");
+
+describe("tables", () => {
+  test("are aligned, and only their last column is cut", () => {
+    const rows = [
+      ["a-long-identifier", "5", "a very long command line"],
+      ["b", "1000", "x"],
+    ];
+    const columns = [
+      { title: "ID", text: (row: string[]) => row[0] ?? "" },
+      { title: "N", text: (row: string[]) => row[1] ?? "", align: "right" as const },
+      { title: "COMMAND", text: (row: string[]) => row[2] ?? "" },
+    ];
+    expect(formatTable(rows, columns, { width: 40 })).toEqual([
+      "ID                    N  COMMAND",
+      "a-long-identifier     5  a very long co…",
+      "b                  1000  x",
+    ]);
+    expect(formatTable(rows, columns, { width: Number.POSITIVE_INFINITY })[1]).toContain("line");
+    // Too narrow for anything: still something of it.
+    expect(formatTable(rows, columns, { width: 5 })[1]).toBe("a-long-identifier     5  a very …");
+  });
+
+  test("of jobs", () => {
+    const jobs = [
+      runningJob({ id: "aaa", progress: { percent: 42.9, unit: "", text: "" } }),
+      endedJob({ id: "bbb", args: ["a b"], exitCode: 137, signal: "SIGKILL", stdoutBytes: 2048 }),
+      orphanedJob({ id: "ccc" }),
+    ];
+    expect(formatJobTable(jobs, plain, now)).toEqual([
+      "ID   STATUS       EXIT           AGE     TIME   OUTPUT  COMMAND",
+      "aaa  running 42%               1h 1s       1h      0 B  sleep 1",
+      "bbb  completed    137 SIGKILL  1h 1s  55m 53s  2.05 kB  sleep 'a b'",
+      "ccc  orphaned                  1h 1s               0 B  sleep 1",
+    ]);
+  });
+});
+
+test("what a job brought along cannot move the terminal's cursor, or forge lines", () => {
+  expect(printable("a\nb\tc\r\u001b[2Jd\u0000\u202e")).toBe(
+    "a\\nb\\tc\\r\\u{1b}[2Jd\\u{0}\\u{202e}",
+  );
+  expect(printable("grüße 🎉 日本")).toBe("grüße 🎉 日本");
+  expect(commandLine({ command: "sh", args: ["-c", "echo 'hi'", "", "a=b", "\u001b[31m"] })).toBe(
+    "sh -c 'echo '\\''hi'\\''' '' a=b '\\u{1b}[31m'",
+  );
+});
+
+test.each([
+  [0, "0ms"],
+  [320, "320ms"],
+  [1250, "1.2s"],
+  [60_000, "1m"],
+  [3_725_000, "1h 2m"],
+  [90_000_000, "1d 1h"],
+])("%i ms are shown as %s", (ms, text) => {
+  expect(shortDuration(ms)).toBe(text);
+});
+
+test("progress is told as far as it is known", () => {
+  const some = { percent: 42, current: 12_300_000, total: 30_000_000, rate: 3_100_000 };
+  expect(progressText({ ...some, unit: "B", etaMs: 62_000, text: "x" })).toBe(
+    "42.0%  12.3 MB of 30 MB  3.1 MB/s  eta 1m 2s",
+  );
+  expect(progressText({ percent: 100, unit: "", text: "x" })).toBe("100%");
+  expect(progressText({ current: 1234, unit: "files", text: "x" })).toBe("1,234 files");
+  expect(progressText({ unit: "", text: "x" })).toBe("");
+});
+
+test("progress is part of the status while the job runs", () => {
+  const progress = { percent: 99.9, unit: "", text: "" };
+  expect(statusText(runningJob({ progress }))).toBe("running 99%");
+  expect(statusText(endedJob({ progress }))).toBe("completed");
+});
+
+describe("a job's exit code", () => {
+  test.each([
+    ["completed", endedJob(), 0],
+    ["failed", endedJob({ status: "failed", exitCode: 7 } as never), 7],
+    ["failed, though its command said 0", endedJob({ status: "failed" } as never), 1],
+    ["cancelled", endedJob({ status: "cancelled", exitCode: 143 } as never), 143],
+    ["cancelled, though its command said 0", endedJob({ status: "cancelled" } as never), 1],
+    ["orphaned", orphanedJob(), 125],
+    ["running", runningJob(), 124],
+  ])("%s", (_name, job, code) => {
+    expect(jobExitCode(job)).toBe(code);
+  });
+});
+
+test("details leave out what there is none of, and never show the environment", () => {
+  const job = endedJob({ env: { SECRET: "hunter2" }, labels: { team: "x y" }, requestId: "once" });
+  const text = formatJobDetails(job, plain, now).join("\n");
+  expect(text).toContain("id:          job1");
+  expect(text).toContain("labels:      'team=x y'");
+  expect(text).toContain("run time:    55m 53s");
+  expect(text).toContain("environment: 1 variable ");
+  expect(text).not.toContain("hunter2");
+  expect(text).not.toContain("error:");
+  expect(formatJobDetails(orphanedJob(), plain, now).join("\n")).toContain(
+    "error:       the machine was rebooted",
+  );
+});
+
+test("a summary is one line", () => {
+  expect(formatJobSummary(endedJob({ exitCode: 3 }), plain, now)).toBe(
+    "job1 completed, exit code 3, after 55m 53s",
+  );
+  expect(formatJobSummary(orphanedJob({ error: "a\nb" }), plain, now)).toBe("job1 orphaned: a\\nb");
+});
+
+describe("--json", () => {
+  test("is the API's own form, with the zero values", () => {
+    expect(JSON.parse(jobJson(endedJob({ stdoutBytes: 5 })))).toEqual({
+      id: "job1",
+      requestId: "",
+      command: "sleep",
+      args: ["1"],
+      env: {},
+      workDir: "/",
+      labels: {},
+      pid: 42,
+      status: "STATUS_COMPLETED",
+      exitCode: 0,
+      signal: "",
+      error: "",
+      createdTime: "2026-01-02T03:04:05.678Z",
+      startedTime: "2026-01-02T03:04:06.789Z",
+      completedTime: "2026-01-02T04:00:00Z",
+      stdoutBytes: "5",
+      stderrBytes: "0",
+      mergeOutput: false,
+      clearEnv: false,
+      containment: "CONTAINMENT_SESSION",
+    });
+    expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
+  });
+
+  test("is one line, whatever is in it", () => {
+    expect(jobJson(endedJob({ command: "a\nb" }))).not.toContain("\n");
+    expect(JSON.parse(removedJson("job1"))).toEqual({ id: "job1" });
+    const data = Buffer.from([0, 255]);
+    const event = attachEventJson({ type: "chunk", stream: "stderr", offset: 7, data });
+    expect(JSON.parse(event)).toEqual({
+      chunk: { stream: "STREAM_STDERR", offset: "7", data: "AP8=" },
+    });
+  });
+});

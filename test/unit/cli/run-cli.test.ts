@@ -1,0 +1,279 @@
+import { describe, expect, test } from "vitest";
+import type { AttachOptions, StartOptions } from "../../../src/core/api.js";
+import { ProcmanError } from "../../../src/core/errors.js";
+import { eventually } from "../../helpers/eventually.js";
+import { endedJob } from "../client/some-job.js";
+import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
+
+const { exitCode, completedTime } = endedJob() as { exitCode: number; completedTime: Date };
+const success = { status: "completed", exitCode, completedTime } as const;
+
+function cliWith(options: FakeCliOptions = {}, ...ids: string[]): FakeCli {
+  const cli = new FakeCli(options);
+  for (const id of ids) cli.procman.addJob(id);
+  return cli;
+}
+
+/** What `run` asks the server for. */
+async function requestOf(options: FakeCliOptions, ...words: string[]): Promise<StartOptions> {
+  const cli = new FakeCli(options);
+  expect(await cli.run("run", "--detach", ...words), cli.err.text).toBe(0);
+  return cli.procman.lastCall("start")[0] as StartOptions;
+}
+
+describe("run", () => {
+  test("asks for the command in this environment and directory", async () => {
+    const env = { PATH: "/bin", PWD: "/home/me", SHLVL: "2", _: "/usr/bin/node", OLDPWD: "/" };
+    expect(await requestOf({ env }, "make", "-j8", "--detach")).toEqual({
+      command: "make",
+      args: ["-j8", "--detach"],
+      env: { PATH: "/bin", PWD: "/home/me" },
+      clearEnv: true,
+      workDir: "/home/me",
+      labels: {},
+      mergeOutput: false,
+    });
+  });
+
+  test("takes every option, and leaves those after -- to the command", async () => {
+    const options = ["-e", "A=1", "--env", "PATH=/x", "--work-dir", "sub", "-l", "team=ml"];
+    const more = ["--request-id", "once", "--merge-output", "--timeout", "10m"];
+    const env = { PATH: "/bin", PWD: "/home/me" };
+    const request = await requestOf({ env }, ...options, ...more, "--", "sh", "--timeout");
+    expect(request).toEqual({
+      command: "sh",
+      args: ["--timeout"],
+      env: { A: "1", PATH: "/x", PWD: "/home/me/sub" },
+      clearEnv: true,
+      workDir: "/home/me/sub",
+      labels: { team: "ml" },
+      requestId: "once",
+      mergeOutput: true,
+      timeoutMs: 600_000,
+    });
+  });
+
+  test("takes an environment of --env only, or the server's", async () => {
+    const env = { PATH: "/bin" };
+    const words = ["--env", "A=1", "x"];
+    expect(await requestOf({ env }, "--clear-env", ...words)).toMatchObject({
+      env: { A: "1" },
+      clearEnv: true,
+    });
+    expect(await requestOf({ env }, "--server-env", ...words)).toMatchObject({
+      env: { A: "1" },
+      clearEnv: false,
+    });
+    const cli = new FakeCli();
+    expect(await cli.run("run", "--server-env", "--clear-env", "x")).toBe(2);
+  });
+
+  test("--cwd is --work-dir", async () => {
+    expect(await requestOf({}, "--cwd", "/srv", "x")).toMatchObject({ workDir: "/srv" });
+  });
+
+  test("prints the id when detached", async () => {
+    const cli = new FakeCli();
+    expect(await cli.run("run", "-d", "true")).toBe(0);
+    expect(cli.out.text).toBe("job1\n");
+    expect(cli.err.text).toBe("");
+  });
+
+  test("follows: each stream to its own, byte by byte, and exits as the job did", async () => {
+    const cli = new FakeCli();
+    const running = cli.run("run", "x");
+    await eventually("the job", () => cli.procman.openStreams === 1);
+    cli.procman.write("job1", Buffer.from([0, 255, 13]));
+    cli.procman.write("job1", "oops", "stderr");
+    cli.procman.end("job1", { ...success, status: "failed", exitCode: 7 } as never);
+    expect(await running).toBe(7);
+    expect([...cli.out.bytes]).toEqual([0, 255, 13]);
+    expect(cli.err.text).toBe("oops");
+    expect(cli.procman.lastCall("attach")[1]).toMatchObject({ follow: true });
+  });
+
+  test("an exit code that is not known is explained", async () => {
+    const cli = new FakeCli();
+    const running = cli.run("run", "x");
+    await eventually("the job", () => cli.procman.openStreams === 1);
+    const end = { status: "orphaned", error: "the machine was rebooted" };
+    cli.procman.end("job1", end as never);
+    expect(await running).toBe(125);
+    expect(cli.err.text).toContain("the machine was rebooted");
+  });
+
+  test("Ctrl-C detaches, and says how to come back and how to stop it", async () => {
+    const cli = new FakeCli();
+    const running = cli.run("run", "--state-dir", "/my state", "x");
+    await eventually("the job", () => cli.procman.openStreams === 1);
+    cli.interrupt.abort();
+    expect(await running).toBe(130);
+    expect(cli.err.text).toBe(
+      "detached; job job1 goes on. Come back: procman attach --state-dir '/my state' job1   " +
+        "Stop it: procman cancel --state-dir '/my state' job1\n",
+    );
+    expect(cli.procman.calls.map(({ method }) => method)).toEqual(["start", "attach"]);
+    expect(cli.procman.openStreams).toBe(0);
+  });
+});
+
+describe("attach and watch", () => {
+  test("pass on where to begin", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.end("abc");
+    const offsets = ["--stdout-offset", "5", "--stderr-offset", "6", "--stream", "stderr"];
+    expect(await cli.run("attach", "--no-follow", "--tail", "3", ...offsets, "ab")).toBe(0);
+    const { signal: _, ...options } = cli.procman.lastCall("attach")[1] as AttachOptions;
+    expect(options).toEqual({
+      follow: false,
+      tailLines: 3,
+      stdoutOffset: 5,
+      stderrOffset: 6,
+      streams: ["stderr"],
+    });
+    expect(await cli.run("watch", "--tail", "0", "abc")).toBe(0);
+    expect(cli.procman.lastCall("watch")[1]).toMatchObject({ tailLines: 0 });
+  });
+
+  test("end with 0 however the job ended", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.end("abc", { status: "failed", exitCode: 3 } as never);
+    expect(await cli.run("attach", "abc")).toBe(0);
+  });
+
+  test("a server that is lost is told of, with the way back", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.attach = () => {
+      throw new ProcmanError("UNREACHABLE", "nobody there");
+    };
+    expect(await cli.run("attach", "abc")).toBe(1);
+    expect(cli.err.text).toContain("job abc goes on. Come back: procman attach abc");
+    expect(cli.err.text).toContain("nobody there");
+  });
+
+  test("events as JSON lines", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.write("abc", "hi\n");
+    cli.procman.end("abc");
+    expect(await cli.run("watch", "--json", "abc")).toBe(0);
+    const events = cli.out.text.trimEnd().split("\n");
+    expect(events.map((text) => Object.keys(JSON.parse(text) as object))).toEqual([
+      ["opened"],
+      ["line"],
+      ["ended"],
+    ]);
+  });
+});
+
+describe("ls", () => {
+  test("shows a page, and says that there are more", async () => {
+    const ids = Array.from({ length: 120 }, (_, n) => `job${n}`);
+    const cli = cliWith({}, ...ids);
+    expect(await cli.run("ls")).toBe(0);
+    expect(cli.out.text.trimEnd().split("\n")).toHaveLength(101);
+    expect(cli.err.text).toContain("the newest 100 of 120 jobs");
+
+    const all = cliWith({}, ...ids, ...ids.map((id) => `more-${id}`));
+    expect(await all.run("ls", "--all", "--json")).toBe(0);
+    const shown = all.out.text.trimEnd().split("\n");
+    expect(new Set(shown.map((text) => (JSON.parse(text) as { id: string }).id)).size).toBe(240);
+    expect(all.err.text).toBe("");
+  });
+
+  test("filters", async () => {
+    const cli = cliWith({}, "abc", "def");
+    cli.procman.end("abc");
+    await cli.run("ls", "--status", "running,pending", "--status", "failed", "--label", "a=b");
+    expect(cli.procman.lastCall("list")[0]).toEqual({
+      statuses: ["running", "pending", "failed"],
+      labels: { a: "b" },
+    });
+    expect(cli.out.text).toContain("def");
+    expect(cli.out.text).not.toContain("abc");
+  });
+
+  test("colours on a terminal only", async () => {
+    const terminal = cliWith({ terminal: true }, "abc");
+    await terminal.run("ls");
+    expect(terminal.out.text).toContain("\u001b[36mrunning");
+    const plain = cliWith({}, "abc");
+    await plain.run("ls");
+    expect(plain.out.text).not.toContain("\u001b");
+  });
+});
+
+describe("several jobs", () => {
+  test("one that fails does not keep the others from it", async () => {
+    const cli = cliWith({}, "abc", "def", "ghi");
+    cli.procman.end("abc");
+    cli.procman.end("ghi");
+    expect(await cli.run("rm", "abc", "def", "zzz", "ghi")).toBe(1);
+    expect(cli.out.text).toBe("abc removed\nghi removed\n");
+    expect(cli.err.text).toBe('procman: job def is running\nprocman: no job "zzz"\n');
+  });
+
+  test("cancel passes its grace period on", async () => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run("cancel", "--grace", "1m", "abc")).toBe(0);
+    expect(cli.procman.lastCall("cancel")).toEqual(["abc", { gracePeriodMs: 60_000 }]);
+    expect(cli.out.text).toMatch(/^abc cancelled/);
+  });
+});
+
+test("wait passes its timeout on, and exits as the job did", async () => {
+  const cli = cliWith({}, "abc");
+  cli.procman.end("abc", { exitCode: 9, status: "failed" } as never);
+  expect(await cli.run("wait", "--timeout", "1m", "abc")).toBe(9);
+  expect(cli.procman.lastCall("wait")).toEqual(["abc", { timeoutMs: 60_000 }]);
+});
+
+test("cleanup and signal pass theirs on", async () => {
+  const cli = cliWith({}, "abc");
+  expect(await cli.run("cleanup", "--older-than", "7d", "--json")).toBe(0);
+  expect(cli.procman.lastCall("cleanup")).toEqual([{ olderThanMs: 604_800_000 }]);
+  expect(cli.out.text).toBe('{"id":"old1"}\n{"id":"old2"}\n');
+  expect(await cli.run("signal", "abc", "USR1")).toBe(0);
+  expect(cli.procman.lastCall("signal").slice(0, 2)).toEqual(["abc", "USR1"]);
+});
+
+test("--state-dir may stand before the command or after it", async () => {
+  const cli = cliWith({ env: { PROCMAN_STATE_DIR: "/from-env" } });
+  await cli.run("ls");
+  await cli.run("--state-dir", "/before", "ls");
+  await cli.run("ls", "--state-dir", "/after");
+  expect(cli.connected).toEqual(["/from-env", "/before", "/after"]);
+});
+
+describe("what goes wrong", () => {
+  test("is said on one line", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.failure = new ProcmanError("INTERNAL", "first\nsecond \u001b[2J");
+    expect(await cli.run("refresh")).toBe(1);
+    expect(cli.err.text).toBe("procman: first\\nsecond \\u{1b}[2J\n");
+    expect(cli.out.text).toBe("");
+  });
+
+  test.each([
+    [["nonesuch"], "unknown command 'nonesuch'"],
+    [["run"], "missing required argument 'command'"],
+    [["run", "--timeout", "0", "x"], "option '--timeout <duration>' argument '0' is invalid"],
+    [["cancel", "--grace", "-1s", "x"], "option '-g, --grace <duration>' argument '-1s'"],
+    [["ls", "--status", "done"], "Choose from pending"],
+    [["serve", "--log-level", "loud"], "Allowed choices are fatal"],
+    [["get", ""], "must not be empty"],
+    [["get"], "missing required argument 'id'"],
+  ])("%j is wrong usage", async (words, message) => {
+    const cli = new FakeCli();
+    expect(await cli.run(...words)).toBe(2);
+    expect(cli.err.text).toMatch(/^procman: /);
+    expect(cli.err.text).toContain(message);
+    expect(cli.err.text.trimEnd().split("\n")).toHaveLength(1);
+    expect(cli.out.text).toBe("");
+  });
+});
+
+test("--version", async () => {
+  const cli = new FakeCli();
+  expect(await cli.run("--version")).toBe(0);
+  expect(cli.out.text).toMatch(/^\d+\.\d+\.\d+\n$/);
+});

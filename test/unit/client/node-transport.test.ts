@@ -1,0 +1,120 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { type AddressInfo, createServer as createNetServer } from "node:net";
+import { join } from "node:path";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { expect, onTestFinished, test } from "vitest";
+import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import { createProcmanClient, type ServerAddress } from "../../../src/client/index.js";
+import type { Procman } from "../../../src/core/api.js";
+import { encodeAttachEvent } from "../../../src/service/encode-event.js";
+import { encodeJob } from "../../../src/service/encode-job.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+import { endedJob, runningJob } from "./some-job.js";
+
+function clientOf(
+  address: ServerAddress,
+  reconnect: false | { maxDelayMs: number } = false,
+): Procman {
+  const client = createProcmanClient({ ...address, reconnect });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+async function listening(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test("no socket, and a port where nobody listens, are UNREACHABLE by name", async () => {
+  const socketPath = join(tempDir(), "none.sock");
+  await expect(clientOf({ socketPath }).get("x")).rejects.toMatchObject({
+    reason: "UNREACHABLE",
+    message: expect.stringContaining(socketPath),
+  });
+  const free = createNetServer().listen(0, "127.0.0.1");
+  await once(free, "listening");
+  const baseUrl = `http://127.0.0.1:${(free.address() as AddressInfo).port}`;
+  free.close();
+  await once(free, "close");
+  await expect(clientOf({ baseUrl }).get("x")).rejects.toMatchObject({
+    reason: "UNREACHABLE",
+    message: expect.stringContaining(baseUrl),
+  });
+});
+
+test("a server that is none of procman's is an error that is not tried again", async () => {
+  const baseUrl = await listening(createServer((_req, res) => res.writeHead(404).end("no")));
+  const client = clientOf({ baseUrl }, { maxDelayMs: 1 });
+  await expect(client.get("x")).rejects.toMatchObject({ reason: "INTERNAL" });
+});
+
+test("sends the token, and says when it is refused", async () => {
+  const seen: (string | undefined)[] = [];
+  const baseUrl = await listening(
+    createServer((req, res) => {
+      seen.push(req.headers.authorization);
+      res.writeHead(401).end();
+    }),
+  );
+  const call = clientOf({ baseUrl, token: "secret" }).get("x");
+  await expect(call).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
+  const stream = clientOf({ baseUrl }).attach("x")[Symbol.asyncIterator]();
+  await expect(stream.next()).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
+  expect(seen).toEqual(["Bearer secret", undefined]);
+});
+
+test("sockets that break in the middle of a stream, or of an answer, are made anew", async () => {
+  const offsets: bigint[] = [];
+  let gets = 0;
+  const requests: IncomingMessage[] = [];
+  const breakConnection = () => requests.at(-1)?.socket.destroy();
+  const handler = connectNodeAdapter({
+    routes: ({ service }) =>
+      service(ProcmanService, {
+        get: () => {
+          gets += 1;
+          if (gets === 1) breakConnection();
+          return { job: encodeJob(runningJob()) };
+        },
+        async *attach(request) {
+          offsets.push(request.stdoutOffset);
+          const offset = Number(request.stdoutOffset);
+          yield encodeAttachEvent({ type: "opened", job: runningJob() });
+          if (offset === 3) {
+            yield encodeAttachEvent({ type: "ended", job: endedJob() });
+            return;
+          }
+          const data = Buffer.from("x");
+          yield encodeAttachEvent({ type: "chunk", stream: "stdout", offset, data });
+          // When the client has it; the next request tells that it had.
+          setTimeout(breakConnection, 20);
+          await new Promise(() => {});
+        },
+      }),
+  });
+  const baseUrl = await listening(
+    createServer((req, res) => {
+      requests.push(req);
+      handler(req, res);
+    }),
+  );
+  const client = clientOf({ baseUrl }, { maxDelayMs: 5 });
+  expect((await client.get("job1")).id).toBe("job1");
+  expect(gets).toBe(2);
+  const seen: (number | string)[] = [];
+  for await (const event of client.attach("job1", { follow: true })) {
+    seen.push(event.type === "chunk" ? event.offset : event.type);
+  }
+  expect(seen).toEqual(["opened", 0, 1, 2, "ended"]);
+  expect(offsets.at(-1)).toBe(3n);
+});
+
+test("a base URL that is none is refused at once", () => {
+  expect(() => createProcmanClient({ baseUrl: "not a url" })).toThrow(TypeError);
+});

@@ -1,0 +1,420 @@
+import { Code, ConnectError, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { type AttachRequest, ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import {
+  createProcmanClientFromTransport,
+  type TransportClientOptions,
+} from "../../../src/client/index.js";
+import type { AttachEvent, Procman } from "../../../src/core/api.js";
+import { jobNotFound, ProcmanError } from "../../../src/core/errors.js";
+import type { Job, Stream } from "../../../src/core/job.js";
+import { type AttachResponseInit, encodeAttachEvent } from "../../../src/service/encode-event.js";
+import { encodeJob } from "../../../src/service/encode-job.js";
+import { toConnectError } from "../../../src/service/error-map.js";
+import { endedJob, runningJob } from "./some-job.js";
+
+/** A client of a server that does what the test says. */
+function clientOf(
+  implementation: Partial<ServiceImpl<typeof ProcmanService>>,
+  options: TransportClientOptions = {},
+): Procman {
+  const transport = createRouterTransport(({ service }) => service(ProcmanService, implementation));
+  const client = createProcmanClientFromTransport(transport, {
+    reconnect: { maxDelayMs: 2 },
+    ...options,
+  });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+/** As a broken connection looks to a client. */
+const lost = () => new ConnectError("aborted", Code.Aborted);
+const closing = () => toConnectError(new ProcmanError("SHUTTING_DOWN", "closing"));
+
+const opened = (job: Job = runningJob()) => encodeAttachEvent({ type: "opened", job });
+const ended = () => encodeAttachEvent({ type: "ended", job: endedJob() });
+const heartbeat = { event: { case: "heartbeat", value: {} } } as const;
+function chunk(offset: number, text: string, stream: Stream = "stdout"): AttachResponseInit {
+  return encodeAttachEvent({ type: "chunk", stream, offset, data: Buffer.from(text) });
+}
+
+/** An attach that says something else over every connection; and the requests that came. */
+function connections(...scripts: (AttachResponseInit | Error)[][]) {
+  const requests: AttachRequest[] = [];
+  return {
+    requests,
+    async *attach(request: AttachRequest) {
+      requests.push(request);
+      const script = scripts[requests.length - 1];
+      if (!script) throw new Error(`connection ${requests.length} was not expected`);
+      for (const step of script) {
+        if (step instanceof Error) throw step;
+        yield step;
+      }
+    },
+  };
+}
+
+async function shown(events: AsyncIterable<AttachEvent>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const event of events) {
+    all.push(
+      event.type === "chunk"
+        ? `${event.stream}@${event.offset} ${Buffer.from(event.data).toString()}`
+        : event.type,
+    );
+  }
+  return all;
+}
+
+describe("attach", () => {
+  test("goes on at the next byte of each stream, after whatever breaks the connection", async () => {
+    const server = connections(
+      [lost()],
+      [opened(), chunk(0, "ab"), lost()],
+      [opened(), chunk(2, "cd"), chunk(0, "E", "stderr"), heartbeat, closing()],
+      // Ended by something between, without an error and without the last event.
+      [opened()],
+      [opened(), chunk(4, "f"), ended()],
+    );
+    const client = clientOf(server);
+    expect(await shown(client.attach("job1", { follow: true }))).toEqual([
+      "opened",
+      "stdout@0 ab",
+      "stdout@2 cd",
+      "stderr@0 E",
+      "stdout@4 f",
+      "ended",
+    ]);
+    const offsets = server.requests.map((request) => [request.stdoutOffset, request.stderrOffset]);
+    expect(offsets).toEqual([
+      [0n, 0n],
+      [0n, 0n],
+      [2n, 0n],
+      [4n, 1n],
+      [4n, 1n],
+    ]);
+    expect(server.requests.every(({ follow, id }) => follow && id === "job1")).toBe(true);
+  });
+
+  test("after a tail, goes on by offsets, and finds the tail of a stream that was silent", async () => {
+    const job = runningJob({ stdoutBytes: 100, stderrBytes: 50 });
+    const server = connections(
+      [opened(job), chunk(90, "0123456789"), lost()],
+      // Where does the tail of stderr begin now?
+      [opened(job), chunk(40, "tail", "stderr"), ended()],
+      [opened(job), chunk(40, "tail", "stderr"), ended()],
+    );
+    const client = clientOf(server);
+    expect(await shown(client.attach("job1", { follow: true, tailLines: 2 }))).toEqual([
+      "opened",
+      "stdout@90 0123456789",
+      "stderr@40 tail",
+      "ended",
+    ]);
+    const [first, locate, second] = server.requests;
+    expect(first).toMatchObject({ tailLines: 2, follow: true });
+    expect(locate).toMatchObject({ tailLines: 2, follow: false, streams: [2] });
+    expect(second).toMatchObject({ stdoutOffset: 100n, stderrOffset: 40n, follow: true });
+    expect(second?.tailLines).toBeUndefined();
+  });
+
+  test("a connection lost after the last event does not matter", async () => {
+    const server = connections([opened(), ended(), lost()]);
+    expect(await shown(clientOf(server).attach("job1"))).toEqual(["opened", "ended"]);
+  });
+
+  test("an error that the server explains is final", async () => {
+    const server = connections(
+      [opened(), chunk(0, "a"), lost()],
+      [toConnectError(jobNotFound("job1"))],
+    );
+    const events = clientOf(server).attach("job1", { follow: true });
+    await expect(shown(events)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND", jobId: "job1" });
+  });
+
+  test("gives up with the last error, after the time it was given", async () => {
+    let calls = 0;
+    const client = clientOf(
+      {
+        // oxlint-disable-next-line require-yield
+        async *attach() {
+          calls += 1;
+          throw new ConnectError(`attempt ${calls}`, Code.Unavailable);
+        },
+      },
+      { reconnect: { maxDelayMs: 5, giveUpAfterMs: 50 }, server: "/run/x.sock" },
+    );
+    const error = (await shown(client.attach("job1")).catch((e: unknown) => e)) as ProcmanError;
+    expect(error).toMatchObject({ reason: "UNREACHABLE" });
+    expect(calls).toBeGreaterThan(1);
+    expect(error.message).toContain("/run/x.sock");
+    expect(error.message).toContain(`attempt ${calls}`);
+  });
+
+  test("does not reconnect where it is told not to", async () => {
+    const server = connections([opened(), lost()]);
+    const events = clientOf(server, { reconnect: false }).attach("job1");
+    await expect(shown(events)).rejects.toMatchObject({ reason: "UNREACHABLE" });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test("silence is a lost connection; heartbeats are none", async () => {
+    let calls = 0;
+    let aborted = 0;
+    const client = clientOf(
+      {
+        async *attach(_request, { signal }) {
+          calls += 1;
+          yield opened();
+          if (calls > 1) {
+            for (let beat = 0; beat < 10; beat += 1) {
+              await new Promise((resolve) => setTimeout(resolve, 20));
+              yield heartbeat;
+            }
+            yield ended();
+          } else {
+            await new Promise<void>((resolve) => {
+              signal.addEventListener("abort", () => resolve());
+            });
+            aborted += 1;
+          }
+        },
+      },
+      // Far longer than from one heartbeat to the next, and shorter than all of them.
+      { silenceMs: 150 },
+    );
+    expect(await shown(client.attach("job1", { follow: true }))).toEqual(["opened", "ended"]);
+    expect(aborted).toBe(1);
+  });
+
+  test("is pulled: what a consumer does not ask for is not fetched", async () => {
+    let given = 0;
+    const client = clientOf({
+      async *attach() {
+        yield opened();
+        for (; given < 1000; given += 1) yield chunk(given, "x");
+        yield ended();
+      },
+    });
+    let seen = 0;
+    for await (const event of client.attach("job1")) {
+      if (event.type !== "chunk") continue;
+      seen += 1;
+      if (seen !== 3) continue;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      // A little is under way; a thousand are not.
+      expect(given).toBeLessThan(50);
+    }
+    expect(seen).toBe(1000);
+  });
+
+  test("a consumer that leaves ends the call", async () => {
+    let signal: AbortSignal | undefined;
+    const client = clientOf({
+      async *attach(_request, context) {
+        signal = context.signal;
+        yield opened();
+        await new Promise<void>((resolve) => {
+          context.signal.addEventListener("abort", () => resolve());
+        });
+      },
+    });
+    for await (const event of client.attach("job1", { follow: true })) {
+      expect(event.type).toBe("opened");
+      break;
+    }
+    expect(signal?.aborted).toBe(true);
+  });
+
+  test("fails with the reason of its signal, also between two attempts", async () => {
+    const stop = new AbortController();
+    const enough = new Error("enough");
+    const client = clientOf(
+      {
+        // oxlint-disable-next-line require-yield
+        async *attach() {
+          setTimeout(() => stop.abort(enough), 10);
+          throw lost();
+        },
+      },
+      { reconnect: { maxDelayMs: 60_000 } },
+    );
+    const events = client.attach("job1", { signal: stop.signal });
+    await expect(shown(events)).rejects.toBe(enough);
+    // Before anything is sent, too.
+    await expect(shown(client.attach("job1", { signal: stop.signal }))).rejects.toBe(enough);
+    await expect(client.get("job1", { signal: stop.signal })).rejects.toBe(enough);
+  });
+});
+
+describe("watch", () => {
+  test("goes on at next_offset", async () => {
+    const offsets: bigint[] = [];
+    const job = encodeJob(runningJob());
+    const line = (offset: number, text: string) =>
+      ({
+        event: {
+          case: "line",
+          value: {
+            stream: 1,
+            text,
+            offset: BigInt(offset),
+            nextOffset: BigInt(offset + text.length + 2),
+            terminator: 2,
+          },
+        },
+      }) as const;
+    const client = clientOf({
+      async *watch(request) {
+        offsets.push(request.stdoutOffset);
+        yield { event: { case: "opened", value: { job } } };
+        if (offsets.length === 1) {
+          yield line(0, "one");
+          throw lost();
+        }
+        yield line(5, "two");
+        yield { event: { case: "ended", value: { job } } };
+      },
+    });
+    const seen: string[] = [];
+    for await (const event of client.watch("job1")) {
+      seen.push(event.type === "line" ? event.text : event.type);
+    }
+    expect(seen).toEqual(["opened", "one", "two", "ended"]);
+    expect(offsets).toEqual([0n, 5n]);
+  });
+});
+
+describe("watchJobs", () => {
+  test("subscribes anew, and tells the whole state again", async () => {
+    let calls = 0;
+    const client = clientOf({
+      async *watchJobs() {
+        calls += 1;
+        yield { event: { case: "snapshot", value: { jobs: [encodeJob(runningJob())] } } };
+        yield heartbeat;
+        yield { event: { case: "removed", value: { id: `job${calls}` } } };
+        if (calls === 1) throw lost();
+      },
+    });
+    const seen: string[] = [];
+    for await (const event of client.watchJobs()) {
+      seen.push(event.type === "removed" ? event.id : event.type);
+      // The second connection just ends; a third one follows.
+      if (seen.length === 5) break;
+    }
+    expect(seen).toEqual(["snapshot", "job1", "snapshot", "job2", "snapshot"]);
+  });
+});
+
+describe("calls", () => {
+  test("what only reads is asked again", async () => {
+    let calls = 0;
+    const client = clientOf({
+      get: () => {
+        calls += 1;
+        if (calls < 3) throw calls === 1 ? lost() : closing();
+        return { job: encodeJob(runningJob()) };
+      },
+    });
+    expect(await client.get("job1")).toEqual(runningJob());
+    expect(calls).toBe(3);
+  });
+
+  test("start is repeated with the same request id, its own or the caller's", async () => {
+    const ids: string[] = [];
+    const client = clientOf({
+      start: ({ requestId }) => {
+        ids.push(requestId);
+        if (ids.length % 2 === 1) throw lost();
+        return { job: encodeJob(runningJob()) };
+      },
+    });
+    await client.start({ command: "true" });
+    await client.start({ command: "true" });
+    await client.start({ command: "true", requestId: "mine" });
+    expect(ids[0]).not.toBe("");
+    expect(ids[1]).toBe(ids[0]);
+    expect(ids[2]).not.toBe(ids[0]);
+    expect(ids[3]).toBe(ids[2]);
+    expect(ids.slice(4)).toEqual(["mine", "mine"]);
+  });
+
+  test.each([
+    ["signal", (client: Procman) => client.signal("job1", "TERM")],
+    ["cancel", (client: Procman) => client.cancel("job1")],
+    ["remove", (client: Procman) => client.remove("job1")],
+    ["cleanup", (client: Procman) => client.cleanup()],
+    ["refresh", (client: Procman) => client.refresh()],
+  ] as const)("%s is made once", async (name, call) => {
+    let calls = 0;
+    const client = clientOf({
+      [name]: () => {
+        calls += 1;
+        throw lost();
+      },
+    });
+    await expect(call(client)).rejects.toMatchObject({ reason: "UNREACHABLE" });
+    expect(calls).toBe(1);
+  });
+
+  test("wait asks in slices until the job has ended, or its time is over", async () => {
+    const timeouts: number[] = [];
+    const client = clientOf(
+      {
+        wait: ({ timeout }) => {
+          timeouts.push(Number(timeout?.seconds) * 1000 + (timeout?.nanos ?? 0) / 1e6);
+          if (timeouts.length === 2) throw lost();
+          return { job: encodeJob(timeouts.length < 4 ? runningJob() : endedJob()) };
+        },
+      },
+      { silenceMs: 45_000 },
+    );
+    expect(await client.wait("job1")).toEqual(endedJob());
+    expect(timeouts).toEqual([30_000, 30_000, 30_000, 30_000]);
+
+    timeouts.length = 0;
+    expect(await client.wait("job1", { timeoutMs: 0 })).toEqual(runningJob());
+    expect(timeouts).toEqual([0]);
+  });
+
+  test("a server that does not answer is asked again, where that does no harm", async () => {
+    let calls = 0;
+    const client = clientOf(
+      {
+        get: async (_request, { signal }) => {
+          calls += 1;
+          if (calls === 1) {
+            await new Promise<void>((resolve) => {
+              signal.addEventListener("abort", () => resolve());
+            });
+          }
+          return { job: encodeJob(runningJob()) };
+        },
+      },
+      { silenceMs: 30 },
+    );
+    expect(await client.get("job1")).toEqual(runningJob());
+    expect(calls).toBeGreaterThan(1);
+  });
+
+  test("close ends what is under way and what comes after", async () => {
+    let closed = 0;
+    const client = clientOf(
+      {
+        cancel: (_request, { signal }) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener("abort", () => reject(lost()));
+          }),
+      },
+      { onClose: () => (closed += 1) },
+    );
+    const cancelling = client.cancel("job1").catch((e: unknown) => e);
+    await client.close();
+    await client.close();
+    expect(await cancelling).toMatchObject({ reason: "SHUTTING_DOWN" });
+    await expect(client.get("job1")).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
+    expect(closed).toBe(1);
+  });
+});

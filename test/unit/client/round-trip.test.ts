@@ -1,0 +1,196 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  AttachRequestSchema,
+  AttachResponseSchema,
+  CancelRequestSchema,
+  CleanupRequestSchema,
+  JobSchema,
+  ListRequestSchema,
+  StartRequestSchema,
+  WaitRequestSchema,
+  WatchJobsResponseSchema,
+  WatchResponseSchema,
+} from "../../../gen/procman/v1/procman_pb.js";
+import {
+  decodeAttachEvent,
+  decodeJobsEvent,
+  decodeWatchEvent,
+} from "../../../src/client/decode-event.js";
+import { decodeJob } from "../../../src/client/decode-job.js";
+import {
+  encodeAttach,
+  encodeCancel,
+  encodeCleanup,
+  encodeList,
+  encodeStart,
+  encodeWait,
+} from "../../../src/client/encode-request.js";
+import type { AttachEvent, JobsEvent, WatchEvent } from "../../../src/core/api.js";
+import { ProcmanError } from "../../../src/core/errors.js";
+import type { Status } from "../../../src/core/job.js";
+import * as service from "../../../src/service/decode-request.js";
+import {
+  encodeAttachEvent,
+  encodeJobsEvent,
+  encodeWatchEvent,
+  HEARTBEAT,
+} from "../../../src/service/encode-event.js";
+import { encodeJob } from "../../../src/service/encode-job.js";
+import { anyJob, endedJob, runningJob } from "./some-job.js";
+
+/** As it arrives at the other end. */
+function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
+  return fromBinary(schema, toBinary(schema, create(schema, message)));
+}
+
+describe("what the server encodes, the client decodes", () => {
+  test("jobs in every state", () => {
+    fc.assert(
+      fc.property(anyJob, (job) => {
+        expect(decodeJob(sent(JobSchema, encodeJob(job)))).toEqual(job);
+      }),
+    );
+  });
+
+  test.each<AttachEvent>([
+    { type: "opened", job: runningJob() },
+    { type: "chunk", stream: "stderr", offset: 2 ** 40, data: new Uint8Array([0, 255, 10]) },
+    { type: "ended", job: endedJob() },
+  ])("attach: $type", (event) => {
+    expect(decodeAttachEvent(sent(AttachResponseSchema, encodeAttachEvent(event)))).toEqual(event);
+  });
+
+  const line = { type: "line", stream: "stdout", text: "50%", offset: 3, nextOffset: 7 } as const;
+  test.each<WatchEvent>([
+    { ...line, terminator: "lf" },
+    { ...line, terminator: "crlf" },
+    { ...line, terminator: "cr", progress: { percent: 50, unit: "", text: "50%", etaMs: 1500 } },
+    { ...line, terminator: "none" },
+  ])("watch: a line that ends with $terminator", (event) => {
+    expect(decodeWatchEvent(sent(WatchResponseSchema, encodeWatchEvent(event)))).toEqual(event);
+  });
+
+  test.each<JobsEvent>([
+    { type: "snapshot", jobs: [runningJob(), endedJob()] },
+    { type: "snapshot", jobs: [] },
+    { type: "changed", job: endedJob() },
+    { type: "removed", id: "job1" },
+  ])("watchJobs: $type", (event) => {
+    expect(decodeJobsEvent(sent(WatchJobsResponseSchema, encodeJobsEvent(event)))).toEqual(event);
+  });
+
+  test("heartbeats, and events of a later version, are no events", () => {
+    expect(decodeAttachEvent(sent(AttachResponseSchema, HEARTBEAT))).toBeUndefined();
+    expect(decodeWatchEvent(sent(WatchResponseSchema, HEARTBEAT))).toBeUndefined();
+    expect(decodeJobsEvent(sent(WatchJobsResponseSchema, HEARTBEAT))).toBeUndefined();
+    expect(decodeAttachEvent(sent(AttachResponseSchema, {}))).toBeUndefined();
+  });
+
+  test("a job that cannot be is the server's fault, and is not made up for", () => {
+    const { exitCode: _, ...endless } = encodeJob(endedJob());
+    expect(() => decodeJob(sent(JobSchema, endless))).toThrow("job1 in status completed without");
+    const newer = Object.assign(encodeJob(runningJob()), { status: 99 });
+    expect(() => decodeJob(sent(JobSchema, newer))).toThrow("status 99");
+    expect(() => decodeJob(undefined)).toThrow(ProcmanError);
+  });
+});
+
+describe("what the client encodes, the server decodes", () => {
+  test("start", () => {
+    const request = {
+      command: "make",
+      args: ["-j8", ""],
+      env: { A: "1", B: "" },
+      clearEnv: true,
+      workDir: "/tmp",
+      labels: { team: "x" },
+      requestId: "once",
+      mergeOutput: true,
+      timeoutMs: 1500,
+    };
+    expect(service.decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
+    expect(service.decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
+      command: "x",
+      args: [],
+      env: {},
+      clearEnv: false,
+      labels: {},
+      mergeOutput: false,
+    });
+  });
+
+  test("list", () => {
+    const request = {
+      statuses: ["failed", "orphaned"] as const,
+      labels: { a: "b" },
+      pageSize: 7,
+      pageToken: "t",
+    };
+    expect(service.decodeList(sent(ListRequestSchema, encodeList(request)))).toEqual(request);
+  });
+
+  test.each([
+    [{}, { streams: [], follow: false, stdoutOffset: 0, stderrOffset: 0 }],
+    [
+      { streams: ["stderr"], follow: true, tailLines: 0, stdoutOffset: 2 ** 50, stderrOffset: 3 },
+      { streams: ["stderr"], follow: true, tailLines: 0, stdoutOffset: 2 ** 50, stderrOffset: 3 },
+    ],
+    [
+      { tailLines: Number.POSITIVE_INFINITY },
+      { streams: [], follow: false, tailLines: 2 ** 31 - 1, stdoutOffset: 0, stderrOffset: 0 },
+    ],
+  ] as const)("attach %j", (options, expected) => {
+    const request = sent(AttachRequestSchema, encodeAttach("job1", options));
+    expect(service.decodeAttach(request)).toEqual({ id: "job1", options: expected });
+  });
+
+  test.each([
+    [undefined, undefined],
+    [0, 0],
+    [0.25, 1],
+    [1, 1],
+    [999, 999],
+    [1000.5, 1001],
+    [2 ** 45 + 1, 2 ** 45 + 1],
+    [Number.POSITIVE_INFINITY, 315_576_000_000_000],
+  ])("a duration of %s ms arrives as %s ms", (ms, arrived) => {
+    const given = (key: string) => (ms === undefined ? {} : { [key]: ms });
+    const expected = (key: string) => (ms === undefined ? {} : { [key]: arrived });
+    const wait = sent(WaitRequestSchema, encodeWait("i", given("timeoutMs")));
+    expect(service.decodeWait(wait).options).toEqual(expected("timeoutMs"));
+    const cancel = sent(CancelRequestSchema, encodeCancel("i", given("gracePeriodMs")));
+    expect(service.decodeCancel(cancel).options).toEqual(expected("gracePeriodMs"));
+    const cleanup = sent(CleanupRequestSchema, encodeCleanup(given("olderThanMs")));
+    expect(service.decodeCleanup(cleanup)).toEqual(expected("olderThanMs"));
+  });
+
+  test.each([-1, -0.5, Number.NEGATIVE_INFINITY])("the server refuses %s ms", (timeoutMs) => {
+    const request = sent(WaitRequestSchema, encodeWait("i", { timeoutMs }));
+    expect(() => service.decodeWait(request)).toThrow("timeout: must not be negative");
+  });
+
+  test.each([
+    ["timeout", () => encodeStart({ command: "x", timeoutMs: Number.NaN })],
+    ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
+    ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
+    ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],
+    ["page_size", () => encodeList({ pageSize: 2 ** 31 })],
+    ["statuses", () => encodeList({ statuses: ["done" as Status] })],
+    ["statuses", () => encodeList({ statuses: ["toString" as Status] })],
+  ])("what the wire cannot carry is refused: %s", (field, encode) => {
+    expect(encode).toThrow(
+      expect.objectContaining({
+        reason: "INVALID_ARGUMENT",
+        violations: [expect.objectContaining({ field })],
+      }),
+    );
+  });
+});

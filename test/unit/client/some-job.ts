@@ -1,0 +1,132 @@
+import fc from "fast-check";
+import { CONTAINMENTS, type Job } from "../../../src/core/job.js";
+
+export const T0 = new Date("2026-01-02T03:04:05.678Z");
+const T1 = new Date("2026-01-02T03:04:06.789Z");
+const T2 = new Date("2026-01-02T04:00:00.000Z");
+
+const spec = {
+  id: "job1",
+  requestId: "",
+  command: "sleep",
+  args: ["1"],
+  env: {},
+  clearEnv: false,
+  workDir: "/",
+  labels: {},
+  mergeOutput: false,
+  createdTime: T0,
+  stdoutBytes: 0,
+  stderrBytes: 0,
+};
+
+const started = { pid: 42, startedTime: T1, containment: "session" } as const;
+
+export function runningJob(rest: Partial<Job> = {}): Job {
+  return { ...spec, status: "running", ...started, ...rest } as Job;
+}
+
+export function endedJob(rest: Partial<Job> = {}): Job {
+  const exit = { exitCode: 0, completedTime: T2 };
+  return { ...spec, status: "completed", ...started, ...exit, ...rest } as Job;
+}
+
+export function orphanedJob(rest: Partial<Job> = {}): Job {
+  const end = { error: "the machine was rebooted", completedTime: T2 };
+  return { ...spec, status: "orphaned", ...end, ...rest } as Job;
+}
+
+const text = fc.string({ unit: "grapheme", maxLength: 20 });
+const texts = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), text, {
+  noNullPrototype: true,
+});
+const time = fc.date({ min: T0, max: new Date("2100-01-01"), noInvalidDate: true });
+const wholeMs = fc.integer({ min: 0, max: 2 ** 40 });
+const bytes = fc.maxSafeNat();
+const number = fc.double({ noNaN: true, noDefaultInfinity: true });
+
+const startedPart = fc.record({
+  pid: fc.integer({ min: 1, max: 2 ** 22 }),
+  startedTime: time,
+  containment: fc.constantFrom(...CONTAINMENTS),
+});
+
+const exitPart = fc.record(
+  {
+    exitCode: fc.integer({ min: 0, max: 255 }),
+    signal: fc.constantFrom("SIGKILL", "SIGTERM"),
+    cpuTimeMs: wholeMs,
+    completedTime: time,
+  },
+  { requiredKeys: ["exitCode", "completedTime"] },
+);
+
+const error = fc.string({ minLength: 1, maxLength: 20 });
+
+const state = fc.oneof(
+  fc.constant({ status: "pending" }),
+  startedPart.map((started) => ({ status: "running", ...started })),
+  fc
+    .tuple(fc.constantFrom("completed", "cancelled"), startedPart, exitPart)
+    .map(([status, started, exit]) => ({ status, ...started, ...exit })),
+  fc
+    .tuple(fc.record({ error }, { requiredKeys: [] }), startedPart, exitPart)
+    .map(([why, started, exit]) => ({ status: "failed", ...why, ...started, ...exit })),
+  fc
+    .tuple(fc.record({ error, completedTime: time }), fc.option(startedPart))
+    .map(([end, started]) => ({ status: "orphaned", ...end, ...started })),
+);
+
+const progress = fc.record(
+  {
+    percent: number,
+    current: number,
+    total: number,
+    unit: text,
+    rate: number,
+    etaMs: wholeMs,
+    text,
+  },
+  { requiredKeys: ["unit", "text"] },
+);
+
+/** Any job that there can be, but for `clearEnv`, which the wire does not tell. */
+export const anyJob = fc
+  .tuple(
+    fc.record(
+      {
+        id: text,
+        requestId: text,
+        command: text,
+        args: fc.array(text, { maxLength: 3 }),
+        env: texts,
+        clearEnv: fc.constant(false),
+        workDir: text,
+        labels: texts,
+        mergeOutput: fc.boolean(),
+        timeoutMs: wholeMs,
+        createdTime: time,
+        stdoutBytes: bytes,
+        stderrBytes: bytes,
+        progress,
+      },
+      {
+        requiredKeys: [
+          "id",
+          "requestId",
+          "command",
+          "args",
+          "env",
+          "clearEnv",
+          "workDir",
+          "labels",
+          "mergeOutput",
+          "createdTime",
+          "stdoutBytes",
+          "stderrBytes",
+        ],
+      },
+    ),
+    state,
+  )
+  .map(([known, state]) => ({ ...known, ...state }) as Job);

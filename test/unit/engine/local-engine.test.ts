@@ -1,0 +1,297 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { JobSpec } from "../../../src/core/job.js";
+import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { readProcessRecord } from "../../../src/engine/local/job-files.js";
+import { processTable } from "../../../src/engine/local/platform.js";
+import { isAlive } from "../../../src/engine/local/session.js";
+import { eventually } from "../../helpers/eventually.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+const never = new AbortController().signal;
+
+function newEngine(): LocalEngine {
+  const engine = new LocalEngine({ pollIntervalMs: 50 });
+  onTestFinished(() => engine.close());
+  return engine;
+}
+
+/** A job's directory, as storage makes it; what still runs in it is ended afterwards. */
+function jobDir(engine: LocalEngine): string {
+  const dir = join(tempDir(), "job");
+  mkdirSync(dir, { mode: 0o700 });
+  writeFileSync(join(dir, "stdout.log"), "");
+  writeFileSync(join(dir, "stderr.log"), "");
+  onTestFinished(async () => {
+    await engine.stop(dir, 0, never);
+    await eventually("the job's end", async () => (await engine.inspect(dir)).kind !== "alive");
+    engine.release(dir);
+  });
+  return dir;
+}
+
+function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {}): JobSpec {
+  return {
+    id: `test-${Math.random().toString(36).slice(2)}`,
+    requestId: "",
+    command,
+    args,
+    env: {},
+    clearEnv: false,
+    workDir: "/",
+    labels: {},
+    mergeOutput: false,
+    ...rest,
+  };
+}
+
+async function start(engine: LocalEngine, dir: string, wanted: JobSpec) {
+  return engine.start(dir, await engine.prepare(wanted));
+}
+
+function identity(dir: string) {
+  const record = readProcessRecord(dir);
+  if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
+  return record;
+}
+
+/** A process that is nobody's job. */
+async function stranger(): Promise<{ child: ChildProcess; stat: string }> {
+  const child = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" });
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  });
+  await once(child, "spawn");
+  return { child, stat: readFileSync(`/proc/${child.pid}/stat`, "utf8").trim() };
+}
+
+const onLinux = describe.skipIf(process.platform !== "linux");
+
+describe("how a command is found and what it gets", () => {
+  test("its environment is the server's and what was added", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("env", [], { env: { ADDED: "1", "odd.name-x": "kept" } }));
+    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+    const lines = readFileSync(join(dir, "stdout.log"), "utf8").split("\n");
+    expect(lines).toContain("ADDED=1");
+    expect(lines).toContain("odd.name-x=kept");
+    expect(lines).toContain(`PATH=${process.env["PATH"]}`);
+  });
+
+  test("cleared, it is what was given and nothing else", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("env", [], { clearEnv: true, env: { ONLY: "this" } }));
+    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+    expect(readFileSync(join(dir, "stdout.log"), "utf8")).toBe("ONLY=this\n");
+  });
+
+  test("it is looked up on the job's own PATH", async () => {
+    const engine = newEngine();
+    const bin = tempDir();
+    writeFileSync(join(bin, "only-here"), "#!/bin/sh\necho found\n", { mode: 0o755 });
+    await expect(engine.prepare(spec("only-here"))).rejects.toMatchObject({
+      reason: "COMMAND_NOT_FOUND",
+    });
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("only-here", [], { env: { PATH: `${bin}:/bin:/usr/bin` } }));
+    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+    expect(readFileSync(join(dir, "stdout.log"), "utf8")).toBe("found\n");
+  });
+});
+
+onLinux("whose process it is", () => {
+  test("another start time on the same pid is another process: it is not signalled", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    const { child, stat } = await stranger();
+    const fields = stat.split(" ");
+    fields[21] = String(Number(fields[21]) - 1);
+    const forged = fields.join(" ");
+    writeFileSync(
+      join(dir, "process"),
+      `${processTable().bootId()}\n${forged}\n${forged}\ncgroup \n`,
+    );
+    expect(await engine.inspect(dir)).toMatchObject({ kind: "gone" });
+    expect(await engine.signal(dir, "KILL")).toBe(false);
+    await engine.stop(dir, 10, never);
+    expect(child.exitCode ?? child.signalCode).toBeNull();
+    expect(processTable().lookup(child.pid as number)).toBeDefined();
+  });
+
+  test("another boot's process is another process", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    const { child, stat } = await stranger();
+    writeFileSync(join(dir, "process"), `another-boot\n${stat}\n${stat}\ncgroup \n`);
+    expect(await engine.inspect(dir)).toMatchObject({
+      kind: "gone",
+      reason: expect.stringContaining("machine was restarted"),
+    });
+    expect(await engine.signal(dir, "KILL")).toBe(false);
+    await engine.stop(dir, 10, never);
+    expect(processTable().lookup(child.pid as number)).toBeDefined();
+  });
+
+  test("a command whose runner was killed runs on, can be signalled and stopped, then is gone", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(
+      engine,
+      dir,
+      spec("sh", ["-c", "trap 'echo got' USR1; while :; do sleep 0.05; done"]),
+    );
+    const { bootId, runner, command } = identity(dir);
+    process.kill(runner.pid, "SIGKILL");
+    await eventually("the runner's end", () => !isAlive(bootId, runner));
+    expect(await engine.inspect(dir)).toMatchObject({ kind: "alive", recorded: false });
+    await eventually("the trap", async () => {
+      await engine.signal(dir, "USR1");
+      return readFileSync(join(dir, "stdout.log"), "utf8").includes("got");
+    });
+    await engine.stop(dir, 100, never);
+    expect(isAlive(bootId, command)).toBe(false);
+    expect(await engine.inspect(dir)).toMatchObject({
+      kind: "gone",
+      reason: expect.stringContaining(`process ${runner.pid}`),
+    });
+  });
+});
+
+onLinux("ending a job", () => {
+  /** Runs a script, waits for its word that it is ready, stops it, and sees that all are gone. */
+  async function stopScript(script: string, graceMs = 50): Promise<string> {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    const marker = `procman-test-${Math.random().toString(36).slice(2)}`;
+    await start(engine, dir, spec("bash", ["-c", script, marker], { env: { MARKER: marker } }));
+    await eventually("the script to be ready", () =>
+      readFileSync(join(dir, "stdout.log"), "utf8").includes("ready"),
+    );
+    await engine.stop(dir, graceMs, never);
+    await eventually("the exit record", async () => (await engine.inspect(dir)).kind === "exited");
+    expect(processesWithMarker(marker)).toEqual([]);
+    return readFileSync(join(dir, "stdout.log"), "utf8");
+  }
+
+  function processesWithMarker(marker: string): number[] {
+    return processTable()
+      .all()
+      .filter(({ pid, zombie }) => !zombie && environment(pid).includes(`MARKER=${marker}`))
+      .map(({ pid }) => pid);
+  }
+
+  function environment(pid: number): string {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1");
+    } catch {
+      return "";
+    }
+  }
+
+  test("politely, where it listens", async () => {
+    const script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    expect(await stopScript(script, 20_000)).toContain("bye");
+  });
+
+  test.each([
+    ["that ignores SIGTERM", "trap '' TERM; echo ready; while :; do sleep 0.05; done"],
+    ["with children that ignore it", "(trap '' TERM; sleep 1000) & trap '' TERM; echo ready; wait"],
+    [
+      "that is stopped",
+      "(trap '' TERM; kill -STOP $BASHPID; sleep 1000) & echo ready; kill -STOP $$",
+    ],
+    [
+      "whose children have groups of their own",
+      "set -m; trap '' TERM; sleep 1000 & sleep 1000 & echo ready; wait",
+    ],
+    [
+      "whose child died politely but left a grandchild",
+      "(trap '' TERM; (sleep 1000) & wait) & echo ready; wait",
+    ],
+    [
+      "that forks all the time",
+      "trap '' TERM; f() { sleep 0.01; f & f & }; echo ready; for i in 1 2 3 4; do while :; do (sleep 1000 &) ; sleep 0.002; done & done; wait",
+    ],
+  ])("a command %s", async (_name, script) => {
+    await stopScript(script);
+  });
+
+  test("a command in a session of its own", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("setsid", ["sleep", "1000"]));
+    const { bootId, command } = identity(dir);
+    await engine.stop(dir, 20_000, never);
+    expect(isAlive(bootId, command)).toBe(false);
+  });
+
+  test("where there is a cgroup, a grandchild that called setsid too", async ({ skip }) => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    const started = await start(
+      engine,
+      dir,
+      spec("bash", ["-c", "setsid bash -c 'trap \"\" TERM; echo $$; sleep 1000; :' & wait"]),
+    );
+    skip(started.containment !== "cgroup", "this machine lets nobody make cgroups here");
+    const pid = Number(
+      await eventually("its pid", () => readFileSync(join(dir, "stdout.log"), "utf8")),
+    );
+    expect(processTable().lookup(pid)).toBeDefined();
+    await engine.stop(dir, 50, never);
+    expect(processTable().lookup(pid)?.zombie ?? true).toBe(true);
+    const { cgroup } = identity(dir);
+    await eventually("the exit record", async () => (await engine.inspect(dir)).kind === "exited");
+    engine.release(dir);
+    expect(existsSync(cgroup)).toBe(false);
+  });
+});
+
+describe("giving a start up", () => {
+  test("what was not started never will be", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    expect(await engine.abandon(dir)).toBe(true);
+    await expect(start(engine, dir, spec("touch", [join(dir, "ran")]))).rejects.toThrow();
+    expect(existsSync(join(dir, "ran"))).toBe(false);
+    expect(await engine.abandon(dir)).toBe(true);
+  });
+
+  test("what was started is not given up", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("sleep", ["1000"]));
+    expect(await engine.abandon(dir)).toBe(false);
+  });
+
+  test("a process record cut at any byte is not taken for one, nor for an exit", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("sh", ["-c", "exit 3"]));
+    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+    const copy = jobDir(engine);
+    const exit = readFileSync(join(dir, "exit"));
+    const record = readFileSync(join(dir, "process"));
+    const commandEnd = record.toString().split("\n", 4).join("\n").length + 1;
+    for (let length = 0; length < commandEnd; length += 1) {
+      writeFileSync(join(copy, "process"), record.subarray(0, length));
+      expect((await engine.inspect(copy)).kind, `process ${length}`).toBe("not-started");
+    }
+    writeFileSync(join(copy, "process"), record);
+    for (let length = 0; length <= exit.length; length += 1) {
+      writeFileSync(join(copy, "exit"), exit.subarray(0, length));
+      const seen = await engine.inspect(copy);
+      if (seen.kind === "exited") expect(seen.exitCode).toBe(3);
+      else expect(seen.kind).toBe("gone");
+      // Cut within the code there is none; whole there is.
+      if (length < 2) expect(seen.kind).toBe("gone");
+      if (length === exit.length) expect(seen.kind).toBe("exited");
+    }
+  });
+});

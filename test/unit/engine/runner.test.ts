@@ -1,0 +1,172 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readExitRecord, readProcessRecord } from "../../../src/engine/local/job-files.js";
+import { eventually } from "../../helpers/eventually.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+const RUNNER = join(import.meta.dirname, "../../../src/engine/local/runner.sh");
+
+/** Each shell that may be /bin/sh somewhere. dash is Debian's, bash macOS's, busybox Alpine's. */
+const SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"]].filter(([program]) => {
+  const found = ["/bin", "/usr/bin"].some((dir) => existsSync(join(dir, program as string)));
+  if (!found && process.env["CI"]) throw new Error(`CI needs ${program}`);
+  if (!found) console.warn(`skipped: ${program} is not installed`);
+  return found;
+});
+
+describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s", (_name, shell) => {
+  /** Runs a command under the runner, as the engine does. */
+  function run(command: string[], options: { env?: Record<string, string>; merge?: boolean } = {}) {
+    const dir = join(tempDir(), "job");
+    mkdirSync(dir);
+    writeFileSync(join(dir, "stdout.log"), "");
+    writeFileSync(join(dir, "stderr.log"), "");
+    const stderr = join(dir, options.merge ? "stdout.log" : "stderr.log");
+    const [program, ...flags] = shell as [string, ...string[]];
+    const child = spawn(
+      program,
+      [...flags, RUNNER, dir, "this-boot", "27", stderr, "", ...command],
+      {
+        detached: true,
+        stdio: "ignore",
+        env: options.env ?? process.env,
+        cwd: dir,
+      },
+    );
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    const log = (name: string) => readFileSync(join(dir, name), "utf8");
+    return { dir, child, ended, log };
+  }
+
+  test("records the code, the CPU time and both outputs", async () => {
+    const job = run(["sh", "-c", "echo out; echo err >&2; exit 7"]);
+    await job.ended;
+    expect(readExitRecord(job.dir)).toMatchObject({ exitCode: 7, cpuTimeMs: expect.any(Number) });
+    expect(job.log("stdout.log")).toBe("out\n");
+    expect(job.log("stderr.log")).toBe("err\n");
+  });
+
+  test("counts the CPU time of the command", async () => {
+    const job = run(["sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"]);
+    await job.ended;
+    expect(readExitRecord(job.dir)?.cpuTimeMs).toBeGreaterThan(20);
+  });
+
+  test("records death by a signal as 128+n and names it", async () => {
+    const job = run(["sh", "-c", "kill -9 $$"]);
+    await job.ended;
+    expect(readExitRecord(job.dir)).toMatchObject({ exitCode: 137, signal: "SIGKILL" });
+  });
+
+  test("tells who the command is", async () => {
+    const job = run(["sh", "-c", "echo $$; read x </proc/$$/stat; sleep 0.1"]);
+    await job.ended;
+    const record = readProcessRecord(job.dir);
+    expect(record).toMatchObject({
+      kind: "complete",
+      bootId: "this-boot",
+      runner: { pid: job.child.pid },
+      command: { pid: Number(job.log("stdout.log")) },
+    });
+  });
+
+  test("outlives signals to its group, which the command gets by default", async () => {
+    for (const signal of ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM"] as const) {
+      const job = run(["sleep", "1000"]);
+      await eventually(
+        "the command's identity",
+        () => readProcessRecord(job.dir).kind === "complete",
+      );
+      process.kill(-(job.child.pid as number), `SIG${signal}`);
+      await job.ended;
+      expect(readExitRecord(job.dir)?.signal, signal).toBe(`SIG${signal}`);
+    }
+  });
+
+  test("the command gets its own umask, nothing to read, and no descriptor of the runner's", async () => {
+    const job = run(["sh", "-c", "umask; cat; echo end; ls -l /proc/self/fd"]);
+    await job.ended;
+    const [umask, end, ...descriptors] = job.log("stdout.log").trim().split("\n");
+    expect([umask, end]).toEqual(["0027", "end"]);
+    const targets = descriptors.flatMap(
+      (line) => /(\d+) -> (.*)$/.exec(line)?.slice(1).join(" ") ?? [],
+    );
+    // What the test itself has open without close-on-exec comes along.
+    const ours = targets.filter(
+      (target) => target.includes(job.dir) || target.includes("runner.sh"),
+    );
+    expect(ours).toEqual([`1 ${job.dir}/stdout.log`, `2 ${job.dir}/stderr.log`]);
+    expect(targets).toContain("0 /dev/null");
+  });
+
+  test("its own files are private", async () => {
+    const job = run(["true"]);
+    await job.ended;
+    for (const name of ["process", "exit"]) {
+      expect(statSync(join(job.dir, name)).mode & 0o777, name).toBe(0o600);
+    }
+  });
+
+  test("a command that cannot be executed leaves its reason in the record, not in the logs", async () => {
+    const script = join(tempDir(), "script");
+    writeFileSync(script, "#!/nonexistent/interpreter\n", { mode: 0o755 });
+    for (const merge of [false, true]) {
+      const job = run([script], { merge });
+      await job.ended;
+      expect([126, 127]).toContain(readExitRecord(job.dir)?.exitCode);
+      expect(readProcessRecord(job.dir)).toMatchObject({
+        notExecuted: expect.stringContaining(script),
+      });
+      expect(job.log("stdout.log") + job.log("stderr.log")).toBe("");
+    }
+  });
+
+  test("the command's own 127 is its own", async () => {
+    const job = run(["sh", "-c", "echo mine >&2; exit 127"]);
+    await job.ended;
+    expect(readProcessRecord(job.dir)).not.toHaveProperty("notExecuted");
+    expect(readExitRecord(job.dir)?.exitCode).toBe(127);
+    expect(job.log("stderr.log")).toBe("mine\n");
+  });
+
+  test("arguments arrive as they are", async () => {
+    const args = ["", " a  b ", "$HOME", "`id`", "*", "-n", "\n", "\\", '"', "ü\u{1f600}", "--"];
+    const job = run(["printf", "<%s>", ...args]);
+    await job.ended;
+    expect(job.log("stdout.log")).toBe(args.map((arg) => `<${arg}>`).join(""));
+  });
+
+  test("merged output is in the order written", async () => {
+    const job = run(["sh", "-c", "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done"], {
+      merge: true,
+    });
+    await job.ended;
+    expect(job.log("stdout.log").split("\n").slice(0, 4)).toEqual(["o1", "e1", "o2", "e2"]);
+  });
+
+  test("runs nothing once the job was given up", async () => {
+    const dir = join(tempDir(), "job");
+    mkdirSync(dir);
+    writeFileSync(join(dir, "process"), "abandoned\n");
+    const [program, ...flags] = shell as [string, ...string[]];
+    const words = [...flags, RUNNER, dir, "this-boot", "22", join(dir, "stderr.log"), ""];
+    expect(() =>
+      execFileSync(program, [...words, "touch", join(dir, "ran")], { stdio: "ignore" }),
+    ).toThrow();
+    expect(existsSync(join(dir, "ran"))).toBe(false);
+    expect(existsSync(join(dir, "exit"))).toBe(false);
+  });
+
+  test("ends when the job's directory is gone", async () => {
+    const job = run(["sleep", "1000"]);
+    const record = await eventually("the command's identity", () => {
+      const seen = readProcessRecord(job.dir);
+      return seen.kind === "complete" ? seen : undefined;
+    });
+    rmSync(job.dir, { recursive: true });
+    process.kill(record.command.pid);
+    await job.ended;
+  });
+});

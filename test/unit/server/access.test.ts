@@ -1,0 +1,232 @@
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { loadAccessToken } from "../../../src/server/access-token.js";
+import { FailedAttempts } from "../../../src/server/failed-attempts.js";
+import { type FakeServer, localClient, startFakeServer } from "../../helpers/fake-server.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: string;
+}
+
+interface Ask {
+  readonly path?: string;
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  readonly overSocket?: boolean;
+}
+
+/** A request with just those headers, and a Host where none is given. */
+function ask(server: FakeServer, options: Ask = {}): Promise<Answer> {
+  const { path = "/healthz", method = "GET", headers = {}, body, overSocket = false } = options;
+  const where = overSocket
+    ? { socketPath: server.socketPath }
+    : { host: server.host, port: server.port };
+  return new Promise((resolve, reject) => {
+    const req = request({ ...where, path, method, headers, agent: false }, (res) => {
+      res.setEncoding("utf8");
+      let text = "";
+      res.on("data", (data: string) => {
+        text += data;
+      });
+      res.on("end", () =>
+        resolve({ status: res.statusCode ?? 0, headers: res.headers, body: text }),
+      );
+    });
+    req.on("error", reject);
+    req.end(body);
+  });
+}
+
+const LIST = { path: "/procman.v1.ProcmanService/List", method: "POST", body: "{}" };
+
+describe("Host", () => {
+  test.each([
+    "localhost",
+    "LOCALHOST:1",
+    "127.0.0.1",
+    "127.0.0.1:80",
+    "[::1]",
+    "[::1]:1",
+    "box.example",
+    "BOX.example:7",
+  ])("%s is served", async (host) => {
+    const server = await startFakeServer({ allowedHosts: ["box.example"] });
+    expect(await ask(server, { headers: { host } })).toMatchObject({ status: 200, body: "ok\n" });
+  });
+
+  test.each([
+    "evil.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "10.0.0.1",
+    "[::2]",
+  ])("%s is not", async (host) => {
+    const server = await startFakeServer();
+    const answer = await ask(server, { headers: { host } });
+    expect(answer.status).toBe(421);
+    expect(JSON.parse(answer.body)).toMatchObject({ code: "permission_denied" });
+  });
+
+  test("the host that is listened on, and the address that was called, are served", async () => {
+    const server = await startFakeServer({ listen: [{ host: "127.0.0.2", port: 0 }] });
+    expect((await ask(server, { headers: { host: `127.0.0.2:${server.port}` } })).status).toBe(200);
+    expect((await ask(server, { headers: { host: "127.0.0.4" } })).status).toBe(421);
+  });
+
+  test("any is served over the unix socket, if it is one", async () => {
+    const server = await startFakeServer();
+    const overSocket = true;
+    expect((await ask(server, { overSocket, headers: { host: "any.example" } })).status).toBe(200);
+    expect((await ask(server, { overSocket, headers: { host: "[" } })).status).toBe(400);
+  });
+
+  test("a configured one that is none is refused at the start", async () => {
+    await expect(startFakeServer({ allowedHosts: ["a b"] })).rejects.toThrow('"a b"');
+  });
+});
+
+describe("Origin", () => {
+  const allowed = "https://app.example";
+
+  test("the server's own is served, also over the unix socket", async () => {
+    const server = await startFakeServer();
+    for (const scheme of ["http", "https"]) {
+      const headers = { host: server.authority, origin: `${scheme}://${server.authority}` };
+      expect((await ask(server, { headers })).status).toBe(200);
+      expect((await ask(server, { headers, overSocket: true })).status).toBe(200);
+    }
+  });
+
+  test.each([
+    "https://evil.example",
+    "http://localhost:1",
+    "null",
+    "file://",
+    allowed + ".evil.example",
+  ])("%s is not", async (origin) => {
+    const server = await startFakeServer({ allowedOrigins: [allowed] });
+    for (const overSocket of [false, true]) {
+      for (const method of ["GET", "OPTIONS"]) {
+        const answer = await ask(server, { headers: { origin }, method, overSocket });
+        expect(answer.status).toBe(403);
+        expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
+      }
+    }
+  });
+
+  test("an allowed one may ask, call, and read the answer", async () => {
+    const server = await startFakeServer({ allowedOrigins: [allowed] });
+    const preflight = await ask(server, {
+      ...LIST,
+      method: "OPTIONS",
+      headers: { origin: allowed, "access-control-request-method": "POST" },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers["access-control-allow-origin"]).toBe(allowed);
+    expect(preflight.headers["access-control-allow-methods"]).toContain("POST");
+    for (const name of [
+      "Authorization",
+      "Content-Type",
+      "Connect-Protocol-Version",
+      "X-Grpc-Web",
+    ]) {
+      expect(preflight.headers["access-control-allow-headers"]).toContain(name);
+    }
+    const headers = {
+      origin: allowed,
+      authorization: `Bearer ${server.token}`,
+      "content-type": "application/json",
+    };
+    const answer = await ask(server, { ...LIST, headers });
+    expect(answer.status).toBe(200);
+    expect(answer.headers["access-control-allow-origin"]).toBe(allowed);
+    expect(answer.headers.vary).toBe("Origin");
+    expect(answer.headers["access-control-expose-headers"]).toMatch(/grpc-status/i);
+  });
+});
+
+describe("token", () => {
+  const headers = { "content-type": "application/json" };
+
+  test("it is asked for over TCP and not over the unix socket", async () => {
+    const server = await startFakeServer();
+    expect((await ask(server, { ...LIST, headers })).status).toBe(401);
+    expect((await ask(server, { ...LIST, headers, overSocket: true })).status).toBe(200);
+    await localClient(server, "connect").list({});
+    await localClient(server, "grpc-web").list({});
+  });
+
+  test.each([
+    ["Bearer TOKEN", 200],
+    ["bearer  TOKEN", 200],
+    ["TOKEN", 401],
+    ["Basic TOKEN", 401],
+    ["Bearer TOKENx", 401],
+    ["Bearer", 401],
+  ])("authorization: %s", async (authorization, status) => {
+    const server = await startFakeServer();
+    const sent = { ...headers, authorization: authorization.replace("TOKEN", server.token) };
+    expect((await ask(server, { ...LIST, headers: sent })).status).toBe(status);
+  });
+
+  test("a cached GET of a page cannot call without it either", async () => {
+    const server = await startFakeServer();
+    const path = "/procman.v1.ProcmanService/List?encoding=json&message=%7B%7D";
+    expect((await ask(server, { path })).status).toBe(401);
+    expect((await ask(server, { path, overSocket: true })).status).toBe(200);
+  });
+
+  test("it is made once, for its owner only", async () => {
+    const stateDir = join(tempDir(), "state");
+    const first = await startFakeServer({ stateDir });
+    expect(first.token).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    expect(statSync(first.tokenPath).mode & 0o777).toBe(0o600);
+    expect(statSync(stateDir).mode & 0o777).toBe(0o700);
+    await first.close();
+    const second = await startFakeServer({ stateDir });
+    expect(second.token).toBe(first.token);
+    expect(second.logged.some((line) => JSON.stringify(line).includes(second.token))).toBe(false);
+  });
+
+  test("one that others can read is made private; one that is none is an error", async () => {
+    const path = join(tempDir(), "token");
+    writeFileSync(path, "0123456789abcdef\n");
+    chmodSync(path, 0o644);
+    expect(await loadAccessToken(path)).toBe("0123456789abcdef");
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    for (const bad of ["", "short\n", "has a space in it, and is long"]) {
+      writeFileSync(path, bad);
+      await expect(loadAccessToken(path)).rejects.toThrow(path);
+      expect(readFileSync(path, "utf8")).toBe(bad);
+    }
+    const directory = join(tempDir(), "token");
+    mkdirSync(directory);
+    await expect(loadAccessToken(directory)).rejects.toThrow(directory);
+  });
+
+  test("failures are counted for each address and forgotten with time", () => {
+    let nowMs = 0;
+    const failed = new FailedAttempts({ limit: 2, windowMs: 1000, now: () => nowMs });
+    expect([1, 2, 3].map(() => failed.count("a"))).toEqual([true, true, false]);
+    expect(failed.count("b")).toBe(true);
+    nowMs = 999;
+    expect(failed.count("a")).toBe(false);
+    nowMs = 1000;
+    expect(failed.count("a")).toBe(true);
+    for (let i = 0; i < 5000; i += 1) failed.count(`x${i}`);
+    expect(failed.size).toBeLessThanOrEqual(1000);
+  });
+});
+
+test("without a path there is a hint", async () => {
+  const server = await startFakeServer();
+  const answer = await ask(server, { path: "/" });
+  expect(answer.status).toBe(404);
+  expect(answer.body).toContain("procman");
+});

@@ -1,0 +1,155 @@
+import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { errorOf } from "../../helpers/errors.js";
+import { eventually } from "../../helpers/eventually.js";
+import { localClient, networkClient, startFakeServer } from "../../helpers/fake-server.js";
+import { RawConnection } from "../../helpers/raw-connection.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+test("every address and the socket lead to the same jobs", async () => {
+  const listen = [
+    { host: "127.0.0.1", port: 0 },
+    { host: "localhost", port: 0 },
+  ];
+  const server = await startFakeServer({ listen });
+  server.procman.addJob("a");
+  expect(server.addresses.map(({ host }) => host)).toEqual(["127.0.0.1", "localhost"]);
+  for (const { host, port } of server.addresses) {
+    const client = networkClient({ ...server, authority: `${host}:${port}` }, "grpc");
+    expect((await client.get({ id: "a" })).job?.id).toBe("a");
+  }
+  expect((await localClient(server, "connect").get({ id: "a" })).job?.id).toBe("a");
+  const messages = server.logged.map(({ msg }) => msg);
+  expect(messages).toContain(`listening on http://127.0.0.1:${server.port}`);
+  expect(messages).toContain(`listening on ${server.socketPath}`);
+});
+
+test("none but the socket will do", async () => {
+  const server = await startFakeServer({ listen: [] });
+  expect(server.addresses).toEqual([]);
+  await localClient(server, "connect").list({});
+});
+
+test("a port in use is an error that names it, or another is taken", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  onTestFinished(() => void other.close());
+  const { port } = other.address() as { port: number };
+  const stateDir = join(tempDir(), "state");
+  await expect(
+    startFakeServer({ stateDir, listen: [{ host: "127.0.0.1", port }] }),
+  ).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: the port is in use`);
+  expect(existsSync(join(stateDir, "procman.sock"))).toBe(false);
+  const address = { host: "127.0.0.1", port, fallbackToFreePort: true };
+  const server = await startFakeServer({ stateDir, listen: [address] });
+  expect(server.port).not.toBe(port);
+  await networkClient(server, "connect").list({});
+});
+
+test("what was opened is closed again when something cannot be", async () => {
+  const stateDir = join(tempDir(), "state");
+  mkdirSync(join(stateDir, "procman.sock"), { recursive: true });
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, "close");
+  const listen = [{ host: "127.0.0.1", port }];
+  await expect(startFakeServer({ stateDir, listen })).rejects.toThrow(
+    join(stateDir, "procman.sock"),
+  );
+  expect(lstatSync(join(stateDir, "procman.sock")).isDirectory()).toBe(true);
+  const [error] = (await once(connect(port, "127.0.0.1"), "error")) as [NodeJS.ErrnoException];
+  expect(error.code).toBe("ECONNREFUSED");
+});
+
+test.each(["192.0.2.1", "0.0.0.0", "::", "example.com", "127.0.0.1.example.com"])(
+  "%s is not listened on without TLS",
+  async (host) => {
+    await expect(startFakeServer({ listen: [{ host, port: 1 }] })).rejects.toThrow("without TLS");
+  },
+);
+
+test("a certificate that is not there is an error that names its file", async () => {
+  const tls = { certPath: "/nonexistent/cert.pem", keyPath: "/nonexistent/key.pem" };
+  await expect(startFakeServer({ tls })).rejects.toThrow("/nonexistent/cert.pem");
+});
+
+test("the socket is private, and one left behind is replaced", async () => {
+  const stateDir = join(tempDir(), "state");
+  const socketPath = join(stateDir, "procman.sock");
+  const first = await startFakeServer({ stateDir });
+  expect(lstatSync(socketPath).mode & 0o777).toBe(0o600);
+  // As after a crash: the file stays, and nobody listens.
+  const second = await startFakeServer({ stateDir });
+  await localClient(second, "connect").list({});
+  expect(second.procman.calls).toHaveLength(1);
+  await first.close();
+  expect(lstatSync(socketPath).isSocket()).toBe(true);
+  await second.close();
+  expect(existsSync(socketPath)).toBe(false);
+});
+
+test("a path too long for a socket is an error, and a file in its place is kept", async () => {
+  const socketPath = join(tempDir(), "x".repeat(90));
+  await expect(startFakeServer({ socketPath })).rejects.toThrow("at most 99 bytes");
+  const file = join(tempDir(), "file");
+  writeFileSync(file, "precious");
+  await expect(startFakeServer({ socketPath: file })).rejects.toThrow(file);
+  expect(lstatSync(file).isFile()).toBe(true);
+});
+
+test("closing ends what is silent, what waits to be read, and new connections", async () => {
+  const server = await startFakeServer();
+  server.procman.addJob("a");
+  for (let i = 0; i < 64; i += 1) server.procman.write("a", Buffer.alloc(1024 * 1024));
+  const silent = await RawConnection.open(server.port);
+  const idle = await RawConnection.open(server.port);
+  idle.send(`GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  await eventually("an answer", () => idle.received.includes("ok\n"));
+  const lazy = ["connect", "grpc"] as const;
+  const streams = lazy.map((protocol) =>
+    networkClient(server, protocol).attach({ id: "a", follow: true })[Symbol.asyncIterator](),
+  );
+  for (const stream of streams) await stream.next();
+  const startMs = performance.now();
+  await server.close();
+  expect(performance.now() - startMs).toBeLessThan(3000);
+  await silent.untilClosed();
+  await idle.untilClosed();
+  await eventually("the streams' release", () => server.procman.openStreams === 0);
+  const rest = async (stream: AsyncIterator<unknown>) => {
+    for (let item = await stream.next(); !item.done; ) item = await stream.next();
+  };
+  for (const stream of streams) await rest(stream).catch(() => {});
+  expect((await errorOf(networkClient(server, "connect").list({}))).code).toBe("Unavailable");
+  await server.close();
+});
+
+test("closing waits for calls, and not for connections on which nothing is asked", async () => {
+  const server = await startFakeServer();
+  let release = () => {};
+  server.procman.beforeStart = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const starting = networkClient(server, "connect").start({ command: "x" });
+  await networkClient(server, "grpc").list({});
+  const silent = await RawConnection.open(server.port);
+  const idle = await RawConnection.open(server.port);
+  idle.send(`GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  await eventually("the answers", () => {
+    return idle.received.includes("ok\n") && server.procman.calls.length === 2;
+  });
+  let closed = false;
+  const closing = server.close().then(() => {
+    closed = true;
+  });
+  await Promise.all([silent.untilClosed(), idle.untilClosed()]);
+  expect(closed).toBe(false);
+  release();
+  await starting;
+  await closing;
+});

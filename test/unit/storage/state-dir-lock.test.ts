@@ -1,0 +1,60 @@
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { processIdentifier } from "../../../src/engine/local/process-identifier.js";
+import {
+  lockOwner,
+  lockStateDir,
+  type ProcessIdentifier,
+} from "../../../src/storage/state-dir-lock.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+/** Holders with lives of their own. */
+function holder(name: string, alive: Set<string>): ProcessIdentifier {
+  alive.add(name);
+  return { self: () => name, isAlive: (identity) => alive.has(identity) };
+}
+
+test("a second one is refused, and told the first one's pid", async () => {
+  const dir = tempDir();
+  const lock = await lockStateDir(dir, processIdentifier);
+  await expect(lockStateDir(dir, processIdentifier)).rejects.toThrow(
+    `already served by process ${process.pid}`,
+  );
+  expect(await lockOwner(dir, processIdentifier)).toBe(process.pid);
+  await lock.release();
+  expect(await lockOwner(dir, processIdentifier)).toBeUndefined();
+  await (await lockStateDir(dir, processIdentifier)).release();
+});
+
+test("the lock of a dead holder is taken over", async () => {
+  const dir = tempDir();
+  const alive = new Set<string>();
+  await lockStateDir(dir, holder("first", alive));
+  alive.delete("first");
+  await lockStateDir(dir, holder("second", alive));
+  await expect(lockStateDir(dir, holder("third", alive))).rejects.toThrow("already served");
+});
+
+test("of many that find a dead holder at once, one gets it", async () => {
+  const dir = tempDir();
+  for (let round = 0; round < 20; round += 1) {
+    const alive = new Set<string>();
+    const attempts = Array.from({ length: 8 }, (_, n) =>
+      lockStateDir(dir, holder(`${round}.${n}`, alive)),
+    );
+    const results = await Promise.allSettled(attempts);
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  }
+  // Nothing piles up: the newest lock is all there is.
+  expect(readdirSync(dir)).toHaveLength(1);
+});
+
+test("a lock file cut short, or of another boot, names nobody", async () => {
+  const dir = tempDir();
+  for (const content of ["", "12", `${process.pid}\n["other-boot",${process.pid},"1"]\n`]) {
+    writeFileSync(join(dir, "lock.7"), content);
+    expect(await lockOwner(dir, processIdentifier)).toBeUndefined();
+  }
+  await (await lockStateDir(dir, processIdentifier)).release();
+});
