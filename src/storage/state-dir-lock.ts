@@ -28,8 +28,8 @@ const RELEASED = "released";
  * Node has no flock, and replacing a stale lock file is a race, so none is ever
  * replaced: the lock is the file `lock.<n>` with the highest n, its holder is
  * the process that it names, and whoever finds that process dead makes n+1 with
- * link(2), which succeeds for one only. The highest one is never deleted, so no
- * number is ever used twice.
+ * link(2), which succeeds for one only. The highest one is never deleted, so
+ * whoever has made the highest one has the directory.
  *
  * @throws ProcmanError STORAGE_UNAVAILABLE naming the holder's pid.
  */
@@ -52,10 +52,14 @@ export async function lockStateDir(
       }
       const number = (newest?.number ?? 0) + 1;
       const path = join(stateDir, `lock.${number}`);
-      if (await linkNew(draft, path)) {
-        await removeOlder(stateDir, number);
-        return { release: () => writeFileAtomic(path, `${RELEASED}\n`) };
+      if (!(await linkNew(draft, path))) continue;
+      if ((await newestLock(stateDir))?.number !== number) {
+        // Others have taken it, and moved on, since our look at it: that number had been used.
+        await rm(path, { force: true });
+        continue;
       }
+      await removeOlder(stateDir, number);
+      return { release: () => writeFileAtomic(path, `${RELEASED}\n`) };
     }
   } finally {
     await rm(draft, { force: true });

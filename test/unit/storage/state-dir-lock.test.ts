@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { processIdentifier } from "../../../src/engine/local/process-identifier.js";
@@ -48,6 +48,25 @@ test("of many that find a dead holder at once, one gets it", async () => {
   }
   // Nothing piles up: the newest lock is all there is.
   expect(readdirSync(dir)).toHaveLength(1);
+});
+
+test("one that was slow does not get a number that others have used and left", async () => {
+  const dir = tempDir();
+  const alive = new Set<string>(["third"]);
+  writeFileSync(join(dir, "lock.1"), "1\nfirst\n");
+  const slow: ProcessIdentifier = {
+    self: () => "slow",
+    isAlive: (identity) => {
+      // While it looks at the first one: a second takes over and dies, then a third does.
+      if (identity === "first") {
+        writeFileSync(join(dir, "lock.3"), "3\nthird\n");
+        rmSync(join(dir, "lock.1"));
+      }
+      return alive.has(identity);
+    },
+  };
+  await expect(lockStateDir(dir, slow)).rejects.toThrow("already served by process 3");
+  expect(readdirSync(dir)).toEqual(["lock.3"]);
 });
 
 test("a lock file cut short, or of another boot, names nobody", async () => {
