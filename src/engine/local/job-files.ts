@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
+import { fromSystemError } from "../../core/errors.js";
 import type { Exit } from "../../core/job.js";
 import { processTable } from "./platform.js";
 
@@ -66,7 +67,7 @@ export async function claimProcessRecord(dir: string): Promise<boolean> {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+    throw fromSystemError(error, `create the process file in ${dir}`);
   }
 }
 
@@ -135,6 +136,6 @@ function readWithTime(path: string): FileWithTime | undefined {
     return { text, createdTime: born, modifiedTime: mtime };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    throw fromSystemError(error, `read ${path}`);
   }
 }

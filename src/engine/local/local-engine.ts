@@ -2,7 +2,7 @@ import { access } from "node:fs/promises";
 import { constants } from "node:os";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { invalidArgument, ProcmanError } from "../../core/errors.js";
+import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
 import type { JobSpec, Started } from "../../core/job.js";
 import type { Engine, Observation, PreparedCommand } from "../../core/ports.js";
 import { makeCgroup, removeCgroup, removeCgroupOf } from "./cgroup.js";
@@ -70,7 +70,9 @@ export class LocalEngine implements Engine {
     switch (record.kind) {
       case "missing":
         // Files that are out of reach say nothing about the job.
-        await access(dir);
+        await access(dir).catch((error: unknown) => {
+          throw fromSystemError(error, `look at ${dir}`);
+        });
         return { kind: "not-started" };
       case "abandoned":
         return { kind: "not-started" };

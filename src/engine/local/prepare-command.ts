@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
-import { ProcmanError } from "../../core/errors.js";
+import { fromSystemError, ProcmanError } from "../../core/errors.js";
 import type { JobSpec } from "../../core/job.js";
 import type { PreparedCommand } from "../../core/ports.js";
 
@@ -91,7 +91,18 @@ async function executability(file: string): Promise<string> {
       () => `its interpreter ${interpreter} cannot be executed`,
     );
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EACCES" ? "permission denied" : "missing";
+    switch ((error as NodeJS.ErrnoException).code) {
+      case "EACCES":
+        return "permission denied";
+      case "ENOENT":
+      case "ENOTDIR":
+      case "ELOOP":
+      case "ENAMETOOLONG":
+        return "missing";
+      // Whether it is there cannot be told now.
+      default:
+        throw fromSystemError(error, `look at ${file}`);
+    }
   }
 }
 

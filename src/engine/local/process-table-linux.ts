@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { fromSystemError } from "../../core/errors.js";
 import type { ProcessInfo, ProcessTable } from "./process-table.js";
 
 /** USER_HZ, the unit of times in /proc: 100 on every architecture Node runs on. */
@@ -64,6 +65,6 @@ function readProc(pid: number, file: string): string | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ESRCH") return undefined;
-    throw error;
+    throw fromSystemError(error, `read /proc/${pid}/${file}`);
   }
 }

@@ -37,9 +37,11 @@ export async function spawnRunner(
   const stderrLog = join(dir, spec.mergeOutput ? "stdout.log" : "stderr.log");
   // Made here, empty, so that the exit can be watched for as a change of one
   // quiet file rather than of a directory in which logs grow.
-  await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" });
-  crashPoint("start:before-spawn");
   const attempt = `start the command of job ${spec.id}`;
+  await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" }).catch((error: unknown) => {
+    throw fromSystemError(error, attempt, spec.id);
+  });
+  crashPoint("start:before-spawn");
   let child: ChildProcess;
   try {
     child = spawn(
