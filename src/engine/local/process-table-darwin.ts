@@ -4,10 +4,12 @@ import type { ProcessInfo, ProcessTable } from "./process-table.js";
 let bootId: string | undefined;
 
 /**
- * macOS and the BSDs: ps(1). Reasoned through, not run by the tests here:
- * start times have a resolution of a second; `sess` is not a session id there,
- * so a process's session is taken to be the group of its oldest known ancestor,
- * which is the runner's for all that has not called setsid.
+ * macOS and the BSDs: ps(1). Start times have a resolution of a second. `sess` is
+ * not a session id there, so a process's session is taken to be that of the
+ * runner it descends from; where its ancestors have ended in between, its group.
+ *
+ * Linux's ps takes the same options, so the tests run what they share there; the
+ * rest is reasoned through.
  */
 export const darwinProcessTable: ProcessTable = {
   bootId() {
@@ -20,7 +22,7 @@ export const darwinProcessTable: ProcessTable = {
   },
 
   all() {
-    const rows = command("/bin/ps", ["-axo", "pid=,ppid=,pgid=,state=,lstart="])
+    const rows = command("/bin/ps", ["-axwwo", "pid=,ppid=,pgid=,state=,lstart=,command="])
       .split("\n")
       .flatMap((line) => parseRow(line) ?? []);
     const byPid = new Map(rows.map((row) => [row.pid, row]));
@@ -40,35 +42,38 @@ export const darwinProcessTable: ProcessTable = {
   },
 
   hasArgument(text) {
-    return command("/bin/ps", ["-axo", "command="]).includes(text);
+    return command("/bin/ps", ["-axwwo", "command="]).includes(text);
   },
 };
 
 interface Row extends Omit<ProcessInfo, "sessionId"> {
   readonly parentId: number;
+  /** Of a job: started by setsid, so it leads its own group; its forks do not. */
+  readonly isRunner: boolean;
 }
 
+/** lstart is "Tue Nov 24 14:41:10 2026". */
+const ROW = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s?(.*)$/;
+
 function parseRow(line: string): Row | undefined {
-  const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S.*)$/.exec(line);
+  const match = ROW.exec(line);
   if (!match) return undefined;
-  const [, pid, parentId, groupId, state, startTime] = match as unknown as string[];
+  const [, pid, parentId, groupId, state, startTime, command] = match as unknown as string[];
   return {
     pid: Number(pid),
     parentId: Number(parentId),
     groupId: Number(groupId),
     startTime: normalTime(startTime ?? ""),
     zombie: state?.startsWith("Z") ?? false,
+    isRunner: pid === groupId && (command?.includes("/runner.sh ") ?? false),
   };
 }
 
-function sessionOf(row: Row, byPid: Map<number, Row>): number {
-  let session = row.groupId;
+function sessionOf(row: Row, byPid: ReadonlyMap<number, Row>): number {
   for (let at: Row | undefined = row; at && at.pid > 1; at = byPid.get(at.parentId)) {
-    session = at.groupId;
-    // A runner: started by setsid, so it leads its own group.
-    if (at.groupId === at.pid) break;
+    if (at.isRunner) return at.pid;
   }
-  return session;
+  return row.groupId;
 }
 
 /** ps pads the day of the month with a space; the runner's `read` does not keep it. */

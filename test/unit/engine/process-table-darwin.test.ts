@@ -1,0 +1,51 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { darwinProcessTable } from "../../../src/engine/local/process-table-darwin.js";
+import { processTable } from "../../../src/engine/local/platform.js";
+import { eventually } from "../../helpers/eventually.js";
+import { someRecord } from "../../helpers/records.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+// Linux's ps(1) prints the same columns, so that what macOS sees of a job can be
+// held against what the kernel says.
+test.skipIf(process.platform !== "linux")(
+  "ps tells the group, the session and the state of a job's processes as /proc does",
+  async () => {
+    const dir = join(tempDir(), "job");
+    mkdirSync(dir);
+    for (const log of ["stdout.log", "stderr.log"]) writeFileSync(join(dir, log), "");
+    const engine = new LocalEngine({ pollIntervalMs: 50 });
+    const stop = new AbortController();
+    onTestFinished(async () => {
+      await engine.stop(dir, 0, stop.signal);
+      await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+      engine.release(dir);
+      engine.close();
+    });
+    // A child in a group of its own, with a child of its own in turn.
+    const script = "set -m; bash -c 'sleep 1000 & echo $!; wait' & echo $!; wait";
+    const { spec } = someRecord();
+    const wanted = { ...spec, command: "bash", args: ["-c", script], workDir: "/" };
+    const { pid } = await engine.start(dir, await engine.prepare(wanted));
+    const pids = await eventually("the pids", () => {
+      const found = readFileSync(join(dir, "stdout.log"), "utf8").trim().split("\n").map(Number);
+      return found.length === 2 ? [pid, ...found] : undefined;
+    });
+    const byPs = new Map(darwinProcessTable.all().map((info) => [info.pid, info]));
+    for (const each of pids) {
+      const { groupId, sessionId, zombie } = processTable().lookup(each)!;
+      expect(byPs.get(each)).toMatchObject({ pid: each, groupId, sessionId, zombie });
+    }
+    expect(new Set(pids.map((each) => byPs.get(each)!.groupId)).size).toBe(2);
+    expect(darwinProcessTable.hasArgument(dir)).toBe(true);
+  },
+);
+
+test("a line that the runner wrote of itself names the process as ps does", () => {
+  expect(darwinProcessTable.parseIdentity("123 Tue Nov  3 14:41:10 2026")).toEqual({
+    pid: 123,
+    startTime: "Tue Nov 3 14:41:10 2026",
+  });
+});
