@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEilwYKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2V4aXRfY29kZSLMAQoIUHJvZ3Jlc3MSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhQKB2N1cnJlbnQYAiABKAFIAYgBARISCgV0b3RhbBgDIAEoAUgCiAEBEgwKBHVuaXQYBCABKAkSEQoEcmF0ZRgFIAEoAUgDiAEBEiYKA2V0YRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXh0GAcgASgJQgoKCF9wZXJjZW50QgoKCF9jdXJyZW50QggKBl90b3RhbEIHCgVfcmF0ZSLpAgoMU3RhcnRSZXF1ZXN0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRIuCgNlbnYYAyADKAsyIS5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5FbnZFbnRyeRIRCgljbGVhcl9lbnYYBCABKAgSEAoId29ya19kaXIYBSABKAkSNAoGbGFiZWxzGAYgAygLMiQucHJvY21hbi52MS5TdGFydFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgxtZXJnZV9vdXRwdXQYCCABKAgSKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyKzAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAQgcKBWV2ZW50IpUBCgxXYXRjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhcKCnRhaWxfbGluZXMYAyABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAQgASgDEhUKDXN0ZGVycl9vZmZzZXQYBSABKANCDQoLX3RhaWxfbGluZXMisAEKDVdhdGNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIAEIHCgVldmVudCImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiSQoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwisQEKBExpbmUSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDAoEdGV4dBgCIAEoCRIOCgZvZmZzZXQYAyABKAMSEwoLbmV4dF9vZmZzZXQYBCABKAMSKgoKdGVybWluYXRvchgFIAEoDjIWLnByb2NtYW4udjEuVGVybWluYXRvchImCghwcm9ncmVzcxgGIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MiCwoJSGVhcnRiZWF0IiUKBUVuZGVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIkUKC1dhaXRSZXF1ZXN0EgoKAmlkGAEgASgJEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLAoMV2FpdFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIqEBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEizAEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SABCBwoFZXZlbnQiLQoMSm9ic1NuYXBzaG90Eh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYiIqCgpKb2JDaGFuZ2VkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIhgKCkpvYlJlbW92ZWQSCgoCaWQYASABKAkiKwoNU2lnbmFsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzaWduYWwYAiABKAkiLgoOU2lnbmFsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiTAoNQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoOQ2FuY2VsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiGwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCSIQCg5SZW1vdmVSZXNwb25zZSI/Cg5DbGVhbnVwUmVxdWVzdBItCgpvbGRlcl90aGFuGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKD0NsZWFudXBSZXNwb25zZRITCgtyZW1vdmVkX2lkcxgBIAMoCSIQCg5SZWZyZXNoUmVxdWVzdCIwCg9SZWZyZXNoUmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iKpwBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BFTkRJTkcQARISCg5TVEFUVVNfUlVOTklORxACEhQKEFNUQVRVU19DT01QTEVURUQQAxIRCg1TVEFUVVNfRkFJTEVEEAQSFAoQU1RBVFVTX0NBTkNFTExFRBAFEhMKD1NUQVRVU19PUlBIQU5FRBAGKkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACKngKClRlcm1pbmF0b3ISGgoWVEVSTUlOQVRPUl9VTlNQRUNJRklFRBAAEhEKDVRFUk1JTkFUT1JfTEYQARITCg9URVJNSU5BVE9SX0NSTEYQAhIRCg1URVJNSU5BVE9SX0NSEAMSEwoPVEVSTUlOQVRPUl9OT05FEAQqWwoLQ29udGFpbm1lbnQSGwoXQ09OVEFJTk1FTlRfVU5TUEVDSUZJRUQQABIXChNDT05UQUlOTUVOVF9TRVNTSU9OEAESFgoSQ09OVEFJTk1FTlRfQ0dST1VQEAIytAYKDlByb2NtYW5TZXJ2aWNlEjwKBVN0YXJ0EhgucHJvY21hbi52MS5TdGFydFJlcXVlc3QaGS5wcm9jbWFuLnYxLlN0YXJ0UmVzcG9uc2USOwoDR2V0EhYucHJvY21hbi52MS5HZXRSZXF1ZXN0GhcucHJvY21hbi52MS5HZXRSZXNwb25zZSIDkAIBEj4KBExpc3QSFy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0GhgucHJvY21hbi52MS5MaXN0UmVzcG9uc2UiA5ACARJGCgZBdHRhY2gSGS5wcm9jbWFuLnYxLkF0dGFjaFJlcXVlc3QaGi5wcm9jbWFuLnYxLkF0dGFjaFJlc3BvbnNlIgOQAgEwARJDCgVXYXRjaBIYLnByb2NtYW4udjEuV2F0Y2hSZXF1ZXN0GhkucHJvY21hbi52MS5XYXRjaFJlc3BvbnNlIgOQAgEwARI+CgRXYWl0EhcucHJvY21hbi52MS5XYWl0UmVxdWVzdBoYLnByb2NtYW4udjEuV2FpdFJlc3BvbnNlIgOQAgESTwoJV2F0Y2hKb2JzEhwucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0Gh0ucHJvY21hbi52MS5XYXRjaEpvYnNSZXNwb25zZSIDkAIBMAESPwoGU2lnbmFsEhkucHJvY21hbi52MS5TaWduYWxSZXF1ZXN0GhoucHJvY21hbi52MS5TaWduYWxSZXNwb25zZRI/CgZDYW5jZWwSGS5wcm9jbWFuLnYxLkNhbmNlbFJlcXVlc3QaGi5wcm9jbWFuLnYxLkNhbmNlbFJlc3BvbnNlEj8KBlJlbW92ZRIZLnByb2NtYW4udjEuUmVtb3ZlUmVxdWVzdBoaLnByb2NtYW4udjEuUmVtb3ZlUmVzcG9uc2USQgoHQ2xlYW51cBIaLnByb2NtYW4udjEuQ2xlYW51cFJlcXVlc3QaGy5wcm9jbWFuLnYxLkNsZWFudXBSZXNwb25zZRJCCgdSZWZyZXNoEhoucHJvY21hbi52MS5SZWZyZXNoUmVxdWVzdBobLnByb2NtYW4udjEuUmVmcmVzaFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEilwYKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2V4aXRfY29kZSLMAQoIUHJvZ3Jlc3MSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhQKB2N1cnJlbnQYAiABKAFIAYgBARISCgV0b3RhbBgDIAEoAUgCiAEBEgwKBHVuaXQYBCABKAkSEQoEcmF0ZRgFIAEoAUgDiAEBEiYKA2V0YRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXh0GAcgASgJQgoKCF9wZXJjZW50QgoKCF9jdXJyZW50QggKBl90b3RhbEIHCgVfcmF0ZSLpAgoMU3RhcnRSZXF1ZXN0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRIuCgNlbnYYAyADKAsyIS5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5FbnZFbnRyeRIRCgljbGVhcl9lbnYYBCABKAgSEAoId29ya19kaXIYBSABKAkSNAoGbGFiZWxzGAYgAygLMiQucHJvY21hbi52MS5TdGFydFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgxtZXJnZV9vdXRwdXQYCCABKAgSKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyKzAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAQgcKBWV2ZW50IpUBCgxXYXRjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhcKCnRhaWxfbGluZXMYAyABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAQgASgDEhUKDXN0ZGVycl9vZmZzZXQYBSABKANCDQoLX3RhaWxfbGluZXMisAEKDVdhdGNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIAEIHCgVldmVudCImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiSQoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwisQEKBExpbmUSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDAoEdGV4dBgCIAEoCRIOCgZvZmZzZXQYAyABKAMSEwoLbmV4dF9vZmZzZXQYBCABKAMSKgoKdGVybWluYXRvchgFIAEoDjIWLnByb2NtYW4udjEuVGVybWluYXRvchImCghwcm9ncmVzcxgGIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MiCwoJSGVhcnRiZWF0IiUKBUVuZGVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIosBCgtXYWl0UmVxdWVzdBIKCgJpZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKBm91dHB1dBgDIAEoCzIZLnByb2NtYW4udjEuT3V0cHV0UGF0dGVybkgAEg4KBHBvcnQYBCABKAVIAEIHCgV1bnRpbCJzCg1PdXRwdXRQYXR0ZXJuEg8KB3BhdHRlcm4YASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhUKDXN0ZG91dF9vZmZzZXQYAyABKAMSFQoNc3RkZXJyX29mZnNldBgEIAEoAyKZAQoMV2FpdFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIOCgRwb3J0GAMgASgFSAASLgoIc2VhcmNoZWQYBCABKAsyGi5wcm9jbWFuLnYxLk91dHB1dFNlYXJjaGVkSABCCQoHb3V0Y29tZSI+Cg5PdXRwdXRTZWFyY2hlZBIVCg1zdGRvdXRfb2Zmc2V0GAEgASgDEhUKDXN0ZGVycl9vZmZzZXQYAiABKAMioQEKEFdhdGNoSm9ic1JlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxI4CgZsYWJlbHMYAiADKAsyKC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLMAQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIAEIHCgVldmVudCItCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iIioKCkpvYkNoYW5nZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiGAoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiIbCg1SZW1vdmVSZXF1ZXN0EgoKAmlkGAEgASgJIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJgoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJIhAKDlJlZnJlc2hSZXF1ZXN0IjAKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2IqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAjK0BgoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -867,7 +867,7 @@ export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 16);
 
 /**
- * WaitRequest names a job and how long to wait.
+ * WaitRequest names a job, what to wait for, and how long.
  *
  * @generated from message procman.v1.WaitRequest
  */
@@ -880,11 +880,39 @@ export type WaitRequest = Message<"procman.v1.WaitRequest"> & {
   id: string;
 
   /**
-   * How long to wait at most; 0 looks once. Unset: until the job has ended.
+   * How long to wait at most, the reading of output included. 0 looks once: at
+   * the job, its ports, or all of the output that is there (where that takes
+   * more than 10 s, at as much of it as can be read in 10 s). Unset: until the
+   * job has ended.
    *
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
   timeout?: Duration | undefined;
+
+  /**
+   * What to wait for. The job's end always ends the wait too. Unset: only that.
+   *
+   * @generated from oneof procman.v1.WaitRequest.until
+   */
+  until: {
+    /**
+     * A line of the job's output.
+     *
+     * @generated from field: procman.v1.OutputPattern output = 3;
+     */
+    value: OutputPattern;
+    case: "output";
+  } | {
+    /**
+     * A TCP port, 1 to 65535, that a process of the job listens on (in the
+     * server's own network namespace); 0: any port. A process that has left
+     * what holds the job together, see Containment, does not count.
+     *
+     * @generated from field: int32 port = 4;
+     */
+    value: number;
+    case: "port";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -895,17 +923,105 @@ export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 17);
 
 /**
- * WaitResponse holds the job.
+ * OutputPattern describes a line of output to look for: the first one that the
+ * pattern is found in. Lines are those of Watch, with these rules besides:
+ *   * The last line, while it has no terminator yet, counts as soon as what is
+ *     there of it matches whatever may follow: a prompt is found. It is given a
+ *     moment to be completed, and returned as it is after that. A match that
+ *     reaches up to its end and depends on what follows ("$", "\z", "\b",
+ *     "\B") has to wait for the line's end, or the job's.
+ *   * Only the first 2048 UTF-16 code units of a line are looked at. "$" and
+ *     "\z" do not match there in a line that is longer.
+ *
+ * @generated from message procman.v1.OutputPattern
+ */
+export type OutputPattern = Message<"procman.v1.OutputPattern"> & {
+  /**
+   * Regular expression in RE2's syntax
+   * (https://github.com/google/re2/wiki/Syntax), found anywhere in the line
+   * without its terminator. At most 1024 bytes, and at most 500 instructions
+   * when it is compiled, which large counted repetitions exceed. Required.
+   *
+   * @generated from field: string pattern = 1;
+   */
+  pattern: string;
+
+  /**
+   * The streams to look at. Empty: both. No order between them is promised.
+   *
+   * @generated from field: repeated procman.v1.Stream streams = 2;
+   */
+  streams: Stream[];
+
+  /**
+   * Look at nothing of stdout before this byte; a line begins there. At most
+   * the stream's size, else OFFSET_OUT_OF_RANGE.
+   *
+   * @generated from field: int64 stdout_offset = 3;
+   */
+  stdoutOffset: bigint;
+
+  /**
+   * Look at nothing of stderr before this byte; a line begins there. At most
+   * the stream's size, else OFFSET_OUT_OF_RANGE.
+   *
+   * @generated from field: int64 stderr_offset = 4;
+   */
+  stderrOffset: bigint;
+};
+
+/**
+ * Describes the message procman.v1.OutputPattern.
+ * Use `create(OutputPatternSchema)` to create a new message.
+ */
+export const OutputPatternSchema: GenMessage<OutputPattern> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 18);
+
+/**
+ * WaitResponse holds the job and what came first.
  *
  * @generated from message procman.v1.WaitResponse
  */
 export type WaitResponse = Message<"procman.v1.WaitResponse"> & {
   /**
-   * The job; terminal unless the timeout passed first.
+   * The job as it is now.
    *
    * @generated from field: procman.v1.Job job = 1;
    */
   job?: Job | undefined;
+
+  /**
+   * What became of `until`. Unset: the job has ended without it, or is not
+   * terminal and the timeout passed first; or there was no `until`.
+   *
+   * @generated from oneof procman.v1.WaitResponse.outcome
+   */
+  outcome: {
+    /**
+     * The line that matched. TERMINATOR_NONE: it may go on at `next_offset`.
+     *
+     * @generated from field: procman.v1.Line line = 2;
+     */
+    value: Line;
+    case: "line";
+  } | {
+    /**
+     * The port that the job listens on; the lowest where any was asked for.
+     *
+     * @generated from field: int32 port = 3;
+     */
+    value: number;
+    case: "port";
+  } | {
+    /**
+     * The timeout passed and no line has matched so far; the job may have
+     * ended meanwhile.
+     *
+     * @generated from field: procman.v1.OutputSearched searched = 4;
+     */
+    value: OutputSearched;
+    case: "searched";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -913,7 +1029,38 @@ export type WaitResponse = Message<"procman.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 18);
+  messageDesc(file_procman_v1_procman, 19);
+
+/**
+ * OutputSearched tells how far output has been looked at. The same request with
+ * these offsets goes on without reading it again.
+ *
+ * @generated from message procman.v1.OutputSearched
+ */
+export type OutputSearched = Message<"procman.v1.OutputSearched"> & {
+  /**
+   * Where the first line of stdout begins that may still match; 0 where stdout
+   * was not looked at.
+   *
+   * @generated from field: int64 stdout_offset = 1;
+   */
+  stdoutOffset: bigint;
+
+  /**
+   * Where the first line of stderr begins that may still match; 0 where stderr
+   * was not looked at.
+   *
+   * @generated from field: int64 stderr_offset = 2;
+   */
+  stderrOffset: bigint;
+};
+
+/**
+ * Describes the message procman.v1.OutputSearched.
+ * Use `create(OutputSearchedSchema)` to create a new message.
+ */
+export const OutputSearchedSchema: GenMessage<OutputSearched> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 20);
 
 /**
  * WatchJobsRequest filters the jobs to watch.
@@ -941,7 +1088,7 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
  * Use `create(WatchJobsRequestSchema)` to create a new message.
  */
 export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 19);
+  messageDesc(file_procman_v1_procman, 21);
 
 /**
  * WatchJobsResponse is one event of WatchJobs.
@@ -994,7 +1141,7 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
  * Use `create(WatchJobsResponseSchema)` to create a new message.
  */
 export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 20);
+  messageDesc(file_procman_v1_procman, 22);
 
 /**
  * JobsSnapshot is the state that later changes build on.
@@ -1015,7 +1162,7 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  * Use `create(JobsSnapshotSchema)` to create a new message.
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 21);
+  messageDesc(file_procman_v1_procman, 23);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1036,7 +1183,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 22);
+  messageDesc(file_procman_v1_procman, 24);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1057,7 +1204,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 23);
+  messageDesc(file_procman_v1_procman, 25);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1085,7 +1232,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 24);
+  messageDesc(file_procman_v1_procman, 26);
 
 /**
  * SignalResponse holds the job.
@@ -1106,7 +1253,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 25);
+  messageDesc(file_procman_v1_procman, 27);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1134,7 +1281,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 26);
+  messageDesc(file_procman_v1_procman, 28);
 
 /**
  * CancelResponse holds the job.
@@ -1155,7 +1302,7 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 27);
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * RemoveRequest names a job.
@@ -1176,7 +1323,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 30);
 
 /**
  * RemoveResponse is empty.
@@ -1191,7 +1338,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 31);
 
 /**
  * CleanupRequest says what is old.
@@ -1213,7 +1360,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 32);
 
 /**
  * CleanupResponse tells what was removed.
@@ -1234,7 +1381,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 33);
 
 /**
  * RefreshRequest is empty.
@@ -1249,7 +1396,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 34);
 
 /**
  * RefreshResponse tells what changed.
@@ -1270,7 +1417,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -1529,7 +1676,11 @@ export const ProcmanService: GenService<{
   },
   /**
    * Wait returns the job once it has ended, or as it is when `timeout` passes
-   * first. Errors: JOB_NOT_FOUND (NOT_FOUND); INVALID_ARGUMENT.
+   * first. With `until` it returns also as soon as that has come: a line of
+   * output that matches a pattern, or a port that the job listens on.
+   *
+   * Errors: JOB_NOT_FOUND (NOT_FOUND); INVALID_ARGUMENT; OFFSET_OUT_OF_RANGE
+   * (OUT_OF_RANGE).
    *
    * @generated from rpc procman.v1.ProcmanService.Wait
    */
