@@ -42,6 +42,11 @@ export class LineSplitter {
     this.#maxLineBytes = maxLineBytes;
   }
 
+  /** Where the line begins that `next` gives next. */
+  get offset(): number {
+    return this.#base + this.#start;
+  }
+
   /** The next bytes of the stream. They are kept, not copied, until their last line is out. */
   push(bytes: Uint8Array): void {
     const more = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -79,17 +84,31 @@ export class LineSplitter {
     return data[end + 1] === LF ? this.#take(end, end + 2, "crlf") : this.#take(end, end + 1, "cr");
   }
 
+  /**
+   * What there is of the line that `next` has no end of, where there is some: it
+   * will begin so whatever follows, since a character that is cut is left out,
+   * as is a CR.
+   */
+  rest(): SplitLine | undefined {
+    const data = this.#data;
+    const end = this.#cr < data.length ? this.#cr : characterBorder(data, data.length);
+    return end > this.#start ? this.#line(end, end, "none") : undefined;
+  }
+
   #take(end: number, next: number, terminator: SplitLine["terminator"]): SplitLine {
-    const text = this.#data.toString(this.#ascii ? "latin1" : "utf8", this.#start, end);
-    const line = {
-      text,
+    const line = this.#line(end, next, terminator);
+    this.#start = next;
+    this.#scanned = Math.max(this.#scanned, next);
+    return line;
+  }
+
+  #line(end: number, next: number, terminator: SplitLine["terminator"]): SplitLine {
+    return {
+      text: this.#data.toString(this.#ascii ? "latin1" : "utf8", this.#start, end),
       offset: this.#base + this.#start,
       nextOffset: this.#base + next,
       terminator,
     };
-    this.#start = next;
-    this.#scanned = Math.max(this.#scanned, next);
-    return line;
   }
 
   #find(byte: number, from: number): number {
@@ -98,10 +117,15 @@ export class LineSplitter {
   }
 }
 
-/** `at`, or the beginning of the UTF-8 character that would be split there. */
+const CONTINUATION = 0x80;
+
+/**
+ * `at`, or the beginning of the UTF-8 character that would be split there. What
+ * follows the data may continue its last character.
+ */
 function characterBorder(data: Buffer, at: number): number {
   for (let back = 0; back <= 3; back += 1) {
-    const byte = data[at - back] ?? 0;
+    const byte = data[at - back] ?? CONTINUATION;
     const isContinuation = (byte & 0xc0) === 0x80;
     if (!isContinuation) return characterLength(byte) > back ? at - back : at;
   }

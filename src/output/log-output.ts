@@ -2,7 +2,9 @@ import { setMaxListeners } from "node:events";
 import type { OutputChunk, OutputLine, OutputStart } from "../core/api.js";
 import { ProcmanError } from "../core/errors.js";
 import { type OutputSizes, type Progress, STREAMS, type Stream } from "../core/job.js";
-import type { OutputPositions, OutputReader } from "../core/ports.js";
+import type { LinePattern } from "../core/line-pattern.js";
+import type { LineSearch, OutputPositions, OutputReader } from "../core/ports.js";
+import { findLine } from "./find-line.js";
 import { Interrupt } from "./interrupt.js";
 import { lastProgress } from "./last-progress.js";
 import { LineSplitter } from "./line-splitter.js";
@@ -10,7 +12,7 @@ import { FollowCursor, type LogCursor, SnapshotCursor } from "./log-cursor.js";
 import { LogFeeds } from "./log-feeds.js";
 import { logPath, statLog } from "./log-file.js";
 import { mergeLogs } from "./merge-logs.js";
-import { parseProgress } from "./parse-progress.js";
+import { outputLine } from "./output-line.js";
 import { resolveStart } from "./resolve-start.js";
 import { type WatchPath, watchPath } from "./watch-path.js";
 
@@ -114,6 +116,18 @@ export class LogOutput implements OutputReader {
     }
   }
 
+  /** @throws as chunks */
+  findLine(
+    dir: string,
+    from: OutputPositions,
+    pattern: LinePattern,
+    { ended, enough, signal }: ReadingOptions & { readonly enough?: AbortSignal } = {},
+  ): Promise<LineSearch> {
+    const follow = ended ? { ended } : {};
+    const read = (signal: AbortSignal) => this.chunks(dir, from, { ...follow, signal });
+    return findLine(read, from, pattern, { toTheEnd: ended !== undefined, enough, signal });
+  }
+
   /** Readings under way fail with SHUTTING_DOWN. */
   close(): void {
     this.#closed = true;
@@ -133,14 +147,6 @@ export class LogOutput implements OutputReader {
     }
     return cursors;
   }
-}
-
-function outputLine(stream: Stream, line: ReturnType<LineSplitter["next"]> & object): OutputLine {
-  const { text, offset, nextOffset, terminator } = line;
-  const progress = parseProgress(text);
-  return progress === undefined
-    ? { stream, text, offset, nextOffset, terminator }
-    : { stream, text, offset, nextOffset, terminator, progress };
 }
 
 function shuttingDown(): ProcmanError {

@@ -194,3 +194,53 @@ describe("whatever the bytes and however they were cut into reads", () => {
     );
   });
 });
+
+describe("what there is of the last line", () => {
+  function restAfter(
+    bytes: Buffer,
+    maxLineBytes?: number,
+  ): { rest: SplitLine | undefined; offset: number } {
+    const splitter = new LineSplitter(100, maxLineBytes);
+    splitter.push(bytes);
+    while (splitter.next() !== undefined);
+    return { rest: splitter.rest(), offset: splitter.offset };
+  }
+
+  test.each([
+    ["", undefined],
+    ["a\n", undefined],
+    ["\r", undefined],
+    ["a\r\n\r", undefined],
+    ["a\nb", "b"],
+    ["a\r", "a"],
+    ["a\rbc\r", "bc"],
+    ["> ", "> "],
+  ])("of %j is %j", (text, rest) => {
+    expect(restAfter(Buffer.from(text)).rest?.text).toBe(rest);
+  });
+
+  test("leaves out a character that is cut", () => {
+    const bytes = Buffer.from("a😀€é");
+    const texts = Array.from(bytes, (_, n) => restAfter(bytes.subarray(0, n + 1)).rest?.text);
+    expect(texts).toEqual(["a", "a", "a", "a", "a😀", "a😀", "a😀", "a😀€", "a😀€", "a😀€é"]);
+  });
+
+  test("begins the next line, whatever follows", () => {
+    fc.assert(
+      fc.property(outputBytes(), outputBytes(), fc.integer({ min: 4, max: 30 }), (a, b, max) => {
+        const { rest, offset } = restAfter(a, max);
+        const line = split([a, b], 100, max).find((line) => line.offset >= offset);
+        if (line) expect(line.offset).toBe(offset);
+        if (!rest) return;
+        expect(rest).toMatchObject({ offset, terminator: "none" });
+        expect(rest.nextOffset).toBeLessThanOrEqual(100 + a.length);
+        // A line that becomes too long may be cut a little before its rest's end.
+        const text = line?.text ?? "";
+        const isCut = text.length < rest.text.length;
+        const [whole, beginning] = isCut ? [rest.text, text] : [text, rest.text];
+        expect(whole.startsWith(beginning)).toBe(true);
+        if (isCut) expect(rest.nextOffset - offset).toBeGreaterThan(max - 4);
+      }),
+    );
+  });
+});
