@@ -13,6 +13,7 @@ import {
   readExitRecord,
   readProcessRecord,
 } from "./job-files.js";
+import { listeningPort } from "./listening-port.js";
 import { prepareCommand } from "./prepare-command.js";
 import { processTable } from "./platform.js";
 import { isAlive, signalGroup, stopSession } from "./session.js";
@@ -103,6 +104,11 @@ export class LocalEngine implements Engine {
   async stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
     const identity = identityOf(dir);
     if (identity) await stopSession(identity, gracePeriodMs, signal);
+  }
+
+  async listeningPort(dir: string, port: number): Promise<number | undefined> {
+    const identity = identityOf(dir);
+    return identity && listeningPort(identity, port);
   }
 
   release(dir: string): void {

@@ -80,6 +80,17 @@ export async function stopSession(
   if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
 }
 
+/** The living processes of the job's session and cgroup, but for the runner. */
+export function jobProcesses(identity: Identity): ProcessInfo[] {
+  const inSession = new Session(identity).members();
+  const known = new Set(inSession.map(({ pid }) => pid));
+  known.add(identity.runner.pid);
+  const escaped = cgroupMembers(identity.cgroup)
+    .filter((pid) => !known.has(pid))
+    .flatMap((pid) => processTable().lookup(pid) ?? []);
+  return [...inSession, ...escaped];
+}
+
 /**
  * The processes of a job's session, looked at again and again. The session's
  * number stays the job's as long as a process is in it that is known to be the

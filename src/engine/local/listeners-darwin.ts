@@ -1,0 +1,41 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Listener } from "./listeners.js";
+
+const run = promisify(execFile);
+
+/**
+ * macOS: lsof(8). Reasoned through, not run by the tests here but for the
+ * reading of its output.
+ */
+export async function* listenersOnDarwin(
+  port: number,
+  processes: () => readonly number[],
+): AsyncGenerator<Listener> {
+  const pids = processes();
+  if (pids.length === 0) return;
+  const sockets = port === 0 ? "-iTCP" : `-iTCP:${port}`;
+  // -nP: numbers, no names; -a: all conditions at once; -Fpn: for programs.
+  const args = ["-nP", "-a", "-p", pids.join(","), sockets, "-sTCP:LISTEN", "-Fpn"];
+  const { stdout } = await run("/usr/sbin/lsof", args, { env: { LC_ALL: "C" } }).catch(ifNone);
+  yield* parseListeners(stdout);
+}
+
+/** It exits with 1 where it finds nothing, and where one of the processes is gone. */
+function ifNone(error: unknown): { stdout: string } {
+  const { code, stdout } = error as { code?: unknown; stdout?: string };
+  if (code === 1 && stdout !== undefined) return { stdout };
+  throw error;
+}
+
+/** "p123" begins a process, "n*:3000", "n127.0.0.1:3000" and "n[::1]:3000" are its sockets. */
+export function parseListeners(text: string): Listener[] {
+  const listeners: Listener[] = [];
+  let pid = 0;
+  for (const line of text.split("\n")) {
+    if (line.startsWith("p")) pid = Number(line.slice(1));
+    const port = /^n.*:(\d+)$/.exec(line)?.[1];
+    if (port !== undefined) listeners.push({ pid, port: Number(port) });
+  }
+  return listeners;
+}
