@@ -55,7 +55,7 @@ function decodeChunk({ stream, offset, data }: Chunk): OutputChunk {
   return { stream: knownStream(stream), offset: Number(offset), data };
 }
 
-function decodeLine(line: Line): OutputLine {
+export function decodeLine(line: Line): OutputLine {
   const terminator = terminatorOf(line.terminator);
   if (!terminator) throw malformed(`a line with the unknown terminator ${line.terminator}`);
   return {

@@ -19,6 +19,7 @@ import type {
   OutputStart,
   StartOptions,
   WaitOptions,
+  WaitUntil,
 } from "../core/api.js";
 import { invalidArgument } from "../core/errors.js";
 import { PROTO_STATUS, PROTO_STREAM } from "./proto-enums.js";
@@ -75,9 +76,13 @@ export function encodeWatch(
 
 export function encodeWait(
   id: string,
-  { timeoutMs }: Pick<WaitOptions, "timeoutMs">,
+  { timeoutMs, until }: WaitOptions,
 ): MessageInitShape<typeof WaitRequestSchema> {
-  return { id, ...encodeDuration("timeout", "timeout", timeoutMs) };
+  return {
+    id,
+    ...encodeDuration("timeout", "timeout", timeoutMs),
+    ...(until ? { until: encodeUntil(until) } : {}),
+  };
 }
 
 export function encodeCancel(
@@ -91,6 +96,23 @@ export function encodeCleanup({
   olderThanMs,
 }: CleanupOptions): MessageInitShape<typeof CleanupRequestSchema> {
   return encodeDuration("olderThan", "older_than", olderThanMs);
+}
+
+function encodeUntil(until: WaitUntil): MessageInitShape<typeof WaitRequestSchema>["until"] & {} {
+  switch (until.type) {
+    case "output": {
+      const { pattern, streams = [], stdoutOffset = 0, stderrOffset = 0 } = until;
+      const value = {
+        pattern,
+        streams: streams.map((stream) => known("output.streams", PROTO_STREAM, stream)),
+        stdoutOffset: int64("output.stdout_offset", stdoutOffset),
+        stderrOffset: int64("output.stderr_offset", stderrOffset),
+      };
+      return { case: "output", value };
+    }
+    case "port":
+      return { case: "port", value: int32("port", until.port) };
+  }
 }
 
 function filterFields({ statuses = [], labels }: JobFilter) {

@@ -14,16 +14,18 @@ import type {
   OutputStart,
   Procman,
   StartOptions,
+  WaitedJob,
   WaitOptions,
   WatchEvent,
   WatchJobsOptions,
   WatchOptions,
 } from "../core/api.js";
-import { isTerminal, type Job, type Stream } from "../core/job.js";
+import type { Job, Stream } from "../core/job.js";
 import { CallRunner, type Connection } from "./call-runner.js";
 import { unreachable } from "./decode-error.js";
 import { decodeAttachEvent, decodeJobsEvent, decodeWatchEvent } from "./decode-event.js";
 import { decodeJob } from "./decode-job.js";
+import { decodeWaited } from "./decode-waited.js";
 import {
   encodeAttach,
   encodeCancel,
@@ -36,6 +38,7 @@ import {
 } from "./encode-request.js";
 import { followOutput } from "./follow-output.js";
 import type { ReconnectOptions } from "./reconnection.js";
+import { waitInSlices } from "./wait-in-slices.js";
 
 /** Servers send a heartbeat every 15 s. */
 const DEFAULT_SILENCE_MS = 45_000;
@@ -126,20 +129,13 @@ class ProcmanClient implements Procman {
     });
   }
 
-  /** Asks in slices, so that a server that is gone is noticed. */
-  async wait(id: string, { signal, timeoutMs }: WaitOptions = {}): Promise<Job> {
-    const deadline = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY);
+  wait(id: string, { signal, ...options }: WaitOptions = {}): Promise<WaitedJob> {
     const sliceMs = this.#silenceMs * WAIT_SLICE_SHARE;
-    let leftMs = timeoutMs ?? Number.POSITIVE_INFINITY;
-    for (;;) {
-      const request = encodeWait(id, { timeoutMs: Math.min(leftMs, sliceMs) });
-      const answer = await this.#calls.repeatable(signal, (signal) =>
-        this.#rpc.wait(request, { signal }),
-      );
-      const job = decodeJob(answer.job);
-      if (isTerminal(job) || leftMs <= sliceMs) return job;
-      leftMs = Math.max(0, deadline - performance.now());
-    }
+    return waitInSlices(options, sliceMs, async (options) => {
+      const request = encodeWait(id, options);
+      const call = (signal: AbortSignal) => this.#rpc.wait(request, { signal });
+      return decodeWaited(await this.#calls.repeatable(signal, call));
+    });
   }
 
   watchJobs({ signal, ...filter }: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {

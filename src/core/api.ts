@@ -116,7 +116,35 @@ export interface WatchJobsOptions extends JobFilter, CallOptions {}
 export interface WaitOptions extends CallOptions {
   /** 0 looks once. Default: until the job has ended. */
   readonly timeoutMs?: number;
+  /** What to wait for besides the job's end, which always ends the wait. */
+  readonly until?: WaitUntil;
 }
+
+export type WaitUntil =
+  /** A line of output that matches. */
+  | ({ readonly type: "output" } & OutputPattern)
+  /** A TCP port, 1 to 65535, that a process of the job listens on; 0: any. */
+  | { readonly type: "port"; readonly port: number };
+
+/** Which lines to look for, and where to begin. */
+export interface OutputPattern extends Omit<OutputStart, "tailLines"> {
+  /** In RE2's syntax, found anywhere in the line. At most 1024 bytes. */
+  readonly pattern: string;
+}
+
+export type WaitOutcome =
+  /** The line that matched; a last line without a terminator may go on. */
+  | { readonly type: "line"; readonly line: OutputLine }
+  /** The port that is listened on. */
+  | { readonly type: "port"; readonly port: number }
+  /** The timeout passed, and no line before these bytes matches. */
+  | ({ readonly type: "searched" } & Required<Pick<OutputStart, "stdoutOffset" | "stderrOffset">>);
+
+/**
+ * The job after a wait. Without an outcome it has ended, or is not terminal and
+ * the timeout passed first.
+ */
+export type WaitedJob = Job & { readonly outcome?: WaitOutcome };
 
 export interface CancelOptions extends CallOptions {
   /** Between SIGTERM and SIGKILL; 0 sends only SIGKILL. Default 5000. */
@@ -142,8 +170,8 @@ export interface Procman {
   attach(id: string, options?: AttachOptions): AsyncIterable<AttachEvent>;
   /** Output as lines, followed until the job has ended. */
   watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
-  /** Resolves when the job has ended or the timeout passed. */
-  wait(id: string, options?: WaitOptions): Promise<Job>;
+  /** Resolves when what was waited for has come, the job has ended or the timeout passed. */
+  wait(id: string, options?: WaitOptions): Promise<WaitedJob>;
   watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
   /** Sends a signal ("SIGUSR1" or "USR1") to the job's process group. */
   signal(id: string, signal: string, options?: CallOptions): Promise<Job>;

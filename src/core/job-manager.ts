@@ -13,11 +13,13 @@ import type {
   OutputStart,
   Procman,
   StartOptions,
+  WaitedJob,
   WaitOptions,
   WatchEvent,
   WatchJobsOptions,
   WatchOptions,
 } from "./api.js";
+import { awaitOutcome } from "./await-outcome.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
 import { isTerminal, type Job, type OutputSizes, type Progress } from "./job.js";
 import { JobChanges } from "./job-changes.js";
@@ -28,7 +30,7 @@ import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js
 import { StartRequests } from "./start-requests.js";
 import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
 import { requestedSpec, validDuration, validPageSize } from "./validate.js";
-import { anyAborted, timeoutSignal, unlessAborted } from "./waiting.js";
+import { unlessAborted } from "./waiting.js";
 
 /** How many jobs are taken over at a time after a restart. */
 const ADOPT_CONCURRENCY = 16;
@@ -167,19 +169,11 @@ export class JobManager implements Procman {
     yield { type: "ended", job: await this.#view(entry) };
   }
 
-  async wait(id: string, options: WaitOptions = {}): Promise<Job> {
+  async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
     const entry = this.#entry(id);
-    const { timeoutMs } = options;
-    if (timeoutMs !== undefined) validDuration("timeout", timeoutMs);
-    const timeout = timeoutMs === undefined ? undefined : timeoutSignal(timeoutMs);
-    try {
-      const stop = this.#until(options.signal);
-      await anyAborted(entry.ended, timeout?.signal, stop);
-      if (!entry.ended.aborted) stop.throwIfAborted();
-      return await this.#view(entry);
-    } finally {
-      timeout?.clear();
-    }
+    const job = { ...this.#options, ended: entry.ended, dir: this.#dirOf(entry) };
+    const outcome = await awaitOutcome(job, options, this.#until(options.signal));
+    return { ...(await this.#view(entry)), ...(outcome ? { outcome } : {}) };
   }
 
   async *watchJobs(options: WatchJobsOptions = {}): AsyncGenerator<JobsEvent> {

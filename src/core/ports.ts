@@ -1,5 +1,6 @@
-import type { OutputChunk, OutputLine, OutputStart } from "./api.js";
+import type { OutputChunk, OutputLine, OutputStart, WaitOutcome } from "./api.js";
 import type { Exit, JobSpec, JobState, OutputSizes, Progress, Started, Stream } from "./job.js";
+import type { LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./status.js";
 
 /** That a job is to be ended, recorded before anything is signalled. */
@@ -82,6 +83,11 @@ export interface Engine {
    * force. Resolves when none is left that could be ended.
    */
   stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  /**
+   * The TCP port (0: the lowest one) that a process of the job listens on now,
+   * where one does.
+   */
+  listeningPort(dir: string, port: number): Promise<number | undefined>;
   /** Lets go of what the operating system keeps for an ended job besides its files. */
   release(dir: string): void;
   close(): void;
@@ -109,6 +115,8 @@ export interface JobStore {
 /** Positions in a job's logs to read from; a stream that is absent is not read. */
 export type OutputPositions = Partial<Record<Stream, number>>;
 
+export type LineSearch = Extract<WaitOutcome, { type: "line" | "searched" }> | undefined;
+
 /** Reads jobs' logs. `dir` is the job's directory. */
 export interface OutputReader {
   sizes(dir: string): Promise<OutputSizes>;
@@ -135,5 +143,17 @@ export interface OutputReader {
     from: OutputPositions,
     options: { ended?: AbortSignal; signal?: AbortSignal },
   ): AsyncIterable<OutputLine>;
+  /**
+   * The first line that the pattern is found in, also where it is the last one
+   * and has no terminator yet; else how far the output was searched, once
+   * `enough` is aborted or, without `ended`, after the last byte there is;
+   * undefined when it has ended without such a line. Others get their turn.
+   */
+  findLine(
+    dir: string,
+    from: OutputPositions,
+    pattern: LinePattern,
+    options: { ended?: AbortSignal; enough?: AbortSignal; signal?: AbortSignal },
+  ): Promise<LineSearch>;
   close(): void;
 }

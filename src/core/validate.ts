@@ -5,6 +5,7 @@ import type { JobSpec } from "./job.js";
 const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
+const MAX_PORT = 65_535;
 
 /** What a request asks a job to be, without what is decided when it is made. */
 export type RequestedSpec = Omit<JobSpec, "id">;
@@ -70,6 +71,16 @@ export function validDuration(
   if (!(valueMs >= 0)) violations.add(field, "must not be negative");
   violations.throwIfAny();
   return valueMs;
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validPort(port: number): number {
+  const violations = new Violations();
+  if (!(Number.isInteger(port) && port >= 0 && port <= MAX_PORT)) {
+    violations.add("port", `must be a whole number from 0 to ${MAX_PORT}`);
+  }
+  violations.throwIfAny();
+  return port;
 }
 
 class Violations {

@@ -21,6 +21,7 @@ import type {
   OutputStart,
   StartOptions,
   WaitOptions,
+  WaitUntil,
   WatchOptions,
 } from "../core/api.js";
 import { type FieldViolation, ProcmanError } from "../core/errors.js";
@@ -86,7 +87,9 @@ export function decodeWait(request: WaitRequest): { id: string; options: WaitOpt
   return decoding((report) => {
     const id = checkedId(request.id, report);
     const timeoutMs = decodeDuration("timeout", request.timeout, report);
-    return { id, options: timeoutMs === undefined ? {} : { timeoutMs } };
+    const until = decodeUntil(request.until, report);
+    const timeout = timeoutMs === undefined ? {} : { timeoutMs };
+    return { id, options: until === undefined ? timeout : { ...timeout, until } };
   });
 }
 
@@ -134,6 +137,20 @@ function decodeFilter(
     else report("statuses", `${value} is not a status`);
   }
   return { statuses: [...statuses], labels: request.labels };
+}
+
+function decodeUntil(until: WaitRequest["until"], report: Report): WaitUntil | undefined {
+  switch (until.case) {
+    case "output": {
+      const reportWithin: Report = (field, description) => report(`output.${field}`, description);
+      const { pattern } = until.value;
+      return { type: "output", pattern, ...decodeOutputStart(until.value, reportWithin) };
+    }
+    case "port":
+      return { type: "port", port: notNegative("port", until.value, report) };
+    case undefined:
+      return undefined;
+  }
 }
 
 function decodeOutputStart(

@@ -1,10 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   AttachResponseSchema,
+  LineSchema,
   WatchJobsResponseSchema,
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { AttachEvent, JobsEvent, WatchEvent } from "../core/api.js";
+import type { AttachEvent, JobsEvent, OutputLine, WatchEvent } from "../core/api.js";
 import { encodeJob, encodeProgress } from "./encode-job.js";
 import { PROTO_STREAM, PROTO_TERMINATOR } from "./proto-enums.js";
 
@@ -33,18 +34,20 @@ export function encodeWatchEvent(event: WatchEvent): WatchResponseInit {
     case "opened":
     case "ended":
       return { event: { case: event.type, value: { job: encodeJob(event.job) } } };
-    case "line": {
-      const value = {
-        stream: PROTO_STREAM[event.stream],
-        text: event.text,
-        offset: BigInt(event.offset),
-        nextOffset: BigInt(event.nextOffset),
-        terminator: PROTO_TERMINATOR[event.terminator],
-        ...(event.progress ? { progress: encodeProgress(event.progress) } : {}),
-      };
-      return { event: { case: "line", value } };
-    }
+    case "line":
+      return { event: { case: "line", value: encodeLine(event) } };
   }
+}
+
+export function encodeLine(line: OutputLine): MessageInitShape<typeof LineSchema> {
+  return {
+    stream: PROTO_STREAM[line.stream],
+    text: line.text,
+    offset: BigInt(line.offset),
+    nextOffset: BigInt(line.nextOffset),
+    terminator: PROTO_TERMINATOR[line.terminator],
+    ...(line.progress ? { progress: encodeProgress(line.progress) } : {}),
+  };
 }
 
 export function encodeJobsEvent(event: JobsEvent): WatchJobsResponseInit {

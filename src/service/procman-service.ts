@@ -17,6 +17,7 @@ import {
 import { eitherSignal } from "./either-signal.js";
 import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent, HEARTBEAT } from "./encode-event.js";
 import { encodeJob } from "./encode-job.js";
+import { encodeWaited } from "./encode-waited.js";
 import { toConnectError } from "./error-map.js";
 import { withHeartbeats } from "./with-heartbeats.js";
 
@@ -52,7 +53,7 @@ export function createProcmanService(
       }
     };
 
-  /** A call that answers when a job has ended, which may be never. */
+  /** A call that answers when something has happened, which may be never. */
   const waiting =
     <Request, Response>(answer: (request: Request, signal: AbortSignal) => Promise<Response>) =>
     async (request: Request, context: HandlerContext): Promise<Response> => {
@@ -109,7 +110,7 @@ export function createProcmanService(
     }, encodeWatchEvent),
     wait: waiting(async (request, signal) => {
       const { id, options } = decodeWait(request);
-      return { job: encodeJob(await procman.wait(id, { ...options, signal })) };
+      return encodeWaited(await procman.wait(id, { ...options, signal }));
     }),
     watchJobs: streaming(
       (request, signal) => procman.watchJobs({ ...decodeWatchJobs(request), signal }),

@@ -10,7 +10,9 @@ import type {
   ListOptions,
   Procman,
   StartOptions,
+  WaitedJob,
   WaitOptions,
+  WaitOutcome,
   WatchEvent,
   WatchJobsOptions,
   WatchOptions,
@@ -38,6 +40,8 @@ export class FakeProcman implements Procman {
   given = 0;
   /** What the next call fails with. */
   failure: unknown;
+  /** What waits for something else than the end come to. */
+  outcome: WaitOutcome | undefined;
   /** What `start` waits for before it answers. */
   beforeStart: Promise<unknown> = Promise.resolve();
   readonly #jobs = new Map<string, FakeJob>();
@@ -155,9 +159,12 @@ export class FakeProcman implements Procman {
     }
   }
 
-  async wait(id: string, options: WaitOptions = {}): Promise<Job> {
+  /** What `until` asks for comes at once where `outcome` says so. */
+  async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
     this.#note("wait", id, options);
     const entry = this.#entry(id);
+    if (options.until && this.outcome) return { ...entry.job, outcome: this.outcome };
+    if (options.timeoutMs === 0) return entry.job;
     while (entry.job.status === "running") await this.#change(options.signal);
     return entry.job;
   }

@@ -227,6 +227,68 @@ test("wait passes its timeout on, and exits as the job did", async () => {
   expect(cli.procman.lastCall("wait")).toEqual(["abc", { timeoutMs: 60_000 }]);
 });
 
+describe("wait for something else than the end", () => {
+  const line = { stream: "stdout", text: "ready :3000", offset: 0, nextOffset: 12 } as const;
+
+  test("asks for a line, and prints it", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.outcome = { type: "line", line: { ...line, terminator: "lf" } };
+    const options = ["--stream", "stdout", "--stdout-offset", "5", "--timeout", "1m"];
+    expect(await cli.run("wait", "--for-output", "read[y]", ...options, "ab")).toBe(0);
+    const until = { type: "output", pattern: "read[y]", streams: ["stdout"], stdoutOffset: 5 };
+    expect(cli.procman.lastCall("wait")).toEqual(["abc", { timeoutMs: 60_000, until }]);
+    expect(cli.out.text).toBe("ready :3000\n");
+    expect(cli.err.text).toBe("");
+  });
+
+  test("asks for a port, and prints it", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.outcome = { type: "port", port: 3000 };
+    expect(await cli.run("wait", "--for-port", "0", "abc")).toBe(0);
+    expect(cli.procman.lastCall("wait")).toEqual(["abc", { until: { type: "port", port: 0 } }]);
+    expect(cli.out.text).toBe("3000\n");
+  });
+
+  test("prints the job and what came as JSON", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.outcome = { type: "line", line: { ...line, terminator: "lf" } };
+    expect(await cli.run("wait", "--for-output", "x", "--json", "abc")).toBe(0);
+    expect(JSON.parse(cli.out.text)).toMatchObject({
+      job: { id: "abc", status: "STATUS_RUNNING" },
+      line: { text: "ready :3000", nextOffset: "12" },
+    });
+  });
+
+  test.each([
+    ["completed", 0, 1],
+    ["failed", 3, 3],
+    ["cancelled", 0, 1],
+    ["orphaned", undefined, 125],
+  ])("a job that is %s with %s first: %i", async (status, jobCode, code) => {
+    for (const wanted of [
+      ["--for-output", "x"],
+      ["--for-port", "1"],
+    ]) {
+      const cli = cliWith({}, "abc");
+      cli.procman.end("abc", { status, exitCode: jobCode } as never);
+      expect(await cli.run("wait", ...wanted, "abc")).toBe(code);
+      expect(cli.out.text).toBe("");
+      expect(cli.err.text).toMatch(/^procman: no .*; abc /);
+    }
+  });
+
+  test("the time that passes first: 124", async () => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run("wait", "--for-port", "1", "--timeout", "0", "abc")).toBe(124);
+    expect(cli.err.text).toContain("in time; abc running");
+    cli.procman.end("abc");
+    // Not all of its output could be looked at.
+    cli.procman.outcome = { type: "searched", stdoutOffset: 5, stderrOffset: 5 };
+    expect(await cli.run("wait", "--for-output", "x", "--timeout", "1s", "abc")).toBe(124);
+    expect(cli.out.text).toBe("");
+  });
+});
+
 test("cleanup and signal pass theirs on", async () => {
   const cli = cliWith({}, "abc");
   expect(await cli.run("cleanup", "--older-than", "7d", "--json")).toBe(0);
@@ -262,6 +324,10 @@ describe("what goes wrong", () => {
     [["serve", "--log-level", "loud"], "Allowed choices are fatal"],
     [["get", ""], "must not be empty"],
     [["get"], "missing required argument 'id'"],
+    [["wait", "--for-port", "x", "abc"], "Give a whole number"],
+    [["wait", "--for-port", "1", "--for-output", "x", "abc"], "cannot be used with option"],
+    [["wait", "--stream", "stdout", "abc"], "go with --for-output"],
+    [["wait", "--for-port", "1", "--stdout-offset", "5", "abc"], "go with --for-output"],
   ])("%j is wrong usage", async (words, message) => {
     const cli = new FakeCli();
     expect(await cli.run(...words)).toBe(2);

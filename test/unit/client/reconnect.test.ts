@@ -1,6 +1,11 @@
 import { Code, ConnectError, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type AttachRequest, ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import {
+  type AttachRequest,
+  ProcmanService,
+  Stream as StreamName,
+  Terminator,
+} from "../../../gen/procman/v1/procman_pb.js";
 import {
   createProcmanClientFromTransport,
   type TransportClientOptions,
@@ -377,6 +382,74 @@ describe("calls", () => {
     timeouts.length = 0;
     expect(await client.wait("job1", { timeoutMs: 0 })).toEqual(runningJob());
     expect(timeouts).toEqual([0]);
+  });
+
+  test("wait goes on searching output from where the last slice left off", async () => {
+    const asked: unknown[] = [];
+    const job = encodeJob(runningJob());
+    const searched = (stdoutOffset: bigint, stderrOffset: bigint) =>
+      ({ case: "searched", value: { stdoutOffset, stderrOffset } }) as const;
+    const line = {
+      stream: StreamName.STDOUT,
+      text: "ready",
+      offset: 9n,
+      nextOffset: 15n,
+      terminator: Terminator.LF,
+    };
+    const client = clientOf({
+      wait: ({ until }) => {
+        if (until.case !== "output") throw new Error(`it is asked for ${until.case}`);
+        const { pattern, streams, stdoutOffset, stderrOffset } = until.value;
+        expect({ pattern, streams }).toEqual({ pattern: "ready", streams: [1, 2] });
+        asked.push([Number(stdoutOffset), Number(stderrOffset)]);
+        switch (asked.length) {
+          case 1:
+            return { job, outcome: searched(100n, 5n) };
+          case 2:
+            throw lost();
+          case 3:
+            // It has ended, and there is output that was not looked at yet.
+            return { job: encodeJob(endedJob()), outcome: searched(200n, 5n) };
+          default:
+            return { job: encodeJob(endedJob()), outcome: { case: "line", value: line } };
+        }
+      },
+    });
+    const until = {
+      type: "output",
+      pattern: "ready",
+      streams: ["stdout", "stderr"],
+      stderrOffset: 1,
+    } as const;
+    expect(await client.wait("job1", { until })).toMatchObject({
+      status: "completed",
+      outcome: { type: "line", line: { text: "ready" } },
+    });
+    expect(asked).toEqual([
+      [0, 1],
+      [100, 5],
+      [100, 5],
+      [200, 5],
+    ]);
+  });
+
+  test("wait for a port ends with it, with the job or with the time", async () => {
+    let calls = 0;
+    const running = { job: encodeJob(runningJob()) };
+    const client = clientOf({
+      wait: ({ until }) => {
+        expect(until).toEqual({ case: "port", value: 3000 });
+        calls += 1;
+        if (calls === 2) return { ...running, outcome: { case: "port", value: 3000 } };
+        return calls === 4 ? { job: encodeJob(endedJob()) } : running;
+      },
+    });
+    const until = { type: "port", port: 3000 } as const;
+    const outcome = { type: "port", port: 3000 };
+    expect(await client.wait("job1", { until })).toEqual({ ...runningJob(), outcome });
+    expect(await client.wait("job1", { until })).toEqual(endedJob());
+    expect(await client.wait("job1", { until, timeoutMs: 10 })).toEqual(runningJob());
+    expect(calls).toBe(5);
   });
 
   test("a server that does not answer is asked again, where that does no harm", async () => {

@@ -16,6 +16,7 @@ import {
   ListRequestSchema,
   StartRequestSchema,
   WaitRequestSchema,
+  WaitResponseSchema,
   WatchJobsResponseSchema,
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
@@ -25,6 +26,7 @@ import {
   decodeWatchEvent,
 } from "../../../src/client/decode-event.js";
 import { decodeJob } from "../../../src/client/decode-job.js";
+import { decodeWaited } from "../../../src/client/decode-waited.js";
 import {
   encodeAttach,
   encodeCancel,
@@ -33,9 +35,15 @@ import {
   encodeStart,
   encodeWait,
 } from "../../../src/client/encode-request.js";
-import type { AttachEvent, JobsEvent, WatchEvent } from "../../../src/core/api.js";
+import type {
+  AttachEvent,
+  JobsEvent,
+  WaitedJob,
+  WaitUntil,
+  WatchEvent,
+} from "../../../src/core/api.js";
 import { ProcmanError } from "../../../src/core/errors.js";
-import type { Status } from "../../../src/core/job.js";
+import type { Status, Stream } from "../../../src/core/job.js";
 import * as service from "../../../src/service/decode-request.js";
 import {
   encodeAttachEvent,
@@ -44,6 +52,7 @@ import {
   HEARTBEAT,
 } from "../../../src/service/encode-event.js";
 import { encodeJob } from "../../../src/service/encode-job.js";
+import { encodeWaited } from "../../../src/service/encode-waited.js";
 import { anyJob, endedJob, runningJob } from "./some-job.js";
 
 /** As it arrives at the other end. */
@@ -85,6 +94,26 @@ describe("what the server encodes, the client decodes", () => {
     { type: "removed", id: "job1" },
   ])("watchJobs: $type", (event) => {
     expect(decodeJobsEvent(sent(WatchJobsResponseSchema, encodeJobsEvent(event)))).toEqual(event);
+  });
+
+  const foundLine = {
+    stream: "stderr",
+    text: "> ",
+    offset: 3,
+    nextOffset: 5,
+    terminator: "none",
+  } as const;
+  test.each<WaitedJob>([
+    runningJob(),
+    endedJob(),
+    { ...runningJob(), outcome: { type: "line", line: foundLine } },
+    { ...runningJob(), outcome: { type: "port", port: 65_535 } },
+    {
+      ...endedJob(),
+      outcome: { type: "searched", stdoutOffset: 2 ** 40, stderrOffset: 0 },
+    },
+  ])("wait: $status, $outcome.type", (waited) => {
+    expect(decodeWaited(sent(WaitResponseSchema, encodeWaited(waited)))).toEqual(waited);
   });
 
   test("heartbeats, and events of a later version, are no events", () => {
@@ -152,6 +181,40 @@ describe("what the client encodes, the server decodes", () => {
     expect(service.decodeAttach(request)).toEqual({ id: "job1", options: expected });
   });
 
+  test.each<[WaitUntil, WaitUntil]>([
+    [
+      { type: "output", pattern: "ready" },
+      { type: "output", pattern: "ready", streams: [], stdoutOffset: 0, stderrOffset: 0 },
+    ],
+    [
+      { type: "output", pattern: "", streams: ["stdout"], stdoutOffset: 5, stderrOffset: 2 ** 40 },
+      { type: "output", pattern: "", streams: ["stdout"], stdoutOffset: 5, stderrOffset: 2 ** 40 },
+    ],
+    [
+      { type: "port", port: 0 },
+      { type: "port", port: 0 },
+    ],
+    [
+      { type: "port", port: 99_999 },
+      { type: "port", port: 99_999 },
+    ],
+  ])("wait until %j", (until, arrived) => {
+    const request = sent(WaitRequestSchema, encodeWait("i", { until, timeoutMs: 1 }));
+    expect(service.decodeWait(request)).toEqual({
+      id: "i",
+      options: { timeoutMs: 1, until: arrived },
+    });
+  });
+
+  test.each<[string, WaitUntil]>([
+    ["port", { type: "port", port: -1 }],
+    ["output.stdout_offset", { type: "output", pattern: "x", stdoutOffset: -1 }],
+    ["output.stderr_offset", { type: "output", pattern: "x", stderrOffset: -1 }],
+  ])("the server refuses a wrong %s", (field, until) => {
+    const request = sent(WaitRequestSchema, encodeWait("i", { until }));
+    expect(() => service.decodeWait(request)).toThrow(`${field}: must not be negative`);
+  });
+
   test.each([
     [undefined, undefined],
     [0, 0],
@@ -182,6 +245,15 @@ describe("what the client encodes, the server decodes", () => {
     ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
     ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
     ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],
+    ["port", () => encodeWait("i", { until: { type: "port", port: 0.5 } })],
+    [
+      "output.stdout_offset",
+      () => encodeWait("i", { until: { type: "output", pattern: "x", stdoutOffset: 0.5 } }),
+    ],
+    [
+      "output.streams",
+      () => encodeWait("i", { until: { type: "output", pattern: "x", streams: ["x" as Stream] } }),
+    ],
     ["page_size", () => encodeList({ pageSize: 2 ** 31 })],
     ["statuses", () => encodeList({ statuses: ["done" as Status] })],
     ["statuses", () => encodeList({ statuses: ["toString" as Status] })],

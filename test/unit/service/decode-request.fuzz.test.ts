@@ -2,6 +2,7 @@ import {
   create,
   type DescField,
   type DescMessage,
+  type DescOneof,
   fromBinary,
   type Message,
   ScalarType,
@@ -20,8 +21,15 @@ import {
   WatchJobsRequestSchema,
   WatchRequestSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
+import type { WaitOptions } from "../../../src/core/api.js";
 import { ProcmanError } from "../../../src/core/errors.js";
-import { requestedSpec, validDuration, validPageSize } from "../../../src/core/validate.js";
+import { LinePattern } from "../../../src/core/line-pattern.js";
+import {
+  requestedSpec,
+  validDuration,
+  validPageSize,
+  validPort,
+} from "../../../src/core/validate.js";
 import {
   decodeAttach,
   decodeCancel,
@@ -42,7 +50,7 @@ const REQUESTS: [DescMessage, (message: never) => unknown][] = [
   [ListRequestSchema, (message) => validPageSize(decodeList(message))],
   [AttachRequestSchema, decodeAttach],
   [WatchRequestSchema, decodeWatch],
-  [WaitRequestSchema, (message) => timesOf("timeout", decodeWait(message).options.timeoutMs)],
+  [WaitRequestSchema, (message) => checkWait(decodeWait(message).options)],
   [WatchJobsRequestSchema, decodeWatchJobs],
   [SignalRequestSchema, decodeSignal],
   [
@@ -51,6 +59,19 @@ const REQUESTS: [DescMessage, (message: never) => unknown][] = [
   ],
   [CleanupRequestSchema, (message) => timesOf("older_than", decodeCleanup(message).olderThanMs)],
 ];
+
+function checkWait({ timeoutMs, until }: WaitOptions): void {
+  timesOf("timeout", timeoutMs);
+  switch (until?.type) {
+    case "output":
+      new LinePattern(until.pattern).matches("a line");
+      break;
+    case "port":
+      expect(validPort(until.port)).toBeLessThan(65_536);
+      break;
+    case undefined:
+  }
+}
 
 function timesOf(field: Parameters<typeof validDuration>[0], valueMs: number | undefined): number {
   const checked = valueMs === undefined ? 0 : validDuration(field, valueMs);
@@ -61,7 +82,10 @@ function timesOf(field: Parameters<typeof validDuration>[0], valueMs: number | u
 /** Any message of a type, as far as its bytes can say it. */
 function messageOf(desc: DescMessage): fc.Arbitrary<Message> {
   const fields = Object.fromEntries(
-    desc.fields.map((field) => [field.localName, fc.option(valueOf(field), { nil: undefined })]),
+    desc.members.map((member) => [
+      member.localName,
+      fc.option(member.kind === "oneof" ? oneOf(member) : valueOf(member), { nil: undefined }),
+    ]),
   );
   return fc
     .record(fields)
@@ -71,6 +95,13 @@ function messageOf(desc: DescMessage): fc.Arbitrary<Message> {
         Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)),
       ),
     );
+}
+
+function oneOf(group: DescOneof): fc.Arbitrary<unknown> {
+  const fields = group.fields.map((field) =>
+    valueOf(field).map((value) => ({ case: field.localName, value })),
+  );
+  return fc.oneof(...fields);
 }
 
 function valueOf(field: DescField): fc.Arbitrary<unknown> {
@@ -119,8 +150,10 @@ function decodeOrRefuse(desc: DescMessage, decode: (message: never) => unknown, 
     expect(error.reason).toBe("INVALID_ARGUMENT");
     expect(error.violations.length).toBeGreaterThan(0);
     const names = desc.fields.map(({ name }) => name);
-    // "args[3]" is about the field args.
-    for (const { field } of error.violations) expect(names).toContain(field.replace(/\[.*$/s, ""));
+    // "args[3]" is about the field args, "output.pattern" about one of the field output.
+    for (const { field } of error.violations) {
+      expect(names).toContain(field.replace(/[[.].*$/s, ""));
+    }
   }
 }
 

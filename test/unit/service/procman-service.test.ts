@@ -43,6 +43,29 @@ describe("every RPC asks its verb and answers with what that says", () => {
     expect(await errorOf(client.remove({ id: "a" }))).toMatchObject({ reason: "JOB_NOT_FOUND" });
   });
 
+  test("Wait for something else than the end", async () => {
+    const { client, procman } = setUp();
+    procman.addJob("a");
+    procman.outcome = { type: "port", port: 3000 };
+    const forPort = { case: "port", value: 0 } as const;
+    const { job, outcome } = await client.wait({ id: "a", until: forPort });
+    expect(job).toMatchObject({ id: "a", status: Status.RUNNING });
+    expect(outcome).toEqual({ case: "port", value: 3000 });
+    expect(procman.lastCall("wait")).toMatchObject(["a", { until: { type: "port", port: 0 } }]);
+
+    procman.outcome = { type: "searched", stdoutOffset: 7, stderrOffset: 8 };
+    const output = { pattern: "ready", streams: [Stream.STDERR], stderrOffset: 3n };
+    const searched = await client.wait({ id: "a", until: { case: "output", value: output } });
+    expect(searched.outcome).toMatchObject({
+      case: "searched",
+      value: { stdoutOffset: 7n, stderrOffset: 8n },
+    });
+    expect(procman.lastCall("wait")).toMatchObject([
+      "a",
+      { until: { type: "output", pattern: "ready", streams: ["stderr"], stderrOffset: 3 } },
+    ]);
+  });
+
   test("List, Cleanup, Refresh", async () => {
     const { client, procman } = setUp();
     procman.addJob("a");

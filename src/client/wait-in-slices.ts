@@ -1,0 +1,39 @@
+import type { WaitedJob, WaitOptions, WaitUntil } from "../core/api.js";
+import { isTerminal } from "../core/job.js";
+
+type SliceOptions = Omit<WaitOptions, "signal">;
+
+/**
+ * Waits by asking again and again for a while each, so that a server that is
+ * gone is noticed. Output is searched on from where the last answer left off.
+ */
+export async function waitInSlices(
+  { timeoutMs = Number.POSITIVE_INFINITY, until }: SliceOptions,
+  sliceMs: number,
+  ask: (options: SliceOptions) => Promise<WaitedJob>,
+): Promise<WaitedJob> {
+  const deadline = performance.now() + timeoutMs;
+  let leftMs = timeoutMs;
+  for (let left = until; ; ) {
+    const waited = await ask({
+      timeoutMs: Math.min(leftMs, sliceMs),
+      ...(left ? { until: left } : {}),
+    });
+    if (isOver(waited) || leftMs <= sliceMs) return waited;
+    left = whatIsLeft(left, waited);
+    leftMs = Math.max(0, deadline - performance.now());
+  }
+}
+
+function isOver(waited: WaitedJob): boolean {
+  const { outcome } = waited;
+  // There is more output to search, also where the job has ended meanwhile.
+  if (outcome?.type === "searched") return false;
+  return outcome !== undefined || isTerminal(waited);
+}
+
+function whatIsLeft(until: WaitUntil | undefined, { outcome }: WaitedJob): WaitUntil | undefined {
+  if (until?.type !== "output" || outcome?.type !== "searched") return until;
+  const { stdoutOffset, stderrOffset } = outcome;
+  return { ...until, stdoutOffset, stderrOffset };
+}

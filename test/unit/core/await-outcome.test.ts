@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import { awaitOutcome } from "../../../src/core/await-outcome.js";
+import type { WaitOptions } from "../../../src/core/api.js";
+import type { Engine, OutputReader } from "../../../src/core/ports.js";
+import { eventually } from "../../helpers/eventually.js";
+
+/** A job that listens on a port when the test says so. */
+class Job {
+  port: number | undefined;
+  looks: number[] = [];
+  onLook = (): void => {};
+  readonly #ended = new AbortController();
+  readonly #stop = new AbortController();
+
+  end(): void {
+    this.#ended.abort();
+  }
+
+  stop(reason: Error): void {
+    this.#stop.abort(reason);
+  }
+
+  wait(options: WaitOptions) {
+    const engine: Pick<Engine, "listeningPort"> = {
+      listeningPort: async (_dir, port) => {
+        this.looks.push(port);
+        this.onLook();
+        return this.port;
+      },
+    };
+    const job = {
+      dir: "/jobs/a",
+      ended: this.#ended.signal,
+      engine: engine as Engine,
+      output: {} as OutputReader,
+    };
+    return awaitOutcome(job, options, this.#stop.signal);
+  }
+}
+
+const until = { type: "port", port: 3000 } as const;
+
+describe("a port", () => {
+  test("is looked for until it is listened on", async () => {
+    const job = new Job();
+    const waiting = job.wait({ until });
+    await eventually("some looks", () => job.looks.length > 3);
+    job.port = 3000;
+    expect(await waiting).toEqual({ type: "port", port: 3000 });
+    expect(new Set(job.looks)).toEqual(new Set([3000]));
+  });
+
+  test("is looked for once where there is no time, and at the end of the time", async () => {
+    const job = new Job();
+    expect(await job.wait({ until, timeoutMs: 0 })).toBeUndefined();
+    expect(job.looks).toHaveLength(1);
+    expect(await job.wait({ until, timeoutMs: 1 })).toBeUndefined();
+    job.port = 3000;
+    expect(await job.wait({ until, timeoutMs: 0 })).toEqual({ type: "port", port: 3000 });
+  });
+
+  test("comes to nothing when the job ends, also where what it left behind listens", async () => {
+    const job = new Job();
+    const waiting = job.wait({ until });
+    await eventually("a look", () => job.looks.length > 0);
+    job.end();
+    expect(await waiting).toBeUndefined();
+    job.looks = [];
+    expect(await job.wait({ until })).toBeUndefined();
+    expect(job.looks).toEqual([]);
+
+    const leaving = new Job();
+    leaving.port = 3000;
+    leaving.onLook = () => leaving.end();
+    expect(await leaving.wait({ until })).toBeUndefined();
+  });
+
+  test("fails with the caller's reason when the caller leaves", async () => {
+    const job = new Job();
+    const waiting = job.wait({ until }).catch((error: unknown) => error);
+    await eventually("a look", () => job.looks.length > 0);
+    job.stop(new Error("left"));
+    expect(await waiting).toMatchObject({ message: "left" });
+  });
+
+  test.each([-1, 65_536, 1.5, Number.NaN])("%d is none", async (port) => {
+    const job = new Job();
+    await expect(job.wait({ until: { type: "port", port } })).rejects.toMatchObject({
+      reason: "INVALID_ARGUMENT",
+      violations: [{ field: "port" }],
+    });
+    expect(job.looks).toEqual([]);
+  });
+});
