@@ -21,7 +21,8 @@ Exit codes:
   1    it did not; one line on stderr says why
   2    the command line is wrong
   run and wait exit as the job did (and with 1 for a job that was cancelled or
-  timed out, and yet ended with 0), or with
+  timed out, and yet ended with 0; also where it ended without what wait was told
+  to wait for), or with
   124  wait: the timeout passed first
   125  the job ended, and its exit code is not known (orphaned)
   130  run, attach, watch: left with Ctrl-C; the job goes on`;

@@ -3,12 +3,14 @@ import {
   AttachResponseSchema,
   JobRemovedSchema,
   JobSchema,
+  WaitResponseSchema,
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { AttachEvent, WatchEvent } from "../core/api.js";
+import type { AttachEvent, WaitedJob, WatchEvent } from "../core/api.js";
 import type { Job } from "../core/job.js";
 import { encodeAttachEvent, encodeWatchEvent } from "../service/encode-event.js";
 import { encodeJob } from "../service/encode-job.js";
+import { encodeWaited } from "../service/encode-waited.js";
 
 /*
  * One line of JSON each, in the API's own form: what `--json` prints. Fields
@@ -25,6 +27,10 @@ export function attachEventJson(event: AttachEvent): string {
 
 export function watchEventJson(event: WatchEvent): string {
   return messageJson(WatchResponseSchema, encodeWatchEvent(event));
+}
+
+export function waitedJson(waited: WaitedJob): string {
+  return messageJson(WaitResponseSchema, encodeWaited(waited));
 }
 
 export function removedJson(id: string): string {

@@ -163,6 +163,37 @@ describe("coming back", () => {
     expect((await cli("get", id)).code).toBe(1);
   });
 
+  test("wait for a line or a port prints it; the job's end and the timeout exit otherwise", async () => {
+    const id = await started(
+      "--",
+      process.execPath,
+      "-e",
+      `const server = require("net").createServer();
+      server.listen(0, "127.0.0.1", () => process.stdout.write("port " + server.address().port + "> "))`,
+    );
+    const prompt = await cli("wait", "--for-output", "^port \\d+> ", id);
+    expect(prompt).toMatchObject({ code: 0, stderr: "" });
+    const port = /\d+/.exec(prompt.stdout)?.[0] as string;
+    expect(prompt.stdout).toBe(`port ${port}> \n`);
+    expect(await cli("wait", "--for-port", port, id)).toMatchObject({
+      code: 0,
+      stdout: `${port}\n`,
+    });
+    const json = await cli("wait", "--for-port", "0", "--json", id);
+    expect(JSON.parse(json.stdout)).toMatchObject({ job: { id }, port: Number(port) });
+    const late = await cli("wait", "--for-output", "never", "--timeout", "100ms", id);
+    expect(late).toMatchObject({ code: 124, stdout: "" });
+    const waiting = cli("wait", "--for-output", "never", id);
+    expect((await cli("signal", id, "TERM")).code).toBe(0);
+    expect(await waiting).toMatchObject({ code: 143, stdout: "" });
+
+    const done = await started("--", "true");
+    expect((await cli("wait", "--for-port", "0", done)).code).toBe(1);
+    const wrong = await cli("wait", "--for-output", "(", done);
+    expect(wrong).toMatchObject({ code: 1, stdout: "" });
+    expect(wrong.stderr).toContain("output.pattern: missing closing )");
+  });
+
   test("--json is one object a line, with the API's names", async () => {
     const id = await started("--", "sh", "-c", "echo hi; exit 0");
     await cli("wait", id);

@@ -88,6 +88,39 @@ describe.each(["manager", "client over the unix socket", "client over TCP"])("%s
     expect(fields).toEqual(["command", "work_dir"]);
   });
 
+  test("waits for a line and for a port", async () => {
+    const procman = await open();
+    const script = `const server = require("net").createServer();
+      server.listen(0, "127.0.0.1", () => console.log("ready on", server.address().port))`;
+    const job = await procman.start({ command: process.execPath, args: ["-e", script] });
+    const ready = { type: "output", pattern: "^ready on \\d+$" } as const;
+    const { outcome, ...waited } = await procman.wait(job.id, { until: ready });
+    expect(waited).toMatchObject({ id: job.id, status: "running" });
+    const line = outcome?.type === "line" ? outcome.line : undefined;
+    expect(line).toMatchObject({ stream: "stdout", offset: 0, terminator: "lf" });
+    const port = Number(line?.text.split(" ").at(-1));
+    for (const asked of [port, 0]) {
+      const listening = await procman.wait(job.id, { until: { type: "port", port: asked } });
+      expect(listening.outcome).toEqual({ type: "port", port });
+    }
+    const never = { type: "output", pattern: "never" } as const;
+    const searched = await procman.wait(job.id, { until: never, timeoutMs: 0 });
+    expect(searched.outcome).toEqual({
+      type: "searched",
+      stdoutOffset: line?.nextOffset,
+      stderrOffset: 0,
+    });
+    await procman.cancel(job.id);
+    const ended = await procman.wait(job.id, { until: never });
+    expect(ended).toMatchObject({ status: "cancelled" });
+    expect(ended.outcome).toBeUndefined();
+    const wrong = procman.wait(job.id, { until: { type: "output", pattern: "(" } });
+    await expect(wrong).rejects.toMatchObject({
+      reason: "INVALID_ARGUMENT",
+      violations: [{ field: "output.pattern", description: "missing closing ): `(`" }],
+    });
+  });
+
   test("gives up when it is told to", async () => {
     const procman = await open();
     const job = await procman.start({ command: "sleep", args: ["1000"] });
