@@ -8,6 +8,8 @@ export class JobEntry {
   unwatch: (() => void) | undefined;
   /** Fires when the job's time limit passes. */
   deadline: NodeJS.Timeout | undefined;
+  /** Its directory is gone; whoever still has it in hand is to know. */
+  removed = false;
   /** When this process saw it end, by a clock that never jumps. */
   endedAtMs: number | undefined;
   readonly #ended = new AbortController();

@@ -25,8 +25,10 @@ export interface PreparedCommand {
   readonly spec: JobSpec;
   /** The argument vector to execute. */
   readonly argv: readonly string[];
-  /** The whole environment. */
+  /** The environment, as far as a shell hands it on as it is. */
   readonly env: Readonly<Record<string, string>>;
+  /** What is to be done about the rest of the environment; empty for nothing. */
+  readonly envScript: string;
 }
 
 /** What a job's files and processes say about it now. */
@@ -80,9 +82,14 @@ export interface Engine {
   signal(dir: string, signal: string): Promise<boolean>;
   /**
    * Ends every process of the job: politely, and after the grace period by
-   * force. Resolves when none is left that could be ended.
+   * force. Resolves when none is left that could be ended. Several at once are
+   * one, and the shortest grace counts.
    */
   stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  /** Whether a stop is under way in this process. */
+  isStopping(dir: string): boolean;
+  /** Whether a stop has begun, here or in a process that died since, and not come to its end. */
+  hasUnfinishedStop(dir: string): boolean;
   /**
    * The TCP port (0: the lowest one) that a process of the job listens on now,
    * where one does.
@@ -105,8 +112,9 @@ export interface JobStore {
   load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }>;
   /** Creates the job's directory with its record, whole or not at all. */
   create(record: JobRecord): Promise<void>;
+  /** @throws ProcmanError JOB_NOT_FOUND for a job whose directory was deleted */
   write(record: JobRecord): Promise<void>;
-  /** Deletes the job's directory, whole or not at all. */
+  /** Deletes the job's directory, whole or not at all; one that is gone is no error. */
   remove(id: string): Promise<void>;
   /** Absolute path of the job's directory. */
   dirOf(id: string): string;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { advanceRecord, started } from "./advance-record.js";
 import { crashPoint } from "./crash-point.js";
-import { ProcmanError } from "./errors.js";
+import { jobNotFound, ProcmanError } from "./errors.js";
 import { type Job, isTerminal, type JobSpec } from "./job.js";
 import { JobEntry } from "./job-entry.js";
 import type { Log } from "./log.js";
@@ -73,9 +73,13 @@ export class Supervisor {
    */
   async adopt(record: JobRecord): Promise<JobEntry | undefined> {
     const entry = new JobEntry(record);
-    if (isTerminal(record.state)) return entry;
     const { engine, store, log } = this.#options;
     const dir = store.dirOf(entry.id);
+    if (isTerminal(record.state)) {
+      // Its command has ended; what that has left behind has perhaps not.
+      if (record.stop && engine.hasUnfinishedStop(dir)) this.#carryOnStop(entry, record.stop);
+      return entry;
+    }
     let ageMs = 0;
     try {
       if (record.state.status === "pending" && (await engine.abandon(dir))) {
@@ -90,9 +94,10 @@ export class Supervisor {
       // It is looked at again at every poll.
       log.error({ jobId: entry.id, err: error }, "a job cannot be looked at now");
     }
-    if (isTerminal(entry.record.state)) return entry;
-    this.#supervise(entry, ageMs);
-    if (entry.record.stop) this.#carryOnStop(entry, entry.record.stop);
+    const { stop } = record;
+    const hasEnded = isTerminal(entry.record.state);
+    if (!hasEnded) this.#supervise(entry, ageMs);
+    if (stop && (!hasEnded || engine.hasUnfinishedStop(dir))) this.#carryOnStop(entry, stop);
     return entry;
   }
 
@@ -134,15 +139,18 @@ export class Supervisor {
    */
   remove(entry: JobEntry): Promise<void> {
     return entry.exclusively(async () => {
+      // By another call that was waiting its turn as well.
+      if (entry.removed) throw jobNotFound(entry.id);
       await this.#inspect(entry);
-      if (!isTerminal(entry.record.state)) {
-        throw new ProcmanError("JOB_RUNNING", `job ${entry.id} is ${entry.record.state.status}`, {
-          jobId: entry.id,
-        });
-      }
       const { engine, store } = this.#options;
-      engine.release(store.dirOf(entry.id));
+      const dir = store.dirOf(entry.id);
+      const { status } = entry.record.state;
+      if (!isTerminal(entry.record.state)) throw stillRunning(entry.id, `is ${status}`);
+      if (engine.isStopping(dir))
+        throw stillRunning(entry.id, "has processes that are being ended");
+      engine.release(dir);
       await store.remove(entry.id);
+      entry.removed = true;
       this.#unsaved.delete(entry);
     });
   }
@@ -200,7 +208,10 @@ export class Supervisor {
     if (entry.record.stop) return;
     const before = entry.record;
     const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
-    await store.write({ ...before, stop });
+    await store.write({ ...before, stop }).catch((error: unknown) => {
+      // A job that has deleted its files is ended all the same.
+      if (!isGone(error)) throw error;
+    });
     entry.record = { ...before, stop };
     // An exit record that was there before any signal is the command's own end.
     const seen = await engine.inspect(store.dirOf(entry.id));
@@ -215,7 +226,7 @@ export class Supervisor {
     // What is left is for the runner to record the exit, which takes a moment.
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 200)) {
       await this.reconcile(entry);
-      if (entry.ended.aborted) return;
+      if (entry.ended.aborted) return engine.release(store.dirOf(entry.id));
       await sleep(pauseMs, undefined, { signal: closing });
     }
   }
@@ -239,8 +250,8 @@ export class Supervisor {
     try {
       await store.write(next);
     } catch (error) {
-      log.error({ jobId: entry.id, err: error }, "a job's new state could not be saved yet");
-      this.#saveLater(entry);
+      log.error({ jobId: entry.id, err: error }, "a job's new state could not be saved");
+      if (!isGone(error)) this.#saveLater(entry);
     }
     entry.record = next;
     if (isTerminal(next.state)) {
@@ -280,6 +291,15 @@ export class Supervisor {
       log.error({ jobId: entry.id, err: error }, "removing a job that did not start failed");
     });
   }
+}
+
+/** There is no directory any more to write the record in. */
+function isGone(error: unknown): boolean {
+  return error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND";
+}
+
+function stillRunning(id: Job["id"], why: string): ProcmanError {
+  return new ProcmanError("JOB_RUNNING", `job ${id} ${why}`, { jobId: id });
 }
 
 function notRunning(id: Job["id"]): ProcmanError {

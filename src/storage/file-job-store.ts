@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crashPoint } from "../core/crash-point.js";
-import { fromSystemError } from "../core/errors.js";
+import { fromSystemError, jobNotFound } from "../core/errors.js";
 import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
 import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";
 import { formatRecord, type ParsedRecord, parseRecord } from "./job-record.js";
@@ -85,14 +85,20 @@ export class FileJobStore implements JobStore {
     try {
       await writeFileAtomic(path, formatRecord(record, this.#kept.get(id)));
     } catch (error) {
+      if (await this.#isDeleted(id)) throw jobNotFound(id);
       throw fromSystemError(error, `write ${path}`, id);
     }
   }
 
   async remove(id: string): Promise<void> {
     try {
-      await rename(this.dirOf(id), join(this.#jobsDir, REMOVED_PREFIX + id));
+      await rename(this.dirOf(id), join(this.#jobsDir, REMOVED_PREFIX + id)).catch(
+        (error: NodeJS.ErrnoException) => {
+          if (error.code !== "ENOENT") throw error;
+        },
+      );
       crashPoint("remove:renamed");
+      // Fails where not only the job's own directory is gone.
       await syncDirectory(this.#jobsDir);
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
@@ -100,6 +106,16 @@ export class FileJobStore implements JobStore {
     this.#kept.delete(id);
     // From here on the job is gone; what cannot be deleted now is swept at the next load.
     await this.#sweep(REMOVED_PREFIX + id);
+  }
+
+  /** Its directory alone: not also the one that it was in. */
+  async #isDeleted(id: string): Promise<boolean> {
+    const exists = (path: string) =>
+      access(path).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+      );
+    return !(await exists(this.dirOf(id))) && (await exists(this.#jobsDir));
   }
 
   async #read(id: string): Promise<JobRecord> {

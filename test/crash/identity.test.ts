@@ -1,6 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Containment, type Job, Status } from "../../gen/procman/v1/procman_pb.js";
@@ -207,7 +215,77 @@ onLinux("a runner that was killed", () => {
   });
 });
 
+test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+  "Cancel ends a job where /proc shows a user no processes but their own",
+  async () => {
+    const uid = 54323;
+    const stateDir = join(tempDir(), "state");
+    mkdirSync(stateDir, { mode: 0o700 });
+    chownSync(stateDir, uid, uid);
+    chmodSync(join(stateDir, ".."), 0o755);
+    const wrapper = [
+      ...[
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t proc -o hidepid=1 proc /proc && exec "$@"',
+        "sh",
+      ],
+      ...["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"],
+    ];
+    const server = await TestServer.start({ stateDir, wrapper });
+    const { id, pid } = await startJob(server, "trap '' TERM; while :; do sleep 0.05; done");
+    const { job } = await server.client.cancel({ id, gracePeriod: { seconds: 0n, nanos: 1e8 } });
+    expect(job!.status).toBe(Status.CANCELLED);
+    expect(isRunning(pid)).toBe(false);
+  },
+);
+
+test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+  "Cancel returns though the job has a process that may not be signalled",
+  async () => {
+    const uid = 54324;
+    const dir = tempDir();
+    const stateDir = join(dir, "state");
+    mkdirSync(stateDir, { mode: 0o700 });
+    chownSync(stateDir, uid, uid);
+    chmodSync(dir, 0o755);
+    const setuid = join(dir, "suset");
+    copyFileSync("/usr/bin/setpriv", setuid);
+    chmodSync(setuid, 0o4755);
+    const wrapper = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+    const server = await TestServer.start({ stateDir, wrapper });
+    const script = `${setuid} --reuid=0 --clear-groups sleep 1000 & echo $!; sleep 1000`;
+    const { id } = await startJob(server, script);
+    const path = join(stateDir, "jobs", id, "stdout.log");
+    const pid = await eventually("the pid", () => Number(readFileSync(path, "utf8")));
+    onTestFinished(() => killProcess(pid));
+    await eventually("its new user", () =>
+      /^Uid:\t0/m.test(readFileSync(`/proc/${pid}/status`, "latin1")),
+    );
+    const { job } = await server.client.cancel({ id, gracePeriod: { seconds: 0n, nanos: 1e8 } });
+    expect(job!.status).toBe(Status.CANCELLED);
+    expect(isRunning(pid)).toBe(true);
+  },
+);
+
 onLinux("a cgroup", () => {
+  test("of a job is left by a server that the job has started", async ({ skip }) => {
+    const first = await TestServer.start();
+    const { id, containment } = await startJob(first, "sleep 1000");
+    if (containment !== Containment.CGROUP) skip("no cgroup can be made here");
+    const [cgroup] = cgroupsOf(id).trim().split("\n") as [string];
+    const within = `echo $$ >${cgroup}/cgroup.procs && exec "$@"`;
+    const second = await TestServer.start({ wrapper: ["sh", "-c", within, "sh"] });
+    expect(readFileSync(`/proc/${second.pid}/cgroup`, "utf8")).not.toContain(id);
+    const job = await startJob(second, "sleep 1000");
+    expect(cgroupsOf(job.id).trim()).toBe(cgroup.replace(id, job.id));
+    await first.client.cancel({ id });
+    expect((await jobOf(second, job.id)).status).toBe(Status.RUNNING);
+    expect(isRunning(second.pid)).toBe(true);
+  });
+
   function cgroupsOf(id: string): string {
     return execFileSync("find", ["/sys/fs/cgroup", "-name", `procman-${id}`], {
       encoding: "utf8",

@@ -50,23 +50,47 @@ describe("a server that dies within Start", () => {
 
 describe("a server that dies within Cancel", () => {
   // The first atomic write is Start's.
-  test.each(["atomic-file:written@2", "atomic-file:renamed@2", "stop:recorded"])(
-    "at %s: the cancel is carried on, or never was",
-    async (point) => {
-      const server = TestServer.prepare();
-      await server.start({ env: { PROCMAN_CRASH_AT: point } });
-      const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
-      await crashDuring(server, () => server.client.cancel({ id: job!.id }));
-      await server.start();
-      if (point.startsWith("atomic-file:written")) {
-        const { job: after } = await server.client.get({ id: job!.id });
-        expect(after!.status).toBe(Status.RUNNING);
-        await server.client.cancel({ id: job!.id });
-      }
-      const { job: ended } = await server.client.wait({ id: job!.id });
-      expect(ended).toMatchObject({ status: Status.CANCELLED, signal: "SIGTERM" });
-    },
+  test.each([
+    "atomic-file:written@2",
+    "atomic-file:renamed@2",
+    "stop:recorded",
+    "stop:before-signal",
+    "stop:signalled",
+  ])("at %s: the cancel is carried on, or never was", async (point) => {
+    const server = TestServer.prepare();
+    await server.start({ env: { PROCMAN_CRASH_AT: point } });
+    const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+    await crashDuring(server, () => server.client.cancel({ id: job!.id }));
+    await server.start();
+    if (point.startsWith("atomic-file:written")) {
+      const { job: after } = await server.client.get({ id: job!.id });
+      expect(after!.status).toBe(Status.RUNNING);
+      await server.client.cancel({ id: job!.id });
+    }
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended).toMatchObject({ status: Status.CANCELLED, signal: "SIGTERM" });
+  });
+});
+
+test("a server that dies between the command's end and that of its children ends these later", async () => {
+  const server = TestServer.prepare();
+  await server.start({ env: { PROCMAN_CRASH_AT: "stop:signalled" } });
+  const { job } = await server.client.start({
+    command: "bash",
+    args: ["-c", "(trap '' TERM; echo $BASHPID; exec sleep 1000) & exec sleep 1000"],
+  });
+  const child = await eventually("the child", () =>
+    Number(readFileSync(join(server.stateDir, "jobs", job!.id, "stdout.log"), "utf8")),
   );
+  await crashDuring(server, () => server.client.cancel({ id: job!.id }));
+  await eventually("the exit record", () =>
+    readFileSync(join(server.stateDir, "jobs", job!.id, "exit"), "utf8"),
+  );
+  expect(existsSync(`/proc/${child}/exe`)).toBe(true);
+  await server.start();
+  const { job: ended } = await server.client.wait({ id: job!.id });
+  expect(ended).toMatchObject({ status: Status.CANCELLED, signal: "SIGTERM" });
+  await eventually("the child's end", () => !existsSync(`/proc/${child}/exe`));
 });
 
 test.each(["atomic-file:written@2", "atomic-file:renamed@2"])(

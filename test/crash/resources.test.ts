@@ -65,6 +65,23 @@ describe.skipIf(!isRoot)("disk full", () => {
     expect((await server.client.wait({ id: job!.id })).job!.status).toBe(Status.COMPLETED);
   });
 
+  test("by one job after another: it is said to be that, whatever step comes to it first", async () => {
+    const disk = smallDisk(400);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const answers: (string | undefined)[] = [];
+    for (let refused = 0; refused < 5; ) {
+      const answer = await errorOf(server.client.start({ command: "true" })).then(
+        ({ reason }) => reason,
+        () => "started",
+      );
+      answers.push(answer);
+      if (answer !== "started") refused += 1;
+    }
+    expect(new Set(answers)).toEqual(new Set(["started", "DISK_FULL"]));
+    const { jobs } = await server.client.list({ pageSize: 1000 });
+    expect(jobs.length).toBe(answers.filter((answer) => answer === "started").length);
+  });
+
   test("when the exit must be recorded: the job ends as it did once there is room", async () => {
     const disk = smallDisk(2048);
     const server = await TestServer.start({ stateDir: join(disk, "state") });
@@ -175,6 +192,35 @@ test("deleted under the server: it stays up and says what it cannot do", async (
   process.kill(job!.pid, "SIGKILL");
   await client.refresh({}).catch(() => {});
   expect(server.hasEnded).toBe(false);
+});
+
+test("a job that deletes its own files can be ended, and its end is then not known", async () => {
+  const server = await TestServer.start();
+  const { client } = server;
+  const waitFor = (file: string) => `while [ ! -e "$0/${file}" ]; do sleep 0.02; done`;
+  const script = `${waitFor("started")}; rm -rf "$0"/jobs/*; ${waitFor("go")}; exit 3`;
+  const start = () =>
+    client.start({ command: "sh", args: ["-c", script, server.stateDir] }).then(({ job }) => job!);
+  const gone = (id: string) => {
+    writeFileSync(join(server.stateDir, "started"), "");
+    return eventually("no files", () => !existsSync(join(server.stateDir, "jobs", id)));
+  };
+  const cancelled = await start();
+  await gone(cancelled.id);
+  expect((await client.get({ id: cancelled.id })).job!.status).toBe(Status.RUNNING);
+  expect((await client.cancel({ id: cancelled.id })).job).toMatchObject({
+    status: Status.ORPHANED,
+    error: "its files were deleted",
+  });
+  expect(existsSync(`/proc/${cancelled.pid}/exe`)).toBe(false);
+  rmSync(join(server.stateDir, "started"));
+  const ended = await start();
+  await gone(ended.id);
+  writeFileSync(join(server.stateDir, "go"), "");
+  expect((await client.wait({ id: ended.id })).job!.status).toBe(Status.ORPHANED);
+  await client.refresh({});
+  for (const { id } of [cancelled, ended]) await client.remove({ id });
+  expect((await client.list({})).totalSize).toBe(0);
 });
 
 test("out of file descriptors: a clear error or an answer, and all is well afterwards", async () => {

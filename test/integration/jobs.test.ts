@@ -55,6 +55,21 @@ test("an empty id is an argument error", async () => {
   });
 });
 
+test("of many that remove a job at once one does, and the others find none", async () => {
+  const { client } = shared;
+  const id = await ended(shared);
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      errorOf(client.remove({ id })).then(
+        ({ reason }) => reason,
+        () => "removed",
+      ),
+    ),
+  );
+  expect(answers.filter((answer) => answer === "removed")).toHaveLength(1);
+  expect(new Set(answers)).toEqual(new Set(["removed", "JOB_NOT_FOUND"]));
+});
+
 describe("Wait", () => {
   test("returns the job as it is when the timeout passes first", async () => {
     const server = shared;

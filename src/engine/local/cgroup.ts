@@ -30,6 +30,20 @@ export function removeCgroupOf(jobId: string): void {
   if (dir !== undefined && existsSync(dir)) removeCgroup(dir);
 }
 
+/**
+ * A server that a job has started is in that job's cgroup, and would be ended with
+ * it. It moves to where the job's server has made that.
+ */
+export function leaveJobCgroup(): void {
+  const own = ownCgroup();
+  if (own === undefined || outsideOfJobs(own) === own) return;
+  try {
+    writeFileSync(join(outsideOfJobs(own), "cgroup.procs"), String(process.pid));
+  } catch {
+    // Not ours to write in.
+  }
+}
+
 /** Processes in it, those that have ended but were not asked about left out. */
 export function cgroupMembers(dir: string): number[] {
   const text = dir === "" ? "" : read(join(dir, "cgroup.procs"));
@@ -70,8 +84,18 @@ function cgroupOf(jobId: string): string | undefined {
   return base === undefined ? undefined : join(base, `procman-${jobId}`);
 }
 
-/** This process's own cgroup, in which it may make others. */
+/** Where this process may make cgroups: beside those of jobs, never within one. */
 function findBase(): string | undefined {
+  const own = ownCgroup();
+  return own === undefined ? undefined : outsideOfJobs(own);
+}
+
+function outsideOfJobs(dir: string): string {
+  return dir.replace(/\/procman-[0-9a-z]+(\/.*)?$/, "");
+}
+
+/** The directory of the cgroup (version 2) that this process is in. */
+function ownCgroup(): string | undefined {
   if (process.platform !== "linux") return undefined;
   const own = /^0::(\/.*)$/m.exec(read("/proc/self/cgroup"))?.[1];
   // Fields: id, parent, device, root, mount point, ..., "-", type, ...

@@ -1,11 +1,11 @@
-import { access } from "node:fs/promises";
+import { access, rm, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
-import { basename } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
 import type { JobSpec, Started } from "../../core/job.js";
 import type { Engine, Observation, PreparedCommand } from "../../core/ports.js";
-import { makeCgroup, removeCgroup, removeCgroupOf } from "./cgroup.js";
+import { leaveJobCgroup, makeCgroup, removeCgroup, removeCgroupOf } from "./cgroup.js";
 import { ExitWatch } from "./exit-watch.js";
 import {
   claimProcessRecord,
@@ -16,17 +16,22 @@ import {
 import { listeningPort } from "./listening-port.js";
 import { prepareCommand } from "./prepare-command.js";
 import { processTable } from "./platform.js";
-import { isAlive, signalGroup, stopSession } from "./session.js";
-import { awaitIdentity, type RunnerProcess, spawnRunner } from "./spawn-runner.js";
+import { isStopUnfinished, SessionStops } from "./session-stops.js";
+import { isAlive, signalGroup } from "./signals.js";
+import { awaitIdentity, killRunner, type RunnerProcess, spawnRunner } from "./spawn-runner.js";
 
 /** Runs commands as processes of this machine, each under a runner of its own. */
 export class LocalEngine implements Engine {
   readonly #exits: ExitWatch;
   /** Runners that this process is the parent of, by the job's directory. */
   readonly #runners = new Map<string, RunnerProcess>();
+  readonly #stops = new SessionStops();
+  /** Of jobs that have not been released: a job that deletes its files can still be ended. */
+  readonly #identities = new Map<string, Identity>();
 
   constructor(options: { readonly pollIntervalMs: number }) {
     this.#exits = new ExitWatch(options.pollIntervalMs);
+    leaveJobCgroup();
   }
 
   prepare(spec: JobSpec): Promise<PreparedCommand> {
@@ -41,10 +46,12 @@ export class LocalEngine implements Engine {
     });
     this.#runners.set(dir, runner);
     runner.ended.addEventListener("abort", () => this.#runners.delete(dir), { once: true });
-    const identity = await awaitIdentity(dir, runner);
-    if (identity) return startedAs(identity);
     try {
-      return startedAs(await this.#giveUp(dir, runner));
+      const identity = (await awaitIdentity(dir, runner)) ?? (await this.#giveUp(dir, runner));
+      this.#identities.set(dir, identity);
+      // The runner could not enter it.
+      if (identity.cgroup === "" && cgroup !== "") removeCgroup(cgroup);
+      return startedAs(identity);
     } catch (error) {
       if (cgroup !== "") removeCgroup(cgroup);
       throw error;
@@ -70,23 +77,24 @@ export class LocalEngine implements Engine {
     const record = readProcessRecord(dir);
     switch (record.kind) {
       case "missing":
-        // Files that are out of reach say nothing about the job.
-        await access(dir).catch((error: unknown) => {
-          throw fromSystemError(error, `look at ${dir}`);
-        });
-        return { kind: "not-started" };
+        return this.#inspectMissing(dir);
       case "abandoned":
         return { kind: "not-started" };
       case "incomplete":
         return this.#inspectIncomplete(dir);
       case "complete":
+        this.#identities.set(dir, record);
         return this.#inspectStarted(dir, record);
     }
   }
 
   watchExit(dir: string, onChange: () => void): () => void {
     let runnerPid: number | undefined;
-    const stop = this.#exits.add(dir, () => (runnerPid ??= identityOf(dir)?.runner.pid), onChange);
+    const stop = this.#exits.add(
+      dir,
+      () => (runnerPid ??= this.#identityOf(dir)?.runner.pid),
+      onChange,
+    );
     const ended = this.#runners.get(dir)?.ended;
     ended?.addEventListener("abort", onChange);
     return () => {
@@ -97,23 +105,32 @@ export class LocalEngine implements Engine {
 
   signal(dir: string, signal: string): Promise<boolean> {
     const name = signalName(signal);
-    const identity = identityOf(dir);
+    const identity = this.#identityOf(dir);
     return Promise.resolve(identity !== undefined && signalGroup(identity, name));
   }
 
   async stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
-    const identity = identityOf(dir);
-    if (identity) await stopSession(identity, gracePeriodMs, signal);
+    const identity = this.#identityOf(dir);
+    if (identity) await this.#stops.stop(dir, identity, gracePeriodMs, signal);
+  }
+
+  isStopping(dir: string): boolean {
+    return this.#stops.isUnderWay(dir);
+  }
+
+  hasUnfinishedStop(dir: string): boolean {
+    return isStopUnfinished(dir);
   }
 
   async listeningPort(dir: string, port: number): Promise<number | undefined> {
-    const identity = identityOf(dir);
+    const identity = this.#identityOf(dir);
     return identity && listeningPort(identity, port);
   }
 
   release(dir: string): void {
-    const cgroup = identityOf(dir)?.cgroup;
+    const cgroup = this.#identityOf(dir)?.cgroup;
     if (cgroup) removeCgroup(cgroup);
+    this.#identities.delete(dir);
   }
 
   close(): void {
@@ -122,16 +139,44 @@ export class LocalEngine implements Engine {
 
   /** A claim that fails means that the runner has recorded the command after all. */
   async #giveUp(dir: string, runner: RunnerProcess): Promise<Identity> {
-    if (!(await this.abandon(dir))) {
-      const identity = identityOf(dir);
+    let identity: Identity | undefined;
+    try {
+      if (!(await this.abandon(dir))) identity = this.#identityOf(dir);
       if (identity) return identity;
+      await checkRoom(dir);
+    } finally {
+      if (!identity) killRunner(runner);
     }
-    runner.child.kill("SIGKILL");
     throw new ProcmanError(
       "PROCESS_LIMIT",
-      `start the command of job ${basename(dir)}: its runner could not start it (out of processes, memory or disk space)`,
+      `start the command of job ${basename(dir)}: its runner could not start it (out of processes or memory)`,
       { jobId: basename(dir) },
     );
+  }
+
+  /** Files that are out of reach say nothing about the job; those that are gone do. */
+  async #inspectMissing(dir: string): Promise<Observation> {
+    const known = this.#identities.get(dir);
+    const seen = known && this.#inspectStarted(dir, known);
+    if (seen && seen.kind !== "gone") return seen;
+    const attempt = `look at ${dir}`;
+    try {
+      await access(dir);
+      if (!known) return { kind: "not-started" };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystemError(error, attempt);
+      await access(dirname(dir)).catch((cause: unknown) => {
+        throw fromSystemError(cause, attempt);
+      });
+    }
+    const started = known && startedAs(known);
+    return { kind: "gone", reason: "its files were deleted", ...(started ? { started } : {}) };
+  }
+
+  /** What the job's file says, or what it said before it was deleted. */
+  #identityOf(dir: string): Identity | undefined {
+    const record = readProcessRecord(dir);
+    return record.kind === "complete" ? record : this.#identities.get(dir);
   }
 
   #inspectIncomplete(dir: string): Observation {
@@ -180,9 +225,15 @@ export class LocalEngine implements Engine {
   }
 }
 
-function identityOf(dir: string): Identity | undefined {
-  const record = readProcessRecord(dir);
-  return record.kind === "complete" ? record : undefined;
+/** The runner says nothing of why it could not write: this finds out. */
+async function checkRoom(dir: string): Promise<void> {
+  const probe = join(dir, "probe");
+  try {
+    await writeFile(probe, Buffer.alloc(4096), { mode: 0o600 });
+    await rm(probe, { force: true });
+  } catch (error) {
+    throw fromSystemError(error, `write to ${dir}`, basename(dir));
+  }
 }
 
 function startedAs({ command, startedTime, cgroup }: Identity): Started {

@@ -4,12 +4,10 @@ import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { fromSystemError, ProcmanError } from "../../core/errors.js";
 import type { JobSpec } from "../../core/job.js";
 import type { PreparedCommand } from "../../core/ports.js";
+import { splitEnvironment } from "./split-environment.js";
 
 /** Where execvp looks when there is no PATH. */
 const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";
-
-/** Variables that shells make or change by themselves. */
-const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_", "PATH"];
 
 /**
  * Checks that the command can be executed where and as the job asks, and works
@@ -19,9 +17,21 @@ const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_", "PATH"];
 export async function prepareCommand(spec: JobSpec): Promise<PreparedCommand> {
   const env = jobEnvironment(spec);
   await checkWorkDir(spec.workDir);
-  await findCommand(spec.command, spec.workDir, env["PATH"]);
-  const argv = [...(await envPrefix(spec, env)), spec.command, ...spec.args];
-  return { spec, argv, env };
+  const file = await findCommand(spec.command, spec.workDir, env["PATH"]);
+  // Without a PATH, everybody looks somewhere else.
+  const command = env["PATH"] === undefined ? file : spec.command;
+  const argv = [command, ...spec.args];
+  // env(1) would take such a command for a variable.
+  if (command.includes("=")) return { spec, argv, env, envScript: "" };
+  const { own, script } = splitEnvironment(
+    env,
+    {
+      clearEnv: spec.clearEnv,
+      isInherited: (name) => !spec.clearEnv && !Object.hasOwn(spec.env, name),
+    },
+    () => findCommand("env", "/", DEFAULT_PATH),
+  );
+  return { spec, argv, env: own, envScript: await script };
 }
 
 function jobEnvironment(spec: JobSpec): Record<string, string> {
@@ -121,23 +131,4 @@ async function interpreterOf(file: string): Promise<string | undefined> {
   } finally {
     await handle.close();
   }
-}
-
-/**
- * The runner is a shell, and shells drop variables whose names they could not
- * assign ("a.b") and make some of their own. Where that would show, env(1)
- * mends it at the last moment: one more exec, no more process.
- */
-async function envPrefix(spec: JobSpec, env: Record<string, string>): Promise<string[]> {
-  const dropped = Object.keys(env).filter((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
-  const made = spec.clearEnv ? SHELL_VARIABLES.filter((name) => !(name in env)) : [];
-  // env takes NAME=VALUE words as assignments up to the first other word.
-  if (spec.command.includes("=")) return [];
-  if (dropped.length === 0 && made.length === 0) return [];
-  const program = await findCommand("env", "/", DEFAULT_PATH);
-  return [
-    program,
-    ...made.flatMap((name) => ["-u", name]),
-    ...dropped.map((name) => `${name}=${env[name]}`),
-  ];
 }

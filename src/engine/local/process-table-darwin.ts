@@ -34,6 +34,16 @@ export const darwinProcessTable: ProcessTable = {
     return Math.max(0, Date.now() - Date.parse(`${startTime} UTC`));
   },
 
+  mark() {
+    // "Tue, 24 Nov 2026 14:41:10 GMT" as lstart has it.
+    const [, day, month, year, time] = new Date().toUTCString().split(/[ ,]+/);
+    return `${month} ${day} ${time} ${year}`;
+  },
+
+  startedBy(startTime, mark) {
+    return Date.parse(`${startTime} UTC`) <= Date.parse(`${mark} UTC`);
+  },
+
   parseIdentity(line) {
     const match = /^(\d+) +(\S.*)$/.exec(line.trim());
     return match?.[1] && match[2]

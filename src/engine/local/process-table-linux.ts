@@ -24,8 +24,15 @@ export const linuxProcessTable: ProcessTable = {
   },
 
   ageMs(startTime) {
-    const uptimeSeconds = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
-    return Math.max(0, (uptimeSeconds - Number(startTime) / TICKS_PER_SECOND) * 1000);
+    return Math.max(0, (uptimeSeconds() - Number(startTime) / TICKS_PER_SECOND) * 1000);
+  },
+
+  mark() {
+    return String(Math.floor(uptimeSeconds() * TICKS_PER_SECOND));
+  },
+
+  startedBy(startTime, mark) {
+    return Number(startTime) <= Number(mark);
   },
 
   parseIdentity(line) {
@@ -53,6 +60,11 @@ function parseStat(text: string): ProcessInfo | undefined {
   };
 }
 
+/** The clock that start times are told by. */
+function uptimeSeconds(): number {
+  return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+}
+
 function processIds(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -65,6 +77,8 @@ function readProc(pid: number, file: string): string | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ESRCH") return undefined;
+    // Mounted with hidepid, /proc shows a user only their own: others are no job's.
+    if (code === "EPERM" || code === "EACCES") return undefined;
     throw fromSystemError(error, `read /proc/${pid}/${file}`);
   }
 }

@@ -18,8 +18,12 @@ export interface ProcessTable {
   bootId(): string;
   lookup(pid: number): ProcessInfo | undefined;
   all(): ProcessInfo[];
-  /** Age by a clock that no wall-clock jump moves. */
+  /** Age of a process, or of a mark, by a clock that no wall-clock jump moves. */
   ageMs(startTime: string): number;
+  /** This moment, for `startedBy` and `ageMs`. */
+  mark(): string;
+  /** Whether a process with that start time was there at that moment. */
+  startedBy(startTime: string, mark: string): boolean;
   /** Pid and start time from a line that the runner wrote of itself. */
   parseIdentity(line: string): { pid: number; startTime: string } | undefined;
   /** Whether some process has this text as one of its arguments. */

@@ -3,9 +3,10 @@
 # whoever else is alive. Usage: runner.sh DIR BOOT_ID UMASK STDERR_LOG CGROUP COMMAND...
 #
 # One compound command: the shell has read all of it before it runs any of it,
-# so the file may be replaced (an upgrade) while jobs run.
+# so the file may be replaced (an upgrade) while jobs run. Its variables have names
+# that the server keeps out of its environment, which is the command's.
 {
-dir=$1 boot=$2 mask=$3 stderr=$4 cgroup=$5
+procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stderr=$4 procman_cgroup=$5
 shift 5
 umask 077
 # Caught, not ignored: the runner outlives a signal to its group, the command
@@ -13,52 +14,55 @@ umask 077
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
 
 if [ -r /proc/self/stat ]; then
-	identify() { read -r me </proc/self/stat; }
+	procman_identify() { read -r procman_me </proc/self/stat; }
 else
-	identify() {
-		me=$(exec /bin/sh -c 'echo $PPID')
-		me="$me $(LC_ALL=C TZ=UTC /bin/ps -o lstart= -p "$me")"
+	procman_identify() {
+		procman_me=$(exec /bin/sh -c 'echo $PPID')
+		procman_me="$procman_me $(LC_ALL=C TZ=UTC /bin/ps -o lstart= -p "$procman_me")"
 	}
 fi
 
-identify
-runner=$me
+procman_identify
+procman_runner=$procman_me
 # In the foreground: a shell waits for that uninterrupted by the signals above.
 (
-	identify
-	[ -z "$cgroup" ] || echo 0 2>/dev/null >"$cgroup/cgroup.procs" || cgroup=
+	procman_identify
+	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
+	# What a shell cannot hand on of the environment: puts env(1) before the command.
+	[ ! -e "$procman_dir/env" ] || . "$procman_dir/env"
 	# Only one can make this file: the runner, or a server that gives the job up.
 	set -C
-	printf '%s\n' "$boot" "$runner" "$me" "cgroup $cgroup" >"$dir/process" || exit
-	umask "$mask"
+	printf '%s\n' "$procman_boot" "$procman_runner" "$procman_me" "cgroup $procman_cgroup" \
+		>"$procman_dir/process" || exit
+	umask "$procman_mask"
 	exec "$@"
-) </dev/null >>"$dir/stdout.log" 2>>"$stderr"
-code=$?
+) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr"
+procman_code=$?
 
-read -r owner <"$dir/process"
-[ "$owner" = "$boot" ] || exit 1
+read -r procman_owner <"$procman_dir/process"
+[ "$procman_owner" = "$procman_boot" ] || exit 1
 
 # Where the command could not be executed, its log holds this shell's complaint
 # and nothing else.
-case $code in
+case $procman_code in
 126 | 127)
-	read -r why <"$stderr"
-	case $why in
+	read -r procman_why <"$procman_stderr"
+	case $procman_why in
 	"$0:"*)
-		: >"$stderr"
-		printf 'not executed%s\n' "${why#"$0"}" >>"$dir/process"
+		: >"$procman_stderr"
+		printf 'not executed%s\n' "${procman_why#"$0"}" >>"$procman_dir/process"
 		;;
 	esac
 	;;
 esac
 
-times >>"$dir/process"
-while read -r line; do
-	self=$kids kids=$line
-done <"$dir/process"
+times >>"$procman_dir/process"
+while read -r procman_line; do
+	procman_self=$procman_kids procman_kids=$procman_line
+done <"$procman_dir/process"
 # Until there is room on the disk, but not after the job's directory is gone.
-until printf '%s\n' "$code" "$self" "$kids" >"$dir/exit"; do
-	[ -d "$dir" ] || exit 1
+until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_dir/exit"; do
+	[ -d "$procman_dir" ] || exit 1
 	PATH=$PATH:/bin:/usr/bin sleep 1 || exit 1
 done
 exit 0

@@ -1,83 +1,126 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { cgroupMembers, isPopulated, killCgroup } from "./cgroup.js";
+import { cgroupMembers, isPopulated } from "./cgroup.js";
 import type { Identity, ProcessName } from "./job-files.js";
 import { processTable } from "./platform.js";
 import type { ProcessInfo } from "./process-table.js";
+import { lookupAlive, sameProcess, sendSignal } from "./signals.js";
 
-/** Signals that the runner catches: they may go to the group as a whole. */
-const CAUGHT_BY_RUNNER = new Set<NodeJS.Signals>([
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGTERM",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGALRM",
-  "SIGCONT",
-]);
+/**
+ * How long a session counts as still the job's after a look at which it was. In
+ * less a pid cannot come round: the kernel gives every other one first.
+ */
+const CONTINUITY_MS = 500;
 
-const FIRST_PAUSE_MS = 5;
-const LONGEST_PAUSE_MS = 100;
+/** More rounds than this only a fork bomb needs; the next attempt goes on. */
+const MAX_ROUNDS = 50;
 
-/** Whether this very process is alive: same boot, same pid, same start. */
-export function isAlive(bootId: string, name: ProcessName): boolean {
-  return lookupAlive(bootId, name) !== undefined;
+/** A session that a job's processes are in. Its number is the pid of its leader. */
+interface JobSession {
+  readonly leader: ProcessName;
+  /** Processes that are known to have been in it, all of the job. */
+  known: readonly ProcessName[];
+  /** A moment at which it was the job's, to hold start times against. */
+  provenMark: string | undefined;
+  provenAtMs: number | undefined;
 }
 
 /**
- * Sends a signal to the process group that the command runs in, sparing the
- * runner where it would not survive.
- * @returns whether the job has a process to signal.
+ * The processes of a job: those in the runner's session, in the command's own
+ * where it made one, and in the job's cgroup.
+ *
+ * A session's number can become another's once nobody is in it, so it counts as
+ * the job's only while that is proven. It is, as long as somebody is in it who
+ * is known from before, or who was there before a moment at which it was proven:
+ * while a process is in a session, its number is not given away.
  */
-export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean {
-  const command = lookupAlive(identity.bootId, identity.command);
-  const runner = lookupAlive(identity.bootId, identity.runner);
-  // A living member keeps the group's number from being given to another.
-  const group = command?.groupId ?? (runner && identity.runner.pid);
-  if (group === undefined) return false;
-  if (CAUGHT_BY_RUNNER.has(signal)) {
-    sendSignal(-group, signal);
-  } else {
-    for (const member of processTable().all()) {
-      if (member.groupId === group && member.pid !== identity.runner.pid) {
-        sendSignal(member.pid, signal);
-      }
+export class Session {
+  readonly #identity: Identity;
+  readonly #sessions: JobSession[];
+  /** Processes of another user, which this one may not signal. */
+  readonly #refused = new Set<number>();
+
+  /**
+   * @param mark a moment, as processTable().mark() gave it, at which the session
+   * was the job's, where one is known from before.
+   */
+  constructor(identity: Identity, mark?: string) {
+    const { runner, command } = identity;
+    this.#identity = identity;
+    this.#sessions = [newSession(runner, [runner, command], mark)];
+    this.#findOwnSession();
+  }
+
+  /** Whether nobody is left that could be ended. */
+  isEmpty(): boolean {
+    if (this.#someKnownLives()) return false;
+    return this.members().length === 0 && !isPopulated(this.#identity.cgroup);
+  }
+
+  /** Everybody but the runner, by a look at all processes that begins now. */
+  members(): ProcessInfo[] {
+    const { bootId, runner } = this.#identity;
+    if (bootId !== processTable().bootId()) return [];
+    this.#findOwnSession();
+    const mark = processTable().mark();
+    const all = processTable().all();
+    const members = this.#sessions.flatMap((session) => membersOf(session, all, mark));
+    return members.filter(
+      (info) => !info.zombie && !sameProcess(info, runner) && !this.#refused.has(info.pid),
+    );
+  }
+
+  /** To what is in the job's cgroup but no longer in its group. */
+  signalEscaped(signal: NodeJS.Signals): void {
+    const { cgroup, runner } = this.#identity;
+    for (const pid of cgroupMembers(cgroup)) {
+      if (processTable().lookup(pid)?.groupId !== runner.pid) sendSignal(pid, signal);
     }
   }
-  return true;
-}
 
-/**
- * Ends every process of the job's session but the runner: SIGTERM to the group,
- * and after the grace period SIGKILL to each until none is left.
- */
-export async function stopSession(
-  identity: Identity,
-  gracePeriodMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const session = new Session(identity);
-  if (gracePeriodMs > 0 && signalGroup(identity, "SIGTERM")) {
-    session.signalEscaped("SIGTERM");
-    // A stopped process takes the SIGTERM when it is continued.
-    signalGroup(identity, "SIGCONT");
-    await pollUntil(() => session.isEmpty(), gracePeriodMs, signal);
+  /**
+   * Stops everybody, then kills them: a process that is stopped forks no more, so
+   * once a look finds nobody new there is no child that nobody knows of.
+   */
+  kill(): void {
+    const stopped = new Map<number, ProcessInfo>();
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const found = this.members().filter(({ pid }) => !stopped.has(pid));
+      if (found.length === 0) break;
+      for (const info of found) {
+        stopped.set(info.pid, info);
+        this.#send(info, "SIGSTOP");
+      }
+    }
+    for (const info of stopped.values()) this.#send(info, "SIGKILL");
   }
-  await pollUntil(
-    () => {
-      if (session.isEmpty()) return true;
-      session.killCgroup();
-      const members = session.members();
-      // Stopped first, so that none forks a child that this look has missed.
-      for (const { pid } of members) sendSignal(pid, "SIGSTOP");
-      for (const { pid } of members) sendSignal(pid, "SIGKILL");
-      return false;
-    },
-    Number.POSITIVE_INFINITY,
-    signal,
-  );
-  // A runner that somebody stopped could not record the exit.
-  if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
+
+  #send(info: ProcessInfo, signal: NodeJS.Signals): void {
+    const now = processTable().lookup(info.pid);
+    if (!now || !sameProcess(now, info)) return;
+    if (sendSignal(info.pid, signal) === "refused") this.#refused.add(info.pid);
+  }
+
+  /** Costs a look or two, where members() looks at every process there is. */
+  #someKnownLives(): boolean {
+    const { bootId, runner } = this.#identity;
+    for (const session of this.#sessions) {
+      const { known, leader } = session;
+      const isMember = (name: ProcessName) =>
+        lookupAlive(bootId, name)?.sessionId === leader.pid && !this.#refused.has(name.pid);
+      if (!known.some((name) => name.pid !== runner.pid && isMember(name))) continue;
+      session.provenAtMs = performance.now();
+      return true;
+    }
+    return false;
+  }
+
+  /** A command that called setsid itself leads a session of its own. */
+  #findOwnSession(): void {
+    const { runner, command } = this.#identity;
+    if (this.#sessions.length > 1 || command.pid === runner.pid) return;
+    const info = processTable().lookup(command.pid);
+    if (!info || !sameProcess(info, command) || info.sessionId !== command.pid) return;
+    this.#sessions.push(newSession(command, [command], undefined));
+  }
 }
 
 /** The living processes of the job's session and cgroup, but for the runner. */
@@ -91,79 +134,37 @@ export function jobProcesses(identity: Identity): ProcessInfo[] {
   return [...inSession, ...escaped];
 }
 
-/**
- * The processes of a job's session, looked at again and again. The session's
- * number stays the job's as long as a process is in it that is known to be the
- * job's; once none is left, the number could be anybody's and counts no more.
- */
-class Session {
-  readonly #identity: Identity;
-  #known: readonly ProcessName[];
-
-  constructor(identity: Identity) {
-    this.#identity = identity;
-    this.#known = [identity.runner, identity.command];
-  }
-
-  isEmpty(): boolean {
-    return this.members().length === 0 && !isPopulated(this.#identity.cgroup);
-  }
-
-  /** To what is in the job's cgroup but no longer in its group. */
-  signalEscaped(signal: NodeJS.Signals): void {
-    const { cgroup, runner } = this.#identity;
-    for (const pid of cgroupMembers(cgroup)) {
-      if (processTable().lookup(pid)?.groupId !== runner.pid) sendSignal(pid, signal);
-    }
-  }
-
-  killCgroup(): void {
-    killCgroup(this.#identity.cgroup);
-  }
-
-  members(): ProcessInfo[] {
-    const { bootId, runner, command } = this.#identity;
-    if (!this.#known.some((name) => isAlive(bootId, name))) return [];
-    const all = processTable().all();
-    // A command that called setsid itself has a session of its own.
-    const own = all.find((info) => sameProcess(info, command))?.sessionId;
-    const inSession = all.filter(
-      (info) => info.sessionId === runner.pid || (own !== undefined && info.sessionId === own),
-    );
-    this.#known = [runner, command, ...inSession];
-    return inSession.filter((info) => !info.zombie && !sameProcess(info, runner));
-  }
+function newSession(
+  leader: ProcessName,
+  known: readonly ProcessName[],
+  provenMark: string | undefined,
+): JobSession {
+  return { leader, known, provenMark, provenAtMs: undefined };
 }
 
-function lookupAlive(bootId: string, name: ProcessName): ProcessInfo | undefined {
-  if (bootId !== processTable().bootId()) return undefined;
-  const info = processTable().lookup(name.pid);
-  return info && sameProcess(info, name) && !info.zombie ? info : undefined;
+function membersOf(
+  session: JobSession,
+  all: readonly ProcessInfo[],
+  mark: string,
+): readonly ProcessInfo[] {
+  const { leader } = session;
+  const members = all.filter((info) => info.sessionId === leader.pid);
+  if (!isProven(session, members)) return [];
+  if (members.length === 0) return [];
+  session.known = [leader, ...members];
+  session.provenMark = mark;
+  session.provenAtMs = performance.now();
+  return members;
 }
 
-function sameProcess(info: ProcessInfo, name: ProcessName): boolean {
-  return info.pid === name.pid && info.startTime === name.startTime;
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    // Gone between the look and the signal, or changed its user (setuid).
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ESRCH" && code !== "EPERM") throw error;
-  }
-}
-
-async function pollUntil(
-  done: () => boolean,
-  ceilingMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const startedAt = process.hrtime.bigint();
-  for (let pauseMs = FIRST_PAUSE_MS; !done(); pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
-    const leftMs = ceilingMs - Number(process.hrtime.bigint() - startedAt) / 1e6;
-    if (leftMs <= 0) return;
-    await sleep(Math.min(pauseMs, leftMs), undefined, { signal });
-  }
+function isProven(
+  { leader, known, provenMark, provenAtMs }: JobSession,
+  members: readonly ProcessInfo[],
+): boolean {
+  // Another process leads a session of that number: it has come round.
+  if (members.some((info) => info.pid === leader.pid && !sameProcess(info, leader))) return false;
+  if (members.some((info) => known.some((name) => sameProcess(info, name)))) return true;
+  if (provenAtMs !== undefined && performance.now() - provenAtMs <= CONTINUITY_MS) return true;
+  if (provenMark === undefined) return false;
+  return members.some(({ startTime }) => processTable().startedBy(startTime, provenMark));
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +10,7 @@ import { fromSystemError, invalidArgument, ProcmanError } from "../../core/error
 import type { PreparedCommand } from "../../core/ports.js";
 import { type Identity, readProcessRecord } from "./job-files.js";
 import { processTable } from "./platform.js";
+import { sendSignal } from "./signals.js";
 
 const RUNNER = fileURLToPath(new URL("runner.sh", import.meta.url));
 
@@ -33,14 +35,17 @@ export async function spawnRunner(
   command: PreparedCommand,
   cgroup: string,
 ): Promise<RunnerProcess> {
-  const { spec, argv, env } = command;
+  const { spec, argv, env, envScript } = command;
   const stderrLog = join(dir, spec.mergeOutput ? "stdout.log" : "stderr.log");
   // Made here, empty, so that the exit can be watched for as a change of one
   // quiet file rather than of a directory in which logs grow.
   const attempt = `start the command of job ${spec.id}`;
-  await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" }).catch((error: unknown) => {
+  try {
+    await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" });
+    if (envScript !== "") await writeFile(envPath(dir), envScript, { mode: 0o600 });
+  } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
-  });
+  }
   crashPoint("start:before-spawn");
   let child: ChildProcess;
   try {
@@ -50,14 +55,14 @@ export async function spawnRunner(
       { cwd: spec.workDir, env, detached: true, stdio: "ignore" },
     );
   } catch (error) {
-    throw spawnError(error, attempt, spec.id);
+    throw spawnError(error, attempt, command);
   }
   const ended = new AbortController();
   child.once("exit", () => ended.abort());
   child.unref();
   if (child.pid === undefined) {
     const [error] = (await once(child, "error").catch((error: unknown) => [error])) as [unknown];
-    throw spawnError(error, attempt, spec.id);
+    throw spawnError(error, attempt, command);
   }
   child.on("error", () => {});
   crashPoint("start:spawned");
@@ -76,18 +81,32 @@ export async function awaitIdentity(
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 50)) {
     const runnerEnded = runner.ended.aborted;
     const record = readProcessRecord(dir);
-    if (record.kind === "complete") return record;
+    if (record.kind === "complete") {
+      // It was read before the record was made.
+      rmSync(envPath(dir), { force: true });
+      return record;
+    }
     const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
     if (runnerEnded || elapsedMs > RECORD_CEILING_MS) return undefined;
     await sleep(pauseMs);
   }
 }
 
-function spawnError(error: unknown, attempt: string, jobId: string): ProcmanError {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === "E2BIG") {
-    return invalidArgument("args", "arguments and environment are too long for the kernel");
-  }
+/** With what it has started: nothing of a Start that failed may run. */
+export function killRunner({ child, ended }: RunnerProcess): void {
+  // Its number is its own as long as this process, its parent, has not heard of its end.
+  if (child.pid !== undefined && !ended.aborted) sendSignal(-child.pid, "SIGKILL");
+}
+
+/** What the runner reads of the environment right before it executes the command. */
+function envPath(dir: string): string {
+  return join(dir, "env");
+}
+
+function spawnError(error: unknown, attempt: string, command: PreparedCommand): ProcmanError {
+  const { code } = error as NodeJS.ErrnoException;
+  const jobId = command.spec.id;
+  if (code === "E2BIG") return tooLong(command);
   if (code === "ENOENT" || code === "EACCES" || code === "ENOTDIR") {
     return new ProcmanError("WORK_DIR_NOT_FOUND", `${attempt}: work_dir cannot be entered`, {
       jobId,
@@ -96,4 +115,11 @@ function spawnError(error: unknown, attempt: string, jobId: string): ProcmanErro
     });
   }
   return fromSystemError(error, attempt, jobId);
+}
+
+/** Of the two, the longer one is named. */
+function tooLong({ argv, env }: Pick<PreparedCommand, "argv" | "env">): ProcmanError {
+  const lengthOf = (words: readonly string[]) => words.join("").length;
+  const field = lengthOf(argv) >= lengthOf(Object.entries(env).flat()) ? "args" : "env";
+  return invalidArgument(field, "arguments and environment are too long for the kernel");
 }

@@ -7,7 +7,7 @@ import type { JobSpec } from "../../../src/core/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { readProcessRecord } from "../../../src/engine/local/job-files.js";
 import { processTable } from "../../../src/engine/local/platform.js";
-import { isAlive } from "../../../src/engine/local/session.js";
+import { isAlive } from "../../../src/engine/local/signals.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -70,6 +70,15 @@ async function stranger(): Promise<{ child: ChildProcess; stat: string }> {
 }
 
 const onLinux = describe.skipIf(process.platform !== "linux");
+const onLinuxTest = test.skipIf(process.platform !== "linux");
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  } catch {
+    return "";
+  }
+}
 
 describe("how a command is found and what it gets", () => {
   test("its environment is the server's and what was added", async () => {
@@ -89,6 +98,68 @@ describe("how a command is found and what it gets", () => {
     await start(engine, dir, spec("env", [], { clearEnv: true, env: { ONLY: "this" } }));
     await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
     expect(readFileSync(join(dir, "stdout.log"), "utf8")).toBe("ONLY=this\n");
+  });
+
+  test("it is exact, whatever names a shell or the runner has for things of its own", async () => {
+    const engine = newEngine();
+    const env = {
+      ...{ dir: "1", boot: "2", me: "3", procman_dir: "4", procman_code: "5", IFS: "x" },
+      ...{
+        OPTIND: "abc",
+        PPID: "7",
+        UID: "8",
+        SHLVL: "9",
+        PWD: "/elsewhere",
+        _: "it's",
+        ENV: "/x",
+      },
+      ...{ "a.b": "odd\nand 'quoted' $HOME `id`", LD_PRELOAD: "", PS4: "" },
+    };
+    for (const clearEnv of [true, false]) {
+      const dir = jobDir(engine);
+      await start(engine, dir, spec("env", ["-0"], { clearEnv, env }));
+      await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+      const printed = readFileSync(join(dir, "stdout.log"), "utf8").split("\0").slice(0, -1);
+      const found = Object.fromEntries(
+        printed.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]),
+      );
+      if (clearEnv) expect(found).toEqual(env);
+      else expect(found).toMatchObject(env);
+      expect(existsSync(join(dir, "env"))).toBe(false);
+    }
+  });
+
+  onLinuxTest("none of it is an argument that everybody can see", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    const env = { "npm_config_//registry/:_authToken": "S3CRET" };
+    await start(engine, dir, spec("sleep", ["1000"], { env }));
+    // But for the moment in which env(1) becomes the command.
+    const { pid } = identity(dir).command;
+    await eventually("the command", () => commandLine(pid).startsWith("sleep"));
+    const titles = processTable()
+      .all()
+      .map(({ pid }) => commandLine(pid));
+    expect(titles.filter((title) => title.includes("S3CRET"))).toEqual([]);
+  });
+
+  test("without a PATH the command is the one that was found", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    await start(engine, dir, spec("sh", ["-c", "exit 3"], { clearEnv: true }));
+    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+    expect(await engine.inspect(dir)).toMatchObject({ exitCode: 3 });
+  });
+
+  test("too much of it is refused, and the field named", async () => {
+    const engine = newEngine();
+    const long = "x".repeat(200_000);
+    for (const env of [{ LONG: long }, { "odd.name": long }]) {
+      await expect(start(engine, jobDir(engine), spec("true", [], { env }))).rejects.toMatchObject({
+        reason: "INVALID_ARGUMENT",
+        violations: [{ field: "env" }],
+      });
+    }
   });
 
   test("it is looked up on the job's own PATH", async () => {

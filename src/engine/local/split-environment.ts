@@ -1,0 +1,84 @@
+import { invalidArgument } from "../../core/errors.js";
+
+/*
+ * The runner is a shell, and a shell does not hand every variable on as it got
+ * it: it drops those whose names it could not assign ("a.b"), sets some itself,
+ * and has some of its own by names that a job may use too. And some would change
+ * the runner (LD_PRELOAD, BASH_ENV). Those are kept from it, and env(1) sets them
+ * at the last moment: one more exec, no more process.
+ */
+
+/** What runner.sh names its own variables. */
+const RUNNERS = /^procman_/;
+
+/** What some sh takes a value from, or gives one: dash, bash, busybox. */
+const SHELLS = new Set([
+  ...["IFS", "OPTIND", "OPTARG", "OPTERR", "PPID", "PWD", "OLDPWD", "SHLVL", "_", "ENV"],
+  ...["PS1", "PS2", "PS4", "LINENO", "RANDOM", "SECONDS", "HOSTNAME", "HOSTTYPE", "MACHTYPE"],
+  ...["OSTYPE", "UID", "EUID", "GROUPS", "SHELLOPTS", "FUNCNAME", "DIRSTACK", "POSIXLY_CORRECT"],
+]);
+const PREFIXES = /^(?:BASH|LD_|DYLD_)/;
+const MAX_VARIABLE_BYTES = 128 * 1024;
+/** Of about 2 MiB that arguments and environment may have together. */
+const MAX_TOTAL_BYTES = 1024 * 1024;
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** What shells set where it is not set, and hand on. */
+const MADE = ["PWD", "OLDPWD", "SHLVL", "_", "PATH"];
+
+export interface SplitEnvironment {
+  /** What the runner gets, and hands on. */
+  readonly own: Record<string, string>;
+  /**
+   * For the runner to read right before it executes its words: puts env(1) before
+   * them. Not an argument of the runner's, which everybody can see as long as the
+   * job lives. Empty where nothing is to be done.
+   */
+  readonly script: Promise<string>;
+}
+
+/**
+ * @param isInherited whether a variable is the server's own: shells may do with
+ * those what they do anywhere
+ * @param findEnv finds env(1), where it is needed
+ */
+export function splitEnvironment(
+  env: Readonly<Record<string, string>>,
+  { clearEnv, isInherited }: { clearEnv: boolean; isInherited: (name: string) => boolean },
+  findEnv: () => Promise<string>,
+): SplitEnvironment {
+  const isKept = (name: string) =>
+    !NAME.test(name) ||
+    RUNNERS.test(name) ||
+    (!isInherited(name) && (SHELLS.has(name) || PREFIXES.test(name)));
+  const variables = Object.entries(env);
+  const own = Object.fromEntries(variables.filter(([name]) => !isKept(name)));
+  const kept = variables.filter(([name]) => isKept(name));
+  const unset = clearEnv ? MADE.filter((name) => !(name in env)) : [];
+  if (kept.length === 0 && unset.length === 0) return { own, script: Promise.resolve("") };
+  checkLength(env);
+  const words = [
+    ...unset.flatMap((name) => ["-u", name]),
+    ...kept.map(([name, value]) => `${name}=${value}`),
+  ];
+  const script = findEnv().then(
+    (program) => `set -- ${[program, ...words].map(quoted).join(" ")} "$@"\n`,
+  );
+  return { own, script };
+}
+
+/** The kernel would refuse it only when env(1) executes the command: MAX_ARG_STRLEN. */
+function checkLength(env: Readonly<Record<string, string>>): void {
+  let total = 0;
+  for (const [name, value] of Object.entries(env)) {
+    const length = Buffer.byteLength(name) + Buffer.byteLength(value) + "=\0".length;
+    total += length;
+    if (length > MAX_VARIABLE_BYTES || total > MAX_TOTAL_BYTES) {
+      throw invalidArgument("env", "arguments and environment are too long for the kernel");
+    }
+  }
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
