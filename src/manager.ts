@@ -1,5 +1,6 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod, mkdir, stat } from "node:fs/promises";
 import { resolve } from "node:path";
+import { fromSystemError, ProcmanError } from "./core/errors.js";
 import { JobManager, type JobManagerOptions } from "./core/job-manager.js";
 import { type Log, silentLog } from "./core/log.js";
 import { openEngine } from "./engine/engine.js";
@@ -19,6 +20,8 @@ export interface ManagerOptions {
   readonly log?: Log;
 }
 
+/** The mode bit of directories such as /tmp. */
+const STICKY = 0o1000;
 const DEFAULT_CLEANUP_AGE_MS = 24 * 60 * 60 * 1000;
 const DEFAULT_POLL_INTERVAL_MS = 1000;
 
@@ -43,8 +46,7 @@ export class Manager extends JobManager {
   static async open(options: ManagerOptions): Promise<Manager> {
     const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
     const stateDir = resolve(options.stateDir);
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    await chmod(stateDir, 0o700);
+    await makePrivateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
     try {
       const manager = new Manager(
@@ -71,6 +73,17 @@ export class Manager extends JobManager {
     await super.close();
     await this.#lock.release();
   }
+}
+
+/** Modes of one's own directory are put right; one that is everybody's is not taken over. */
+async function makePrivateDir(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    if (((await stat(path)).mode & STICKY) === 0) return await chmod(path, 0o700);
+  } catch (error) {
+    throw fromSystemError(error, `make the state directory ${path}`);
+  }
+  throw new ProcmanError("STORAGE_UNAVAILABLE", `${path} is shared by all users: name another`);
 }
 
 /** The pid of the process that looks after a state directory, if one does. */

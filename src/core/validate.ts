@@ -2,6 +2,8 @@ import type { ListOptions, StartOptions } from "./api.js";
 import { type FieldViolation, ProcmanError } from "./errors.js";
 import type { JobSpec } from "./job.js";
 
+/** As long as the contract can tell, 10,000 years; Infinity could not be recorded. */
+const MAX_DURATION_MS = 315_576_000_000_000;
 const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
@@ -70,7 +72,7 @@ export function validDuration(
   const violations = new Violations();
   if (!(valueMs >= 0)) violations.add(field, "must not be negative");
   violations.throwIfAny();
-  return valueMs;
+  return Math.min(valueMs, MAX_DURATION_MS);
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
@@ -92,7 +94,9 @@ class Violations {
 
   /** The kernel ends a string at its first NUL. */
   text(field: string, value: string): void {
-    if (value.includes("\0")) this.add(field, "must not contain a NUL byte");
+    // The types allow no other, but callers in JavaScript may.
+    if (typeof value !== "string") this.add(field, "must be a string");
+    else if (value.includes("\0")) this.add(field, "must not contain a NUL byte");
   }
 
   throwIfAny(): void {

@@ -59,7 +59,7 @@ export async function lockStateDir(
         continue;
       }
       await removeOlder(stateDir, number);
-      return { release: () => writeFileAtomic(path, `${RELEASED}\n`) };
+      return { release: () => release(path, formatLock(identifier.self())) };
     }
   } finally {
     await rm(draft, { force: true });
@@ -73,6 +73,12 @@ export async function lockOwner(
 ): Promise<number | undefined> {
   const newest = await newestLock(stateDir);
   return newest && (await readOwner(newest.path, identifier));
+}
+
+/** Unless it is another's by now: the directory was deleted, and made anew. */
+async function release(path: string, own: string): Promise<void> {
+  const current = await readFile(path, "utf8").catch(() => undefined);
+  if (current === own) await writeFileAtomic(path, `${RELEASED}\n`);
 }
 
 function formatLock(identity: string): string {

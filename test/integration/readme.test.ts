@@ -64,9 +64,8 @@ test("every command of the README works in a fresh clone, in the order given", {
 
   // The API's: a server on the port that the examples name, then each of them.
   const [serve, ...calls] = rest.filter((block) => !demonstration.includes(block));
-  await run("npx procman stop");
   expect(serve).toContain("procman serve");
-  const server = spawn("sh", ["-c", `exec ${inPort(serve as string, port)}`], {
+  const server = spawn("sh", ["-c", inPort(serve as string, port)], {
     cwd: dir,
     env: { ...env, npm_config_cache: npmCache },
     stdio: "ignore",

@@ -52,7 +52,8 @@ export function runCommand(context: CommandContext): Command {
     .option("-l, --label <key=value>", "label to find the job by (repeatable)", parseKeyValue)
     .option(
       "--request-id <id>",
-      "do nothing but follow the first job if this id was used before, for the same request",
+      "do nothing but follow the first job if this id was used before, for the same command with " +
+        "the same options, directory and environment (see --server-env)",
     )
     .option("--merge-output", "send stderr to stdout, in the order written")
     .option("--timeout <duration>", "end the job after this long", parsePositiveDurationMs)

@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
 import type { CommandContext } from "../command-context.js";
@@ -19,7 +20,9 @@ export function tokenCommand(context: CommandContext): Command {
     .addHelpText("after", HELP)
     .action(async ({ rotate, stateDir }: StateDirOption & { readonly rotate?: boolean }) => {
       const { loadAccessToken, rotateAccessToken } = await import("../../server/access-token.js");
-      const path = join(context.stateDir(stateDir), "token");
+      const dir = context.stateDir(stateDir);
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      const path = join(dir, "token");
       const token = rotate ? await rotateAccessToken(path) : await loadAccessToken(path);
       await context.cli.stdout.line(token);
     });

@@ -69,6 +69,16 @@ test("one that was slow does not get a number that others have used and left", a
   expect(readdirSync(dir)).toEqual(["lock.3"]);
 });
 
+test("one whose directory was deleted does not release its successor's lock", async () => {
+  const dir = tempDir();
+  const alive = new Set<string>();
+  const first = await lockStateDir(dir, holder("first", alive));
+  for (const name of readdirSync(dir)) rmSync(join(dir, name));
+  await lockStateDir(dir, holder("second", alive));
+  await first.release();
+  await expect(lockStateDir(dir, holder("third", alive))).rejects.toThrow("already served");
+});
+
 test("a lock file cut short, or of another boot, names nobody", async () => {
   const dir = tempDir();
   for (const content of ["", "12", `${process.pid}\n["other-boot",${process.pid},"1"]\n`]) {
