@@ -18,6 +18,7 @@ import type { Logger } from "pino";
 import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import { MAX_DEADLINE_MS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "./limits.js";
 import { type Peer, peerKey } from "./peer.js";
+import { untilArrived } from "./until-arrived.js";
 
 /** Large lists only: for less, compressing costs more time than it saves. */
 const COMPRESS_MIN_BYTES = 256 * 1024;
@@ -65,7 +66,9 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       // as iterators do, would leave the connection with half a request in it.
       const body = req.iterator({ destroyOnReturn: false });
       res.on("finish", () => req.resume());
-      await universalResponseToNodeResponse(await handler({ ...request, body }), res);
+      const response = await handler({ ...request, body });
+      if (response.body && !res.shouldKeepAlive) response.body = closing(response.body, req);
+      await universalResponseToNodeResponse(response, res);
     };
     serve().catch((error: unknown) => {
       res.destroy();
@@ -74,6 +77,15 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     });
     return true;
   };
+}
+
+/** Of the last response of a connection. */
+async function* closing<T>(
+  body: AsyncIterable<T> | Iterable<T>,
+  req: IncomingMessage,
+): AsyncGenerator<T> {
+  yield* body;
+  await untilArrived(req);
 }
 
 function clientLeft(error: unknown): boolean {

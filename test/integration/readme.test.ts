@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { eventually } from "../helpers/eventually.js";
+import { freePort } from "../helpers/free-port.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { endJobs } from "../helpers/test-server.js";
 
@@ -121,14 +121,4 @@ function inPort(script: string, port: number): string {
 
 function isInstalled(program: string): boolean {
   return (process.env["PATH"] ?? "").split(":").some((dir) => existsSync(join(dir, program)));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

@@ -7,79 +7,22 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient, type TlsOptions } from "../../src/client/index.js";
+import { Certificates } from "../helpers/certificates.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { sharedTempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
 
 const dir = sharedTempDir();
+const certificates = new Certificates(dir);
 const file = (name: string) => join(dir, name);
 const pem = (name: string) => readFileSync(file(name), "utf8");
 
-function openssl(...args: string[]): void {
-  execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
-}
-
-/** A certificate for `name`, signed by `ca`. */
-function issue(name: string, ca: string): void {
-  openssl(
-    "req",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-keyout",
-    `${name}.key`,
-    "-out",
-    `${name}.csr`,
-    "-subj",
-    `/CN=${name}`,
-    "-addext",
-    "subjectAltName=DNS:localhost,IP:127.0.0.1",
-  );
-  openssl(
-    "x509",
-    "-req",
-    "-in",
-    `${name}.csr`,
-    "-CA",
-    `${ca}.pem`,
-    "-CAkey",
-    `${ca}.key`,
-    "-CAcreateserial",
-    "-days",
-    "2",
-    "-copy_extensions",
-    "copyall",
-    "-out",
-    `${name}.pem`,
-  );
-}
-
 beforeAll(() => {
-  for (const ca of ["ca", "stranger-ca"]) {
-    openssl(
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-keyout",
-      `${ca}.key`,
-      "-out",
-      `${ca}.pem`,
-      "-days",
-      "2",
-      "-subj",
-      `/CN=${ca}`,
-    );
-  }
-  issue("server", "ca");
-  issue("alice", "ca");
-  issue("mallory", "stranger-ca");
+  for (const ca of ["ca", "stranger-ca"]) certificates.createAuthority(ca);
+  certificates.issue("server", "ca");
+  certificates.issue("alice", "ca");
+  certificates.issue("mallory", "stranger-ca");
 });
 
 function serve(...more: string[]): Promise<TestServer> {
@@ -137,13 +80,13 @@ describe("TLS", () => {
   test("renewed certificates are taken into use; broken ones are not", async () => {
     const server = await serve();
     const before = await serialOf(server);
-    issue("server", "ca");
+    certificates.issue("server", "ca");
     await eventually("the new certificate", async () => (await serialOf(server)) !== before);
     const renewed = await serialOf(server);
     execFileSync("sh", ["-c", "echo broken >server.pem"], { cwd: dir });
     await eventually("the complaint", () => server.log.includes("cannot be used"));
     expect(await serialOf(server)).toBe(renewed);
-    issue("server", "ca");
+    certificates.issue("server", "ca");
   });
 });
 

@@ -124,6 +124,20 @@ describe("connections that do not get on", () => {
     await connection.untilClosed();
   });
 
+  test("one that is to be closed stays until its request has come in", async () => {
+    const connection = await RawConnection.open(server.port);
+    connection.send(
+      `POST /procman.v1.ProcmanService/WatchJobs HTTP/1.1\r\nHost: ${server.authority}\r\n` +
+        "Content-Type: application/connect+json\r\nContent-Length: 7\r\nConnection: close\r\n\r\n",
+    );
+    // Without a token the rest of it is of no interest. Closed now, it would be reset.
+    await eventually("the answer", () => connection.received.includes("unauthenticated"));
+    await networkClient(server, "connect").list({});
+    expect(connection.socket.readableEnded).toBe(false);
+    connection.send("\0\0\0\0\u0002{}");
+    expect(await connection.untilClosed()).toMatch(/\r\n0\r\n\r\n$/);
+  });
+
   test("one half open over HTTP/1.1 is closed", async () => {
     const connection = await RawConnection.open(server.port);
     connection.send(`GET /healthz HTTP/1.1\r\nHost: ${server.authority}\r\n\r\n`);

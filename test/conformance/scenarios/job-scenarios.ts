@@ -1,0 +1,156 @@
+import { expect } from "vitest";
+import { eventually } from "../../helpers/eventually.js";
+import {
+  bytesOf,
+  all,
+  fails,
+  type Job,
+  jobOf,
+  kill,
+  LONG,
+  type Scenario,
+  start,
+  startLong,
+  wait,
+} from "./scenario.js";
+
+export const JOB_SCENARIOS: readonly Scenario[] = [
+  {
+    name: "Start, Wait and Get",
+    async run(client) {
+      const job = await start(client, "echo out; echo err >&2; exit 7", { labels: { a: "b" } });
+      expect(job).toMatchObject({ status: "STATUS_RUNNING", command: "sh", labels: { a: "b" } });
+      expect(Number(job["pid"])).toBeGreaterThan(1);
+      const ended = await wait(client, job.id);
+      expect(ended).toMatchObject({ status: "STATUS_FAILED", exitCode: 7, stdoutBytes: "4" });
+      expect(jobOf(await client.call("Get", { id: job.id }))).toEqual(ended);
+    },
+  },
+  {
+    name: "Start with every option; environment values are secret",
+    async run(client) {
+      const request = {
+        env: { SECRET: "s€cret" },
+        clearEnv: true,
+        workDir: "/usr",
+        mergeOutput: true,
+        timeout: "60s",
+      };
+      const job = await start(client, 'pwd; echo "$SECRET$HOME" >&2', request);
+      expect(job).toMatchObject({ ...request, env: { SECRET: "" } });
+      const events = await all(client.stream("Attach", { id: job.id, follow: true }));
+      expect(bytesOf(events, "STREAM_STDOUT").toString()).toBe("/usr\ns€cret\n");
+      const told = jobOf(await client.call("Get", { id: job.id, includeEnv: true }));
+      expect(told).toMatchObject(request);
+      const limited = jobOf(await client.call("Start", { ...LONG, timeout: "0.050s" }));
+      const ended = await wait(client, limited.id);
+      expect(ended.status).toBe("STATUS_FAILED");
+      expect(ended["error"]).toContain("time");
+    },
+  },
+  {
+    name: "Start again with its request_id",
+    async run(client) {
+      const request = { ...LONG, requestId: `once ${client.kind} ${client.over} ü` };
+      const first = jobOf(await client.call("Start", request));
+      const again = jobOf(await client.call("Start", request));
+      expect(again.id).toBe(first.id);
+      const other = { ...request, args: ["1001"] };
+      await fails(client, "Start", other, "REQUEST_ID_CONFLICT", { fields: ["request_id"] });
+      await kill(client, first.id);
+    },
+  },
+  {
+    name: "Wait with a timeout",
+    async run(client) {
+      const job = await startLong(client);
+      const seen = jobOf(await client.call("Wait", { id: job.id, timeout: "0.050s" }));
+      expect(seen.status).toBe("STATUS_RUNNING");
+      await kill(client, job.id);
+    },
+  },
+  {
+    name: "List with filters and pages",
+    async run(client) {
+      const labels = { list: `${client.kind} ${client.over}` };
+      const started = [1, 2, 3].map(() => start(client, "true", { labels }));
+      const jobs = await Promise.all(started);
+      await Promise.all(jobs.map(({ id }) => wait(client, id)));
+      const filter = { labels, statuses: ["STATUS_COMPLETED"], pageSize: 2 };
+      const first = await client.call("List", filter);
+      expect(first["totalSize"]).toBe(3);
+      const pageToken = first["nextPageToken"] as string;
+      const next = await client.call("List", { ...filter, pageToken });
+      const listed = [first, next].flatMap((page) => page["jobs"] as unknown as Job[]);
+      expect(listed.map(({ id }) => id).sort()).toEqual(jobs.map(({ id }) => id).sort());
+      const times = listed.map((job) => Date.parse(job["createdTime"] as string));
+      expect(times).toEqual([...times].sort((a, b) => b - a));
+      expect(next["nextPageToken"] ?? "").toBe("");
+      const fields = ["page_token"];
+      await fails(client, "List", { pageToken: "x" }, "INVALID_PAGE_TOKEN", { fields });
+      await fails(client, "List", { pageToken }, "INVALID_PAGE_TOKEN", { fields });
+    },
+  },
+  {
+    name: "WatchJobs: a snapshot, then changes",
+    async run(client) {
+      const labels = { watch: `${client.kind} ${client.over}` };
+      const leave = new AbortController();
+      const seen: string[] = [];
+      const watching = (async () => {
+        const { signal } = leave;
+        for await (const event of client.stream("WatchJobs", { labels }, { signal })) {
+          const changed = event["changed"] as { job?: Job } | undefined;
+          seen.push(changed?.job?.status ?? Object.keys(event)[0] ?? "");
+        }
+      })().catch(() => {});
+      await eventually("the snapshot", () => seen.length === 1);
+      const job = await start(client, "exit 1", { labels });
+      await wait(client, job.id);
+      await client.call("Remove", { id: job.id });
+      await eventually("the removal", () => seen.includes("removed"));
+      leave.abort();
+      await watching;
+      expect(seen.filter((each) => each !== "STATUS_RUNNING")).toEqual([
+        "snapshot",
+        "STATUS_FAILED",
+        "removed",
+      ]);
+    },
+  },
+  {
+    name: "Signal and Cancel",
+    async run(client) {
+      const signalled = await startLong(client);
+      await client.call("Signal", { id: signalled.id, signal: "USR1" });
+      expect(await wait(client, signalled.id)).toMatchObject({ signal: "SIGUSR1", exitCode: 138 });
+      const { id } = await startLong(client);
+      const request = { id, gracePeriod: "10s" };
+      expect(jobOf(await client.call("Cancel", request)).status).toBe("STATUS_CANCELLED");
+      await fails(client, "Cancel", request, "JOB_NOT_RUNNING", { jobId: id });
+      await fails(client, "Signal", { id, signal: "TERM" }, "JOB_NOT_RUNNING", { jobId: id });
+    },
+  },
+  {
+    name: "Remove, Cleanup and Refresh",
+    async run(client, stage) {
+      const { id } = await startLong(client);
+      await fails(client, "Remove", { id }, "JOB_RUNNING", { jobId: id });
+      await kill(client, id);
+      expect((await client.call("Cleanup", {}))["removedIds"] ?? []).toEqual([]);
+      await client.call("Remove", { id });
+      await fails(client, "Get", { id }, "JOB_NOT_FOUND", { jobId: id });
+      // A job of another's that ends just then is a change.
+      await stage.together();
+      expect(await client.call("Refresh", {})).toEqual({});
+      // Everybody's jobs are removed by the first who asks.
+      await stage.together();
+      await stage.inTurn(async () => {
+        const old = await start(client, "true");
+        await wait(client, old.id);
+        const removed = await client.call("Cleanup", { olderThan: "0s" });
+        expect(removed["removedIds"]).toContain(old.id);
+      });
+    },
+  },
+];
