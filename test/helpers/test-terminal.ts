@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +14,17 @@ export interface TestTerminalOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+const HAS_SCRIPT = spawnSync("script", ["--version"]).status === 0;
+if (!HAS_SCRIPT) console.warn("skipped: terminals need script (Debian's package bsdutils)");
+
+/** For tests that need one; in CI there is one, or they fail. */
+export const needsTerminal = { skip: !HAS_SCRIPT && !process.env["CI"] };
+
 /** A command in a real terminal (of script, from util-linux), and what a person sees of it. */
 export class TestTerminal {
   readonly #child: ChildProcess;
   readonly #emulator: Emulator;
-  readonly #devicePath: string;
+  readonly #dir = tempDir();
   #output = "";
   /** Its exit code. */
   readonly ended: Promise<number | null>;
@@ -26,11 +32,10 @@ export class TestTerminal {
   private constructor(words: readonly string[], options: TestTerminalOptions) {
     const { columns = 80, rows = 24, env = {} } = options;
     this.#emulator = new Emulator({ columns, rows });
-    this.#devicePath = join(tempDir(), "tty");
-    const setUp = `stty cols ${columns} rows ${rows}; tty >${quoted(this.#devicePath)}`;
-    const command = `${setUp}; exec ${words.map(quoted).join(" ")}`;
+    const notes = `cd ${this.#dir}; tty >tty; echo $$ >pid; cd "$OLDPWD"`;
+    const command = `stty cols ${columns} rows ${rows}; ${notes}; exec ${words.map(quoted).join(" ")}`;
     this.#child = spawn("script", ["-qefc", command, "/dev/null"], {
-      env: { ...process.env, TERM: "xterm-256color", ...env },
+      env: { ...process.env, SHELL: "/bin/sh", TERM: "xterm-256color", ...env },
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#child.stdout?.on("data", (data: Buffer) => {
@@ -53,6 +58,16 @@ export class TestTerminal {
     return this.#output;
   }
 
+  get isCursorHidden(): boolean {
+    return this.#output.lastIndexOf("\u001b[?25l") > this.#output.lastIndexOf("\u001b[?25h");
+  }
+
+  /** Lets the command go on after Ctrl-Z, as a shell's "fg" does. */
+  goOn(): void {
+    // script stops with what it runs.
+    this.#child.kill("SIGCONT");
+  }
+
   type(text: string): void {
     this.#child.stdin?.write(text);
   }
@@ -60,8 +75,13 @@ export class TestTerminal {
   /** As when a person drags the corner of the window. */
   resize(columns: number, rows: number): void {
     this.#emulator.resize(columns, rows);
-    const device = readFileSync(this.#devicePath, "utf8").trim();
-    execFileSync("stty", ["-F", device, "cols", String(columns), "rows", String(rows)]);
+    const size = ["cols", String(columns), "rows", String(rows)];
+    execFileSync("stty", ["-F", this.#note("tty"), ...size]);
+  }
+
+  /** The command's. */
+  get pid(): number {
+    return Number(this.#note("pid"));
   }
 
   /** Waits until what is seen is as it should be; returns it. */
@@ -79,5 +99,9 @@ export class TestTerminal {
     await this.ended;
     await this.#emulator.settled();
     return this.#emulator;
+  }
+
+  #note(name: string): string {
+    return readFileSync(join(this.#dir, name), "utf8").trim();
   }
 }
