@@ -113,7 +113,8 @@ export type WatchEvent =
  *
  * `changed` tells of a job that came, changed, or changed so that it no longer
  * matches. States of one job never go back, some may be skipped, the last one
- * always comes. So does a removal, of a job that matched.
+ * always comes. So does a removal, of a job that matched. After `resumed` these
+ * may also be of jobs that were never told of, and which then change nothing.
  *
  * `revision` is opaque: where the event is in the order of all changes. It is
  * empty where the server cannot go on from it.

@@ -120,6 +120,9 @@ export class MemoryMachine {
       },
       signal: async () => true,
       stop: async (id) => this.exit(id, 143),
+      isStopping: () => false,
+      hasUnfinishedStop: () => false,
+      listeningPort: async () => undefined,
       release: () => {},
       close: () => {},
     };

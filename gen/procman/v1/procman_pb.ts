@@ -1770,8 +1770,9 @@ export const ProcmanService: GenService<{
    *     while the client was slow.
    *   * A client that comes back with the revision of the last event it has
    *     seen (`since_revision`) is told `resumed` in place of the snapshot, and
-   *     then exactly what it missed; or, where this cannot be known (the server
-   *     was restarted, say), a snapshot.
+   *     then what has changed since, also of jobs that it may have been told of
+   *     and that have left or were removed. Where this is not known (the server
+   *     was restarted, say) it is told a snapshot.
    * Errors: INVALID_ARGUMENT.
    *
    * @generated from rpc procman.v1.ProcmanService.WatchJobs
