@@ -9,10 +9,15 @@ export interface Cli {
   /** The current directory. @throws Error when it is gone. */
   workDir(): string;
   /**
-   * From now on the first Ctrl-C aborts this signal; only the second one ends
-   * the process.
+   * From now on the first Ctrl-C, or other of these signals, aborts this one; only
+   * the second one ends the process.
    */
-  interruption(): AbortSignal;
+  interruption(signals?: readonly NodeJS.Signals[]): AbortSignal;
+  /**
+   * From now on Ctrl-Z stops the process only after `before` is through, and
+   * `after` is called when it goes on. Returns how to end that.
+   */
+  onSuspension(before: () => Promise<void>, after: () => void): () => void;
   /** A client of the state directory's server, which is started where none runs. */
   connect(stateDir: string): Promise<Procman>;
 }

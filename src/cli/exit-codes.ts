@@ -25,4 +25,4 @@ Exit codes:
   to wait for), or with
   124  wait: the timeout passed first
   125  the job ended, and its exit code is not known (orphaned)
-  130  run, attach, watch: left with Ctrl-C; the job goes on`;
+  130  run, attach, watch, ls --watch: left with Ctrl-C; the job goes on`;

@@ -7,6 +7,7 @@ import { quoted } from "./command-line.js";
 import { EXIT } from "./exit-codes.js";
 import { formatJobSummary } from "./job-details.js";
 import { attachEventJson } from "./json.js";
+import { RawView } from "./raw-view.js";
 
 /** What became of following a job. */
 export type Followed =
@@ -19,20 +20,29 @@ export interface WayBack {
   readonly stateDirOption: string | undefined;
 }
 
+export interface CopyOptions extends AttachOptions {
+  /** As JSON events, and nothing else. */
+  readonly json?: boolean;
+  /** On a terminal, show the progress that the output tells of. */
+  readonly progress?: boolean;
+}
+
 /** Copies a job's output to ours, byte by byte, or as JSON events, until its end. */
 export async function copyOutput(
   client: Procman,
   id: string,
-  options: AttachOptions & { readonly json?: boolean },
-  { stdout, stderr }: Cli,
+  { json = false, progress = false, ...attach }: CopyOptions,
+  cli: Cli,
 ): Promise<Job> {
-  const { json, ...attach } = options;
-  for await (const event of client.attach(id, attach)) {
-    if (json) await stdout.line(attachEventJson(event));
-    else if (event.type === "chunk") {
-      await (event.stream === "stdout" ? stdout : stderr).write(event.data);
+  const view = new RawView(cli, { progress });
+  try {
+    for await (const event of client.attach(id, attach)) {
+      if (json) await cli.stdout.line(attachEventJson(event));
+      else if (event.type === "chunk") await view.show(event.stream, event.data);
+      if (event.type === "ended") return event.job;
     }
-    if (event.type === "ended") return event.job;
+  } finally {
+    await view.close();
   }
   throw new CliError(`the output of job ${id} ended unexpectedly`);
 }

@@ -43,12 +43,15 @@ export function byteCount(bytes: number): string {
 /** "42%  12.3 MB of 30 MB  3.1 MB/s  eta 1m 2s": what is known of it. */
 export function progressText(progress: Progress): string {
   const { percent, current, total, rate, etaMs } = progress;
-  const amount = (value: number) => amountText(value, progress.unit);
+  const { unit } = progress;
+  const amount = (value: number) => amountText(value, unit);
+  // The unit of what is counted is said once: "3 of 10 files".
+  const done = (value: number) => amountText(value, unit === "B" || !total ? unit : "");
   const parts = [
     percent === undefined ? "" : `${percent.toFixed(percent < 100 ? 1 : 0)}%`,
     current === undefined
       ? ""
-      : amount(current) + (total === undefined ? "" : ` of ${amount(total)}`),
+      : done(current) + (total === undefined ? "" : ` of ${amount(total)}`),
     rate === undefined ? "" : `${amount(rate)}/s`,
     etaMs === undefined ? "" : `eta ${shortDuration(etaMs)}`,
   ];

@@ -1,14 +1,14 @@
 import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import {
   AttachResponseSchema,
-  JobRemovedSchema,
   JobSchema,
   WaitResponseSchema,
+  WatchJobsResponseSchema,
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { AttachEvent, WaitedJob, WatchEvent } from "../core/api.js";
+import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../core/api.js";
 import type { Job } from "../core/job.js";
-import { encodeAttachEvent, encodeWatchEvent } from "../service/encode-event.js";
+import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "../service/encode-event.js";
 import { encodeJob } from "../service/encode-job.js";
 import { encodeWaited } from "../service/encode-waited.js";
 
@@ -33,8 +33,12 @@ export function waitedJson(waited: WaitedJob): string {
   return messageJson(WaitResponseSchema, encodeWaited(waited));
 }
 
+export function jobsEventJson(event: JobsEvent): string {
+  return messageJson(WatchJobsResponseSchema, encodeJobsEvent(event));
+}
+
 export function removedJson(id: string): string {
-  return messageJson(JobRemovedSchema, { id });
+  return JSON.stringify({ id });
 }
 
 function messageJson<Schema extends DescMessage>(

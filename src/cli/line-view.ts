@@ -1,10 +1,8 @@
 import type { OutputLine } from "../core/api.js";
 import type { Cli } from "./cli.js";
-import { progressText } from "./job-facts.js";
-import type { Output } from "./output.js";
 import { printable } from "./printable.js";
+import { cut, progressLine } from "./progress-line.js";
 
-const BAR_COLUMNS = 20;
 /** Carriage return, and the rest of the line erased. */
 const CLEAR_LINE = "\r\u001b[K";
 
@@ -26,11 +24,13 @@ export class LineView {
   async show(line: OutputLine): Promise<void> {
     const { stdout } = this.#cli;
     const output = this.#cli[line.stream];
-    if (!stdout.isTerminal) return output.write(line.text + terminatorOf(line));
+    if (!stdout.isScreen) return output.write(line.text + terminatorOf(line));
 
     const transient = line.terminator === "cr";
-    if (line.progress) this.#status = statusLine(line, stdout);
-    else if (transient) this.#status = cut(printable(line.text), stdout.width);
+    if (line.progress) {
+      this.#status = stdout.paint("cyan", progressLine(line.progress, stdout.width));
+    }
+    if (transient && !line.progress) this.#status = cut(printable(line.text), stdout.width);
     await this.#erase();
     if (!transient) await output.write(line.text + terminatorOf(line));
     // What goes on in the same line must not be torn apart.
@@ -58,21 +58,4 @@ export class LineView {
 /** A line is a line, whatever ended it; a piece of one is not. */
 function terminatorOf({ terminator }: OutputLine): string {
   return terminator === "none" ? "" : "\n";
-}
-
-function statusLine({ progress, text }: OutputLine, output: Output): string {
-  const facts = progress ? progressText(progress) : "";
-  const bar = progress?.percent === undefined ? "" : `${progressBar(progress.percent)} `;
-  const line = facts === "" ? printable(text) : bar + facts;
-  return output.paint("cyan", cut(line, output.width));
-}
-
-function progressBar(percent: number): string {
-  const filled = Math.round((Math.min(Math.max(percent, 0), 100) / 100) * BAR_COLUMNS);
-  return `[${"#".repeat(filled)}${"-".repeat(BAR_COLUMNS - filled)}]`;
-}
-
-/** One column is left free: a full line makes some terminals begin a new one. */
-function cut(text: string, width: number): string {
-  return text.length < width ? text : `${text.slice(0, Math.max(width - 2, 0))}…`;
 }

@@ -8,8 +8,11 @@ export type Style = Parameters<typeof styleText>[0];
 export interface OutputStream extends Writable {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
   hasColors?(env?: object): boolean;
 }
+
+const USUAL_HEIGHT = 24;
 
 /** Nobody reads what is written any more, as in `procman attach … | head`. */
 export class OutputClosed extends Error {
@@ -35,9 +38,25 @@ export class Output {
     return this.#stream.isTTY === true;
   }
 
+  /** Whether what was written can be written over: a terminal that knows how. */
+  get isScreen(): boolean {
+    return this.isTerminal && this.#env["TERM"] !== "dumb";
+  }
+
   /** Columns of the terminal; unlimited elsewhere. */
   get width(): number {
     return (this.isTerminal && this.#stream.columns) || Number.POSITIVE_INFINITY;
+  }
+
+  /** Lines of the terminal. */
+  get height(): number {
+    return (this.isTerminal && this.#stream.rows) || USUAL_HEIGHT;
+  }
+
+  /** Calls back whenever the terminal has another size. Returns how to stop that. */
+  onResize(listener: () => void): () => void {
+    this.#stream.on("resize", listener);
+    return () => this.#stream.off("resize", listener);
   }
 
   /** Resolves when the data has been handed over. @throws OutputClosed, CliError */

@@ -12,13 +12,23 @@ export function processCli(): Cli {
     stdout: new Output(process.stdout, "stdout", env),
     stderr: new Output(process.stderr, "stderr", env),
     workDir: () => process.cwd(),
-    interruption: () => {
+    interruption: (signals = ["SIGINT"]) => {
       const interrupted = new AbortController();
-      process.on("SIGINT", () => {
+      const interrupt = () => {
         if (interrupted.signal.aborted) process.exit(EXIT.interrupted);
         interrupted.abort();
-      });
+      };
+      for (const signal of signals) process.on(signal, interrupt);
       return interrupted.signal;
+    },
+    onSuspension: (before, after) => {
+      const suspend = () => {
+        before()
+          .catch(() => {})
+          .finally(() => process.kill(process.pid, "SIGSTOP"));
+      };
+      process.on("SIGTSTP", suspend).on("SIGCONT", after);
+      return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
     },
     connect: async (stateDir) => {
       await ensureServer(stateDir);

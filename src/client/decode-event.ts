@@ -39,12 +39,16 @@ export function decodeWatchEvent({ event }: WatchResponse): WatchEvent | undefin
 
 export function decodeJobsEvent({ event }: WatchJobsResponse): JobsEvent | undefined {
   switch (event.case) {
-    case "snapshot":
-      return { type: "snapshot", jobs: event.value.jobs.map(decodeJob) };
+    case "snapshot": {
+      const { jobs, revision } = event.value;
+      return { type: "snapshot", jobs: jobs.map(decodeJob), revision };
+    }
+    case "resumed":
+      return { type: "resumed", revision: event.value.revision };
     case "changed":
-      return { type: "changed", job: decodeJob(event.value.job) };
+      return { type: "changed", job: decodeJob(event.value.job), revision: event.value.revision };
     case "removed":
-      return { type: "removed", id: event.value.id };
+      return { type: "removed", id: event.value.id, revision: event.value.revision };
     case "heartbeat":
     case undefined:
       return undefined;

@@ -20,6 +20,7 @@ import type {
   StartOptions,
   WaitOptions,
   WaitUntil,
+  WatchJobsOptions,
 } from "../core/api.js";
 import { invalidArgument } from "../core/errors.js";
 import { PROTO_STATUS, PROTO_STREAM } from "./proto-enums.js";
@@ -56,8 +57,11 @@ export function encodeList(options: ListOptions): MessageInitShape<typeof ListRe
   };
 }
 
-export function encodeFilter(filter: JobFilter): MessageInitShape<typeof WatchJobsRequestSchema> {
-  return filterFields(filter);
+export function encodeWatchJobs({
+  sinceRevision = "",
+  ...filter
+}: Omit<WatchJobsOptions, "signal">): MessageInitShape<typeof WatchJobsRequestSchema> {
+  return { ...filterFields(filter), sinceRevision };
 }
 
 export function encodeAttach(

@@ -22,20 +22,20 @@ import type {
 } from "../core/api.js";
 import type { Job, Stream } from "../core/job.js";
 import { CallRunner, type Connection } from "./call-runner.js";
-import { unreachable } from "./decode-error.js";
-import { decodeAttachEvent, decodeJobsEvent, decodeWatchEvent } from "./decode-event.js";
+import { decodeAttachEvent, decodeWatchEvent } from "./decode-event.js";
 import { decodeJob } from "./decode-job.js";
 import { decodeWaited } from "./decode-waited.js";
 import {
   encodeAttach,
   encodeCancel,
   encodeCleanup,
-  encodeFilter,
   encodeList,
   encodeStart,
   encodeWait,
   encodeWatch,
+  encodeWatchJobs,
 } from "./encode-request.js";
+import { followJobs } from "./follow-jobs.js";
 import { followOutput } from "./follow-output.js";
 import type { ReconnectOptions } from "./reconnection.js";
 import { waitInSlices } from "./wait-in-slices.js";
@@ -138,18 +138,11 @@ class ProcmanClient implements Procman {
     });
   }
 
-  watchJobs({ signal, ...filter }: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {
-    const rpc = this.#rpc;
-    const { server } = this.#calls;
-    return this.#calls.resumed(signal, async function* (connection) {
-      const request = encodeFilter(filter);
-      const open = (signal: AbortSignal) => rpc.watchJobs(request, { signal });
-      for await (const message of connection.receive(open)) {
-        const event = decodeJobsEvent(message);
-        if (event) yield event;
-      }
-      throw unreachable(server, "a stream ended that has no end");
-    });
+  watchJobs(options: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {
+    const { signal, sinceRevision = "", ...filter } = options;
+    return followJobs(this.#calls, signal, sinceRevision, (sinceRevision, signal) =>
+      this.#rpc.watchJobs(encodeWatchJobs({ ...filter, sinceRevision }), { signal }),
+    );
   }
 
   async signal(id: string, name: string, { signal }: CallOptions = {}): Promise<Job> {

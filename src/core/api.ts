@@ -105,13 +105,34 @@ export type WatchEvent =
   | ({ readonly type: "line" } & OutputLine)
   | { readonly type: "ended"; readonly job: Job };
 
-/** `snapshot` comes first. */
-export type JobsEvent =
+/**
+ * `snapshot` comes first, or `resumed` where `sinceRevision` was given and what
+ * changed since is known. A later `snapshot` replaces all that was told before:
+ * a job that is not in it is not there any more, or matches no more. It comes
+ * when it cannot be known what was missed, as after a restart of the server.
+ *
+ * `changed` tells of a job that came, changed, or changed so that it no longer
+ * matches. States of one job never go back, some may be skipped, the last one
+ * always comes. So does a removal, of a job that matched. After `resumed` these
+ * may also be of jobs that were never told of, and which then change nothing.
+ *
+ * `revision` is opaque: where the event is in the order of all changes. It is
+ * empty where the server cannot go on from it.
+ */
+export type JobsEvent = { readonly revision: string } & (
   | { readonly type: "snapshot"; readonly jobs: readonly Job[] }
+  | { readonly type: "resumed" }
   | { readonly type: "changed"; readonly job: Job }
-  | { readonly type: "removed"; readonly id: string };
+  | { readonly type: "removed"; readonly id: string }
+);
 
-export interface WatchJobsOptions extends JobFilter, CallOptions {}
+export interface WatchJobsOptions extends JobFilter, CallOptions {
+  /**
+   * The revision of the last event that the caller has seen, with the same
+   * filters: only what changed since is told, if that is known.
+   */
+  readonly sinceRevision?: string;
+}
 
 export interface WaitOptions extends CallOptions {
   /** 0 looks once. Default: until the job has ended. */
@@ -172,6 +193,7 @@ export interface Procman {
   watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
   /** Resolves when what was waited for has come, the job has ended or the timeout passed. */
   wait(id: string, options?: WaitOptions): Promise<WaitedJob>;
+  /** The jobs that match, and then every change to them, without end. */
   watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
   /** Sends a signal ("SIGUSR1" or "USR1") to the job's process group. */
   signal(id: string, signal: string, options?: CallOptions): Promise<Job>;

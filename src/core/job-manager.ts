@@ -21,16 +21,21 @@ import type {
 } from "./api.js";
 import { awaitOutcome } from "./await-outcome.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
-import { isTerminal, type Job, type OutputSizes, type Progress } from "./job.js";
+import { isTerminal, type Job } from "./job.js";
+import { inParallel } from "./in-parallel.js";
 import { JobChanges } from "./job-changes.js";
 import type { JobEntry } from "./job-entry.js";
+import { isMatch } from "./job-filter.js";
+import { JobViews } from "./job-views.js";
 import type { Log } from "./log.js";
+import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js";
 import { StartRequests } from "./start-requests.js";
 import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
 import { requestedSpec, validDuration, validPageSize } from "./validate.js";
 import { unlessAborted } from "./waiting.js";
+import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs are taken over at a time after a restart. */
 const ADOPT_CONCURRENCY = 16;
@@ -48,6 +53,8 @@ export interface JobManagerOptions {
   readonly pollIntervalMs: number;
   /** Where commands run that were not told. Absolute. */
   readonly defaultWorkDir: string;
+  /** How many removals those who watch jobs can come back after, at least. */
+  readonly keptRemovals?: number;
 }
 
 /** The domain's front: every verb on jobs, over the ports it is given. */
@@ -58,20 +65,29 @@ export class JobManager implements Procman {
   /** Jobs whose records cannot be read, with why. They are left alone. */
   readonly #unreadable = new Map<string, Error>();
   readonly #requests = new StartRequests();
-  readonly #changes = new JobChanges();
+  readonly #changes: JobChanges;
+  readonly #growth: OutputGrowth;
+  readonly #views: JobViews;
   readonly #closing = new AbortController();
   readonly #starting = new Set<Promise<unknown>>();
-  readonly #progress = new WeakMap<JobEntry, KnownProgress>();
   #nextSequence = 1;
 
   protected constructor(options: JobManagerOptions) {
     this.#options = options;
+    this.#changes = new JobChanges(options.keptRemovals);
+    this.#views = new JobViews(options.store, options.output);
+    this.#growth = new OutputGrowth({
+      jobs: () => this.#jobs.values(),
+      sizes: (entry) => options.output.sizes(this.#dirOf(entry)),
+      onGrowth: (entry) => this.#changed(entry),
+      pollIntervalMs: options.pollIntervalMs,
+    });
     this.#supervisor = new Supervisor({
       engine: options.engine,
       store: options.store,
       log: options.log,
       pollIntervalMs: options.pollIntervalMs,
-      onChange: (entry) => this.#changes.publish(entry.id),
+      onChange: (entry) => this.#changed(entry),
       closing: this.#closing.signal,
     });
   }
@@ -86,16 +102,13 @@ export class JobManager implements Procman {
     }
     records.sort((a, b) => a.sequence - b.sequence);
     this.#nextSequence = (records.at(-1)?.sequence ?? 0) + 1;
-    const next = records.values();
-    const adoptAll = async () => {
-      for (const record of next) {
-        const entry = await this.#supervisor.adopt(record);
-        if (!entry) continue;
-        this.#jobs.set(entry.id, entry);
-        this.#requests.remember(entry.record.spec, entry);
-      }
-    };
-    await Promise.all(Array.from({ length: ADOPT_CONCURRENCY }, adoptAll));
+    await inParallel(records, ADOPT_CONCURRENCY, async (record) => {
+      const entry = await this.#supervisor.adopt(record);
+      if (!entry) return;
+      this.#jobs.set(entry.id, entry);
+      this.#changes.add(changedJob(entry));
+      this.#requests.remember(entry.record.spec, entry);
+    });
     log.info({ jobs: this.#jobs.size }, "took over the jobs on record");
   }
 
@@ -108,19 +121,19 @@ export class JobManager implements Procman {
         .start({ id: newId(), ...spec }, this.#nextSequence++)
         .then((entry) => {
           this.#jobs.set(entry.id, entry);
-          this.#changes.publish(entry.id);
+          this.#changed(entry);
           return entry;
         });
       this.#starting.add(starting);
       void starting.catch(() => {}).finally(() => this.#starting.delete(starting));
       return starting;
     });
-    return this.#view(entry);
+    return this.#views.of(entry);
   }
 
   async get(id: string, { includeEnv = false }: GetOptions = {}): Promise<Job> {
     const entry = this.#entry(id);
-    const job = await this.#view(entry);
+    const job = await this.#views.of(entry);
     return includeEnv ? { ...job, env: entry.record.spec.env } : job;
   }
 
@@ -134,7 +147,7 @@ export class JobManager implements Procman {
     const page = rest.slice(0, pageSize);
     const last = page.at(-1);
     return {
-      jobs: await Promise.all(page.map((entry) => this.#view(entry))),
+      jobs: await Promise.all(page.map((entry) => this.#views.of(entry))),
       nextPageToken:
         last && rest.length > page.length ? formatPageToken(last.record.sequence, options) : "",
       totalSize: matching.length,
@@ -144,7 +157,7 @@ export class JobManager implements Procman {
   async *attach(id: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
     const entry = this.#entry(id);
     // First: a client that comes back goes on from what it says, and misses nothing.
-    const job = await this.#view(entry);
+    const job = await this.#views.of(entry);
     const from = await this.#outputStart(entry, options);
     const following = options.follow ? { ended: entry.ended } : {};
     yield { type: "opened", job };
@@ -153,12 +166,12 @@ export class JobManager implements Procman {
       signal: this.#until(options.signal),
     });
     for await (const chunk of chunks) yield { type: "chunk", ...chunk };
-    yield { type: "ended", job: await this.#view(entry) };
+    yield { type: "ended", job: await this.#views.of(entry) };
   }
 
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
     const entry = this.#entry(id);
-    const job = await this.#view(entry);
+    const job = await this.#views.of(entry);
     const from = await this.#outputStart(entry, options);
     yield { type: "opened", job };
     const lines = this.#options.output.lines(this.#dirOf(entry), from, {
@@ -166,50 +179,32 @@ export class JobManager implements Procman {
       signal: this.#until(options.signal),
     });
     for await (const line of lines) yield { type: "line", ...line };
-    yield { type: "ended", job: await this.#view(entry) };
+    yield { type: "ended", job: await this.#views.of(entry) };
   }
 
   async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
     const entry = this.#entry(id);
     const job = { ...this.#options, ended: entry.ended, dir: this.#dirOf(entry) };
     const outcome = await awaitOutcome(job, options, this.#until(options.signal));
-    return { ...(await this.#view(entry)), ...(outcome ? { outcome } : {}) };
+    return { ...(await this.#views.of(entry)), ...(outcome ? { outcome } : {}) };
   }
 
-  async *watchJobs(options: WatchJobsOptions = {}): AsyncGenerator<JobsEvent> {
-    const stop = this.#until(options.signal);
-    const changes = this.#changes.subscribe();
-    try {
-      const matching = this.#matching(options);
-      const shown = new Set(matching.map((entry) => entry.id));
-      yield {
-        type: "snapshot",
-        jobs: await Promise.all(matching.map((entry) => this.#view(entry))),
-      };
-      for (;;) {
-        for (const id of await changes.next(stop)) {
-          const entry = this.#jobs.get(id);
-          if (!entry) {
-            if (shown.delete(id)) yield { type: "removed", id };
-            continue;
-          }
-          const matches = isMatch(entry, options);
-          if (!matches && !shown.has(id)) continue;
-          if (matches) shown.add(id);
-          else shown.delete(id);
-          yield { type: "changed", job: await this.#view(entry) };
-        }
-      }
-    } finally {
-      changes.close();
-    }
+  watchJobs({ signal, ...options }: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {
+    const jobs = {
+      changes: this.#changes,
+      growth: this.#growth,
+      views: this.#views,
+      matching: (filter: JobFilter) => this.#matching(filter),
+      entry: (id: string) => this.#jobs.get(id),
+    };
+    return watchJobs(jobs, options, this.#until(signal));
   }
 
   async signal(id: string, signal: string, _options: CallOptions = {}): Promise<Job> {
     const entry = this.#entry(id);
     if (signal === "") throw invalidArgument("signal", "must not be empty");
     await this.#supervisor.signal(entry, signal);
-    return this.#view(entry);
+    return this.#views.of(entry);
   }
 
   async cancel(id: string, options: CancelOptions = {}): Promise<Job> {
@@ -224,11 +219,13 @@ export class JobManager implements Procman {
       if (stop.aborted) stopping.catch((error: unknown) => this.#logUnlessClosing(error, entry));
       throw error;
     }
-    return this.#view(entry);
+    return this.#views.of(entry);
   }
 
   async remove(id: string, _options: CallOptions = {}): Promise<void> {
     const entry = this.#entry(id);
+    // What it has written is known from here on, also while its files go.
+    await this.#views.of(entry).catch(() => {});
     await this.#supervisor.remove(entry);
     this.#forget(entry);
   }
@@ -258,7 +255,7 @@ export class JobManager implements Procman {
     const changed: Job[] = [];
     for (const entry of this.#jobs.values()) {
       if (isTerminal(entry.record.state)) continue;
-      if (await this.#supervisor.reconcile(entry)) changed.push(await this.#view(entry));
+      if (await this.#supervisor.reconcile(entry)) changed.push(await this.#views.of(entry));
     }
     return changed;
   }
@@ -288,30 +285,8 @@ export class JobManager implements Procman {
 
   #matching(filter: JobFilter): JobEntry[] {
     return [...this.#jobs.values()]
-      .filter((entry) => isMatch(entry, filter))
+      .filter((entry) => isMatch(changedJob(entry), filter))
       .sort((a, b) => b.record.sequence - a.record.sequence);
-  }
-
-  async #view(entry: JobEntry): Promise<Job> {
-    const { spec, createdTime, state } = entry.record;
-    const sizes = await this.#options.output.sizes(this.#dirOf(entry));
-    const progress = await this.#progressOf(entry, sizes);
-    const env = withoutValues(spec.env);
-    return { ...spec, env, ...state, createdTime, ...sizes, ...(progress ? { progress } : {}) };
-  }
-
-  /** Read from the logs' tails, and again only after they have grown. */
-  async #progressOf(entry: JobEntry, sizes: OutputSizes): Promise<Progress | undefined> {
-    const known = this.#progress.get(entry);
-    if (
-      known?.sizes.stdoutBytes === sizes.stdoutBytes &&
-      known.sizes.stderrBytes === sizes.stderrBytes
-    ) {
-      return known.progress;
-    }
-    const progress = await this.#options.output.progress(this.#dirOf(entry));
-    this.#progress.set(entry, { sizes, progress });
-    return progress;
   }
 
   #outputStart(entry: JobEntry, start: OutputStart): Promise<OutputPositions> {
@@ -321,7 +296,12 @@ export class JobManager implements Procman {
   #forget(entry: JobEntry): void {
     this.#jobs.delete(entry.id);
     this.#requests.forget(entry.record.spec);
-    this.#changes.publish(entry.id);
+    this.#changes.removed(entry.id);
+  }
+
+  #changed(entry: JobEntry): void {
+    // Not yet, or not any more, where it is not among the jobs.
+    if (this.#jobs.get(entry.id) === entry) this.#changes.changed(changedJob(entry));
   }
 
   #dirOf(entry: JobEntry): string {
@@ -343,21 +323,8 @@ export class JobManager implements Procman {
   }
 }
 
-interface KnownProgress {
-  readonly sizes: OutputSizes;
-  readonly progress: Progress | undefined;
-}
-
-function withoutValues(env: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.keys(env).map((name) => [name, ""]));
-}
-
-function isMatch(entry: JobEntry, { statuses = [], labels = {} }: JobFilter): boolean {
-  const { spec, state } = entry.record;
-  if (statuses.length > 0 && !statuses.includes(state.status)) return false;
-  return Object.entries(labels).every(
-    ([key, value]) => Object.hasOwn(spec.labels, key) && spec.labels[key] === value,
-  );
+function changedJob({ id, record: { spec, state } }: JobEntry) {
+  return { id, labels: spec.labels, status: state.status };
 }
 
 /**

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import type { JobFilter } from "./api.js";
 import { ProcmanError } from "./errors.js";
+import { filterDigest } from "./job-filter.js";
 
 /** Where a page of List ends. Opaque to clients, and good for the same filters only. */
 export function formatPageToken(lastSequence: number, filter: JobFilter): string {
@@ -22,10 +22,4 @@ export function parsePageToken(token: string, filter: JobFilter): number {
     });
   }
   return Number(sequence);
-}
-
-function filterDigest({ statuses = [], labels = {} }: JobFilter): string {
-  const byKey = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  const canonical = JSON.stringify([[...new Set(statuses)].sort(), byKey]);
-  return createHash("sha256").update(canonical).digest("base64url").slice(0, 8);
 }

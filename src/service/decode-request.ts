@@ -22,6 +22,7 @@ import type {
   StartOptions,
   WaitOptions,
   WaitUntil,
+  WatchJobsOptions,
   WatchOptions,
 } from "../core/api.js";
 import { type FieldViolation, ProcmanError } from "../core/errors.js";
@@ -65,8 +66,11 @@ export function decodeList(request: ListRequest): ListOptions {
   }));
 }
 
-export function decodeWatchJobs(request: WatchJobsRequest): JobFilter {
-  return decoding((report) => decodeFilter(request, report));
+export function decodeWatchJobs(request: WatchJobsRequest): WatchJobsOptions {
+  return decoding((report) => ({
+    ...decodeFilter(request, report),
+    sinceRevision: request.sinceRevision,
+  }));
 }
 
 export function decodeAttach(request: AttachRequest): { id: string; options: AttachOptions } {

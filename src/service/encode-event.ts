@@ -51,12 +51,15 @@ export function encodeLine(line: OutputLine): MessageInitShape<typeof LineSchema
 }
 
 export function encodeJobsEvent(event: JobsEvent): WatchJobsResponseInit {
+  const { revision } = event;
   switch (event.type) {
     case "snapshot":
-      return { event: { case: "snapshot", value: { jobs: event.jobs.map(encodeJob) } } };
+      return { event: { case: "snapshot", value: { jobs: event.jobs.map(encodeJob), revision } } };
+    case "resumed":
+      return { event: { case: "resumed", value: { revision } } };
     case "changed":
-      return { event: { case: "changed", value: { job: encodeJob(event.job) } } };
+      return { event: { case: "changed", value: { job: encodeJob(event.job), revision } } };
     case "removed":
-      return { event: { case: "removed", value: { id: event.id } } };
+      return { event: { case: "removed", value: { id: event.id, revision } } };
   }
 }

@@ -174,10 +174,16 @@ export class FakeProcman implements Procman {
     this.openStreams += 1;
     const changes = on(this.#changed, "change", options.signal ? { signal: options.signal } : {});
     try {
-      yield { type: "snapshot", jobs: [...this.#jobs.values()].map(({ job }) => job) };
+      const jobs = [...this.#jobs.values()].map(({ job }) => job);
+      yield { type: "snapshot", jobs, revision: "0" };
+      let revision = 0;
       for await (const [id] of changes as AsyncIterable<[string]>) {
         const entry = this.#jobs.get(id);
-        yield entry ? { type: "changed", job: entry.job } : { type: "removed", id };
+        const event = entry
+          ? ({ type: "changed", job: entry.job } as const)
+          : ({ type: "removed", id } as const);
+        revision += 1;
+        yield { ...event, revision: String(revision) };
       }
     } finally {
       this.openStreams -= 1;

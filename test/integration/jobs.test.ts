@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Status, type WatchJobsResponse } from "../../gen/procman/v1/procman_pb.js";
+import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { readOutput } from "../helpers/output.js";
@@ -200,60 +200,6 @@ test("Refresh has nothing to tell when nothing has changed", async () => {
   await running(server);
   await ended(server);
   expect((await server.client.refresh({})).jobs).toEqual([]);
-});
-
-describe("WatchJobs", () => {
-  test("tells a snapshot, then every change in order, then the removal", async () => {
-    const server = await TestServer.start();
-    const { client } = server;
-    const before = await running(server);
-    const stop = new AbortController();
-    const events: WatchJobsResponse["event"][] = [];
-    const watching = (async () => {
-      for await (const { event } of client.watchJobs({}, { signal: stop.signal })) {
-        events.push(event);
-      }
-    })();
-    await eventually("the snapshot", () => events.length === 1);
-    expect(events[0]).toMatchObject({ case: "snapshot", value: { jobs: [{ id: before }] } });
-    const id = await ended(server, "sleep 0.1; exit 5");
-    await eventually("the end", () =>
-      events.some((e) => e.case === "changed" && e.value.job!.status === Status.FAILED),
-    );
-    await client.remove({ id });
-    await eventually("the removal", () => events.some((e) => e.case === "removed"));
-    stop.abort();
-    await watching.catch(() => {});
-    const story = events.slice(1).map((e) => (e.case === "changed" ? e.value.job!.status : e.case));
-    expect(story).toEqual([Status.RUNNING, Status.FAILED, "removed"]);
-  });
-
-  test("a job that leaves the filter is told once more", async () => {
-    const server = await TestServer.start();
-    const { client } = server;
-    const stop = new AbortController();
-    const seen: string[] = [];
-    const request = { statuses: [Status.RUNNING], labels: { mine: "yes" } };
-    const watching = (async () => {
-      for await (const { event } of client.watchJobs(request, { signal: stop.signal })) {
-        if (event.case === "changed") seen.push(Status[event.value.job!.status]);
-        else if (event.case) seen.push(event.case);
-      }
-    })();
-    await eventually("the snapshot", () => seen.length === 1);
-    await ended(server);
-    const { job } = await client.start({
-      command: "sleep",
-      args: ["1000"],
-      labels: { mine: "yes" },
-    });
-    await eventually("the start", () => seen.length === 2);
-    await client.cancel({ id: job!.id });
-    await eventually("the end", () => seen.length === 3);
-    stop.abort();
-    await watching.catch(() => {});
-    expect(seen).toEqual(["snapshot", "RUNNING", "CANCELLED"]);
-  });
 });
 
 test("environment values are told only to a Get that asks for them", async () => {

@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEilwYKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2V4aXRfY29kZSLMAQoIUHJvZ3Jlc3MSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhQKB2N1cnJlbnQYAiABKAFIAYgBARISCgV0b3RhbBgDIAEoAUgCiAEBEgwKBHVuaXQYBCABKAkSEQoEcmF0ZRgFIAEoAUgDiAEBEiYKA2V0YRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXh0GAcgASgJQgoKCF9wZXJjZW50QgoKCF9jdXJyZW50QggKBl90b3RhbEIHCgVfcmF0ZSLpAgoMU3RhcnRSZXF1ZXN0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRIuCgNlbnYYAyADKAsyIS5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5FbnZFbnRyeRIRCgljbGVhcl9lbnYYBCABKAgSEAoId29ya19kaXIYBSABKAkSNAoGbGFiZWxzGAYgAygLMiQucHJvY21hbi52MS5TdGFydFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgxtZXJnZV9vdXRwdXQYCCABKAgSKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyKzAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAQgcKBWV2ZW50IpUBCgxXYXRjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhcKCnRhaWxfbGluZXMYAyABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAQgASgDEhUKDXN0ZGVycl9vZmZzZXQYBSABKANCDQoLX3RhaWxfbGluZXMisAEKDVdhdGNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIAEIHCgVldmVudCImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiSQoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwisQEKBExpbmUSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDAoEdGV4dBgCIAEoCRIOCgZvZmZzZXQYAyABKAMSEwoLbmV4dF9vZmZzZXQYBCABKAMSKgoKdGVybWluYXRvchgFIAEoDjIWLnByb2NtYW4udjEuVGVybWluYXRvchImCghwcm9ncmVzcxgGIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MiCwoJSGVhcnRiZWF0IiUKBUVuZGVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIosBCgtXYWl0UmVxdWVzdBIKCgJpZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKBm91dHB1dBgDIAEoCzIZLnByb2NtYW4udjEuT3V0cHV0UGF0dGVybkgAEg4KBHBvcnQYBCABKAVIAEIHCgV1bnRpbCJzCg1PdXRwdXRQYXR0ZXJuEg8KB3BhdHRlcm4YASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhUKDXN0ZG91dF9vZmZzZXQYAyABKAMSFQoNc3RkZXJyX29mZnNldBgEIAEoAyKZAQoMV2FpdFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIOCgRwb3J0GAMgASgFSAASLgoIc2VhcmNoZWQYBCABKAsyGi5wcm9jbWFuLnYxLk91dHB1dFNlYXJjaGVkSABCCQoHb3V0Y29tZSI+Cg5PdXRwdXRTZWFyY2hlZBIVCg1zdGRvdXRfb2Zmc2V0GAEgASgDEhUKDXN0ZGVycl9vZmZzZXQYAiABKAMioQEKEFdhdGNoSm9ic1JlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxI4CgZsYWJlbHMYAiADKAsyKC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLMAQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIAEIHCgVldmVudCItCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iIioKCkpvYkNoYW5nZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiGAoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiIbCg1SZW1vdmVSZXF1ZXN0EgoKAmlkGAEgASgJIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJgoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJIhAKDlJlZnJlc2hSZXF1ZXN0IjAKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2IqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAjK0BgoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEilwYKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2V4aXRfY29kZSLMAQoIUHJvZ3Jlc3MSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhQKB2N1cnJlbnQYAiABKAFIAYgBARISCgV0b3RhbBgDIAEoAUgCiAEBEgwKBHVuaXQYBCABKAkSEQoEcmF0ZRgFIAEoAUgDiAEBEiYKA2V0YRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXh0GAcgASgJQgoKCF9wZXJjZW50QgoKCF9jdXJyZW50QggKBl90b3RhbEIHCgVfcmF0ZSLpAgoMU3RhcnRSZXF1ZXN0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRIuCgNlbnYYAyADKAsyIS5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5FbnZFbnRyeRIRCgljbGVhcl9lbnYYBCABKAgSEAoId29ya19kaXIYBSABKAkSNAoGbGFiZWxzGAYgAygLMiQucHJvY21hbi52MS5TdGFydFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgxtZXJnZV9vdXRwdXQYCCABKAgSKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyKzAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAQgcKBWV2ZW50IpUBCgxXYXRjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhcKCnRhaWxfbGluZXMYAyABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAQgASgDEhUKDXN0ZGVycl9vZmZzZXQYBSABKANCDQoLX3RhaWxfbGluZXMisAEKDVdhdGNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIAEIHCgVldmVudCImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiSQoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwisQEKBExpbmUSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDAoEdGV4dBgCIAEoCRIOCgZvZmZzZXQYAyABKAMSEwoLbmV4dF9vZmZzZXQYBCABKAMSKgoKdGVybWluYXRvchgFIAEoDjIWLnByb2NtYW4udjEuVGVybWluYXRvchImCghwcm9ncmVzcxgGIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MiCwoJSGVhcnRiZWF0IiUKBUVuZGVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIosBCgtXYWl0UmVxdWVzdBIKCgJpZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKBm91dHB1dBgDIAEoCzIZLnByb2NtYW4udjEuT3V0cHV0UGF0dGVybkgAEg4KBHBvcnQYBCABKAVIAEIHCgV1bnRpbCJzCg1PdXRwdXRQYXR0ZXJuEg8KB3BhdHRlcm4YASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhUKDXN0ZG91dF9vZmZzZXQYAyABKAMSFQoNc3RkZXJyX29mZnNldBgEIAEoAyKZAQoMV2FpdFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIOCgRwb3J0GAMgASgFSAASLgoIc2VhcmNoZWQYBCABKAsyGi5wcm9jbWFuLnYxLk91dHB1dFNlYXJjaGVkSABCCQoHb3V0Y29tZSI+Cg5PdXRwdXRTZWFyY2hlZBIVCg1zdGRvdXRfb2Zmc2V0GAEgASgDEhUKDXN0ZGVycl9vZmZzZXQYAiABKAMiuQEKEFdhdGNoSm9ic1JlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxI4CgZsYWJlbHMYAiADKAsyKC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSFgoOc2luY2VfcmV2aXNpb24YAyABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ij8KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiPAoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCSIqCgpKb2JSZW1vdmVkEgoKAmlkGAEgASgJEhAKCHJldmlzaW9uGAIgASgJIisKDVNpZ25hbFJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2lnbmFsGAIgASgJIi4KDlNpZ25hbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIkwKDUNhbmNlbFJlcXVlc3QSCgoCaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIi4KDkNhbmNlbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIhsKDVJlbW92ZVJlcXVlc3QSCgoCaWQYASABKAkiEAoOUmVtb3ZlUmVzcG9uc2UiPwoOQ2xlYW51cFJlcXVlc3QSLQoKb2xkZXJfdGhhbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiImCg9DbGVhbnVwUmVzcG9uc2USEwoLcmVtb3ZlZF9pZHMYASADKAkiEAoOUmVmcmVzaFJlcXVlc3QiMAoPUmVmcmVzaFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYiqcAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESEgoOU1RBVFVTX1JVTk5JTkcQAhIUChBTVEFUVVNfQ09NUExFVEVEEAMSEQoNU1RBVFVTX0ZBSUxFRBAEEhQKEFNUQVRVU19DQU5DRUxMRUQQBRITCg9TVEFUVVNfT1JQSEFORUQQBipGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAip4CgpUZXJtaW5hdG9yEhoKFlRFUk1JTkFUT1JfVU5TUEVDSUZJRUQQABIRCg1URVJNSU5BVE9SX0xGEAESEwoPVEVSTUlOQVRPUl9DUkxGEAISEQoNVEVSTUlOQVRPUl9DUhADEhMKD1RFUk1JTkFUT1JfTk9ORRAEKlsKC0NvbnRhaW5tZW50EhsKF0NPTlRBSU5NRU5UX1VOU1BFQ0lGSUVEEAASFwoTQ09OVEFJTk1FTlRfU0VTU0lPThABEhYKEkNPTlRBSU5NRU5UX0NHUk9VUBACMrQGCg5Qcm9jbWFuU2VydmljZRI8CgVTdGFydBIYLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0GhkucHJvY21hbi52MS5TdGFydFJlc3BvbnNlEjsKA0dldBIWLnByb2NtYW4udjEuR2V0UmVxdWVzdBoXLnByb2NtYW4udjEuR2V0UmVzcG9uc2UiA5ACARI+CgRMaXN0EhcucHJvY21hbi52MS5MaXN0UmVxdWVzdBoYLnByb2NtYW4udjEuTGlzdFJlc3BvbnNlIgOQAgESRgoGQXR0YWNoEhkucHJvY21hbi52MS5BdHRhY2hSZXF1ZXN0GhoucHJvY21hbi52MS5BdHRhY2hSZXNwb25zZSIDkAIBMAESQwoFV2F0Y2gSGC5wcm9jbWFuLnYxLldhdGNoUmVxdWVzdBoZLnByb2NtYW4udjEuV2F0Y2hSZXNwb25zZSIDkAIBMAESPgoEV2FpdBIXLnByb2NtYW4udjEuV2FpdFJlcXVlc3QaGC5wcm9jbWFuLnYxLldhaXRSZXNwb25zZSIDkAIBEk8KCVdhdGNoSm9icxIcLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdBodLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVzcG9uc2UiA5ACATABEj8KBlNpZ25hbBIZLnByb2NtYW4udjEuU2lnbmFsUmVxdWVzdBoaLnByb2NtYW4udjEuU2lnbmFsUmVzcG9uc2USPwoGQ2FuY2VsEhkucHJvY21hbi52MS5DYW5jZWxSZXF1ZXN0GhoucHJvY21hbi52MS5DYW5jZWxSZXNwb25zZRI/CgZSZW1vdmUSGS5wcm9jbWFuLnYxLlJlbW92ZVJlcXVlc3QaGi5wcm9jbWFuLnYxLlJlbW92ZVJlc3BvbnNlEkIKB0NsZWFudXASGi5wcm9jbWFuLnYxLkNsZWFudXBSZXF1ZXN0GhsucHJvY21hbi52MS5DbGVhbnVwUmVzcG9uc2USQgoHUmVmcmVzaBIaLnByb2NtYW4udjEuUmVmcmVzaFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlZnJlc2hSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -1081,6 +1081,16 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
    * @generated from field: map<string, string> labels = 2;
    */
   labels: { [key: string]: string };
+
+  /**
+   * The revision of the last event that the client has seen, with the same
+   * filters: go on from there. One that the server cannot go on from, for
+   * whatever reason, is no error: then the stream begins with a snapshot.
+   * Default: begin with a snapshot.
+   *
+   * @generated from field: string since_revision = 3;
+   */
+  sinceRevision: string;
 };
 
 /**
@@ -1103,7 +1113,8 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
    */
   event: {
     /**
-     * The jobs that match now; always first.
+     * The jobs that match now, which replace all that was told before. First,
+     * unless `resumed` is.
      *
      * @generated from field: procman.v1.JobsSnapshot snapshot = 1;
      */
@@ -1119,7 +1130,7 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
     case: "changed";
   } | {
     /**
-     * A job was removed.
+     * A job that matched was removed.
      *
      * @generated from field: procman.v1.JobRemoved removed = 3;
      */
@@ -1133,6 +1144,15 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * The stream goes on from `since_revision`: what was told up to there holds,
+     * and what has changed since follows. First, or not at all.
+     *
+     * @generated from field: procman.v1.JobsResumed resumed = 5;
+     */
+    value: JobsResumed;
+    case: "resumed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1155,6 +1175,14 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
    * @generated from field: repeated procman.v1.Job jobs = 1;
    */
   jobs: Job[];
+
+  /**
+   * Where this event is in the order of all changes, for `since_revision`.
+   * Opaque.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
 };
 
 /**
@@ -1163,6 +1191,27 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 23);
+
+/**
+ * JobsResumed says that the client has missed nothing.
+ *
+ * @generated from message procman.v1.JobsResumed
+ */
+export type JobsResumed = Message<"procman.v1.JobsResumed"> & {
+  /**
+   * As in JobsSnapshot: the `since_revision` that was given.
+   *
+   * @generated from field: string revision = 1;
+   */
+  revision: string;
+};
+
+/**
+ * Describes the message procman.v1.JobsResumed.
+ * Use `create(JobsResumedSchema)` to create a new message.
+ */
+export const JobsResumedSchema: GenMessage<JobsResumed> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 24);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1176,6 +1225,13 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
    * @generated from field: procman.v1.Job job = 1;
    */
   job?: Job | undefined;
+
+  /**
+   * As in JobsSnapshot.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
 };
 
 /**
@@ -1183,7 +1239,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 24);
+  messageDesc(file_procman_v1_procman, 25);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1197,6 +1253,13 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in JobsSnapshot.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
 };
 
 /**
@@ -1204,7 +1267,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 25);
+  messageDesc(file_procman_v1_procman, 26);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1232,7 +1295,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 26);
+  messageDesc(file_procman_v1_procman, 27);
 
 /**
  * SignalResponse holds the job.
@@ -1253,7 +1316,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 27);
+  messageDesc(file_procman_v1_procman, 28);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1281,7 +1344,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * CancelResponse holds the job.
@@ -1302,7 +1365,7 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 30);
 
 /**
  * RemoveRequest names a job.
@@ -1323,7 +1386,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 31);
 
 /**
  * RemoveResponse is empty.
@@ -1338,7 +1401,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 32);
 
 /**
  * CleanupRequest says what is old.
@@ -1360,7 +1423,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 33);
 
 /**
  * CleanupResponse tells what was removed.
@@ -1381,7 +1444,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 34);
 
 /**
  * RefreshRequest is empty.
@@ -1396,7 +1459,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * RefreshResponse tells what changed.
@@ -1417,7 +1480,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -1690,9 +1753,26 @@ export const ProcmanService: GenService<{
     output: typeof WaitResponseSchema;
   },
   /**
-   * WatchJobs streams the state of the jobs that match all filters: one
-   * `snapshot`, then every change. A job that no longer matches is reported
-   * once more as `changed`, with the state that made it leave.
+   * WatchJobs streams the state of the jobs that match all filters: a
+   * `snapshot`, then every change, heartbeats while nothing else is sent.
+   *   * Events come in the order of the changes. A job that changes several
+   *     times while the client is slow, or faster than it is looked at, is told
+   *     of once, with its latest state. Its states never go back, and the last
+   *     one always comes.
+   *   * A job that no longer matches is told of once more as `changed`, with
+   *     the state that made it leave; one that never matched when it was looked
+   *     at is not told of.
+   *   * What a running job has written (the byte counts, and the progress in
+   *     it) is a change too, told of at most once in each poll interval of the
+   *     server (1 s by default).
+   *   * A further `snapshot` replaces all that was told before. It comes when
+   *     more jobs were removed than the server remembers (10,000 or more)
+   *     while the client was slow.
+   *   * A client that comes back with the revision of the last event it has
+   *     seen (`since_revision`) is told `resumed` in place of the snapshot, and
+   *     then what has changed since, also of jobs that it may have been told of
+   *     and that have left or were removed. Where this is not known (the server
+   *     was restarted, say) it is told a snapshot.
    * Errors: INVALID_ARGUMENT.
    *
    * @generated from rpc procman.v1.ProcmanService.WatchJobs

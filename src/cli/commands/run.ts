@@ -22,11 +22,15 @@ interface RunOptions extends StateDirOption, JsonOption {
   readonly requestId?: string;
   readonly mergeOutput?: boolean;
   readonly timeout?: number;
+  readonly progress: boolean;
 }
 
 const HELP = `
 The command gets this shell's environment and directory. Its environment is kept
 with the job, in a file that only you can read.
+
+Output comes byte by byte. On a terminal, the progress that its lines tell of is
+shown below it, until the next output; what draws its own is left alone.
 
 Ctrl-C detaches: the job goes on, and "procman attach" comes back to it.
 run exits as the job did; see "procman --help" for its other exit codes.
@@ -57,10 +61,11 @@ export function runCommand(context: CommandContext): Command {
     )
     .option("--merge-output", "send stderr to stdout, in the order written")
     .option("--timeout <duration>", "end the job after this long", parsePositiveDurationMs)
+    .option("--no-progress", "do not show progress on a terminal")
     .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
     .addHelpText("after", HELP)
     .action(async (words: string[], options: RunOptions) => {
-      const { detach, json = false } = options;
+      const { detach, json = false, progress } = options;
       const request = startRequest(words, options, cli);
       await withClient(context, options.stateDir, async (client) => {
         const interruption = detach ? undefined : cli.interruption();
@@ -71,7 +76,7 @@ export function runCommand(context: CommandContext): Command {
           await cli.stderr.line(cli.stderr.paint("dim", `procman: job ${id}; Ctrl-C detaches`));
         }
         const followed = await untilInterrupted(
-          (signal) => copyOutput(client, id, { follow: true, signal, json }, cli),
+          (signal) => copyOutput(client, id, { follow: true, signal, json, progress }, cli),
           interruption,
           { id, stateDirOption: stateDirOption(options.stateDir) },
           cli,

@@ -88,6 +88,10 @@ export class FakeCli implements Cli {
     return this.interrupt.signal;
   }
 
+  onSuspension(): () => void {
+    return () => {};
+  }
+
   async connect(stateDir: string): Promise<Procman> {
     this.connected.push(stateDir);
     return this.procman;

@@ -10,10 +10,14 @@ import {
   createProcmanClientFromTransport,
   type TransportClientOptions,
 } from "../../../src/client/index.js";
-import type { AttachEvent, Procman } from "../../../src/core/api.js";
+import type { AttachEvent, JobsEvent, Procman, WatchJobsOptions } from "../../../src/core/api.js";
 import { jobNotFound, ProcmanError } from "../../../src/core/errors.js";
 import type { Job, Stream } from "../../../src/core/job.js";
-import { type AttachResponseInit, encodeAttachEvent } from "../../../src/service/encode-event.js";
+import {
+  type AttachResponseInit,
+  encodeAttachEvent,
+  encodeJobsEvent,
+} from "../../../src/service/encode-event.js";
 import { encodeJob } from "../../../src/service/encode-job.js";
 import { toConnectError } from "../../../src/service/error-map.js";
 import { endedJob, runningJob } from "./some-job.js";
@@ -292,24 +296,81 @@ describe("watch", () => {
 });
 
 describe("watchJobs", () => {
-  test("subscribes anew, and tells the whole state again", async () => {
-    let calls = 0;
+  /** A server that says something else over every connection; what it was asked for; what came. */
+  function jobsServer(...scripts: (JobsEvent | Error)[][]) {
+    const asked: string[] = [];
     const client = clientOf({
-      async *watchJobs() {
-        calls += 1;
-        yield { event: { case: "snapshot", value: { jobs: [encodeJob(runningJob())] } } };
-        yield heartbeat;
-        yield { event: { case: "removed", value: { id: `job${calls}` } } };
-        if (calls === 1) throw lost();
+      async *watchJobs({ sinceRevision }) {
+        asked.push(sinceRevision);
+        const script = scripts[asked.length - 1];
+        if (!script) throw new Error(`connection ${asked.length} was not expected`);
+        for (const step of script) {
+          if (step instanceof Error) throw step;
+          yield encodeJobsEvent(step);
+          yield heartbeat;
+        }
       },
     });
-    const seen: string[] = [];
-    for await (const event of client.watchJobs()) {
-      seen.push(event.type === "removed" ? event.id : event.type);
-      // The second connection just ends; a third one follows.
-      if (seen.length === 5) break;
-    }
-    expect(seen).toEqual(["snapshot", "job1", "snapshot", "job2", "snapshot"]);
+    const seen = async (count: number, options: WatchJobsOptions = {}) => {
+      const events: JobsEvent[] = [];
+      for await (const event of client.watchJobs(options)) {
+        events.push(event);
+        if (events.length === count) break;
+      }
+      return events;
+    };
+    return { asked, seen };
+  }
+
+  const snapshot = (revision: string) =>
+    ({ type: "snapshot", jobs: [runningJob()], revision }) as const;
+  const changed = (revision: string) => ({ type: "changed", job: endedJob(), revision }) as const;
+  const removed = (revision: string) => ({ type: "removed", id: "job1", revision }) as const;
+  const resumed = (revision: string) => ({ type: "resumed", revision }) as const;
+
+  test("goes on from the last event that came, as if nothing had happened", async () => {
+    const { asked, seen } = jobsServer(
+      [lost()],
+      [snapshot("a.1"), changed("a.2"), lost()],
+      [resumed("a.2"), closing()],
+      // This one just ends; another follows.
+      [resumed("a.2"), removed("a.5")],
+      [resumed("a.5"), changed("a.6")],
+    );
+    const events = [snapshot("a.1"), changed("a.2"), removed("a.5"), changed("a.6")];
+    expect(await seen(4)).toEqual(events);
+    expect(asked).toEqual(["", "", "a.2", "a.2", "a.5"]);
+  });
+
+  test("tells the whole state again where the server cannot go on", async () => {
+    const { asked, seen } = jobsServer(
+      [snapshot("a.1"), changed("a.2"), lost()],
+      [snapshot("b.1"), lost()],
+      [resumed("b.1"), removed("b.2")],
+    );
+    expect(await seen(4)).toEqual([
+      snapshot("a.1"),
+      changed("a.2"),
+      snapshot("b.1"),
+      removed("b.2"),
+    ]);
+    expect(asked).toEqual(["", "a.2", "b.1"]);
+  });
+
+  test("goes on from where the caller says, who is told whether that worked", async () => {
+    const { asked, seen } = jobsServer(
+      [lost()],
+      [resumed("a.7"), lost()],
+      [resumed("a.7"), changed("a.8")],
+    );
+    expect(await seen(2, { sinceRevision: "a.7" })).toEqual([resumed("a.7"), changed("a.8")]);
+    expect(asked).toEqual(["a.7", "a.7", "a.7"]);
+  });
+
+  test("an older server, which gives no revisions, is asked for the whole state", async () => {
+    const { asked, seen } = jobsServer([snapshot(""), changed(""), lost()], [snapshot("")]);
+    expect(await seen(3)).toEqual([snapshot(""), changed(""), snapshot("")]);
+    expect(asked).toEqual(["", ""]);
   });
 });
 

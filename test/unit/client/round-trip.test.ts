@@ -17,6 +17,7 @@ import {
   StartRequestSchema,
   WaitRequestSchema,
   WaitResponseSchema,
+  WatchJobsRequestSchema,
   WatchJobsResponseSchema,
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
@@ -34,6 +35,7 @@ import {
   encodeList,
   encodeStart,
   encodeWait,
+  encodeWatchJobs,
 } from "../../../src/client/encode-request.js";
 import type {
   AttachEvent,
@@ -88,10 +90,11 @@ describe("what the server encodes, the client decodes", () => {
   });
 
   test.each<JobsEvent>([
-    { type: "snapshot", jobs: [runningJob(), endedJob()] },
-    { type: "snapshot", jobs: [] },
-    { type: "changed", job: endedJob() },
-    { type: "removed", id: "job1" },
+    { type: "snapshot", jobs: [runningJob(), endedJob()], revision: "a.1" },
+    { type: "snapshot", jobs: [], revision: "" },
+    { type: "resumed", revision: "a.1" },
+    { type: "changed", job: endedJob(), revision: "a.2" },
+    { type: "removed", id: "job1", revision: "a.3" },
   ])("watchJobs: $type", (event) => {
     expect(decodeJobsEvent(sent(WatchJobsResponseSchema, encodeJobsEvent(event)))).toEqual(event);
   });
@@ -164,6 +167,14 @@ describe("what the client encodes, the server decodes", () => {
       pageToken: "t",
     };
     expect(service.decodeList(sent(ListRequestSchema, encodeList(request)))).toEqual(request);
+  });
+
+  test.each([
+    { statuses: ["running"] as const, labels: { a: "b" }, sinceRevision: "a.1" },
+    { statuses: [], labels: {}, sinceRevision: "" },
+  ])("watchJobs %j", (request) => {
+    const sentRequest = sent(WatchJobsRequestSchema, encodeWatchJobs(request));
+    expect(service.decodeWatchJobs(sentRequest)).toEqual(request);
   });
 
   test.each([

@@ -135,16 +135,20 @@ test("events", () => {
   }
   const jobsEvents = [
     [
-      { type: "snapshot", jobs: [job] },
-      { case: "snapshot", value: { jobs: [{ id: "a" }] } },
+      { type: "snapshot", jobs: [job], revision: "r1" },
+      { case: "snapshot", value: { jobs: [{ id: "a" }], revision: "r1" } },
     ],
     [
-      { type: "changed", job },
-      { case: "changed", value: { job: { id: "a" } } },
+      { type: "resumed", revision: "r1" },
+      { case: "resumed", value: { revision: "r1" } },
     ],
     [
-      { type: "removed", id: "b" },
-      { case: "removed", value: { id: "b" } },
+      { type: "changed", job, revision: "r2" },
+      { case: "changed", value: { job: { id: "a" }, revision: "r2" } },
+    ],
+    [
+      { type: "removed", id: "b", revision: "r3" },
+      { case: "removed", value: { id: "b", revision: "r3" } },
     ],
   ] as const;
   for (const [event, expected] of jobsEvents) {

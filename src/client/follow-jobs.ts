@@ -1,0 +1,33 @@
+import type { WatchJobsResponse } from "../../gen/procman/v1/procman_pb.js";
+import type { JobsEvent } from "../core/api.js";
+import type { CallRunner } from "./call-runner.js";
+import { unreachable } from "./decode-error.js";
+import { decodeJobsEvent } from "./decode-event.js";
+
+/**
+ * Changes to jobs over as many connections as it takes. Each one goes on from
+ * the last event of the one before: callers see one stream without a gap, or,
+ * where there may be one, a further snapshot that closes it.
+ */
+export async function* followJobs(
+  calls: CallRunner,
+  signal: AbortSignal | undefined,
+  sinceRevision: string,
+  open: (sinceRevision: string, signal: AbortSignal) => AsyncIterable<WatchJobsResponse>,
+): AsyncGenerator<JobsEvent, void, undefined> {
+  let seen = sinceRevision;
+  let begun = false;
+
+  yield* calls.resumed(signal, async function* (connection) {
+    for await (const message of connection.receive((signal) => open(seen, signal))) {
+      const event = decodeJobsEvent(message);
+      if (!event) continue;
+      seen = event.revision;
+      // That nothing was missed is what callers take for granted.
+      if (event.type === "resumed" && begun) continue;
+      begun = true;
+      yield event;
+    }
+    throw unreachable(calls.server, "a stream ended that has no end");
+  });
+}

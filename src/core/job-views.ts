@@ -1,0 +1,50 @@
+import type { Job, OutputSizes, Progress } from "./job.js";
+import type { JobEntry } from "./job-entry.js";
+import type { JobStore, OutputReader } from "./ports.js";
+
+interface Output {
+  readonly sizes: OutputSizes;
+  readonly progress: Progress | undefined;
+}
+
+/** Jobs as clients see them: their records, and what they have written. */
+export class JobViews {
+  readonly #store: JobStore;
+  readonly #output: OutputReader;
+  readonly #known = new WeakMap<JobEntry, Output>();
+
+  constructor(store: JobStore, output: OutputReader) {
+    this.#store = store;
+    this.#output = output;
+  }
+
+  /** The job with the state of that record, and the output that there is now. */
+  async of(entry: JobEntry, { spec, createdTime, state } = entry.record): Promise<Job> {
+    const { sizes, progress } = await this.#outputOf(entry);
+    const env = withoutValues(spec.env);
+    return { ...spec, env, ...state, createdTime, ...sizes, ...(progress ? { progress } : {}) };
+  }
+
+  /** Progress is read from the logs' tails, and again only after they have grown. */
+  async #outputOf(entry: JobEntry): Promise<Output> {
+    const dir = this.#store.dirOf(entry.id);
+    const sizes = await this.#output.sizes(dir);
+    const before = this.#known.get(entry);
+    if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
+    const output = { sizes, progress: await this.#output.progress(dir) };
+    // Logs only grow. One that was larger is being removed, or somebody else
+    // looked at it later and was faster.
+    const known = this.#known.get(entry);
+    if (known && bytesOf(known) > bytesOf(output)) return known;
+    this.#known.set(entry, output);
+    return output;
+  }
+}
+
+function bytesOf({ sizes }: Pick<Output, "sizes">): number {
+  return sizes.stdoutBytes + sizes.stderrBytes;
+}
+
+function withoutValues(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(env).map((name) => [name, ""]));
+}
