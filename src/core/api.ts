@@ -75,6 +75,8 @@ export interface OutputChunk {
   /** Position of the first byte in the stream. */
   readonly offset: number;
   readonly data: Uint8Array;
+  /** When all of it had been seen; absent for what was there before anybody looked. */
+  readonly seenTime?: Date;
 }
 
 export const TERMINATORS = ["lf", "crlf", "cr", "none"] as const;
@@ -91,6 +93,8 @@ export interface OutputLine {
   readonly nextOffset: number;
   readonly terminator: Terminator;
   readonly progress?: Progress;
+  /** As of a chunk. */
+  readonly seenTime?: Date;
 }
 
 /** `opened` comes first and `ended` last. */

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { CHUNK_BYTES, LogFile } from "./log-file.js";
+import { SeenMarks } from "./seen-marks.js";
 import type { PathWatch, WatchPath } from "./watch-path.js";
 
 /**
@@ -10,6 +11,9 @@ const TRUST = 10;
 
 /** Enough for followers that take their chunks a little later than the fastest. */
 const SHARED_BLOCKS = 2;
+
+/** All is history. */
+const NOTHING_SEEN = new SeenMarks(Number.POSITIVE_INFINITY);
 
 /** What a feed knows of one follower. */
 export interface FeedReader {
@@ -45,6 +49,8 @@ export class LogFeed {
   readonly #timer: NodeJS.Timeout;
   #blocks: Block[] = [];
   #size = 0;
+  /** Since the first look. */
+  #seen: SeenMarks | undefined;
   /** The log may have changed since its size was read. */
   #stale = true;
   #looking: Promise<void> | undefined;
@@ -73,6 +79,11 @@ export class LogFeed {
   /** The log's size when it was last looked at. */
   get size(): number {
     return this.#size;
+  }
+
+  /** When the bytes below `size` were seen. */
+  get seen(): SeenMarks {
+    return this.#seen ?? NOTHING_SEEN;
   }
 
   /** Whether `size` may be out of date. */
@@ -134,7 +145,10 @@ export class LogFeed {
     this.#stale = false;
     try {
       await this.#openAndWatch();
-      this.#size = await this.#file.size();
+      const size = await this.#file.size();
+      this.#size = size;
+      this.#seen ??= new SeenMarks(size);
+      this.#seen.add(size);
     } catch (error) {
       // Those who wait look for themselves, and get the error.
       this.#stale = true;

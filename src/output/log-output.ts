@@ -1,18 +1,17 @@
 import { setMaxListeners } from "node:events";
 import type { OutputChunk, OutputLine, OutputStart } from "../core/api.js";
 import { ProcmanError } from "../core/errors.js";
-import { type OutputSizes, type Progress, STREAMS, type Stream } from "../core/job.js";
+import { type OutputSizes, type Progress, STREAMS } from "../core/job.js";
 import type { LinePattern } from "../core/line-pattern.js";
 import type { LineSearch, OutputPositions, OutputReader } from "../core/ports.js";
 import { findLine } from "./find-line.js";
 import { Interrupt } from "./interrupt.js";
 import { lastProgress } from "./last-progress.js";
-import { LineSplitter } from "./line-splitter.js";
+import { linesOfChunks } from "./lines-of-chunks.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./log-cursor.js";
 import { LogFeeds } from "./log-feeds.js";
 import { logPath, statLog } from "./log-file.js";
 import { mergeLogs } from "./merge-logs.js";
-import { outputLine } from "./output-line.js";
 import { resolveStart } from "./resolve-start.js";
 import { type WatchPath, watchPath } from "./watch-path.js";
 
@@ -91,29 +90,12 @@ export class LogOutput implements OutputReader {
   }
 
   /** The same bytes as lines. @throws as chunks */
-  async *lines(
+  lines(
     dir: string,
     from: OutputPositions,
     options: ReadingOptions = {},
   ): AsyncGenerator<OutputLine, void, undefined> {
-    const splitters = new Map<Stream, LineSplitter>();
-    for (const stream of STREAMS) splitters.set(stream, new LineSplitter(from[stream] ?? 0));
-
-    for await (const { stream, data } of this.chunks(dir, from, options)) {
-      const splitter = splitters.get(stream);
-      splitter?.push(data);
-      for (let line = splitter?.next(); line !== undefined; line = splitter?.next()) {
-        yield outputLine(stream, line);
-        options.signal?.throwIfAborted();
-      }
-    }
-    for (const [stream, splitter] of splitters) {
-      splitter.end();
-      for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
-        yield outputLine(stream, line);
-        options.signal?.throwIfAborted();
-      }
-    }
+    return linesOfChunks(this.chunks(dir, from, options), options.signal);
   }
 
   /** @throws as chunks */

@@ -53,7 +53,7 @@ import {
 } from "../../../src/service/encode-event.js";
 import { encodeJob } from "../../../src/service/encode-job.js";
 import { encodeWaited } from "../../../src/service/encode-waited.js";
-import { anyJob, endedJob, runningJob } from "./some-job.js";
+import { anyJob, endedJob, runningJob, T0 } from "./some-job.js";
 
 /** As it arrives at the other end. */
 function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
@@ -72,6 +72,7 @@ describe("what the server encodes, the client decodes", () => {
   test.each<AttachEvent>([
     { type: "opened", job: runningJob() },
     { type: "chunk", stream: "stderr", offset: 2 ** 40, data: new Uint8Array([0, 255, 10]) },
+    { type: "chunk", stream: "stdout", offset: 0, data: new Uint8Array([1]), seenTime: T0 },
     { type: "ended", job: endedJob() },
   ])("attach: $type", (event) => {
     expect(decodeAttachEvent(sent(AttachResponseSchema, encodeAttachEvent(event)))).toEqual(event);
@@ -82,7 +83,7 @@ describe("what the server encodes, the client decodes", () => {
     { ...line, terminator: "lf" },
     { ...line, terminator: "crlf" },
     { ...line, terminator: "cr", progress: { percent: 50, unit: "", text: "50%", etaMs: 1500 } },
-    { ...line, terminator: "none" },
+    { ...line, terminator: "none", seenTime: T0 },
   ])("watch: a line that ends with $terminator", (event) => {
     expect(decodeWatchEvent(sent(WatchResponseSchema, encodeWatchEvent(event)))).toEqual(event);
   });
