@@ -6,8 +6,6 @@ import { outputLine } from "./output-line.js";
 /** One stream while its chunks become lines. */
 interface StreamLines {
   readonly splitter: LineSplitter;
-  /** Where the next chunk begins, unless some output is gone. */
-  next: number;
   /** Of the last chunk. */
   seenTime: Date | undefined;
 }
@@ -24,16 +22,15 @@ export async function* linesOfChunks(
   const streams = new Map<Stream, StreamLines>();
   for await (const { stream, offset, data, seenTime } of chunks) {
     let lines = streams.get(stream);
-    if (lines?.next !== offset) {
+    if (lines?.splitter.pushOffset !== offset) {
       for (const line of lastLines(stream, lines)) {
         yield line;
         signal?.throwIfAborted();
       }
-      lines = { splitter: new LineSplitter(offset), next: offset, seenTime };
+      lines = { splitter: new LineSplitter(offset), seenTime };
       streams.set(stream, lines);
     }
     lines.splitter.push(data);
-    lines.next += data.length;
     lines.seenTime = seenTime;
     for (const line of readyLines(stream, lines)) {
       yield line;
