@@ -21,9 +21,10 @@ import type {
 } from "./api.js";
 import { awaitOutcome } from "./await-outcome.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
-import { isTerminal, type Job, type OutputSizes, type Progress } from "./job.js";
+import { isTerminal, type Job } from "./job.js";
 import { JobChanges } from "./job-changes.js";
 import type { JobEntry } from "./job-entry.js";
+import { JobViews } from "./job-views.js";
 import type { Log } from "./log.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js";
@@ -46,6 +47,8 @@ export interface JobManagerOptions {
   /** Age from which Cleanup removes ended jobs, where it is not told one. */
   readonly cleanupAgeMs: number;
   readonly pollIntervalMs: number;
+  /** For jobs that ask for none; undefined: no limit. */
+  readonly defaultLogLimitBytes: number | undefined;
   /** Where commands run that were not told. Absolute. */
   readonly defaultWorkDir: string;
 }
@@ -61,16 +64,19 @@ export class JobManager implements Procman {
   readonly #changes = new JobChanges();
   readonly #closing = new AbortController();
   readonly #starting = new Set<Promise<unknown>>();
-  readonly #progress = new WeakMap<JobEntry, KnownProgress>();
+  readonly #views: JobViews;
   #nextSequence = 1;
 
   protected constructor(options: JobManagerOptions) {
     this.#options = options;
+    this.#views = new JobViews(options.store, options.output);
     this.#supervisor = new Supervisor({
       engine: options.engine,
       store: options.store,
+      output: options.output,
       log: options.log,
       pollIntervalMs: options.pollIntervalMs,
+      defaultLogLimitBytes: options.defaultLogLimitBytes,
       onChange: (entry) => this.#changes.publish(entry.id),
       closing: this.#closing.signal,
     });
@@ -271,7 +277,7 @@ export class JobManager implements Procman {
     await Promise.all([...this.#jobs.values()].map((entry) => entry.exclusively(async () => {})));
     for (const entry of this.#jobs.values()) entry.release();
     this.#options.engine.close();
-    this.#options.output.close();
+    await this.#options.output.close();
   }
 
   #entry(id: string): JobEntry {
@@ -292,26 +298,8 @@ export class JobManager implements Procman {
       .sort((a, b) => b.record.sequence - a.record.sequence);
   }
 
-  async #view(entry: JobEntry): Promise<Job> {
-    const { spec, createdTime, state } = entry.record;
-    const sizes = await this.#options.output.sizes(this.#dirOf(entry));
-    const progress = await this.#progressOf(entry, sizes);
-    const env = withoutValues(spec.env);
-    return { ...spec, env, ...state, createdTime, ...sizes, ...(progress ? { progress } : {}) };
-  }
-
-  /** Read from the logs' tails, and again only after they have grown. */
-  async #progressOf(entry: JobEntry, sizes: OutputSizes): Promise<Progress | undefined> {
-    const known = this.#progress.get(entry);
-    if (
-      known?.sizes.stdoutBytes === sizes.stdoutBytes &&
-      known.sizes.stderrBytes === sizes.stderrBytes
-    ) {
-      return known.progress;
-    }
-    const progress = await this.#options.output.progress(this.#dirOf(entry));
-    this.#progress.set(entry, { sizes, progress });
-    return progress;
+  #view(entry: JobEntry): Promise<Job> {
+    return this.#views.of(entry);
   }
 
   #outputStart(entry: JobEntry, start: OutputStart): Promise<OutputPositions> {
@@ -341,15 +329,6 @@ export class JobManager implements Procman {
     if (this.#closing.signal.aborted) return;
     this.#options.log.error({ jobId: entry.id, err: error }, "an operation on a job failed");
   }
-}
-
-interface KnownProgress {
-  readonly sizes: OutputSizes;
-  readonly progress: Progress | undefined;
-}
-
-function withoutValues(env: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.keys(env).map((name) => [name, ""]));
 }
 
 function isMatch(entry: JobEntry, { statuses = [], labels = {} }: JobFilter): boolean {
