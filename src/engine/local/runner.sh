@@ -8,6 +8,8 @@
 dir=$1 boot=$2 mask=$3 stderr=$4 cgroup=$5
 shift 5
 umask 077
+newline='
+'
 # Caught, not ignored: the runner outlives a signal to its group, the command
 # gets the default handling back.
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
@@ -42,10 +44,13 @@ read -r owner <"$dir/process"
 # and nothing else.
 case $code in
 126 | 127)
-	read -r why <"$stderr"
+	# No more than a block: the log may be a hole of many gigabytes, and `read`
+	# goes through it byte by byte.
+	why=$(PATH=$PATH:/bin:/usr/bin dd bs=4096 count=1 <"$stderr" 2>/dev/null)
 	case $why in
 	"$0:"*)
 		: >"$stderr"
+		why=${why%%"$newline"*}
 		printf 'not executed%s\n' "${why#"$0"}" >>"$dir/process"
 		;;
 	esac
