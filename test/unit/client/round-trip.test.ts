@@ -145,6 +145,7 @@ describe("what the client encodes, the server decodes", () => {
       requestId: "once",
       mergeOutput: true,
       timeoutMs: 1500,
+      logLimitBytes: 2 ** 40,
     };
     expect(service.decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
     expect(service.decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
@@ -243,6 +244,7 @@ describe("what the client encodes, the server decodes", () => {
 
   test.each([
     ["timeout", () => encodeStart({ command: "x", timeoutMs: Number.NaN })],
+    ["log_limit_bytes", () => encodeStart({ command: "x", logLimitBytes: 1.5 })],
     ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
     ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
     ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],
