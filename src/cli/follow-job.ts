@@ -7,6 +7,7 @@ import { quoted } from "./command-line.js";
 import { EXIT } from "./exit-codes.js";
 import { formatJobSummary } from "./job-details.js";
 import { attachEventJson } from "./json.js";
+import { OutputGaps } from "./output-gaps.js";
 
 /** What became of following a job. */
 export type Followed =
@@ -27,9 +28,13 @@ export async function copyOutput(
   { stdout, stderr }: Cli,
 ): Promise<Job> {
   const { json, ...attach } = options;
+  const gaps = new OutputGaps(attach);
   for await (const event of client.attach(id, attach)) {
     if (json) await stdout.line(attachEventJson(event));
     else if (event.type === "chunk") {
+      const { offset, data } = event;
+      const gap = gaps.before(event.stream, offset, offset + data.length);
+      if (gap && stderr.isTerminal) await stderr.line(stderr.paint("dim", gap));
       await (event.stream === "stdout" ? stdout : stderr).write(event.data);
     }
     if (event.type === "ended") return event.job;
