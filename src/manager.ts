@@ -3,10 +3,12 @@ import { resolve } from "node:path";
 import { fromSystemError, ProcmanError } from "./core/errors.js";
 import { JobManager, type JobManagerOptions } from "./core/job-manager.js";
 import { type Log, silentLog } from "./core/log.js";
+import { validDefaultLogLimit } from "./core/log-limit.js";
 import { openEngine } from "./engine/engine.js";
 import { processIdentifier } from "./engine/local/process-identifier.js";
 import { LogOutput } from "./output/log-output.js";
 import { FileJobStore } from "./storage/file-job-store.js";
+import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { lockOwner, lockStateDir, type StateDirLock } from "./storage/state-dir-lock.js";
 
 export interface ManagerOptions {
@@ -16,6 +18,8 @@ export interface ManagerOptions {
   readonly cleanupAgeMs?: number;
   /** How often to look where the kernel does not tell. Default 1000. */
   readonly pollIntervalMs?: number;
+  /** How much of the end of each log to keep, of jobs that ask for no limit. Default: all. */
+  readonly logLimitBytes?: number;
   /** A pino logger, say. Default: none. */
   readonly log?: Log;
 }
@@ -41,10 +45,12 @@ export class Manager extends JobManager {
 
   /**
    * @throws ProcmanError STORAGE_UNAVAILABLE when another process looks after
-   * that directory; the message names its pid.
+   * that directory; the message names its pid. INVALID_ARGUMENT for a limit
+   * that can be none.
    */
   static async open(options: ManagerOptions): Promise<Manager> {
-    const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
+    const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS, log = silentLog } = options;
+    const defaultLogLimitBytes = validDefaultLogLimit(options.logLimitBytes);
     const stateDir = resolve(options.stateDir);
     await makePrivateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
@@ -53,10 +59,11 @@ export class Manager extends JobManager {
         {
           engine: openEngine("local", { pollIntervalMs }),
           store: await FileJobStore.open(stateDir),
-          output: new LogOutput({ pollIntervalMs }),
-          log: options.log ?? silentLog,
+          output: new LogOutput({ pollIntervalMs, firstOffsets: firstOffsetFiles, log }),
+          log,
           cleanupAgeMs: options.cleanupAgeMs ?? DEFAULT_CLEANUP_AGE_MS,
           pollIntervalMs,
+          defaultLogLimitBytes,
           defaultWorkDir: process.cwd(),
         },
         lock,

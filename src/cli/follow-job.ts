@@ -7,6 +7,7 @@ import { quoted } from "./command-line.js";
 import { EXIT } from "./exit-codes.js";
 import { formatJobSummary } from "./job-details.js";
 import { attachEventJson } from "./json.js";
+import { OutputGaps } from "./output-gaps.js";
 import { RawView } from "./raw-view.js";
 
 /** What became of following a job. */
@@ -35,10 +36,18 @@ export async function copyOutput(
   cli: Cli,
 ): Promise<Job> {
   const view = new RawView(cli, { progress });
+  const gaps = new OutputGaps(attach);
   try {
     for await (const event of client.attach(id, attach)) {
       if (json) await cli.stdout.line(attachEventJson(event));
-      else if (event.type === "chunk") await view.show(event.stream, event.data);
+      else if (event.type === "chunk") {
+        const { stream, offset, data } = event;
+        const gap = gaps.before(stream, offset, offset + data.length);
+        if (gap && cli.stderr.isTerminal) {
+          await view.show("stderr", Buffer.from(`${cli.stderr.paint("dim", gap)}\n`));
+        }
+        await view.show(stream, data);
+      }
       if (event.type === "ended") return event.job;
     }
   } finally {

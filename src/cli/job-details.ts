@@ -38,8 +38,12 @@ export function formatJobDetails(
     ["run time", runMs === undefined ? undefined : shortDuration(runMs)],
     ["time limit", job.timeoutMs === undefined ? undefined : shortDuration(job.timeoutMs)],
     ["CPU time", cpuText(job)],
-    ["stdout", byteCount(job.stdoutBytes) + (job.mergeOutput ? " (with stderr)" : "")],
-    ["stderr", job.mergeOutput ? undefined : byteCount(job.stderrBytes)],
+    ["log limit", job.logLimitBytes === undefined ? undefined : byteCount(job.logLimitBytes)],
+    [
+      "stdout",
+      logText(job.stdoutBytes, job.stdoutFirstOffset) + (job.mergeOutput ? " (with stderr)" : ""),
+    ],
+    ["stderr", job.mergeOutput ? undefined : logText(job.stderrBytes, job.stderrFirstOffset)],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
     ["held by", "containment" in job ? job.containment : undefined],
   ];
@@ -66,6 +70,11 @@ export function formatJobSummary(
   ];
   const error = "error" in job && job.error ? `: ${printable(job.error)}` : "";
   return parts.filter((part) => part !== "").join(", ") + error;
+}
+
+function logText(bytes: number, firstOffset: number): string {
+  const gone = firstOffset === 0 ? "" : `; the last ${byteCount(bytes - firstOffset)} are kept`;
+  return byteCount(bytes) + gone;
 }
 
 function labelsText({ labels }: Job): string {

@@ -37,6 +37,14 @@ export class LineView {
     if (line.terminator !== "none") await this.#draw();
   }
 
+  /** Tells a person something about the output. */
+  async say(text: string): Promise<void> {
+    const { stderr } = this.#cli;
+    if (!stderr.isTerminal) return;
+    await this.#erase();
+    await stderr.line(stderr.paint("dim", text));
+  }
+
   /** Takes the status line away. */
   async close(): Promise<void> {
     await this.#erase();

@@ -27,7 +27,7 @@ export async function serve(options: ServeOptions, cli: Cli): Promise<void> {
     allowedHosts = [],
     allowedOrigins = [],
   } = options;
-  const { stateDir, cleanupAgeMs, pollIntervalMs } = options;
+  const { stateDir, cleanupAgeMs, pollIntervalMs, logLimitBytes } = options;
   const logger = createLogger(logLevel);
   surviveFaults(logger);
   const ending = endRequested();
@@ -37,6 +37,7 @@ export async function serve(options: ServeOptions, cli: Cli): Promise<void> {
     log: logger,
     ...(cleanupAgeMs === undefined ? {} : { cleanupAgeMs }),
     ...(pollIntervalMs === undefined ? {} : { pollIntervalMs }),
+    ...(logLimitBytes === undefined ? {} : { logLimitBytes }),
   });
   try {
     const server = await startServer({

@@ -1,3 +1,4 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type {
   AttachResponse,
   Chunk,
@@ -55,8 +56,9 @@ export function decodeJobsEvent({ event }: WatchJobsResponse): JobsEvent | undef
   }
 }
 
-function decodeChunk({ stream, offset, data }: Chunk): OutputChunk {
-  return { stream: knownStream(stream), offset: Number(offset), data };
+function decodeChunk({ stream, offset, data, seenTime }: Chunk): OutputChunk {
+  const chunk = { stream: knownStream(stream), offset: Number(offset), data };
+  return seenTime ? { ...chunk, seenTime: timestampDate(seenTime) } : chunk;
 }
 
 export function decodeLine(line: Line): OutputLine {
@@ -69,6 +71,7 @@ export function decodeLine(line: Line): OutputLine {
     nextOffset: Number(line.nextOffset),
     terminator,
     ...(line.progress ? { progress: decodeProgress(line.progress) } : {}),
+    ...(line.seenTime ? { seenTime: timestampDate(line.seenTime) } : {}),
   };
 }
 

@@ -16,6 +16,8 @@ export function decodeJob(job: ProtoJob | undefined): Job {
     createdTime: decodeTime(job, "created_time", job.createdTime),
     stdoutBytes: Number(job.stdoutBytes),
     stderrBytes: Number(job.stderrBytes),
+    stdoutFirstOffset: Number(job.stdoutFirstOffset),
+    stderrFirstOffset: Number(job.stderrFirstOffset),
     ...(job.progress ? { progress: decodeProgress(job.progress) } : {}),
   };
 }
@@ -46,6 +48,7 @@ function decodeSpec(job: ProtoJob): JobSpec {
     labels,
     mergeOutput,
     ...(timeout ? { timeoutMs: durationMs(timeout) } : {}),
+    ...(job.logLimitBytes === 0n ? {} : { logLimitBytes: Number(job.logLimitBytes) }),
   };
 }
 

@@ -46,6 +46,7 @@ export function encodeStart(options: StartOptions): MessageInitShape<typeof Star
     requestId: requestId ?? "",
     mergeOutput: mergeOutput ?? false,
     ...encodeDuration("timeout", "timeout", options.timeoutMs),
+    logLimitBytes: int64("log_limit_bytes", options.logLimitBytes ?? 0),
   };
 }
 

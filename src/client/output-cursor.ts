@@ -4,16 +4,19 @@ import { type OutputSizes, STREAMS, type Stream } from "../core/job.js";
 /** Finds where the last lines of a stream begin now; undefined when it has none. */
 export type LocateTail = (stream: Stream) => Promise<number | undefined>;
 
+type LogSizes = Pick<OutputSizes, "stdoutBytes" | "stderrBytes">;
+
 /**
  * Where a reader of a job's output is, so that it can go on from there over
- * another connection: nothing lost, nothing twice.
+ * another connection: nothing lost, nothing twice. What a log limit has taken
+ * meanwhile is gone; the server then begins at the first byte there is.
  */
 export class OutputCursor {
   readonly #asked: OutputStart;
   /** The next byte of each stream, where it is known. */
   readonly #next = new Map<Stream, number>();
   /** The logs' sizes when the first connection had been made. */
-  #sizesAtOpen: OutputSizes | undefined;
+  #sizesAtOpen: LogSizes | undefined;
 
   constructor(asked: OutputStart) {
     this.#asked = asked;
@@ -21,7 +24,7 @@ export class OutputCursor {
     for (const stream of STREAMS) this.#next.set(stream, offsetAsked(asked, stream));
   }
 
-  opened(sizes: OutputSizes): void {
+  opened(sizes: LogSizes): void {
     this.#sizesAtOpen ??= sizes;
   }
 
@@ -47,7 +50,7 @@ export class OutputCursor {
    * must come, so never after the size then; and the last lines before, as far
    * as they still are the last ones.
    */
-  async #settle(sizes: OutputSizes, locateTail: LocateTail): Promise<void> {
+  async #settle(sizes: LogSizes, locateTail: LocateTail): Promise<void> {
     for (const stream of wantedStreams(this.#asked)) {
       if (this.#next.has(stream)) continue;
       const size = stream === "stdout" ? sizes.stdoutBytes : sizes.stderrBytes;

@@ -1,4 +1,4 @@
-import { type Exit, isTerminal, type JobState, type Started } from "./job.js";
+import { type Exit, isTerminal, type JobSpec, type JobState, type Started } from "./job.js";
 import type { JobRecord, Observation } from "./ports.js";
 import { nextStatus } from "./status.js";
 
@@ -23,6 +23,22 @@ export function advanceRecord(record: JobRecord, observation: Observation, now: 
     case "gone":
       return orphan(record, observation.reason, now, observation.started);
   }
+}
+
+/** A new job's record, before anything runs. */
+export function pendingRecord(
+  spec: JobSpec,
+  sequence: number,
+  defaultLogLimitBytes: number | undefined,
+): JobRecord {
+  const record: JobRecord = {
+    spec,
+    sequence,
+    createdTime: new Date(),
+    state: { status: "pending" },
+  };
+  const takesDefault = spec.logLimitBytes === undefined && defaultLogLimitBytes !== undefined;
+  return takesDefault ? { ...record, defaultLogLimitBytes } : record;
 }
 
 /** A pending job's record once its command runs. */

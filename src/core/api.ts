@@ -22,6 +22,12 @@ export interface StartOptions extends CallOptions {
   readonly mergeOutput?: boolean;
   /** Positive. Default: no limit. */
   readonly timeoutMs?: number;
+  /**
+   * How much of the end of each log to keep: 65536 or more. Default (also for
+   * 0): the manager's. Offsets stay what they are; the job's `stdoutFirstOffset`
+   * says where its output now begins.
+   */
+  readonly logLimitBytes?: number;
 }
 
 export interface GetOptions extends CallOptions {
@@ -57,9 +63,9 @@ export interface OutputStart {
   readonly streams?: readonly Stream[];
   /** Begin at the last so many lines; 0: only what is new. Default: everything. */
   readonly tailLines?: number;
-  /** Nothing before this byte. Default 0. */
+  /** Nothing before this byte, nor before the first there is. Default 0. */
   readonly stdoutOffset?: number;
-  /** Nothing before this byte. Default 0. */
+  /** The same of stderr. */
   readonly stderrOffset?: number;
 }
 
@@ -72,9 +78,11 @@ export interface WatchOptions extends OutputStart, CallOptions {}
 
 export interface OutputChunk {
   readonly stream: Stream;
-  /** Position of the first byte in the stream. */
+  /** Position of the first byte in the stream: later than expected where a limit took some. */
   readonly offset: number;
   readonly data: Uint8Array;
+  /** When all of it had been seen; absent for what was there before anybody looked. */
+  readonly seenTime?: Date;
 }
 
 export const TERMINATORS = ["lf", "crlf", "cr", "none"] as const;
@@ -91,6 +99,8 @@ export interface OutputLine {
   readonly nextOffset: number;
   readonly terminator: Terminator;
   readonly progress?: Progress;
+  /** As of a chunk. */
+  readonly seenTime?: Date;
 }
 
 /** `opened` comes first and `ended` last. */

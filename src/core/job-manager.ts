@@ -51,6 +51,8 @@ export interface JobManagerOptions {
   /** Age from which Cleanup removes ended jobs, where it is not told one. */
   readonly cleanupAgeMs: number;
   readonly pollIntervalMs: number;
+  /** For jobs that ask for none; undefined: no limit. */
+  readonly defaultLogLimitBytes: number | undefined;
   /** Where commands run that were not told. Absolute. */
   readonly defaultWorkDir: string;
   /** How many removals those who watch jobs can come back after, at least. */
@@ -85,8 +87,10 @@ export class JobManager implements Procman {
     this.#supervisor = new Supervisor({
       engine: options.engine,
       store: options.store,
+      output: options.output,
       log: options.log,
       pollIntervalMs: options.pollIntervalMs,
+      defaultLogLimitBytes: options.defaultLogLimitBytes,
       onChange: (entry) => this.#changed(entry),
       closing: this.#closing.signal,
     });
@@ -268,7 +272,7 @@ export class JobManager implements Procman {
     await Promise.all([...this.#jobs.values()].map((entry) => entry.exclusively(async () => {})));
     for (const entry of this.#jobs.values()) entry.release();
     this.#options.engine.close();
-    this.#options.output.close();
+    await this.#options.output.close();
   }
 
   #entry(id: string): JobEntry {

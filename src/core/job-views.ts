@@ -1,5 +1,6 @@
 import type { Job, OutputSizes, Progress } from "./job.js";
 import type { JobEntry } from "./job-entry.js";
+import { logLimitOf } from "./log-limit.js";
 import type { JobStore, OutputReader } from "./ports.js";
 
 interface Output {
@@ -19,10 +20,19 @@ export class JobViews {
   }
 
   /** The job with the state of that record, and the output that there is now. */
-  async of(entry: JobEntry, { spec, createdTime, state } = entry.record): Promise<Job> {
+  async of(entry: JobEntry, record = entry.record): Promise<Job> {
+    const { spec, createdTime, state } = record;
     const { sizes, progress } = await this.#outputOf(entry);
-    const env = withoutValues(spec.env);
-    return { ...spec, env, ...state, createdTime, ...sizes, ...(progress ? { progress } : {}) };
+    const logLimitBytes = logLimitOf(record);
+    return {
+      ...spec,
+      env: withoutValues(spec.env),
+      ...state,
+      createdTime,
+      ...sizes,
+      ...(progress ? { progress } : {}),
+      ...(logLimitBytes === undefined ? {} : { logLimitBytes }),
+    };
   }
 
   /** Progress is read from the logs' tails, and again only after they have grown. */

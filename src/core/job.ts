@@ -34,6 +34,8 @@ export interface JobSpec {
   readonly labels: Readonly<Record<string, string>>;
   readonly mergeOutput: boolean;
   readonly timeoutMs?: number;
+  /** How much of the end of each log to keep; absent where that was left to the default. */
+  readonly logLimitBytes?: number;
 }
 
 export const CONTAINMENTS = ["session", "cgroup"] as const;
@@ -100,13 +102,16 @@ export interface Progress {
   readonly text: string;
 }
 
-/** Sizes of a job's logs. */
+/** Where a job's logs begin and end. */
 export interface OutputSizes {
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
+  /** The first byte that can still be read: 0, unless a limit took what came before. */
+  readonly stdoutFirstOffset: number;
+  readonly stderrFirstOffset: number;
 }
 
-/** A job as clients see it. */
+/** A job as clients see it. Its `logLimitBytes` is the one in force, whoever chose it. */
 export type Job = JobSpec &
   JobState &
   OutputSizes & {

@@ -6,7 +6,12 @@ import type { JobEntry } from "./job-entry.js";
 /** How many jobs are looked at at a time. */
 const CONCURRENCY = 16;
 
-const NOTHING: OutputSizes = { stdoutBytes: 0, stderrBytes: 0 };
+const NOTHING: OutputSizes = {
+  stdoutBytes: 0,
+  stderrBytes: 0,
+  stdoutFirstOffset: 0,
+  stderrFirstOffset: 0,
+};
 
 export interface OutputGrowthOptions {
   /** The jobs there are. */

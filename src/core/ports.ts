@@ -18,6 +18,8 @@ export interface JobRecord {
   readonly createdTime: Date;
   readonly state: JobState;
   readonly stop?: StopIntent;
+  /** The default at Start, where there was one and the spec left it to that. */
+  readonly defaultLogLimitBytes?: number;
 }
 
 /** A command that was checked and can be started. Opaque to the manager. */
@@ -120,6 +122,17 @@ export interface JobStore {
   dirOf(id: string): string;
 }
 
+/** Where each of a job's logs begins: its first byte that can be read. */
+export type FirstOffsets = Readonly<Record<Stream, number>>;
+
+/** Keeps where the logs of jobs with a limit begin. `dir` is the job's directory. */
+export interface FirstOffsetStore {
+  /** Undefined where it is not known any more: what says so is missing or damaged. */
+  read(dir: string): Promise<FirstOffsets | undefined>;
+  /** What it has resolved for is on disk. Calls for one job must not overlap. */
+  write(dir: string, offsets: FirstOffsets): Promise<void>;
+}
+
 /** Positions in a job's logs to read from; a stream that is absent is not read. */
 export type OutputPositions = Partial<Record<Stream, number>>;
 
@@ -127,6 +140,14 @@ export type LineSearch = Extract<WaitOutcome, { type: "line" | "searched" }> | u
 
 /** Reads jobs' logs. `dir` is the job's directory. */
 export interface OutputReader {
+  /**
+   * Keeps each log of a job within a limit, plus what is written before that is
+   * noticed, from now on. What is read of them begins where they now begin.
+   * @param ended aborted once the job has ended; then they are cut to the limit
+   */
+  limit(dir: string, limitBytes: number, ended: AbortSignal): void;
+  /** The job's directory is gone: lets go of what `limit` holds. */
+  forget(dir: string): void;
   sizes(dir: string): Promise<OutputSizes>;
   /** The last progress that the logs tell of. */
   progress(dir: string): Promise<Progress | undefined>;
@@ -145,7 +166,10 @@ export interface OutputReader {
     from: OutputPositions,
     options: { ended?: AbortSignal; signal?: AbortSignal },
   ): AsyncIterable<OutputChunk>;
-  /** The same as lines; the unterminated last one comes at the end. */
+  /**
+   * The same as lines; the unterminated last one comes at the end, or where a
+   * limit took what followed.
+   */
   lines(
     dir: string,
     from: OutputPositions,
@@ -163,5 +187,6 @@ export interface OutputReader {
     pattern: LinePattern,
     options: { ended?: AbortSignal; enough?: AbortSignal; signal?: AbortSignal },
   ): Promise<LineSearch>;
-  close(): void;
+  /** Resolves when nothing is under way any more. */
+  close(): Promise<void>;
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { advanceRecord, started } from "./advance-record.js";
+import { advanceRecord, pendingRecord, started } from "./advance-record.js";
 import { crashPoint } from "./crash-point.js";
 import { jobNotFound, ProcmanError } from "./errors.js";
 import { type Job, isTerminal, type JobSpec } from "./job.js";
 import { JobEntry } from "./job-entry.js";
 import type { Log } from "./log.js";
-import type { Engine, JobRecord, JobStore, StopIntent } from "./ports.js";
+import { logLimitOf } from "./log-limit.js";
+import type { Engine, JobRecord, JobStore, OutputReader, StopIntent } from "./ports.js";
 import type { StopKind } from "./status.js";
 import { LONGEST_TIMEOUT_MS } from "./waiting.js";
 
@@ -15,8 +16,11 @@ export const DEFAULT_GRACE_PERIOD_MS = 5000;
 export interface SupervisorOptions {
   readonly engine: Engine;
   readonly store: JobStore;
+  readonly output: Pick<OutputReader, "limit" | "forget">;
   readonly log: Log;
   readonly pollIntervalMs: number;
+  /** For jobs that ask for none; undefined: no limit. */
+  readonly defaultLogLimitBytes: number | undefined;
   /** Called after a job's state has changed. */
   readonly onChange: (entry: JobEntry) => void;
   /** Aborted when this process lets go of its jobs. */
@@ -43,17 +47,13 @@ export class Supervisor {
    * @throws ProcmanError; then nothing runs and no trace is left.
    */
   async start(spec: JobSpec, sequence: number): Promise<JobEntry> {
-    const { engine, store } = this.#options;
+    const { engine, store, defaultLogLimitBytes } = this.#options;
     const command = await engine.prepare(spec);
-    const record: JobRecord = {
-      spec,
-      sequence,
-      createdTime: new Date(),
-      state: { status: "pending" },
-    };
+    const record = pendingRecord(spec, sequence, defaultLogLimitBytes);
     await store.create(record);
     crashPoint("start:created");
     const entry = new JobEntry(record);
+    this.#limitLogs(entry);
     try {
       const process = await engine.start(store.dirOf(spec.id), command);
       crashPoint("start:process-recorded");
@@ -73,6 +73,7 @@ export class Supervisor {
    */
   async adopt(record: JobRecord): Promise<JobEntry | undefined> {
     const entry = new JobEntry(record);
+    this.#limitLogs(entry);
     const { engine, store, log } = this.#options;
     const dir = store.dirOf(entry.id);
     if (isTerminal(record.state)) {
@@ -84,7 +85,7 @@ export class Supervisor {
     try {
       if (record.state.status === "pending" && (await engine.abandon(dir))) {
         log.warn({ jobId: entry.id }, "removed a job that was never started");
-        await store.remove(entry.id);
+        await this.#removeFiles(entry);
         return undefined;
       }
       const seen = await engine.inspect(dir);
@@ -149,7 +150,7 @@ export class Supervisor {
       if (engine.isStopping(dir))
         throw stillRunning(entry.id, "has processes that are being ended");
       engine.release(dir);
-      await store.remove(entry.id);
+      await this.#removeFiles(entry);
       entry.removed = true;
       this.#unsaved.delete(entry);
     });
@@ -284,10 +285,23 @@ export class Supervisor {
     this.#saveTimer = undefined;
   }
 
+  #limitLogs(entry: JobEntry): void {
+    const { store, output } = this.#options;
+    const limitBytes = logLimitOf(entry.record);
+    if (limitBytes !== undefined) output.limit(store.dirOf(entry.id), limitBytes, entry.ended);
+  }
+
+  /** Its logs may still be read until they are gone. */
+  async #removeFiles(entry: JobEntry): Promise<void> {
+    const { store, output } = this.#options;
+    await store.remove(entry.id);
+    output.forget(store.dirOf(entry.id));
+  }
+
   async #discard(entry: JobEntry): Promise<void> {
-    const { store, log } = this.#options;
+    const { log } = this.#options;
     entry.release();
-    await store.remove(entry.id).catch((error: unknown) => {
+    await this.#removeFiles(entry).catch((error: unknown) => {
       log.error({ jobId: entry.id, err: error }, "removing a job that did not start failed");
     });
   }

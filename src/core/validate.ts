@@ -1,6 +1,7 @@
 import type { ListOptions, StartOptions } from "./api.js";
 import { type FieldViolation, ProcmanError } from "./errors.js";
 import type { JobSpec } from "./job.js";
+import { logLimitFault } from "./log-limit.js";
 
 /** As long as the contract can tell, 10,000 years; Infinity could not be recorded. */
 const MAX_DURATION_MS = 315_576_000_000_000;
@@ -18,7 +19,7 @@ export type RequestedSpec = Omit<JobSpec, "id">;
  */
 export function requestedSpec(options: StartOptions, defaultWorkDir: string): RequestedSpec {
   const violations = new Violations();
-  const { command, args = [], env = {}, labels = {}, timeoutMs } = options;
+  const { command, args = [], env = {}, labels = {}, timeoutMs, logLimitBytes = 0 } = options;
   const workDir = options.workDir || defaultWorkDir;
   const requestId = options.requestId ?? "";
 
@@ -40,6 +41,8 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
     violations.add("timeout", "must be positive");
   }
+  const limitFault = logLimitFault(logLimitBytes);
+  if (limitFault !== undefined) violations.add("log_limit_bytes", limitFault);
   violations.throwIfAny();
   return {
     requestId,
@@ -51,6 +54,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     labels: { ...labels },
     mergeOutput: options.mergeOutput ?? false,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(logLimitBytes === 0 ? {} : { logLimitBytes }),
   };
 }
 

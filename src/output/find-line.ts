@@ -92,17 +92,25 @@ class LogSearch {
   }
 
   /** @returns the first line that matches among those that the chunk completes. */
-  async add({ stream, data }: OutputChunk): Promise<OutputLine | undefined> {
-    const splitter = this.#splitters.get(stream);
+  async add(chunk: OutputChunk): Promise<OutputLine | undefined> {
+    const { stream, offset, data, seenTime } = chunk;
+    let splitter = this.#splitters.get(stream);
     if (!splitter) return undefined;
+    if (splitter.pushOffset !== offset) {
+      // A log limit has taken what lay between, and the end of the line before it.
+      const line = this.#lastLine(stream, splitter);
+      if (line) return line;
+      splitter = new LineSplitter(offset);
+      this.#splitters.set(stream, splitter);
+    }
     splitter.push(data);
     for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
-      if (this.#matches(stream, line)) return outputLine(stream, line);
+      if (this.#matches(stream, line)) return outputLine(stream, line, seenTime);
       await this.#letOthersRun();
     }
     const rest = splitter.rest();
     if (rest && (this.#unfinished.has(stream) || this.#pattern.matchesBeginning(rest.text))) {
-      this.#unfinished.set(stream, outputLine(stream, rest));
+      this.#unfinished.set(stream, outputLine(stream, rest, seenTime));
     }
     await this.#letOthersRun();
     return undefined;
@@ -111,11 +119,16 @@ class LogSearch {
   /** @returns the last line of a stream, where that matches. */
   end(): OutputLine | undefined {
     for (const [stream, splitter] of this.#splitters) {
-      splitter.end();
-      const line = splitter.next();
-      if (line && this.#matches(stream, line)) return outputLine(stream, line);
+      const line = this.#lastLine(stream, splitter);
+      if (line) return line;
     }
     return undefined;
+  }
+
+  #lastLine(stream: Stream, splitter: LineSplitter): OutputLine | undefined {
+    splitter.end();
+    const line = splitter.next();
+    return line && this.#matches(stream, line) ? outputLine(stream, line) : undefined;
   }
 
   #matches(stream: Stream, { text }: SplitLine): boolean {

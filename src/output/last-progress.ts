@@ -1,6 +1,7 @@
 import { type Progress, STREAMS } from "../core/job.js";
 import { LineSplitter } from "./line-splitter.js";
 import { LogFile, logPath, statLog } from "./log-file.js";
+import { BOTH_WHOLE, type LogStart } from "./log-start.js";
 import { parseProgress } from "./parse-progress.js";
 
 /** How much of the end of a log is looked at. */
@@ -10,16 +11,19 @@ const LOOK_BYTES = 8 * 1024;
  * The last progress that the ends of the logs in `dir` tell of: of the log that
  * was modified last, else of the other.
  */
-export async function lastProgress(dir: string): Promise<Progress | undefined> {
+export async function lastProgress(
+  dir: string,
+  starts = BOTH_WHOLE,
+): Promise<Progress | undefined> {
   const logs = await Promise.all(
     STREAMS.map(async (stream) => {
       const path = logPath(dir, stream);
-      return { path, ...(await statLog(path)) };
+      return { path, start: starts[stream], ...(await statLog(path)) };
     }),
   );
-  for (const { path, size } of logs.sort((a, b) => b.modifiedMs - a.modifiedMs)) {
+  for (const { path, start, size } of logs.sort((a, b) => b.modifiedMs - a.modifiedMs)) {
     if (size === 0) continue;
-    const progress = lastOf(await linesAtEnd(path, size));
+    const progress = lastOf(await linesAtEnd(path, start, size));
     if (progress !== undefined) return progress;
   }
   return undefined;
@@ -33,11 +37,12 @@ function lastOf(lines: readonly string[]): Progress | undefined {
   return undefined;
 }
 
-async function linesAtEnd(path: string, size: number): Promise<string[]> {
-  const file = new LogFile(path);
+async function linesAtEnd(path: string, start: LogStart, size: number): Promise<string[]> {
+  const file = new LogFile(path, start);
   try {
-    const offset = Math.max(0, size - LOOK_BYTES);
-    const lines = split(await file.read(offset, size - offset));
+    const from = Math.max(0, size - LOOK_BYTES);
+    const { offset, data } = await file.readKept(from, size - from);
+    const lines = split(data);
     // The first one most likely lacks its beginning, which may tell "5%" for 45%.
     return offset === 0 ? lines : lines.slice(1);
   } finally {

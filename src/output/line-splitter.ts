@@ -47,6 +47,11 @@ export class LineSplitter {
     return this.#base + this.#start;
   }
 
+  /** Where the bytes begin that are to be pushed next. */
+  get pushOffset(): number {
+    return this.#base + this.#data.length;
+  }
+
   /** The next bytes of the stream. They are kept, not copied, until their last line is out. */
   push(bytes: Uint8Array): void {
     const more = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

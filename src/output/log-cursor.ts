@@ -2,18 +2,28 @@ import type { OutputChunk } from "../core/api.js";
 import type { Stream } from "../core/job.js";
 import type { FeedReader, LogFeed } from "./log-feed.js";
 import type { LogFeeds } from "./log-feeds.js";
-import { CHUNK_BYTES, LogFile, logPath } from "./log-file.js";
+import { bytesUpTo, CHUNK_BYTES, LogFile, logPath } from "./log-file.js";
+import type { LogStart } from "./log-start.js";
 import { offsetOutOfRange } from "./offset-out-of-range.js";
+import { HISTORY } from "./seen-marks.js";
 
 /** One reader's place in one log. */
 export interface LogCursor {
   /** Must be called once, first. @throws ProcmanError OFFSET_OUT_OF_RANGE */
   open(): Promise<void>;
+  /** Whether only a look can tell if there is more. */
+  readonly stale: boolean;
+  /** @throws ProcmanError OFFSET_OUT_OF_RANGE when the log was cut short */
+  look(): Promise<void>;
+  /** What orders the next byte among those of all logs; undefined where none is known of. */
+  readonly order: number | undefined;
   /**
-   * The next bytes, at most CHUNK_BYTES; undefined when there are none now.
+   * The next bytes, at most CHUNK_BYTES, without those that were seen in a look
+   * from `beforeMs` on, unless the first was; undefined when there are none, or
+   * what was next is gone.
    * @throws ProcmanError OFFSET_OUT_OF_RANGE when the log was cut short
    */
-  next(): Promise<OutputChunk | undefined>;
+  next(beforeMs: number): Promise<OutputChunk | undefined>;
   /** The last byte there is now will be the last one read. */
   settle(): Promise<void>;
   /** Calls back once there may be more to read; undefined takes that back. */
@@ -23,14 +33,17 @@ export interface LogCursor {
 
 /** Reads up to the size that the log had when it was opened. */
 export class SnapshotCursor implements LogCursor {
+  readonly stale = false;
   readonly #stream: Stream;
+  readonly #start: LogStart;
   readonly #file: LogFile;
   #position: number;
   #end = 0;
 
-  constructor(dir: string, stream: Stream, position: number) {
+  constructor(dir: string, stream: Stream, start: LogStart, position: number) {
     this.#stream = stream;
-    this.#file = new LogFile(logPath(dir, stream));
+    this.#start = start;
+    this.#file = new LogFile(logPath(dir, stream), start);
     this.#position = position;
   }
 
@@ -39,17 +52,26 @@ export class SnapshotCursor implements LogCursor {
     checkPosition(this.#stream, this.#position, this.#end);
   }
 
+  async look(): Promise<void> {}
+
+  get order(): number | undefined {
+    return this.#position < this.#end ? HISTORY : undefined;
+  }
+
   async next(): Promise<OutputChunk | undefined> {
-    const offset = this.#position;
-    if (offset >= this.#end) return undefined;
-    const data = await this.#file.read(offset, Math.min(CHUNK_BYTES, this.#end - offset));
-    if (data.length === 0) {
+    const from = Math.max(this.#position, this.#start.firstOffset);
+    this.#position = from;
+    if (from >= this.#end) return undefined;
+    const length = Math.min(CHUNK_BYTES, this.#end - from);
+    const { offset, data } = await this.#file.readKept(from, length);
+    this.#position = offset + data.length;
+    if (data.length > 0) return { stream: this.#stream, offset, data };
+    if (this.#position === from) {
+      // Not even what was there at the opening.
       this.#end = await this.#file.size();
-      checkPosition(this.#stream, offset, this.#end);
-      return undefined;
+      checkPosition(this.#stream, from, this.#end);
     }
-    this.#position += data.length;
-    return { stream: this.#stream, offset, data };
+    return undefined;
   }
 
   async settle(): Promise<void> {}
@@ -66,39 +88,66 @@ export class SnapshotCursor implements LogCursor {
 /** Goes along with a log that grows. */
 export class FollowCursor implements LogCursor, FeedReader {
   readonly #stream: Stream;
+  readonly #start: LogStart;
   readonly #feed: LogFeed;
   #end = Number.POSITIVE_INFINITY;
-  position: number;
+  #position: number;
   wake: (() => void) | undefined;
 
-  constructor(feeds: LogFeeds, dir: string, stream: Stream, position: number) {
+  constructor(feeds: LogFeeds, dir: string, stream: Stream, start: LogStart, position: number) {
     this.#stream = stream;
-    this.position = position;
-    this.#feed = feeds.join(logPath(dir, stream), this);
+    this.#start = start;
+    this.#position = position;
+    this.#feed = feeds.join(logPath(dir, stream), start, this);
   }
 
-  async open(): Promise<void> {
-    await this.#look();
+  /** What is gone cannot be next. It may lie beyond the size last seen. */
+  get position(): number {
+    return Math.max(this.#position, this.#start.firstOffset);
   }
 
-  async next(): Promise<OutputChunk | undefined> {
-    const offset = this.position;
-    if (offset >= this.#end) return undefined;
-    if (offset >= this.#feed.size && this.#feed.stale) await this.#feed.look();
-    checkPosition(this.#stream, offset, this.#feed.size);
-    if (offset === this.#feed.size) return undefined;
+  open(): Promise<void> {
+    return this.look();
+  }
 
-    const data = (await this.#feed.read(offset)).subarray(0, this.#end - offset);
+  get stale(): boolean {
+    const { size, stale } = this.#feed;
+    if (this.position >= this.#end) return false;
+    return this.position > size || (this.position === size && stale);
+  }
+
+  /** Whatever the kernel has told of or not. */
+  async look(): Promise<void> {
+    // The log's beginning may move on during the look, past what that finds.
+    const { position } = this;
+    await this.#feed.look();
+    checkPosition(this.#stream, position, this.#feed.size);
+  }
+
+  get order(): number | undefined {
+    const { position } = this;
+    if (position >= Math.min(this.#feed.size, this.#end)) return undefined;
+    return this.#feed.seen.orderOf(position);
+  }
+
+  async next(beforeMs: number): Promise<OutputChunk | undefined> {
+    const from = this.position;
+    const { size, seen } = this.#feed;
+    const end = Math.min(size, this.#end, seen.endOfSeenBefore(from, beforeMs));
+    if (from >= end) return undefined;
+    const { offset, data } = bytesUpTo(await this.#feed.read(from), end);
+    this.#position = offset + data.length;
     if (data.length === 0) {
-      await this.#look();
+      if (offset === from) await this.look();
       return undefined;
     }
-    this.position += data.length;
-    return { stream: this.#stream, offset, data };
+    const seenTime = seen.timeOf(this.#position - 1);
+    const chunk = { stream: this.#stream, offset, data };
+    return seenTime === undefined ? chunk : { ...chunk, seenTime };
   }
 
   async settle(): Promise<void> {
-    await this.#look();
+    await this.look();
     this.#end = this.#feed.size;
   }
 
@@ -110,12 +159,6 @@ export class FollowCursor implements LogCursor, FeedReader {
   close(): void {
     this.wake = undefined;
     this.#feed.leave(this);
-  }
-
-  /** Whatever the kernel has told of or not. */
-  async #look(): Promise<void> {
-    await this.#feed.look();
-    checkPosition(this.#stream, this.position, this.#feed.size);
   }
 }
 

@@ -1,5 +1,7 @@
 import { dirname } from "node:path";
-import { CHUNK_BYTES, LogFile } from "./log-file.js";
+import { bytesFrom, CHUNK_BYTES, type LogBytes, LogFile } from "./log-file.js";
+import type { LogStart } from "./log-start.js";
+import { SeenMarks } from "./seen-marks.js";
 import type { PathWatch, WatchPath } from "./watch-path.js";
 
 /**
@@ -11,6 +13,9 @@ const TRUST = 10;
 /** Enough for followers that take their chunks a little later than the fastest. */
 const SHARED_BLOCKS = 2;
 
+/** All is history. */
+const NOTHING_SEEN = new SeenMarks(Number.POSITIVE_INFINITY);
+
 /** What a feed knows of one follower. */
 export interface FeedReader {
   /** The next byte it will read. */
@@ -21,6 +26,7 @@ export interface FeedReader {
 
 export interface LogFeedOptions {
   readonly path: string;
+  readonly start: LogStart;
   readonly pollIntervalMs: number;
   readonly watch: WatchPath;
   /** The last follower has left, and everything is released. */
@@ -30,7 +36,7 @@ export interface LogFeedOptions {
 interface Block {
   readonly offset: number;
   readonly end: number;
-  readonly data: Promise<Buffer>;
+  readonly bytes: Promise<LogBytes>;
 }
 
 /**
@@ -45,6 +51,8 @@ export class LogFeed {
   readonly #timer: NodeJS.Timeout;
   #blocks: Block[] = [];
   #size = 0;
+  /** Since the first look. */
+  #seen: SeenMarks | undefined;
   /** The log may have changed since its size was read. */
   #stale = true;
   #looking: Promise<void> | undefined;
@@ -62,7 +70,7 @@ export class LogFeed {
 
   constructor(options: LogFeedOptions) {
     this.#options = options;
-    this.#file = new LogFile(options.path);
+    this.#file = new LogFile(options.path, options.start);
     this.#timer = setInterval(() => this.#tick(), options.pollIntervalMs);
   }
 
@@ -73,6 +81,11 @@ export class LogFeed {
   /** The log's size when it was last looked at. */
   get size(): number {
     return this.#size;
+  }
+
+  /** When the bytes below `size` were seen. */
+  get seen(): SeenMarks {
+    return this.#seen ?? NOTHING_SEEN;
   }
 
   /** Whether `size` may be out of date. */
@@ -108,24 +121,26 @@ export class LogFeed {
   }
 
   /**
-   * At most CHUNK_BYTES from `position`, which must be below `size`. Other
-   * followers may hold the same memory: it is not to be written to.
+   * At most CHUNK_BYTES from `position`, which must be below `size`, or from
+   * where the log begins by then. Other followers may hold the same memory: it
+   * is not to be written to.
    */
-  async read(position: number): Promise<Buffer> {
+  async read(position: number): Promise<LogBytes> {
     const shared = this.#blocks.find((b) => b.offset <= position && position < b.end);
-    if (shared !== undefined) return (await shared.data).subarray(position - shared.offset);
+    if (shared !== undefined) return bytesFrom(await shared.bytes, position);
     const end = Math.min(position + CHUNK_BYTES, this.#size);
-    const block = { offset: position, end, data: this.#file.read(position, end - position) };
+    const bytes = this.#file.readKept(position, end - position);
+    const block = { offset: position, end, bytes };
     // Those behind the head read for themselves, and do not push out what the
     // others share.
     const newest = this.#blocks.at(-1);
     if (newest === undefined || newest.end <= position) this.#share(block);
-    return block.data;
+    return bytes;
   }
 
   #share(block: Block): void {
     this.#blocks = [...this.#blocks, block].slice(-SHARED_BLOCKS);
-    block.data.catch(() => {
+    block.bytes.catch(() => {
       this.#blocks = this.#blocks.filter((b) => b !== block);
     });
   }
@@ -134,7 +149,10 @@ export class LogFeed {
     this.#stale = false;
     try {
       await this.#openAndWatch();
-      this.#size = await this.#file.size();
+      const size = await this.#file.size();
+      this.#size = size;
+      this.#seen ??= new SeenMarks(size);
+      this.#seen.add(size);
     } catch (error) {
       // Those who wait look for themselves, and get the error.
       this.#stale = true;

@@ -1,4 +1,5 @@
 import { type FeedReader, LogFeed } from "./log-feed.js";
+import type { LogStart } from "./log-start.js";
 import type { WatchPath } from "./watch-path.js";
 
 export interface LogFeedsOptions {
@@ -16,10 +17,15 @@ export class LogFeeds {
   }
 
   /** The reader leaves by `feed.leave(reader)`. */
-  join(path: string, reader: FeedReader): LogFeed {
+  join(path: string, start: LogStart, reader: FeedReader): LogFeed {
     let feed = this.#feeds.get(path);
     if (feed === undefined) {
-      feed = new LogFeed({ ...this.#options, path, onClosed: () => this.#feeds.delete(path) });
+      feed = new LogFeed({
+        ...this.#options,
+        path,
+        start,
+        onClosed: () => this.#feeds.delete(path),
+      });
       this.#feeds.set(path, feed);
     }
     feed.join(reader);

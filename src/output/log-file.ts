@@ -2,6 +2,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError } from "../core/errors.js";
 import type { Stream } from "../core/job.js";
+import { type LogStart, WHOLE } from "./log-start.js";
 
 /** The most bytes that are read, and yielded, at a time. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -13,15 +14,28 @@ export function logPath(dir: string, stream: Stream): string {
   return join(dir, `${stream}.log`);
 }
 
-/** Size and time of a log; a log that is not there is empty and was never modified. */
-export async function statLog(path: string): Promise<{ size: number; modifiedMs: number }> {
+export interface LogStat {
+  readonly size: number;
+  /** What it takes on the disk. */
+  readonly allocatedBytes: number;
+  readonly modifiedMs: number;
+}
+
+/** A log that is not there is empty and was never modified. */
+export async function statLog(path: string): Promise<LogStat> {
   try {
-    const { size, mtimeMs } = await stat(path);
-    return { size, modifiedMs: mtimeMs };
+    const { size, blocks, mtimeMs } = await stat(path);
+    return { size, allocatedBytes: blocks * 512, modifiedMs: mtimeMs };
   } catch (error) {
-    if (isMissing(error)) return { size: 0, modifiedMs: 0 };
+    if (isMissing(error)) return { size: 0, allocatedBytes: 0, modifiedMs: 0 };
     throw fromSystemError(error, `cannot read the size of ${path}`);
   }
+}
+
+/** Bytes of a log, and where they begin. */
+export interface LogBytes {
+  readonly offset: number;
+  readonly data: Buffer;
 }
 
 /**
@@ -31,12 +45,14 @@ export async function statLog(path: string): Promise<{ size: number; modifiedMs:
  */
 export class LogFile {
   readonly path: string;
+  readonly #start: LogStart;
   #handle: FileHandle | undefined;
   #opening: Promise<void> | undefined;
   #closed = false;
 
-  constructor(path: string) {
+  constructor(path: string, start = WHOLE) {
     this.path = path;
+    this.#start = start;
   }
 
   /** Whether the log was there. */
@@ -77,6 +93,16 @@ export class LogFile {
     }
   }
 
+  /**
+   * The bytes of a range that were still the log's when they had been read: a
+   * hole that was made meanwhile gives zeros, and those are left out in front.
+   */
+  async readKept(offset: number, length: number): Promise<LogBytes> {
+    const data = await this.read(offset, length);
+    // Looked at after the read, and nothing comes between: see LogStart.
+    return bytesFrom({ offset, data }, this.#start.firstOffset);
+  }
+
   /** Lets go of the file, once the reads under way are through. */
   close(): void {
     this.#closed = true;
@@ -94,6 +120,21 @@ export class LogFile {
       if (!isMissing(error)) throw fromSystemError(error, `cannot open ${this.path}`);
     }
   }
+}
+
+/** Without those before `position`. */
+export function bytesFrom(bytes: LogBytes, position: number): LogBytes {
+  const { offset, data } = bytes;
+  if (position <= offset) return bytes;
+  const skipped = Math.min(position - offset, data.length);
+  return { offset: offset + skipped, data: data.subarray(skipped) };
+}
+
+/** Without those from `position` on. */
+export function bytesUpTo(bytes: LogBytes, position: number): LogBytes {
+  const { offset, data } = bytes;
+  if (position >= offset + data.length) return bytes;
+  return { offset, data: data.subarray(0, Math.max(0, position - offset)) };
 }
 
 /** Nothing was written through the handle, so nothing can be lost. */

@@ -1,18 +1,21 @@
 import { setMaxListeners } from "node:events";
 import type { OutputChunk, OutputLine, OutputStart } from "../core/api.js";
 import { ProcmanError } from "../core/errors.js";
-import { type OutputSizes, type Progress, STREAMS, type Stream } from "../core/job.js";
+import { type OutputSizes, type Progress, STREAMS } from "../core/job.js";
 import type { LinePattern } from "../core/line-pattern.js";
-import type { LineSearch, OutputPositions, OutputReader } from "../core/ports.js";
+import { type Log, silentLog } from "../core/log.js";
+import type { FirstOffsetStore, LineSearch, OutputPositions, OutputReader } from "../core/ports.js";
+import { BoundedLogs } from "./bounded-logs.js";
 import { findLine } from "./find-line.js";
 import { Interrupt } from "./interrupt.js";
 import { lastProgress } from "./last-progress.js";
-import { LineSplitter } from "./line-splitter.js";
+import { linesOfChunks } from "./lines-of-chunks.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./log-cursor.js";
 import { LogFeeds } from "./log-feeds.js";
 import { logPath, statLog } from "./log-file.js";
+import type { LogStarts } from "./log-start.js";
 import { mergeLogs } from "./merge-logs.js";
-import { outputLine } from "./output-line.js";
+import { type PunchHole, punchHole } from "./punch-hole.js";
 import { resolveStart } from "./resolve-start.js";
 import { type WatchPath, watchPath } from "./watch-path.js";
 
@@ -21,6 +24,11 @@ export interface LogOutputOptions {
   readonly pollIntervalMs?: number;
   /** How to be told of changes. Default: by the kernel. */
   readonly watch?: WatchPath;
+  /** Where it is kept where logs with a limit begin. Default: nowhere. */
+  readonly firstOffsets?: FirstOffsetStore;
+  /** How to give disk space back. Default: as the platform can. */
+  readonly punch?: PunchHole;
+  readonly log?: Log;
 }
 
 /** What a reading ends by. */
@@ -34,31 +42,51 @@ export interface ReadingOptions {
 /** Reads the logs `stdout.log` and `stderr.log` of a job's directory. */
 export class LogOutput implements OutputReader {
   readonly #feeds: LogFeeds;
+  readonly #bounded: BoundedLogs;
   readonly #readings = new Set<Interrupt>();
   #closed = false;
 
-  constructor({ pollIntervalMs = 1000, watch = watchPath }: LogOutputOptions = {}) {
+  constructor(options: LogOutputOptions = {}) {
+    const { pollIntervalMs = 1000, watch = watchPath } = options;
+    const { firstOffsets = NOT_KEPT, punch = punchHole, log = silentLog } = options;
     this.#feeds = new LogFeeds({ pollIntervalMs, watch });
+    this.#bounded = new BoundedLogs({ firstOffsets, punch, pollIntervalMs, watch, log });
+  }
+
+  limit(dir: string, limitBytes: number, ended: AbortSignal): void {
+    this.#bounded.add(dir, limitBytes, ended);
+  }
+
+  forget(dir: string): void {
+    this.#bounded.forget(dir);
   }
 
   async sizes(dir: string): Promise<OutputSizes> {
-    const [stdout, stderr] = await Promise.all([
+    const [starts, stdout, stderr] = await Promise.all([
+      this.#bounded.starts(dir),
       statLog(logPath(dir, "stdout")),
       statLog(logPath(dir, "stderr")),
     ]);
-    return { stdoutBytes: stdout.size, stderrBytes: stderr.size };
+    return {
+      stdoutBytes: stdout.size,
+      stderrBytes: stderr.size,
+      // They may have moved on since the sizes were read.
+      stdoutFirstOffset: Math.min(starts.stdout.firstOffset, stdout.size),
+      stderrFirstOffset: Math.min(starts.stderr.firstOffset, stderr.size),
+    };
   }
 
-  progress(dir: string): Promise<Progress | undefined> {
-    return lastProgress(dir);
+  async progress(dir: string): Promise<Progress | undefined> {
+    return lastProgress(dir, await this.#bounded.starts(dir));
   }
 
-  resolveStart(dir: string, start: OutputStart): Promise<OutputPositions> {
-    return resolveStart(dir, start);
+  async resolveStart(dir: string, start: OutputStart): Promise<OutputPositions> {
+    return resolveStart(dir, start, await this.#bounded.starts(dir));
   }
 
   /**
-   * The bytes of the streams that `from` names, at most CHUNK_BYTES at a time.
+   * The bytes of the streams that `from` names, at most CHUNK_BYTES at a time,
+   * without those that a limit has taken, or takes before they are read.
    * The data may be shared with other followers: keep it, but do not write to it.
    * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was cut short
    * meanwhile; SHUTTING_DOWN after close; the signal's reason
@@ -68,11 +96,12 @@ export class LogOutput implements OutputReader {
     from: OutputPositions,
     { ended, signal }: ReadingOptions = {},
   ): AsyncGenerator<OutputChunk, void, undefined> {
+    const starts = await this.#bounded.starts(dir);
     signal?.throwIfAborted();
     if (this.#closed) throw shuttingDown();
     allowManyListeners(ended, signal);
 
-    const cursors = this.#cursors(dir, from, ended !== undefined);
+    const cursors = this.#cursors(dir, starts, from, ended !== undefined);
     // On the signal's event and not only in `finally`: a consumer that went away
     // may never call `return`.
     const interrupt = new Interrupt(() => {
@@ -91,29 +120,12 @@ export class LogOutput implements OutputReader {
   }
 
   /** The same bytes as lines. @throws as chunks */
-  async *lines(
+  lines(
     dir: string,
     from: OutputPositions,
     options: ReadingOptions = {},
   ): AsyncGenerator<OutputLine, void, undefined> {
-    const splitters = new Map<Stream, LineSplitter>();
-    for (const stream of STREAMS) splitters.set(stream, new LineSplitter(from[stream] ?? 0));
-
-    for await (const { stream, data } of this.chunks(dir, from, options)) {
-      const splitter = splitters.get(stream);
-      splitter?.push(data);
-      for (let line = splitter?.next(); line !== undefined; line = splitter?.next()) {
-        yield outputLine(stream, line);
-        options.signal?.throwIfAborted();
-      }
-    }
-    for (const [stream, splitter] of splitters) {
-      splitter.end();
-      for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
-        yield outputLine(stream, line);
-        options.signal?.throwIfAborted();
-      }
-    }
+    return linesOfChunks(this.chunks(dir, from, options), options.signal);
   }
 
   /** @throws as chunks */
@@ -129,25 +141,34 @@ export class LogOutput implements OutputReader {
   }
 
   /** Readings under way fail with SHUTTING_DOWN. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
     for (const reading of this.#readings) reading.stop(shuttingDown());
+    await this.#bounded.close();
   }
 
-  #cursors(dir: string, from: OutputPositions, follow: boolean): LogCursor[] {
+  #cursors(dir: string, starts: LogStarts, from: OutputPositions, follow: boolean): LogCursor[] {
     const cursors: LogCursor[] = [];
     for (const stream of STREAMS) {
       const position = from[stream];
       if (position === undefined) continue;
       cursors.push(
         follow
-          ? new FollowCursor(this.#feeds, dir, stream, position)
-          : new SnapshotCursor(dir, stream, position),
+          ? new FollowCursor(this.#feeds, dir, stream, starts[stream], position)
+          : new SnapshotCursor(dir, stream, starts[stream], position),
       );
     }
     return cursors;
   }
 }
+
+/** In memory alone: for those who set no limits. */
+const NOT_KEPT: FirstOffsetStore = {
+  async read() {
+    return { stdout: 0, stderr: 0 };
+  },
+  async write() {},
+};
 
 function shuttingDown(): ProcmanError {
   return new ProcmanError("SHUTTING_DOWN", "the output reader is closed");

@@ -1,10 +1,14 @@
 import type { OutputChunk } from "../core/api.js";
 import type { Interrupt } from "./interrupt.js";
 import type { LogCursor } from "./log-cursor.js";
+import { HISTORY } from "./seen-marks.js";
 
 /**
- * The cursors' chunks as they come: every cursor that has something gives one
- * chunk a turn, so none starves, and nothing is read before it is asked for.
+ * The cursors' chunks in the order in which they were seen. What was there
+ * before has no such order: a cursor with such chunks and the other take turns,
+ * so that what is new need not wait for all of it. Nothing is read before it is
+ * asked for.
+ *
  * Ends after the last byte that was there when `ended` was aborted, even if
  * something goes on writing; without `ended`, after the last byte there was at
  * the beginning.
@@ -15,24 +19,46 @@ export async function* mergeLogs(
   ended?: AbortSignal,
 ): AsyncGenerator<OutputChunk, void, undefined> {
   await interrupt.wait(Promise.all(cursors.map((cursor) => cursor.open())));
+  let last: LogCursor | undefined;
   for (let settled = false; ; ) {
     if (!settled && (ended === undefined || ended.aborted)) {
       // Begins after the end was seen, so it finds all that was written before.
       await interrupt.wait(Promise.all(cursors.map((cursor) => cursor.settle())));
       settled = true;
     }
-    let idle = true;
-    for (const cursor of cursors) {
-      const chunk = await interrupt.wait(cursor.next());
+    // Also those that others could go before, so that none starves.
+    for (const cursor of cursors) if (cursor.stale) await interrupt.wait(cursor.look());
+    const turn = nextTurn(cursors, last);
+    if (turn !== undefined) {
+      last = turn.cursor;
+      const chunk = await interrupt.wait(turn.cursor.next(turn.beforeMs));
       if (chunk === undefined) continue;
-      idle = false;
       yield chunk;
       interrupt.throwIfStopped();
+    } else {
+      if (settled || ended === undefined) return;
+      await untilMore(cursors, interrupt, ended);
     }
-    if (!idle) continue;
-    if (settled || ended === undefined) return;
-    await untilMore(cursors, interrupt, ended);
   }
+}
+
+interface Turn {
+  readonly cursor: LogCursor;
+  /** When the next byte of the other was seen. */
+  readonly beforeMs: number;
+}
+
+function nextTurn(cursors: readonly LogCursor[], last: LogCursor | undefined): Turn | undefined {
+  const ready = cursors.flatMap((cursor) => {
+    const { order } = cursor;
+    return order === undefined ? [] : [{ cursor, order }];
+  });
+  if (ready.some(({ order }) => order === HISTORY)) {
+    const next = ready.find(({ cursor }) => cursor !== last) ?? ready[0];
+    return next && { cursor: next.cursor, beforeMs: Number.POSITIVE_INFINITY };
+  }
+  const [first, second] = ready.sort((a, b) => a.order - b.order);
+  return first && { cursor: first.cursor, beforeMs: second?.order ?? Number.POSITIVE_INFINITY };
 }
 
 async function untilMore(

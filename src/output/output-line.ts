@@ -4,10 +4,17 @@ import type { SplitLine } from "./line-splitter.js";
 import { parseProgress } from "./parse-progress.js";
 
 /** A line of a stream, with the progress that it tells of. */
-export function outputLine(stream: Stream, line: SplitLine): OutputLine {
-  const { text, offset, nextOffset, terminator } = line;
+export function outputLine(stream: Stream, split: SplitLine, seenTime?: Date): OutputLine {
+  const { text, offset, nextOffset, terminator } = split;
+  const line: { -readonly [Field in keyof OutputLine]: OutputLine[Field] } = {
+    stream,
+    text,
+    offset,
+    nextOffset,
+    terminator,
+  };
   const progress = parseProgress(text);
-  return progress === undefined
-    ? { stream, text, offset, nextOffset, terminator }
-    : { stream, text, offset, nextOffset, terminator, progress };
+  if (progress !== undefined) line.progress = progress;
+  if (seenTime !== undefined) line.seenTime = seenTime;
+  return line;
 }

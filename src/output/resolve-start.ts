@@ -3,15 +3,20 @@ import { invalidArgument } from "../core/errors.js";
 import { STREAMS, type Stream } from "../core/job.js";
 import type { OutputPositions } from "../core/ports.js";
 import { LogFile, logPath } from "./log-file.js";
+import { BOTH_WHOLE } from "./log-start.js";
 import { type OffsetBeyondEnd, offsetOutOfRange } from "./offset-out-of-range.js";
 import { tailStart } from "./tail-start.js";
 
 /**
  * Where in the logs of `dir` to begin: of the streams asked for, the offset
- * asked for, or the beginning of the last lines where that is later.
+ * asked for, or where the log itself or its last lines begin, if that is later.
  * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
  */
-export async function resolveStart(dir: string, start: OutputStart): Promise<OutputPositions> {
+export async function resolveStart(
+  dir: string,
+  start: OutputStart,
+  starts = BOTH_WHOLE,
+): Promise<OutputPositions> {
   checkCount("tail_lines", start.tailLines);
   const logs = streamsOf(start).map((stream) => ({
     stream,
@@ -28,8 +33,10 @@ export async function resolveStart(dir: string, start: OutputStart): Promise<Out
     const lines = start.tailLines;
     const positions: OutputPositions = {};
     for (const { stream, offset, file, size } of sized) {
-      positions[stream] =
-        lines === undefined ? offset : await tailStart(file, { size, lines, floor: offset });
+      const floor = Math.max(offset, starts[stream].firstOffset);
+      const tail = lines === undefined ? floor : await tailStart(file, { size, lines, floor });
+      // It may have moved on meanwhile, so that a hole was looked at.
+      positions[stream] = Math.max(tail, starts[stream].firstOffset);
     }
     return positions;
   } finally {

@@ -39,6 +39,8 @@ type Report = (field: string, description: string) => void;
 export function decodeStart(request: StartRequest): StartOptions {
   return decoding((report) => {
     const timeoutMs = decodeDuration("timeout", request.timeout, report);
+    const logLimit = Number(request.logLimitBytes);
+    const logLimitBytes = notNegative("log_limit_bytes", logLimit, report);
     return {
       command: request.command,
       args: request.args,
@@ -49,6 +51,7 @@ export function decodeStart(request: StartRequest): StartOptions {
       ...(request.requestId === "" ? {} : { requestId: request.requestId }),
       mergeOutput: request.mergeOutput,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(logLimitBytes === 0 ? {} : { logLimitBytes }),
     };
   });
 }

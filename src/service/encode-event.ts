@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type {
   AttachResponseSchema,
   LineSchema,
@@ -22,8 +23,12 @@ export function encodeAttachEvent(event: AttachEvent): AttachResponseInit {
     case "ended":
       return { event: { case: event.type, value: { job: encodeJob(event.job) } } };
     case "chunk": {
-      const { stream, offset, data } = event;
-      const value = { stream: PROTO_STREAM[stream], offset: BigInt(offset), data };
+      const value = {
+        stream: PROTO_STREAM[event.stream],
+        offset: BigInt(event.offset),
+        data: event.data,
+        ...(event.seenTime ? { seenTime: timestampFromDate(event.seenTime) } : {}),
+      };
       return { event: { case: "chunk", value } };
     }
   }
@@ -47,6 +52,7 @@ export function encodeLine(line: OutputLine): MessageInitShape<typeof LineSchema
     nextOffset: BigInt(line.nextOffset),
     terminator: PROTO_TERMINATOR[line.terminator],
     ...(line.progress ? { progress: encodeProgress(line.progress) } : {}),
+    ...(line.seenTime ? { seenTime: timestampFromDate(line.seenTime) } : {}),
   };
 }
 

@@ -2,8 +2,10 @@ import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs
 import { join } from "node:path";
 import { crashPoint } from "../core/crash-point.js";
 import { fromSystemError, jobNotFound } from "../core/errors.js";
+import { logLimitOf } from "../core/log-limit.js";
 import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
 import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";
+import { FIRST_OFFSETS_FILE, newFirstOffsetsFile } from "./first-offset-files.js";
 import { formatRecord, type ParsedRecord, parseRecord } from "./job-record.js";
 
 /** Directories of jobs that are not yet, or no longer, there; swept at load. */
@@ -66,6 +68,9 @@ export class FileJobStore implements JobStore {
       // Empty, so that syncing the directory is all they need.
       await writeFile(join(draft, "stdout.log"), "", { mode: 0o600 });
       await writeFile(join(draft, "stderr.log"), "", { mode: 0o600 });
+      if (logLimitOf(record) !== undefined) {
+        await writeFileDurable(join(draft, FIRST_OFFSETS_FILE), newFirstOffsetsFile());
+      }
       await writeFileDurable(join(draft, "state.json"), formatRecord(record));
       await syncDirectory(draft);
       crashPoint("create:drafted");

@@ -29,6 +29,7 @@ const specSchema = z.object({
   labels: z.record(z.string(), z.string()).default({}),
   mergeOutput: z.boolean().default(false),
   timeoutMs: z.number().positive().optional(),
+  logLimitBytes: z.int().positive().optional(),
 });
 
 const stateSchema = z.discriminatedUnion("status", [
@@ -51,6 +52,7 @@ const headSchema = z.object({
   version: z.int().min(1),
   sequence: z.int().nonnegative().default(0),
   createdTime: time,
+  defaultLogLimitBytes: z.int().positive().optional(),
   // Loose: what a newer version says of it is kept as well.
   stop: z
     .looseObject({
@@ -87,6 +89,9 @@ export function parseRecord(text: string): ParsedRecord {
     createdTime: head.createdTime,
     state: withoutUndefined(stateSchema.parse(json)) as JobState,
     ...(head.stop ? { stop: head.stop } : {}),
+    ...(head.defaultLogLimitBytes === undefined
+      ? {}
+      : { defaultLogLimitBytes: head.defaultLogLimitBytes }),
   };
   const unknownFields = Object.fromEntries(
     Object.entries(json as object).filter(([name]) => !KNOWN_FIELDS.has(name)),

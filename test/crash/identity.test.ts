@@ -223,17 +223,9 @@ test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
     mkdirSync(stateDir, { mode: 0o700 });
     chownSync(stateDir, uid, uid);
     chmodSync(join(stateDir, ".."), 0o755);
-    const wrapper = [
-      ...[
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        'mount -t proc -o hidepid=1 proc /proc && exec "$@"',
-        "sh",
-      ],
-      ...["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"],
-    ];
+    const hide = 'mount -t proc -o hidepid=1 proc /proc && exec "$@"';
+    const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+    const wrapper = ["unshare", "--mount", "sh", "-c", hide, "sh", ...asUser];
     const server = await TestServer.start({ stateDir, wrapper });
     const { id, pid } = await startJob(server, "trap '' TERM; while :; do sleep 0.05; done");
     const { job } = await server.client.cancel({ id, gracePeriod: { seconds: 0n, nanos: 1e8 } });

@@ -16,6 +16,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
+import { checkNumbered, writeLines } from "../helpers/numbered-lines.js";
 import { readOutput } from "../helpers/output.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
@@ -28,9 +29,13 @@ if (!isRoot) {
 
 /** A file system of a given size, gone when the test is over. */
 function smallDisk(sizeKib: number): string {
+  return mounted("tmpfs", `size=${sizeKib}k,mode=700`);
+}
+
+function mounted(type: string, options: string): string {
   const dir = join(tempDir(), "disk");
   mkdirSync(dir);
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeKib}k,mode=700`, "tmpfs", dir]);
+  execFileSync("mount", ["-t", type, "-o", options, type, dir]);
   onTestFinished(() => {
     execFileSync("umount", ["-l", dir]);
   });
@@ -125,6 +130,29 @@ describe.skipIf(!isRoot)("disk full", () => {
     expect((await readOutput(server.client, job!.id)).length).toBe(Number(ended!.stdoutBytes));
   });
 
+  test("a log limit makes room, with no room left to write down how", async () => {
+    const disk = smallDisk(8192);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const go = join(tempDir(), "go");
+    const write = "head -c 3000000 /dev/zero | tr '\\0' x";
+    const { job } = await server.client.start({
+      command: "sh",
+      args: ["-c", `until [ -e ${go} ]; do sleep 0.01; done; ${write}; sleep 1000`],
+      logLimitBytes: 65_536n,
+    });
+    process.kill(server.pid, "SIGSTOP");
+    writeFileSync(go, "");
+    const log = join(server.stateDir, "jobs", job!.id, "stdout.log");
+    await eventually("the output", () => statSync(log).size === 3_000_000);
+    fill(disk);
+    process.kill(server.pid, "SIGCONT");
+    await eventually("the disk space", () => statSync(log).blocks * 512 < 200_000);
+    const { job: after } = await server.client.get({ id: job!.id });
+    expect(after!.stdoutFirstOffset).toBeGreaterThan(2_800_000n);
+    // There is room for others.
+    await server.client.start({ command: "true" });
+  });
+
   test("a cancel that cannot be recorded is refused, and works once there is room", async () => {
     const disk = smallDisk(2048);
     const server = await TestServer.start({ stateDir: join(disk, "state") });
@@ -139,6 +167,38 @@ describe.skipIf(!isRoot)("disk full", () => {
     expect(ended!.status).toBe(Status.CANCELLED);
   });
 });
+
+test.skipIf(!isRoot)(
+  "a file system without holes: logs with a limit begin later all the same, which is said once",
+  async () => {
+    const stateDir = join(mounted("ramfs", "mode=700"), "state");
+    const server = await TestServer.start({ stateDir });
+    const ids: string[] = [];
+    for (let n = 0; n < 2; n += 1) {
+      const { job } = await server.client.start({
+        command: "sh",
+        args: ["-c", writeLines(1, 100_000)],
+        logLimitBytes: 100_000n,
+      });
+      ids.push(job!.id);
+    }
+    for (const id of ids) {
+      await server.client.wait({ id });
+      await eventually("the cut", async () => {
+        const { job } = await server.client.get({ id });
+        return job!.stdoutFirstOffset === 1_500_000n;
+      });
+      for await (const { event } of server.client.attach({ id })) {
+        if (event.case !== "chunk") continue;
+        expect(event.value.offset).toBeGreaterThanOrEqual(1_500_000n);
+        checkNumbered(Number(event.value.offset), event.value.data);
+      }
+      checkNumbered(0, readFileSync(join(stateDir, "jobs", id, "stdout.log")));
+    }
+    await eventually("the warning", () => server.log.includes("cannot be given back"));
+    expect(server.log.match(/cannot be given back/g)).toHaveLength(1);
+  },
+);
 
 describe.skipIf(!isRoot)("a state directory that cannot be written", () => {
   test("read-only: Start says so, reading goes on, and it heals", async () => {

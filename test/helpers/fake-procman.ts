@@ -61,6 +61,8 @@ export class FakeProcman implements Procman {
       createdTime: new Date("2026-01-02T03:04:05.678Z"),
       stdoutBytes: 0,
       stderrBytes: 0,
+      stdoutFirstOffset: 0,
+      stderrFirstOffset: 0,
       status: "running",
       pid: 42,
       startedTime: new Date("2026-01-02T03:04:06.789Z"),

@@ -17,7 +17,12 @@ interface MemoryJob {
 }
 
 const STARTED = { pid: 42, startedTime: new Date("2026-01-02"), containment: "session" } as const;
-const GONE: OutputSizes = { stdoutBytes: 0, stderrBytes: 0 };
+const GONE: OutputSizes = {
+  stdoutBytes: 0,
+  stderrBytes: 0,
+  stdoutFirstOffset: 0,
+  stderrFirstOffset: 0,
+};
 
 /**
  * A machine in memory: commands run until they are told to end, and write what
@@ -57,6 +62,7 @@ export class MemoryMachine {
       log: silentLog,
       cleanupAgeMs: 0,
       defaultWorkDir: "/",
+      defaultLogLimitBytes: undefined,
       ...options,
     });
     await manager.recover();
@@ -131,13 +137,15 @@ export class MemoryMachine {
   #output(): OutputReader {
     const sizes = (id: string) => this.#jobs.get(id)?.sizes ?? GONE;
     // Nobody reads here what the jobs have written.
-    const reader: Pick<OutputReader, "sizes" | "progress" | "close"> = {
+    const reader: Pick<OutputReader, "sizes" | "progress" | "limit" | "forget" | "close"> = {
       sizes: (id) => {
         this.looks += 1;
         return this.#slowly(() => sizes(id));
       },
       progress: (id) => this.#slowly(() => progressOf(sizes(id))),
-      close: () => {},
+      limit: () => {},
+      forget: () => {},
+      close: async () => {},
     };
     return reader as OutputReader;
   }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { Status, Stream, Terminator } from "../../gen/procman/v1/procman_pb.js";
 import { collect, errorOf } from "../helpers/errors.js";
@@ -23,6 +24,11 @@ async function ended(script: string): Promise<string> {
   const id = await start(script);
   await server.client.wait({ id });
   return id;
+}
+
+/** All that a process has read since it began (Linux). */
+function bytesRead(pid: number): number {
+  return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
 }
 
 describe("Attach", () => {
@@ -91,6 +97,28 @@ describe("Attach", () => {
     }
     expect(await collect(server.client.attach({ id, stdoutOffset: 3n }))).toHaveLength(2);
   });
+
+  test.runIf(process.platform === "linux")(
+    "of 10 GB, the last ten lines are found by reading the end alone",
+    async () => {
+      const id = await ended("true");
+      const log = join(server.stateDir, "jobs", id, "stdout.log");
+      truncateSync(log, 10_000_000_000);
+      appendFileSync(log, Array.from({ length: 12 }, (_, n) => `\nline ${n}`).join(""));
+      const expected = Array.from({ length: 10 }, (_, n) => `line ${n + 2}`);
+      const before = bytesRead(server.pid);
+      const events = await collect(server.client.attach({ id, tailLines: 10 }));
+      const data = events.flatMap(({ event }) =>
+        event.case === "chunk" ? [event.value.data] : [],
+      );
+      expect(Buffer.concat(data).toString()).toBe(expected.join("\n"));
+      const lines = linesOf(await collect(server.client.watch({ id, tailLines: 10 })));
+      expect(lines.map(({ text }) => text)).toEqual(expected);
+      expect(lines[0]!.offset).toBeGreaterThan(10_000_000_000n);
+      // Everything that the server read meanwhile, from wherever.
+      expect(bytesRead(server.pid) - before).toBeLessThan(1_000_000);
+    },
+  );
 
   test("100 MB arrive as they were written, also in two halves", async () => {
     const bytes = 100_000_000;
@@ -195,6 +223,46 @@ describe("Watch", () => {
     expect(lines[0]!.terminator).toBe(Terminator.NONE);
     for (const [index, line] of lines.slice(1).entries()) {
       expect(line.offset).toBe(lines[index]!.nextOffset);
+    }
+  });
+});
+
+describe("the time that output was seen at", () => {
+  test("comes with what is new, not with what was there before", async () => {
+    const until = (file: string) => `until [ -e ${file} ]; do sleep 0.01; done`;
+    const id = await start(
+      `echo old; echo old >&2; ${until("go1")}; echo new; ${until("go2")}; echo new >&2`,
+    );
+    await eventually("what will be old", async () => {
+      const { job } = await server.client.get({ id });
+      return job!.stdoutBytes === 4n && job!.stderrBytes === 4n;
+    });
+    const goOn = (file: string) => writeFileSync(join(server.stateDir, file), "");
+    const before = Date.now();
+    const seen: [string, Stream, number | undefined][] = [];
+    for await (const { event } of server.client.attach({ id, follow: true })) {
+      if (event.case !== "chunk") continue;
+      const { stream, data, seenTime } = event.value;
+      const ms = seenTime && timestampMs(seenTime);
+      seen.push([Buffer.from(data).toString(), stream, ms]);
+      if (seen.length === 2) goOn("go1");
+      if (seen.length === 3) goOn("go2");
+    }
+    const after = Date.now();
+    const [first, second, third, fourth] = seen;
+    expect([first, second]).toEqual(
+      expect.arrayContaining([
+        ["old\n", Stream.STDOUT, undefined],
+        ["old\n", Stream.STDERR, undefined],
+      ]),
+    );
+    expect(third).toEqual(["new\n", Stream.STDOUT, expect.any(Number)]);
+    expect(fourth).toEqual(["new\n", Stream.STDERR, expect.any(Number)]);
+    const times = [before, third![2]!, fourth![2]!, after];
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+    // Afterwards, all of it is history.
+    for (const line of linesOf(await collect(server.client.watch({ id })))) {
+      expect(line.seenTime).toBeUndefined();
     }
   });
 });

@@ -10,6 +10,7 @@ import { jobExitCode } from "../job-exit-code.js";
 import { jobJson } from "../json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
 import type { JsonOption } from "../print-job.js";
+import { parseSizeBytes } from "../size-option.js";
 import type { StateDirOption } from "../state-dir.js";
 
 interface RunOptions extends StateDirOption, JsonOption {
@@ -23,6 +24,7 @@ interface RunOptions extends StateDirOption, JsonOption {
   readonly mergeOutput?: boolean;
   readonly timeout?: number;
   readonly progress: boolean;
+  readonly logLimit?: number;
 }
 
 const HELP = `
@@ -38,6 +40,7 @@ run exits as the job did; see "procman --help" for its other exit codes.
 Examples:
   procman run -- make -j8
   procman run -d --label team=ml --timeout 12h -- ./train.sh --epochs 10
+  procman run -d --log-limit 100MB -- ./server --verbose
   procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
   procman run --request-id deploy-42 -- ./deploy.sh     once, however often it is run`;
 
@@ -62,6 +65,12 @@ export function runCommand(context: CommandContext): Command {
     .option("--merge-output", "send stderr to stdout, in the order written")
     .option("--timeout <duration>", "end the job after this long", parsePositiveDurationMs)
     .option("--no-progress", "do not show progress on a terminal")
+    .option(
+      "--log-limit <size>",
+      "keep so much of the end of stdout and of stderr, and give back the disk space of the rest " +
+        "(default: the server's, which is none unless serve was told one)",
+      parseSizeBytes,
+    )
     .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
     .addHelpText("after", HELP)
     .action(async (words: string[], options: RunOptions) => {
@@ -90,7 +99,7 @@ export function runCommand(context: CommandContext): Command {
 
 function startRequest(words: readonly string[], options: RunOptions, cli: Cli): StartOptions {
   const [command = "", ...args] = words;
-  const { requestId, mergeOutput = false, timeout, label = {} } = options;
+  const { requestId, mergeOutput = false, timeout, logLimit, label = {} } = options;
   const workDir = options.workDir?.startsWith("/")
     ? options.workDir
     : resolve(currentDir(cli), options.workDir ?? "");
@@ -103,6 +112,7 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
     mergeOutput,
     ...(requestId === undefined ? {} : { requestId }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+    ...(logLimit === undefined ? {} : { logLimitBytes: logLimit }),
   };
 }
 

@@ -5,12 +5,14 @@ import { parseDurationMs, parsePositiveDurationMs } from "../duration-option.js"
 import { type ListenOption, parseListen } from "../listen-option.js";
 import { CliError } from "../cli-error.js";
 import { EXIT } from "../exit-codes.js";
+import { parseSizeBytes } from "../size-option.js";
 import type { StateDirOption } from "../state-dir.js";
 
 interface ServeOptions extends StateDirOption {
   readonly listen?: readonly ListenOption[];
   readonly cleanupAge?: number;
   readonly pollInterval?: number;
+  readonly logLimit?: number;
   readonly logLevel: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -57,6 +59,12 @@ export function serveCommand(context: CommandContext): Command {
       parsePositiveDurationMs,
     )
     .option(
+      "--log-limit <size>",
+      "keep so much of the end of each log, of jobs that are started from now on without a limit " +
+        "of their own (default: all of it)",
+      parseSizeBytes,
+    )
+    .option(
       "--tls-cert <file>",
       "certificate (PEM) for every TCP address; renewed ones are noticed",
     )
@@ -74,7 +82,7 @@ export function serveCommand(context: CommandContext): Command {
     )
     .addHelpText("after", HELP)
     .action(async (options: ServeOptions) => {
-      const { listen, cleanupAge, pollInterval, logLevel } = options;
+      const { listen, cleanupAge, pollInterval, logLimit, logLevel } = options;
       // Only here: the other commands start faster without a server's libraries.
       const { serve } = await import("../serve.js");
       await serve(
@@ -84,6 +92,7 @@ export function serveCommand(context: CommandContext): Command {
           ...(listen === undefined ? {} : { listen }),
           ...(cleanupAge === undefined ? {} : { cleanupAgeMs: cleanupAge }),
           ...(pollInterval === undefined ? {} : { pollIntervalMs: pollInterval }),
+          ...(logLimit === undefined ? {} : { logLimitBytes: logLimit }),
           ...tlsOption(options),
           allowedHosts: options.allowHost ?? [],
           allowedOrigins: options.allowOrigin ?? [],

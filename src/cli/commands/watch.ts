@@ -8,6 +8,7 @@ import { type CommandContext, withClient } from "../command-context.js";
 import { sayHowItEnded, untilInterrupted } from "../follow-job.js";
 import { watchEventJson } from "../json.js";
 import { LineView } from "../line-view.js";
+import { OutputGaps } from "../output-gaps.js";
 import { outputStart, type OutputStartOptions } from "../output-start-options.js";
 import type { JsonOption } from "../print-job.js";
 import { resolveJobId } from "../resolve-job-id.js";
@@ -71,9 +72,14 @@ async function showLines(
   cli: Cli,
 ): Promise<Job> {
   const view = new LineView(cli);
+  const gaps = new OutputGaps(options);
   try {
     for await (const event of client.watch(id, options)) {
-      if (event.type === "line") await view.show(event);
+      if (event.type === "line") {
+        const gap = gaps.before(event.stream, event.offset, event.nextOffset);
+        if (gap) await view.say(gap);
+        await view.show(event);
+      }
       if (event.type === "ended") return event.job;
     }
   } finally {

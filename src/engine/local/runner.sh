@@ -9,6 +9,8 @@
 procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stderr=$4 procman_cgroup=$5
 shift 5
 umask 077
+procman_newline='
+'
 # Caught, not ignored: the runner outlives a signal to its group, the command
 # gets the default handling back.
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
@@ -46,10 +48,13 @@ read -r procman_owner <"$procman_dir/process"
 # and nothing else.
 case $procman_code in
 126 | 127)
-	read -r procman_why <"$procman_stderr"
+	# No more than a block: the log may be a hole of many gigabytes, and `read`
+	# goes through it byte by byte.
+	procman_why=$(PATH=$PATH:/bin:/usr/bin dd bs=4096 count=1 <"$procman_stderr" 2>/dev/null)
 	case $procman_why in
 	"$0:"*)
 		: >"$procman_stderr"
+		procman_why=${procman_why%%"$procman_newline"*}
 		printf 'not executed%s\n' "${procman_why#"$0"}" >>"$procman_dir/process"
 		;;
 	esac

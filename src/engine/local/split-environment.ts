@@ -12,11 +12,10 @@ import { invalidArgument } from "../../core/errors.js";
 const RUNNERS = /^procman_/;
 
 /** What some sh takes a value from, or gives one: dash, bash, busybox. */
-const SHELLS = new Set([
-  ...["IFS", "OPTIND", "OPTARG", "OPTERR", "PPID", "PWD", "OLDPWD", "SHLVL", "_", "ENV"],
-  ...["PS1", "PS2", "PS4", "LINENO", "RANDOM", "SECONDS", "HOSTNAME", "HOSTTYPE", "MACHTYPE"],
-  ...["OSTYPE", "UID", "EUID", "GROUPS", "SHELLOPTS", "FUNCNAME", "DIRSTACK", "POSIXLY_CORRECT"],
-]);
+const SHELLS = new RegExp(
+  String.raw`^(?:IFS|OPTIND|OPTARG|OPTERR|PPID|PWD|OLDPWD|SHLVL|_|ENV|PS1|PS2|PS4|LINENO|RANDOM|SECONDS|` +
+    String.raw`HOSTNAME|HOSTTYPE|MACHTYPE|OSTYPE|UID|EUID|GROUPS|SHELLOPTS|FUNCNAME|DIRSTACK|POSIXLY_CORRECT)$`,
+);
 const PREFIXES = /^(?:BASH|LD_|DYLD_)/;
 const MAX_VARIABLE_BYTES = 128 * 1024;
 /** Of about 2 MiB that arguments and environment may have together. */
@@ -50,7 +49,7 @@ export function splitEnvironment(
   const isKept = (name: string) =>
     !NAME.test(name) ||
     RUNNERS.test(name) ||
-    (!isInherited(name) && (SHELLS.has(name) || PREFIXES.test(name)));
+    (!isInherited(name) && (SHELLS.test(name) || PREFIXES.test(name)));
   const variables = Object.entries(env);
   const own = Object.fromEntries(variables.filter(([name]) => !isKept(name)));
   const kept = variables.filter(([name]) => isKept(name));

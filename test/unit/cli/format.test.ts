@@ -113,6 +113,14 @@ test("details leave out what there is none of, and never show the environment", 
   );
 });
 
+test("details tell of a log limit, and what is kept", () => {
+  const limited = { logLimitBytes: 1e6, stdoutBytes: 12e6, stdoutFirstOffset: 11e6 };
+  const text = formatJobDetails(endedJob(limited), plain, now).join("\n");
+  expect(text).toContain("log limit:   1 MB\n");
+  expect(text).toContain("stdout:      12 MB; the last 1 MB are kept\n");
+  expect(text).toContain("stderr:      0 B\n");
+});
+
 test("a summary is one line", () => {
   expect(formatJobSummary(endedJob({ exitCode: 3 }), plain, now)).toBe(
     "job1 completed, exit code 3, after 55m 53s",
@@ -140,6 +148,9 @@ describe("--json", () => {
       completedTime: "2026-01-02T04:00:00Z",
       stdoutBytes: "5",
       stderrBytes: "0",
+      stdoutFirstOffset: "0",
+      stderrFirstOffset: "0",
+      logLimitBytes: "0",
       mergeOutput: false,
       clearEnv: false,
       containment: "CONTAINMENT_SESSION",

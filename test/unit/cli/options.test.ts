@@ -3,6 +3,7 @@ import { choices } from "../../../src/cli/choice-option.js";
 import { parseDurationMs, parsePositiveDurationMs } from "../../../src/cli/duration-option.js";
 import { parseKeyValue } from "../../../src/cli/key-value-option.js";
 import { parseListen } from "../../../src/cli/listen-option.js";
+import { parseSizeBytes } from "../../../src/cli/size-option.js";
 import { stateDirOf } from "../../../src/cli/state-dir.js";
 import { parseWholeNumber } from "../../../src/cli/whole-number-option.js";
 
@@ -51,6 +52,29 @@ describe("durations", () => {
     expect(() => parsePositiveDurationMs("0s")).toThrow("longer than 0");
     expect(parsePositiveDurationMs("1ms")).toBe(1);
   });
+});
+
+describe("sizes", () => {
+  test.each([
+    ["0", 0],
+    ["65536", 65_536],
+    ["10 B", 10],
+    ["100MB", 100_000_000],
+    ["100mb", 100_000_000],
+    ["64 KiB", 65_536],
+    ["1.5GiB", 1_610_612_736],
+    ["2TB", 2e12],
+    ["0.3kB", 300],
+  ])("%j is %i bytes", (text, bytes) => {
+    expect(parseSizeBytes(text)).toBe(bytes);
+  });
+
+  test.each(["", "MB", "-1MB", "1e6", "1M", "1 000 kB", "1,5MB", "1MB2", "NaN", "9999999TiB"])(
+    "%j is none",
+    (text) => {
+      expect(() => parseSizeBytes(text)).toThrow();
+    },
+  );
 });
 
 describe("key=value", () => {

@@ -38,8 +38,17 @@ describe("run", () => {
   test("takes every option, and leaves those after -- to the command", async () => {
     const options = ["-e", "A=1", "--env", "PATH=/x", "--work-dir", "sub", "-l", "team=ml"];
     const more = ["--request-id", "once", "--merge-output", "--timeout", "10m"];
+    const limit = ["--log-limit", "100MB"];
     const env = { PATH: "/bin", PWD: "/home/me" };
-    const request = await requestOf({ env }, ...options, ...more, "--", "sh", "--timeout");
+    const request = await requestOf(
+      { env },
+      ...options,
+      ...more,
+      ...limit,
+      "--",
+      "sh",
+      "--timeout",
+    );
     expect(request).toEqual({
       command: "sh",
       args: ["--timeout"],
@@ -50,6 +59,7 @@ describe("run", () => {
       requestId: "once",
       mergeOutput: true,
       timeoutMs: 600_000,
+      logLimitBytes: 100_000_000,
     });
   });
 
@@ -114,6 +124,45 @@ describe("run", () => {
     );
     expect(cli.procman.calls.map(({ method }) => method)).toEqual(["start", "attach"]);
     expect(cli.procman.openStreams).toBe(0);
+  });
+});
+
+describe("output that a log limit has taken", () => {
+  async function* withGap() {
+    yield { type: "opened" as const, job: endedJob() };
+    const chunk = { type: "chunk" as const, stream: "stdout" as const, data: Buffer.from("ab") };
+    yield { ...chunk, offset: 1_200_000 };
+    yield { ...chunk, offset: 1_200_002 };
+    yield { ...chunk, offset: 1_200_104 };
+    yield { type: "ended" as const, job: endedJob() };
+  }
+  const GAP = "procman: here 1.2 MB of stdout are gone, by the job's log limit";
+
+  test("is told of on a terminal, where it was asked for", async () => {
+    for (const [words, gaps] of [
+      [["attach"], [GAP, GAP.replace("1.2 MB", "100 B")]],
+      [["attach", "--tail", "3"], [GAP.replace("1.2 MB", "100 B")]],
+    ] as const) {
+      const cli = cliWith({ terminal: true, env: { NO_COLOR: "1" } }, "abc");
+      cli.procman.attach = withGap;
+      expect(await cli.run(...words, "abc")).toBe(0);
+      expect(cli.err.text.split("\n").filter((line) => line.includes("gone"))).toEqual(gaps);
+      expect(cli.out.text).toBe("ababab");
+    }
+  });
+
+  test("is told of by watch too", async () => {
+    const cli = cliWith({ terminal: true, env: { NO_COLOR: "1" } }, "abc");
+    cli.procman.attach = withGap;
+    expect(await cli.run("watch", "abc")).toBe(0);
+    expect(cli.err.text).toContain(`${GAP}\n`);
+  });
+
+  test("is not added to the output of scripts", async () => {
+    const cli = cliWith({}, "abc");
+    cli.procman.attach = withGap;
+    expect(await cli.run("attach", "abc")).toBe(0);
+    expect(cli.err.text).toBe("");
   });
 });
 

@@ -106,6 +106,28 @@ describe("attach", () => {
     expect(server.requests.every(({ follow, id }) => follow && id === "job1")).toBe(true);
   });
 
+  test("goes on after output that a log limit has taken meanwhile", async () => {
+    const server = connections(
+      [opened(), chunk(0, "ab"), lost()],
+      [opened(), chunk(100, "cd"), chunk(200, "E", "stderr"), lost()],
+      [opened(), chunk(102, "f"), ended()],
+    );
+    expect(await shown(clientOf(server).attach("job1", { follow: true }))).toEqual([
+      "opened",
+      "stdout@0 ab",
+      "stdout@100 cd",
+      "stderr@200 E",
+      "stdout@102 f",
+      "ended",
+    ]);
+    const offsets = server.requests.map((request) => [request.stdoutOffset, request.stderrOffset]);
+    expect(offsets).toEqual([
+      [0n, 0n],
+      [2n, 0n],
+      [102n, 201n],
+    ]);
+  });
+
   test("after a tail, goes on by offsets, and finds the tail of a stream that was silent", async () => {
     const job = runningJob({ stdoutBytes: 100, stderrBytes: 50 });
     const server = connections(

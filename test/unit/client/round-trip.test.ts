@@ -55,7 +55,7 @@ import {
 } from "../../../src/service/encode-event.js";
 import { encodeJob } from "../../../src/service/encode-job.js";
 import { encodeWaited } from "../../../src/service/encode-waited.js";
-import { anyJob, endedJob, runningJob } from "./some-job.js";
+import { anyJob, endedJob, runningJob, T0 } from "./some-job.js";
 
 /** As it arrives at the other end. */
 function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
@@ -74,6 +74,7 @@ describe("what the server encodes, the client decodes", () => {
   test.each<AttachEvent>([
     { type: "opened", job: runningJob() },
     { type: "chunk", stream: "stderr", offset: 2 ** 40, data: new Uint8Array([0, 255, 10]) },
+    { type: "chunk", stream: "stdout", offset: 0, data: new Uint8Array([1]), seenTime: T0 },
     { type: "ended", job: endedJob() },
   ])("attach: $type", (event) => {
     expect(decodeAttachEvent(sent(AttachResponseSchema, encodeAttachEvent(event)))).toEqual(event);
@@ -84,7 +85,7 @@ describe("what the server encodes, the client decodes", () => {
     { ...line, terminator: "lf" },
     { ...line, terminator: "crlf" },
     { ...line, terminator: "cr", progress: { percent: 50, unit: "", text: "50%", etaMs: 1500 } },
-    { ...line, terminator: "none" },
+    { ...line, terminator: "none", seenTime: T0 },
   ])("watch: a line that ends with $terminator", (event) => {
     expect(decodeWatchEvent(sent(WatchResponseSchema, encodeWatchEvent(event)))).toEqual(event);
   });
@@ -147,6 +148,7 @@ describe("what the client encodes, the server decodes", () => {
       requestId: "once",
       mergeOutput: true,
       timeoutMs: 1500,
+      logLimitBytes: 2 ** 40,
     };
     expect(service.decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
     expect(service.decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
@@ -253,6 +255,7 @@ describe("what the client encodes, the server decodes", () => {
 
   test.each([
     ["timeout", () => encodeStart({ command: "x", timeoutMs: Number.NaN })],
+    ["log_limit_bytes", () => encodeStart({ command: "x", logLimitBytes: 1.5 })],
     ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
     ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
     ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],

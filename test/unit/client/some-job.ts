@@ -18,6 +18,8 @@ const spec = {
   createdTime: T0,
   stdoutBytes: 0,
   stderrBytes: 0,
+  stdoutFirstOffset: 0,
+  stderrFirstOffset: 0,
 };
 
 const started = { pid: 42, startedTime: T1, containment: "session" } as const;
@@ -106,8 +108,11 @@ export const anyJob = fc
         mergeOutput: fc.boolean(),
         timeoutMs: wholeMs,
         createdTime: time,
+        logLimitBytes: bytes.map((limit) => limit || 1),
         stdoutBytes: bytes,
         stderrBytes: bytes,
+        stdoutFirstOffset: bytes,
+        stderrFirstOffset: bytes,
         progress,
       },
       {
@@ -124,6 +129,8 @@ export const anyJob = fc
           "createdTime",
           "stdoutBytes",
           "stderrBytes",
+          "stdoutFirstOffset",
+          "stderrFirstOffset",
         ],
       },
     ),

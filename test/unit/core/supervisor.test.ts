@@ -26,8 +26,10 @@ async function supervisorWithDisk() {
   const supervisor = new Supervisor({
     engine,
     store,
+    output: { limit: () => {}, forget: () => {} },
     log: silentLog,
     pollIntervalMs: 20,
+    defaultLogLimitBytes: undefined,
     onChange: () => {},
     closing: closing.signal,
   });

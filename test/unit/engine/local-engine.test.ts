@@ -103,17 +103,22 @@ describe("how a command is found and what it gets", () => {
   test("it is exact, whatever names a shell or the runner has for things of its own", async () => {
     const engine = newEngine();
     const env = {
-      ...{ dir: "1", boot: "2", me: "3", procman_dir: "4", procman_code: "5", IFS: "x" },
-      ...{
-        OPTIND: "abc",
-        PPID: "7",
-        UID: "8",
-        SHLVL: "9",
-        PWD: "/elsewhere",
-        _: "it's",
-        ENV: "/x",
-      },
-      ...{ "a.b": "odd\nand 'quoted' $HOME `id`", LD_PRELOAD: "", PS4: "" },
+      dir: "1",
+      boot: "2",
+      me: "3",
+      procman_dir: "4",
+      procman_code: "5",
+      IFS: "x",
+      OPTIND: "abc",
+      PPID: "7",
+      UID: "8",
+      SHLVL: "9",
+      PWD: "/elsewhere",
+      _: "it's",
+      ENV: "/x",
+      "a.b": "odd\nand 'quoted' $HOME `id`",
+      LD_PRELOAD: "",
+      PS4: "",
     };
     for (const clearEnv of [true, false]) {
       const dir = jobDir(engine);

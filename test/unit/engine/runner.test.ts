@@ -131,6 +131,13 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s", (_
     expect(job.log("stderr.log")).toBe("mine\n");
   });
 
+  test("its end is recorded at once, however long its log is without a line", async () => {
+    const job = run(["sh", "-c", "truncate -s 100G stderr.log; exit 127"]);
+    await job.ended;
+    expect(readExitRecord(job.dir)?.exitCode).toBe(127);
+    expect(statSync(join(job.dir, "stderr.log")).size).toBe(100 * 1024 ** 3);
+  });
+
   test("arguments arrive as they are", async () => {
     const args = ["", " a  b ", "$HOME", "`id`", "*", "-n", "\n", "\\", '"', "ü\u{1f600}", "--"];
     const job = run(["printf", "<%s>", ...args]);

@@ -171,7 +171,7 @@ describe("what is appended", () => {
               expect(bytes.equals(whole.subarray(whole.length - bytes.length))).toBe(true);
             }
           }
-          output.close();
+          await output.close();
         },
       ),
       { numRuns: 60 },

@@ -31,9 +31,14 @@ async function collectLines(lines: AsyncIterable<OutputLine>): Promise<OutputLin
 describe("sizes", () => {
   test("are those of the files; of a log that is not there, 0", async () => {
     const logs = new JobLogs();
-    expect(await newOutput().sizes(logs.dir)).toEqual({ stdoutBytes: 0, stderrBytes: 0 });
+    expect(await newOutput().sizes(logs.dir)).toMatchObject({ stdoutBytes: 0, stderrBytes: 0 });
     logs.append("stderr", "12345");
-    expect(await newOutput().sizes(logs.dir)).toEqual({ stdoutBytes: 0, stderrBytes: 5 });
+    expect(await newOutput().sizes(logs.dir)).toEqual({
+      stdoutBytes: 0,
+      stderrBytes: 5,
+      stdoutFirstOffset: 0,
+      stderrFirstOffset: 0,
+    });
   });
 
   test("an error of the file system says what was tried", async () => {

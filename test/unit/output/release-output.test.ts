@@ -40,7 +40,7 @@ class Observed {
       clearInterval(timer);
     });
     onTestFinished(() => {
-      this.output.close();
+      void this.output.close();
       vi.restoreAllMocks();
     });
   }
@@ -185,7 +185,7 @@ describe("everything is released", () => {
     const ended = new AbortController().signal;
     const { promise: next } = await waiting(observed, { ended });
     const rejected = expect(next).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
-    observed.output.close();
+    void observed.output.close();
     await observed.expectNothingHeld();
     await rejected;
     await expect(observed.output.chunks(observed.logs.dir, BOTH).next()).rejects.toMatchObject({

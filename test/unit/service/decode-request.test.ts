@@ -67,6 +67,7 @@ test("what is set arrives", () => {
     requestId: "r",
     mergeOutput: true,
     timeout: { seconds: 2n },
+    logLimitBytes: 100_000n,
   });
   expect(decodeStart(start)).toEqual({
     command: "make",
@@ -78,6 +79,7 @@ test("what is set arrives", () => {
     requestId: "r",
     mergeOutput: true,
     timeoutMs: 2000,
+    logLimitBytes: 100_000,
   });
   const attach = create(AttachRequestSchema, {
     id: "a",

@@ -28,6 +28,8 @@ const spec = {
   mergeOutput: true,
   stdoutBytes: 2 ** 40,
   stderrBytes: 1,
+  stdoutFirstOffset: 0,
+  stderrFirstOffset: 0,
   createdTime: new Date("2026-01-02T03:04:05.678Z"),
 };
 const started = {
@@ -70,6 +72,8 @@ test("an ended job has all there is", () => {
     cpuTimeMs: 12.75,
     completedTime: new Date("2026-01-02T03:05:00Z"),
     timeoutMs: 1500,
+    logLimitBytes: 2 ** 30,
+    stdoutFirstOffset: 2 ** 40 - 2 ** 30,
     progress: { percent: 50, unit: "B", text: "50%", etaMs: 1000.3 },
   };
   expect(jsonOf(job)).toMatchObject({
@@ -83,6 +87,8 @@ test("an ended job has all there is", () => {
     completedTime: "2026-01-02T03:05:00Z",
     cpuTime: "0.013s",
     timeout: "1.500s",
+    logLimitBytes: String(2 ** 30),
+    stdoutFirstOffset: String(2 ** 40 - 2 ** 30),
     progress: { percent: 50, unit: "B", text: "50%", eta: "1s" },
   });
 });

@@ -53,8 +53,14 @@ const record: fc.Arbitrary<JobRecord> = fc
       labels: texts,
       mergeOutput: fc.boolean(),
     }),
-    optional("timeoutMs", fc.integer({ min: 1 })),
+    fc
+      .tuple(
+        optional("timeoutMs", fc.integer({ min: 1 })),
+        optional("logLimitBytes", fc.integer({ min: 1 })),
+      )
+      .map(([timeout, limit]) => ({ ...timeout, ...limit })),
     fc.record({ sequence: fc.nat(), createdTime: date, state }),
+    optional("defaultLogLimitBytes", fc.integer({ min: 1 })),
     optional(
       "stop",
       fc.record({
@@ -64,7 +70,12 @@ const record: fc.Arbitrary<JobRecord> = fc
       }),
     ),
   )
-  .map(([spec, timeout, rest, stop]) => ({ spec: { ...spec, ...timeout }, ...rest, ...stop }));
+  .map(([spec, limits, rest, defaultLimit, stop]) => ({
+    spec: { ...spec, ...limits },
+    ...rest,
+    ...defaultLimit,
+    ...stop,
+  }));
 
 test("what is written is what is read, for any record", () => {
   fc.assert(

@@ -1,0 +1,115 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { fromSystemError } from "../core/errors.js";
+import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
+import { syncDirectory, writeFileDurable } from "./atomic-file.js";
+
+/** In a job's directory, where the job has a log limit. */
+export const FIRST_OFFSETS_FILE = "first-offsets";
+
+/** A sector: a disk writes it whole or not at all. */
+const SLOT_BYTES = 512;
+const SLOTS = 2;
+
+/** The offsets as of the `generation`-th write. */
+interface Slot {
+  readonly generation: number;
+  readonly offsets: FirstOffsets;
+}
+
+/** The content of the file before any output was given up. */
+export function newFirstOffsetsFile(): string {
+  return formatSlot({ generation: 0, offsets: { stdout: 0, stderr: 0 } }) + " ".repeat(SLOT_BYTES);
+}
+
+/**
+ * Where jobs' logs begin, as `<dir>/first-offsets`: two slots, of which the
+ * newer one with a right checksum counts, and the other one is written next. So
+ * a write that is cut short at any byte leaves what was there before.
+ *
+ * It is written in place, unlike a record, since that needs no room on the
+ * disk: a log has to be cut most of all when the disk is full. Nor does its
+ * sync wait for the file system's journal, which a command that writes at full
+ * speed keeps busy.
+ */
+export const firstOffsetFiles: FirstOffsetStore = {
+  async read(dir) {
+    const path = join(dir, FIRST_OFFSETS_FILE);
+    try {
+      const file = await open(path, "r");
+      try {
+        return newest(await readSlots(file))?.offsets;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw fromSystemError(error, `read ${path}`);
+    }
+  },
+
+  async write(dir, offsets) {
+    const path = join(dir, FIRST_OFFSETS_FILE);
+    try {
+      const file = await openToWrite(path);
+      try {
+        const slots = await readSlots(file);
+        const last = newest(slots);
+        const index = last === undefined ? 0 : 1 - slots.indexOf(last);
+        const slot = formatSlot({ generation: (last?.generation ?? 0) + 1, offsets });
+        await file.write(slot, index * SLOT_BYTES);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw fromSystemError(error, `write ${path}`);
+    }
+  },
+};
+
+/** Made anew where somebody has deleted it. */
+async function openToWrite(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r+");
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    await writeFileDurable(path, " ".repeat(SLOTS * SLOT_BYTES));
+    await syncDirectory(join(path, ".."));
+    return open(path, "r+");
+  }
+}
+
+async function readSlots(file: FileHandle): Promise<(Slot | undefined)[]> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(SLOTS * SLOT_BYTES), 0, null, 0);
+  const text = buffer.toString("latin1", 0, bytesRead);
+  return Array.from({ length: SLOTS }, (_, index) =>
+    parseSlot(text.slice(index * SLOT_BYTES, (index + 1) * SLOT_BYTES)),
+  );
+}
+
+function newest(slots: readonly (Slot | undefined)[]): Slot | undefined {
+  const whole = slots.filter((slot) => slot !== undefined);
+  return whole.sort((a, b) => b.generation - a.generation)[0];
+}
+
+function formatSlot({ generation, offsets }: Slot): string {
+  const values = `${generation} ${offsets.stdout} ${offsets.stderr}`;
+  return `${values} ${checksum(values)}`.padEnd(SLOT_BYTES - 1).concat("\n");
+}
+
+function parseSlot(text: string): Slot | undefined {
+  const match = /^((\d{1,15}) (\d{1,16}) (\d{1,16})) ([0-9a-f]{16}) *\n$/.exec(text);
+  if (match === null || checksum(match[1] as string) !== match[5]) return undefined;
+  const [generation, stdout, stderr] = match.slice(2, 5).map(Number) as [number, number, number];
+  return { generation, offsets: { stdout, stderr } };
+}
+
+function checksum(values: string): string {
+  return createHash("sha256").update(values).digest("hex").slice(0, 16);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
