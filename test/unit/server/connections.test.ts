@@ -82,7 +82,7 @@ describe("connections that do not get on", () => {
     ["part of a request's first line", "GET /he"],
     ["part of a request's headers", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"],
   ])("one that sends %s is closed", async (_name, bytes) => {
-    const impatient = await startFakeServer({ handshakeTimeoutMs: 100 });
+    const impatient = await startFakeServer({ timeouts: { handshakeMs: 100 } });
     const connection = await RawConnection.open(impatient.port);
     connection.send(bytes);
     await connection.untilClosed();
