@@ -97,8 +97,11 @@ function withoutMessage(
   request: UniversalServerRequest,
   refusal: ConnectError,
 ): UniversalServerRequest {
-  const [url = ""] = request.url.split("?", 1);
-  return { ...request, url: `${url}?encoding=json&message={}`, body: failing(refusal) };
+  const [path = ""] = request.url.split("?", 1);
+  const url = `${path}?encoding=json&message={}`;
+  const header = new Headers(request.header);
+  header.delete("content-length");
+  return { ...request, url, header, body: failing(refusal) };
 }
 
 function failing(error: Error): AsyncIterable<Uint8Array> {

@@ -43,8 +43,6 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.max_send_message_length": MAX_RESPONSE_BYTES,
     "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
     "grpc.max_connection_idle_ms": timeouts.idleMs,
-    "grpc.keepalive_time_ms": timeouts.keepaliveMs,
-    "grpc.keepalive_timeout_ms": timeouts.keepaliveMs,
     // Bookkeeping of every call and connection that nobody asks for.
     "grpc.enable_channelz": 0,
   });
@@ -60,8 +58,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     // A private property. Where it is none any more, nothing is served rather than unguarded.
     const http2Server = [...server["http2Servers"].keys()].at(-1);
     if (!http2Server) throw new Error("grpc-js has changed: its HTTP/2 server is not found");
-    const requestTimeoutMs = timeouts.requestMs;
-    guardStreams(http2Server as Http2Server, { guard, requestTimeoutMs, logger });
+    guardStreams(http2Server as Http2Server, { guard, timeouts, logger });
     return injector;
   };
   const network = openDoor(guardNetwork(access));

@@ -8,12 +8,14 @@ import {
 import type { Logger } from "pino";
 import type { Guard } from "./grpc-guard.js";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
+import { Http2Liveness } from "./http2-liveness.js";
 import {
   MAX_CANCELLED_CALLS,
   MAX_CANCELLED_CALLS_PER_SECOND,
   MAX_OPEN_CALLS,
   MAX_OPEN_REQUEST_BYTES,
   MAX_REFUSED_CALLS,
+  type Timeouts,
 } from "./limits.js";
 import { peerOf } from "./peer.js";
 
@@ -24,8 +26,7 @@ type StreamListener = (this: Http2Server, ...args: unknown[]) => void;
 
 export interface StreamGuardOptions {
   readonly guard: Guard;
-  /** How long a whole request may take to arrive. */
-  readonly requestTimeoutMs: number;
+  readonly timeouts: Timeouts;
   readonly logger: Logger;
 }
 
@@ -40,15 +41,15 @@ export interface StreamGuardOptions {
  *   answered before, whose client could go on sending for ever.
  * - Calls without a token get a little: grpc-js collects and unpacks as much as the
  *   largest message takes, for each, before any handler is asked.
- * - A connection that only cancels calls, or has them refused, is closed. nghttp2 would
- *   stop to read it, and Node keep it with all of its streams, also when its client
- *   has left, until a ping is not answered.
+ * - A connection that only cancels calls, or has them refused, is closed, and one whose
+ *   client does not answer pings.
  */
 export function guardStreams(server: Http2Server, options: StreamGuardOptions): void {
-  const { guard, requestTimeoutMs, logger } = options;
+  const { guard, timeouts, logger } = options;
   const serve = server.listeners("stream") as StreamListener[];
   server.removeAllListeners("stream");
   const patience = new WeakMap<Http2Session, Patience>();
+  const liveness = new WeakMap<Http2Session, Http2Liveness>();
   const openCalls = new Set<ServerHttp2Stream>();
 
   const onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rest: unknown[]) => {
@@ -58,6 +59,7 @@ export function guardStreams(server: Http2Server, options: StreamGuardOptions): 
     patience.set(session, left);
     if (stream.destroyed || stream.closed) return left.onCancelled();
     stream.once("aborted", () => left.onCancelled());
+    liveness.get(session)?.addCall(stream);
     closeOnceAnswered(stream);
 
     const admission = guard(headers, peerOf(session.socket));
@@ -74,11 +76,12 @@ export function guardStreams(server: Http2Server, options: StreamGuardOptions): 
       case "admitted":
         left.onAdmitted();
     }
-    if (!headers[":path"]?.startsWith(REFLECTION)) closeIfLate(stream, requestTimeoutMs);
+    if (!headers[":path"]?.startsWith(REFLECTION)) closeIfLate(stream, timeouts.requestMs);
     for (const listener of serve) listener.call(server, stream, headers, ...rest);
     holdBackEnd(stream);
   };
 
+  server.on("session", (session) => liveness.set(session, new Http2Liveness(session, timeouts)));
   server.on("stream", (stream, headers, ...rest: unknown[]) => {
     // What broke is seen by whoever reads and writes.
     stream.on("error", () => {});

@@ -39,8 +39,10 @@ export interface Timeouts {
   readonly requestMs: number;
   /** For an HTTP/2 connection on which nothing is asked. Over HTTP/1.1 it is Node's 5 s. */
   readonly idleMs: number;
-  /** After how much silence an HTTP/2 client is asked whether it is there, and to answer. */
+  /** How often an HTTP/2 client is asked whether it is there, and by when it answers: with calls, */
   readonly keepaliveMs: number;
+  /** and without. */
+  readonly idleKeepaliveMs: number;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
@@ -48,4 +50,5 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   requestMs: 60_000,
   idleMs: 5 * 60_000,
   keepaliveMs: 30_000,
+  idleKeepaliveMs: 5_000,
 };

@@ -5,6 +5,7 @@ import { protocolOf } from "../../../src/server/sniff-protocol.js";
 import { collect, errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";
+import { envelope } from "../../helpers/http2-frames.js";
 import { exchange, RawConnection } from "../../helpers/raw-connection.js";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -122,6 +123,24 @@ describe("connections that do not get on", () => {
     await eventually("the server's SETTINGS", () => isSettingsFrame(connection.received));
     connection.socket.end();
     await connection.untilClosed();
+  });
+
+  test("one half open whose client reads nothing is closed in time, with its stream", async () => {
+    const impatient = await startFakeServer({ timeouts: { handshakeMs: 200 } });
+    impatient.procman.addJob("a");
+    for (let n = 0; n < 32; n += 1) impatient.procman.write("a", Buffer.alloc(1024 * 1024));
+    const connection = await RawConnection.open(impatient.port);
+    connection.socket.pause();
+    const body = envelope(Buffer.from('{"id":"a","follow":true}'));
+    connection.send(
+      "POST /procman.v1.ProcmanService/Attach HTTP/1.1\r\n" +
+        `Host: localhost\r\nAuthorization: Bearer ${impatient.token}\r\n` +
+        `Content-Type: application/connect+json\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
+    connection.send(body);
+    await eventually("the stream", () => impatient.procman.openStreams === 1);
+    connection.socket.end();
+    await eventually("the stream's release", () => impatient.procman.openStreams === 0);
   });
 
   test("one half open over HTTP/1.1 is closed", async () => {

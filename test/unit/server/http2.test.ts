@@ -102,8 +102,14 @@ describe("connections that do not get on", () => {
     await eventually("the stream's release", () => server.procman.openStreams === 0);
   });
 
+  test("one without calls whose client does not answer a ping is closed sooner", async () => {
+    const server = await start({ idleKeepaliveMs: 100 });
+    const connection = await open(server);
+    await connection.untilClosed();
+  });
+
   test("one that answers pings stays", async () => {
-    const server = await start({ keepaliveMs: 50 });
+    const server = await start({ keepaliveMs: 100, idleKeepaliveMs: 100 });
     server.procman.addJob("a");
     const stream = networkClient(server, "grpc").attach({ id: "a", follow: true });
     const iterator = stream[Symbol.asyncIterator]();
@@ -129,7 +135,7 @@ describe("connections that do not get on", () => {
     ["GOAWAY", frame(FRAME.goaway, 0, 0, Buffer.alloc(8))],
     ["a frame of 16 MiB", Buffer.from([255, 255, 255, 0, 0, 0, 0, 0, 1])],
   ])("one that is broken by %s is let go, with its streams", async (_name, bytes) => {
-    const server = await start({ keepaliveMs: 100 });
+    const server = await start({ keepaliveMs: 100, idleKeepaliveMs: 100 });
     server.procman.addJob("a");
     const before = openSockets();
     const connection = await open(server);
@@ -208,20 +214,25 @@ describe("calls that are none any more", () => {
       ]),
     ],
     ["of no method", begin(1, { path: `${PATH}/Nope` }).subarray(9)],
-  ])("a stream %s, reset in the packet that opens it, ends nothing else", async (_name, block) => {
-    const server = await start();
-    const connection = await open(server);
-    connection.send(
-      Buffer.concat([
-        frame(FRAME.headers, FLAG.endHeaders, 1, block),
-        frame(FRAME.rstStream, 0, 1, uint32(CANCEL)),
-        frame(FRAME.ping, 0, 0, Buffer.alloc(8)),
-      ]),
-    );
-    await eventually("the answer to a ping", () =>
-      framesOf(connection).some(({ type }) => type === FRAME.ping),
-    );
-  });
+  ])(
+    "a stream %s, opened and reset in the first packet, ends nothing else",
+    async (_name, block) => {
+      const server = await start();
+      const connection = await RawConnection.open(server.port);
+      connection.send(
+        Buffer.concat([
+          PREFACE,
+          settings(),
+          frame(FRAME.headers, FLAG.endHeaders, 1, block),
+          frame(FRAME.rstStream, 0, 1, uint32(CANCEL)),
+          frame(FRAME.ping, 0, 0, Buffer.alloc(8)),
+        ]),
+      );
+      await eventually("the answer to a ping", () =>
+        framesOf(connection).some(({ type }) => type === FRAME.ping),
+      );
+    },
+  );
 
   test("a connection on which one after another is cancelled is closed", async () => {
     const server = await start();
