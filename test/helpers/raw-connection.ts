@@ -66,7 +66,10 @@ export class RawConnection {
 }
 
 /** What the server answers to those bytes, until it closes. */
-export async function exchange(where: number | string, request: string): Promise<string> {
+export async function exchange(
+  where: number | string,
+  request: string | Uint8Array,
+): Promise<string> {
   const connection = await RawConnection.open(where);
   connection.send(request);
   return connection.untilClosed();
