@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { expect, test } from "vitest";
-import { openDescriptors, peakRssKib } from "../crash/process-figures.js";
+import { cpuSeconds, openDescriptors, peakRssKib } from "../crash/process-figures.js";
 import { eventually } from "../helpers/eventually.js";
 import { FRAME, parseFrames } from "../helpers/http2-frames.js";
 import { TestServer } from "../helpers/test-server.js";
@@ -12,7 +12,7 @@ const minutes = Number(process.env["PROCMAN_TEST_FUZZ_MINUTES"] ?? 0.05);
 const seed = Number(process.env["PROCMAN_TEST_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 
 const isLong = minutes >= 1;
-const AT_ONCE = 16;
+const AT_ONCE = 32;
 /** Of an answer that has begun. */
 const REST_MS = 5;
 /** Shown when the server has ended. */
@@ -57,7 +57,13 @@ test(`requests that are nearly valid, for ${minutes} minutes`, {
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  console.log(JSON.stringify({ ...tally, peakRssMib: peakRssKib(server.pid) >> 10 }, undefined, 2));
+  console.log(
+    JSON.stringify(
+      { ...tally, peakRssMib: peakRssKib(server.pid) >> 10, cpuSeconds: cpuSeconds(server.pid) },
+      undefined,
+      2,
+    ),
+  );
 
   expect(server.hasEnded, `${server.log}\n${last.map(describeCase).join("\n")}`).toBe(false);
   await client.leave();
