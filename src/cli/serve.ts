@@ -1,9 +1,10 @@
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { Manager, type ManagerOptions, managerPid } from "../manager.js";
 import { type RunningServer, startServer } from "../server/start-server.js";
 import type { TlsFiles } from "../server/tls-files.js";
 import type { Cli } from "./cli.js";
 import { CliError } from "./cli-error.js";
+import { createLogger } from "./create-logger.js";
 import { EXIT } from "./exit-codes.js";
 import type { ListenOption } from "./listen-option.js";
 
@@ -58,14 +59,6 @@ export async function serve(options: ServeOptions, cli: Cli): Promise<void> {
   } finally {
     await manager.close();
   }
-}
-
-/** Written at once, so that nothing is lost with the process. */
-function createLogger(level: string): Logger {
-  const stderr = pino.destination({ dest: 2, sync: true });
-  // A log that cannot be written is no reason to leave jobs alone.
-  stderr.on("error", () => {});
-  return pino({ level, base: { pid: process.pid } }, stderr);
 }
 
 /** A stray error must not end a supervisor, unless nothing is known of its state any more. */

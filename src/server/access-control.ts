@@ -1,12 +1,18 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, type ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
 import { errorWithInfo } from "../service/error-map.js";
 import { parseAuthority } from "./authority.js";
-import { FailedAttempts } from "./failed-attempts.js";
+import { MAX_WRONG_TOKENS } from "./limits.js";
 import type { Peer } from "./peer.js";
+import { WindowCounter } from "./window-counter.js";
 
 /** What everybody may call this machine from itself. */
 const LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
+
+const MINUTE_MS = 60_000;
+/** In a minute, about all addresses: who guesses must not fill the log either. */
+const MAX_WARNINGS = 10;
 
 export interface AccessControlOptions {
   readonly token: string;
@@ -16,6 +22,7 @@ export interface AccessControlOptions {
   readonly allowedHosts: readonly string[];
   /** Origins ("https://example.com") whose pages may call this server. */
   readonly allowedOrigins: readonly string[];
+  readonly logger: Logger;
 }
 
 /** Who may call. Every check answers with the error to refuse with, or nothing. */
@@ -24,14 +31,23 @@ export class AccessControl {
   readonly #requiresToken: boolean;
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
-  readonly #failures = new FailedAttempts({ limit: 10, windowMs: 60_000 });
+  readonly #logger: Logger;
+  /** Wrong tokens from each address. */
+  readonly #failures = new WindowCounter({ windowMs: MINUTE_MS });
+  readonly #warnings = new WindowCounter({ windowMs: MINUTE_MS });
 
   constructor(options: AccessControlOptions) {
-    const { token, requiresToken = true, allowedHosts, allowedOrigins } = options;
+    const { token, requiresToken = true, allowedHosts, allowedOrigins, logger } = options;
     this.#tokenHash = hashOf(token);
     this.#requiresToken = requiresToken;
     this.#hosts = new Set([...LOCAL_HOSTS, ...allowedHosts.map(hostnameOf)]);
-    this.#origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
+    this.#origins = new Set(allowedOrigins.map(normalOrigin));
+    this.#logger = logger;
+  }
+
+  /** Whether those who come by network have to know the token. */
+  get requiresToken(): boolean {
+    return this.#requiresToken;
   }
 
   /** From now on this one counts, and no other. */
@@ -60,11 +76,20 @@ export class AccessControl {
     return parseAuthority(authority ?? "") ? undefined : malformedHost(authority);
   }
 
-  /** Only browsers send an origin: that of the page which makes the call. */
-  checkOrigin(origin: string | undefined, authority: string | undefined): ConnectError | undefined {
+  /**
+   * Only browsers send an origin: that of the page which makes the call.
+   *
+   * @param encrypted whether it came with TLS. Without, TLS may end at a proxy before this server.
+   */
+  checkOrigin(
+    origin: string | undefined,
+    authority: string | undefined,
+    encrypted = false,
+  ): ConnectError | undefined {
     if (origin === undefined || this.isAllowedOrigin(origin)) return undefined;
-    // One port speaks one of the two, with TLS or without.
-    const own = authority && ["http", "https"].map((scheme) => `${scheme}://${authority}`);
+    // A page that came without TLS can be anybody's, whatever host it says it is from.
+    const ownSchemes = encrypted ? ["https"] : ["http", "https"];
+    const own = authority && ownSchemes.map((scheme) => `${scheme}://${authority}`);
     if (own && own.some((each) => each.toLowerCase() === origin.toLowerCase())) return undefined;
     return errorWithInfo(
       Code.PermissionDenied,
@@ -86,11 +111,22 @@ export class AccessControl {
       return unauthenticated('send "authorization: Bearer <token>", with the server\'s token');
     }
     if (timingSafeEqual(hashOf(token), this.#tokenHash)) return undefined;
-    if (this.#failures.count(peer.remoteAddress ?? "")) return unauthenticated("wrong token");
+    const address = peer.remoteAddress ?? "";
+    const failures = this.#failures.count(address);
+    if (failures <= MAX_WRONG_TOKENS) return unauthenticated("wrong token");
+    if (failures === MAX_WRONG_TOKENS + 1) this.#warnOfGuessing(address);
     return errorWithInfo(
       Code.ResourceExhausted,
       "UNAUTHENTICATED",
       "wrong token, too many times; try again in a minute",
+    );
+  }
+
+  #warnOfGuessing(address: string): void {
+    if (this.#warnings.count("") > MAX_WARNINGS) return;
+    this.#logger.warn(
+      { address },
+      `more than ${MAX_WRONG_TOKENS} wrong tokens in a minute from one address`,
     );
   }
 }
@@ -114,6 +150,19 @@ function hostnameOf(host: string): string {
   const parsed = parseAuthority(bracketed(host));
   if (!parsed) throw new Error(`not a host name or address: ${JSON.stringify(host)}`);
   return parsed.hostname;
+}
+
+/** As browsers send it: no path, no default port. "null" is what many pages share. */
+function normalOrigin(origin: string): string {
+  const text = origin.toLowerCase();
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isWeb = url?.protocol === "http:" || url?.protocol === "https:";
+  const isOrigin = isWeb ? url.origin === text : /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(text);
+  if (!isOrigin) {
+    const hint = isWeb ? `; did you mean ${url.origin}?` : "";
+    throw new Error(`not an origin: ${JSON.stringify(origin)}${hint}`);
+  }
+  return text;
 }
 
 /** As it stands in an authority: IPv6 in brackets, and IPv4 as itself on a socket for both. */

@@ -4,11 +4,13 @@ import {
   Code,
   ConnectError,
   createConnectRouter,
+  createContextKey,
   createContextValues,
   type Interceptor,
   type MethodImpl,
   type ServiceImpl,
 } from "@connectrpc/connect";
+import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -24,20 +26,25 @@ import { untilArrived } from "./until-arrived.js";
 const COMPRESS_MIN_BYTES = 256 * 1024;
 const NEVER_COMPRESS = Number.MAX_SAFE_INTEGER;
 
+const refusalKey = createContextKey<ConnectError | undefined>(undefined);
+
 export interface ConnectHandlerOptions {
   readonly service: ServiceImpl<typeof ProcmanService>;
-  readonly interceptors: Interceptor[];
+  readonly check: CallCheck;
   readonly logger: Logger;
 }
+
+/** Whether a call may be made: the error to refuse it with, or nothing. Asked once for each. */
+export type CallCheck = (req: IncomingMessage, peer: Peer) => ConnectError | undefined;
 
 /** Serves a request, or returns false when its path is no RPC's. */
 export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, peer: Peer) => boolean;
 
 /** Connect, Connect-Web and gRPC-Web over HTTP/1.1. */
 export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
-  const { service, interceptors, logger } = options;
+  const { service, check, logger } = options;
   const common = {
-    interceptors,
+    interceptors: [refuse],
     // gRPC proper needs HTTP/2.
     grpc: false,
     acceptCompression: [compressionGzip],
@@ -59,14 +66,16 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     const [path = ""] = (req.url ?? "").split("?", 1);
     const handler = handlers.get(path);
     if (!handler) return false;
-    const values = createContextValues().set(peerKey, peer);
+    const refusal = check(req, peer);
+    const values = createContextValues().set(peerKey, peer).set(refusalKey, refusal);
     const serve = async () => {
       const request = universalRequestFromNodeRequest(req, res, undefined, values);
+      res.on("finish", () => req.resume());
       // Too large a request is answered before all of it was read. Destroying it,
       // as iterators do, would leave the connection with half a request in it.
       const body = req.iterator({ destroyOnReturn: false });
-      res.on("finish", () => req.resume());
-      const response = await handler({ ...request, body });
+      const admitted = refusal ? withoutMessage(request, refusal) : { ...request, body };
+      const response = await handler(admitted);
       if (response.body && !res.shouldKeepAlive) response.body = closing(response.body, req);
       await universalResponseToNodeResponse(response, res);
     };
@@ -86,6 +95,32 @@ async function* closing<T>(
 ): AsyncGenerator<T> {
   yield* body;
   await untilArrived(req);
+}
+
+/** Answers in the call's own protocol. */
+const refuse: Interceptor = (next) => (request) => {
+  const refusal = request.contextValues.get(refusalKey);
+  if (refusal) throw refusal;
+  return next(request);
+};
+
+/** Of whoever may not call, no message is read, unpacked or parsed: it comes before interceptors do. */
+function withoutMessage(
+  request: UniversalServerRequest,
+  refusal: ConnectError,
+): UniversalServerRequest {
+  const [path = ""] = request.url.split("?", 1);
+  const url = `${path}?encoding=json&message={}`;
+  const header = new Headers(request.header);
+  header.delete("content-length");
+  return { ...request, url, header, body: failing(refusal) };
+}
+
+function failing(error: Error): AsyncIterable<Uint8Array> {
+  const next = async () => {
+    throw error;
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
 
 function clientLeft(error: unknown): boolean {

@@ -1,12 +1,20 @@
+import type { Http2Server } from "node:http2";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { type ConnectionInjector, experimental, Server, ServerCredentials } from "@grpc/grpc-js";
+import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
+import type { Logger } from "pino";
 import { file_procman_v1_procman, ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type { AccessControl } from "./access-control.js";
 import { adaptService } from "./grpc-adapter.js";
-import { guardLocal, guardNetwork } from "./grpc-guard.js";
+import { type Guard, guardLocal, guardNetwork } from "./grpc-guard.js";
 import { createReflection } from "./grpc-reflection.js";
-import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "./limits.js";
+import { guardStreams } from "./grpc-streams.js";
+import {
+  MAX_CONCURRENT_STREAMS,
+  MAX_REQUEST_BYTES,
+  MAX_RESPONSE_BYTES,
+  type Timeouts,
+} from "./limits.js";
 
 /** A gRPC server that listens to nothing: connections are injected. */
 export interface GrpcServer {
@@ -20,14 +28,21 @@ export interface GrpcServer {
   destroy(): void;
 }
 
+export interface GrpcServerOptions {
+  readonly service: ServiceImpl<typeof ProcmanService>;
+  readonly access: AccessControl;
+  readonly timeouts: Timeouts;
+  readonly logger: Logger;
+}
+
 /** The service with health checks and reflection beside it. */
-export function createGrpcServer(
-  service: ServiceImpl<typeof ProcmanService>,
-  access: AccessControl,
-): GrpcServer {
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { service, access, timeouts, logger } = options;
   const server = new Server({
     "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": MAX_RESPONSE_BYTES,
+    "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
+    "grpc.max_connection_idle_ms": timeouts.idleMs,
     // Bookkeeping of every call and connection that nobody asks for.
     "grpc.enable_channelz": 0,
   });
@@ -37,15 +52,20 @@ export function createGrpcServer(
   const health = new HealthImplementation({ "": "SERVING", [ProcmanService.typeName]: "SERVING" });
   health.addToServer(server);
 
-  const injector = (guard: ReturnType<typeof guardNetwork>) =>
-    server.createConnectionInjector(
-      experimental.createServerCredentialsWithInterceptors(ServerCredentials.createInsecure(), [
-        guard,
-      ]),
-    );
+  /** What takes connections of one kind. */
+  const openDoor = (guard: Guard): ConnectionInjector => {
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    // A private property. Where it is none any more, nothing is served rather than unguarded.
+    const http2Server = [...server["http2Servers"].keys()].at(-1);
+    if (!http2Server) throw new Error("grpc-js has changed: its HTTP/2 server is not found");
+    guardStreams(http2Server as Http2Server, { guard, timeouts, logger });
+    return injector;
+  };
+  const network = openDoor(guardNetwork(access));
+  const local = openDoor(guardLocal(access));
   return {
-    network: injector(guardNetwork(access)),
-    local: injector(guardLocal(access)),
+    network,
+    local,
     closeWhenIdle: () => {
       health.setStatus("", "NOT_SERVING");
       health.setStatus(ProcmanService.typeName, "NOT_SERVING");

@@ -5,6 +5,7 @@ import { errorWithInfo } from "../service/error-map.js";
 import type { AccessControl } from "./access-control.js";
 import type { ConnectHandler } from "./connect-handler.js";
 import { allowCrossOrigin, answerPreflight } from "./cross-origin.js";
+import { MAX_HEADER_BYTES, MAX_HEADERS, type Timeouts } from "./limits.js";
 import { type Peer, peerOf } from "./peer.js";
 
 const HINT = `There is nothing to see here. This is a procman server: call
@@ -12,27 +13,24 @@ procman.v1.ProcmanService with the procman command, or with any client of
 Connect, gRPC-Web or gRPC.
 `;
 
-/** The whole of a request's body, of at most a few MiB. */
-const REQUEST_TIMEOUT_MS = 60_000;
-
 export interface HttpServerOptions {
   readonly rpc: ConnectHandler;
   readonly access: AccessControl;
-  /** Whether only the host names of this server's own are served; not over a unix socket. */
+  /** Whether everybody must call the server by its own name; over a unix socket only browsers. */
   readonly checksHost: boolean;
-  /** How long a request's headers may take. */
-  readonly headersTimeoutMs: number;
+  readonly timeouts: Timeouts;
   readonly closing: AbortSignal;
 }
 
 /** An HTTP/1.1 server that listens to nothing: connections are emitted to it. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { headersTimeoutMs, closing } = options;
+  const { timeouts, closing } = options;
   const server = createServer(
     {
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs),
-      connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 4),
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: timeouts.handshakeMs,
+      requestTimeout: Math.max(timeouts.requestMs, timeouts.handshakeMs),
+      connectionsCheckingInterval: Math.ceil(timeouts.handshakeMs / 4),
     },
     (req, res) => {
       // Connections break; whoever reads and writes finds out on their own.
@@ -42,6 +40,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
       handleRequest(req, res, options);
     },
   );
+  // Node would leave out what is beyond a count, an origin perhaps.
+  server.maxHeadersCount = 0;
   // What starts to look after timeouts; listen() would do it.
   server.emit("listening");
   return server;
@@ -73,14 +73,24 @@ function refusalOf(
   peer: Peer,
   { access, checksHost }: HttpServerOptions,
 ): Refusal | undefined {
+  if (req.rawHeaders.length > 2 * MAX_HEADERS) {
+    const message = `there are more than ${MAX_HEADERS} headers`;
+    return {
+      status: 431,
+      error: errorWithInfo(Code.ResourceExhausted, "INVALID_ARGUMENT", message),
+    };
+  }
   if (!req.url?.startsWith("/")) return badRequest("the request's target is not a path");
   if ((req.headersDistinct["host"]?.length ?? 0) > 1) return badRequest("there are several Hosts");
   const { host, origin } = req.headers;
-  const hostError = checksHost ? access.checkHost(host, peer) : access.checkHostSyntax(host);
+  // Browsers send an origin with each POST. A tunnel can lead them to a unix socket.
+  const mayBeBrowser = origin !== undefined || req.method !== "POST";
+  const hostError =
+    checksHost || mayBeBrowser ? access.checkHost(host, peer) : access.checkHostSyntax(host);
   if (hostError) {
     return { status: hostError.code === Code.InvalidArgument ? 400 : 421, error: hostError };
   }
-  const originError = access.checkOrigin(origin, host);
+  const originError = access.checkOrigin(origin, host, "encrypted" in req.socket);
   return originError && { status: codeToHttpStatus(originError.code), error: originError };
 }
 

@@ -12,6 +12,7 @@ import { listenOnSocket } from "./listen-on-socket.js";
 import { type ListenAddress, listenOnTcp } from "./listen-on-tcp.js";
 import { sniffProtocol } from "./sniff-protocol.js";
 import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.js";
+import { WindowCounter } from "./window-counter.js";
 
 const CLOSE_POLL_MS = 20;
 
@@ -21,9 +22,18 @@ export interface Door {
   readonly http: HttpServer;
 }
 
+export interface ListenersOptions {
+  /** How long a connection may take to say what it speaks. */
+  readonly handshakeTimeoutMs: number;
+  /** At once, on each TCP address; more are closed at once. */
+  readonly maxConnections: number;
+  readonly logger: Logger;
+}
+
 /** The addresses listened on, and the connections there are. */
 export class Listeners {
   readonly #handshakeTimeoutMs: number;
+  readonly #maxConnections: number;
   readonly #logger: Logger;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Socket>();
@@ -31,14 +41,19 @@ export class Listeners {
   readonly #undecided = new Set<Socket>();
   #removeSocketFile = async () => {};
   #stopWatching: (() => void)[] = [];
+  readonly #drops = new WindowCounter({ windowMs: 60_000 });
 
-  constructor(handshakeTimeoutMs: number, logger: Logger) {
+  constructor({ handshakeTimeoutMs, maxConnections, logger }: ListenersOptions) {
     this.#handshakeTimeoutMs = handshakeTimeoutMs;
+    this.#maxConnections = maxConnections;
     this.#logger = logger;
   }
 
   async openTcp(address: ListenAddress, door: Door, tls?: TlsFiles): Promise<AddressInfo> {
-    return listenOnTcp(tls ? this.#createTlsServer(door, tls) : this.#createServer(door), address);
+    const server = tls ? this.#createTlsServer(door, tls) : this.#createServer(door);
+    server.maxConnections = this.#maxConnections;
+    server.on("drop", () => this.#warnOfDrop());
+    return listenOnTcp(server, address);
   }
 
   async openSocket(path: string, door: Door): Promise<void> {
@@ -104,9 +119,18 @@ export class Listeners {
   }
 
   #logClient(socket: TLSSocket): void {
-    const { subject, fingerprint256 } = socket.getPeerCertificate();
+    const { subject, subjectaltname, fingerprint256 } = socket.getPeerCertificate();
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    this.#logger.info({ peer, client: subject.CN, fingerprint256 }, "a client has connected");
+    const client = subject?.CN ?? subjectaltname;
+    this.#logger.info({ peer, client, fingerprint256 }, "a client has connected");
+  }
+
+  #warnOfDrop(): void {
+    if (this.#drops.count("") > 1) return;
+    this.#logger.warn(
+      { maxConnections: this.#maxConnections },
+      "too many connections over TCP; closing new ones",
+    );
   }
 
   #track(socket: Socket): void {
@@ -114,6 +138,13 @@ export class Listeners {
     socket.once("close", () => this.#connections.delete(socket));
     // Whoever reads and writes finds out on their own that it broke.
     socket.on("error", () => {});
+    for (const half of ["end", "finish"] as const) socket.once(half, () => this.#endSoon(socket));
+  }
+
+  /** One side is closed. A peer that does not close the other, or does not read, keeps it open else. */
+  #endSoon(socket: Socket): void {
+    const timer = setTimeout(() => socket.destroy(), this.#handshakeTimeoutMs);
+    socket.once("close", () => clearTimeout(timer));
   }
 
   #welcome(socket: Socket, door: Door): void {

@@ -1,4 +1,3 @@
-import type { Interceptor } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type { Procman } from "../core/api.js";
@@ -6,18 +5,18 @@ import { ProcmanError } from "../core/errors.js";
 import { createProcmanService } from "../service/procman-service.js";
 import type { AccessControl } from "./access-control.js";
 import { logCalls } from "./call-log.js";
-import { createConnectHandler } from "./connect-handler.js";
+import { type CallCheck, createConnectHandler } from "./connect-handler.js";
 import { createGrpcServer } from "./grpc-server.js";
 import { createHttpServer } from "./http-server.js";
+import type { Timeouts } from "./limits.js";
 import type { Door } from "./listeners.js";
-import { peerKey } from "./peer.js";
 
 export interface ProtocolsOptions {
   readonly procman: Procman;
   readonly access: AccessControl;
   readonly logger: Logger;
   readonly heartbeatIntervalMs?: number;
-  readonly handshakeTimeoutMs: number;
+  readonly timeouts: Timeouts;
 }
 
 export interface Protocols {
@@ -32,7 +31,7 @@ export interface Protocols {
 
 /** One service behind every protocol; they differ in what is asked of those who come by network. */
 export function createProtocols(options: ProtocolsOptions): Protocols {
-  const { procman, access, heartbeatIntervalMs, handshakeTimeoutMs, logger } = options;
+  const { procman, access, heartbeatIntervalMs, timeouts, logger } = options;
   const closing = new AbortController();
   const service = logCalls(
     ProcmanService,
@@ -42,23 +41,20 @@ export function createProtocols(options: ProtocolsOptions): Protocols {
     }),
     logger,
   );
-  const grpc = createGrpcServer(service, access);
-  const requireToken: Interceptor = (next) => (request) => {
-    const authorization = request.header.get("authorization") ?? undefined;
-    const refusal = access.checkToken(authorization, request.contextValues.get(peerKey));
-    if (refusal) throw refusal;
-    return next(request);
-  };
-  const http = (checksHost: boolean, interceptors: Interceptor[]) =>
+  const grpc = createGrpcServer({ service, access, timeouts, logger });
+  const http = (checksHost: boolean, check: CallCheck) =>
     createHttpServer({
-      rpc: createConnectHandler({ service, interceptors, logger }),
+      rpc: createConnectHandler({ service, check, logger }),
       access,
       checksHost,
-      headersTimeoutMs: handshakeTimeoutMs,
+      timeouts,
       closing: closing.signal,
     });
-  const network = { grpc: grpc.network, http: http(true, [requireToken]) };
-  const local = { grpc: grpc.local, http: http(false, []) };
+  const network = {
+    grpc: grpc.network,
+    http: http(true, ({ headers }, peer) => access.checkToken(headers.authorization, peer)),
+  };
+  const local = { grpc: grpc.local, http: http(false, () => undefined) };
   return {
     network,
     local,

@@ -4,12 +4,12 @@ import type { Logger } from "pino";
 import type { Procman } from "../core/api.js";
 import { AccessControl } from "./access-control.js";
 import { loadAccessToken, watchAccessToken } from "./access-token.js";
+import { DEFAULT_TIMEOUTS, MAX_CONNECTIONS, type Timeouts } from "./limits.js";
 import { formatAddress, type ListenAddress } from "./listen-on-tcp.js";
 import { Listeners } from "./listeners.js";
 import { createProtocols } from "./protocols.js";
 import type { TlsFiles } from "./tls-files.js";
 
-const DEFAULT_HANDSHAKE_TIMEOUT_MS = 10_000;
 /** How long calls may go on after close was called. */
 const CLOSE_GRACE_MS = 2000;
 
@@ -30,8 +30,7 @@ export interface ServerOptions {
   readonly logger: Logger;
   /** How long a stream may be silent before a heartbeat is sent. Default 15 000. */
   readonly heartbeatIntervalMs?: number;
-  /** How long a connection may take to say what it wants. Default 10 000. */
-  readonly handshakeTimeoutMs?: number;
+  readonly timeouts?: Partial<Timeouts>;
 }
 
 export interface ServedAddress {
@@ -60,7 +59,7 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { procman, stateDir, listen, logger, heartbeatIntervalMs, tls } = options;
-  const { handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
+  const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   const { socketPath = join(stateDir, "procman.sock") } = options;
   const tokenPath = join(stateDir, "token");
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
@@ -71,15 +70,20 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     requiresToken: tls?.clientCaPath === undefined,
     allowedHosts: [...listen.map(({ host }) => host), ...(options.allowedHosts ?? [])],
     allowedOrigins: options.allowedOrigins ?? [],
+    logger,
   });
   const protocols = createProtocols({
     procman,
     access,
     logger,
     ...(heartbeatIntervalMs === undefined ? {} : { heartbeatIntervalMs }),
-    handshakeTimeoutMs,
+    timeouts,
   });
-  const listeners = new Listeners(handshakeTimeoutMs, logger);
+  const listeners = new Listeners({
+    handshakeTimeoutMs: timeouts.handshakeMs,
+    maxConnections: maxConnections(listen.length),
+    logger,
+  });
   const stopWatchingToken = watchAccessToken(tokenPath, (token) => access.setToken(token), logger);
 
   const close = async () => {
@@ -109,6 +113,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await close();
     throw error;
   }
+}
+
+/** For each address. Half of the descriptors are left for jobs and for the unix socket. */
+function maxConnections(addresses: number): number {
+  const { userLimits } = process.report.getReport() as {
+    userLimits: { open_files: { soft: number | "unlimited" } };
+  };
+  const { soft } = userLimits.open_files;
+  const descriptors = soft === "unlimited" ? Infinity : soft;
+  return Math.floor(Math.min(MAX_CONNECTIONS, descriptors / 2) / addresses);
 }
 
 /** Whoever can run commands here must not be overheard, nor be anybody. */

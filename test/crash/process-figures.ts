@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Linux's figures of one process, as /proc has them now. */
 
@@ -40,4 +40,31 @@ export function zombieChildren(pid: number): number[] {
       return [];
     }
   });
+}
+
+/** The most memory it has had since the last reset. */
+export function peakRssKib(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]);
+}
+
+export function resetPeakRss(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+/** Bytes that it has read, from files and sockets. */
+export function bytesRead(pid: number): number {
+  return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
+}
+
+/** Files and directories that it has the kernel watch. */
+export function inotifyWatches(pid: number): number {
+  return readdirSync(`/proc/${pid}/fdinfo`).reduce((sum, fd) => {
+    try {
+      const info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+      return sum + [...info.matchAll(/^inotify wd:/gm)].length;
+    } catch {
+      // Closed between the two looks.
+      return sum;
+    }
+  }, 0);
 }

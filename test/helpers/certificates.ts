@@ -23,9 +23,9 @@ export class Certificates {
   }
 
   /** A certificate for `name`, of this machine, signed by `authority`; a new one each time. */
-  issue(name: string, authority: string): void {
+  issue(name: string, authority: string, subject = `/CN=${name}`): void {
     const local = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-    this.#openssl("req", newKey(name), `-out ${name}.csr -subj /CN=${name} -addext ${local}`);
+    this.#openssl("req", newKey(name), `-out ${name}.csr -subj ${subject} -addext ${local}`);
     this.#openssl(
       `x509 -req -in ${name}.csr -out ${name}.pem -days 2 -copy_extensions copyall`,
       `-CA ${authority}.pem -CAkey ${authority}.key -CAcreateserial`,

@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 import { eventually } from "./eventually.js";
 
-/** A TCP connection on which a test says and sees each byte. */
+/** A connection on which a test says and sees each byte. */
 export class RawConnection {
   readonly socket: Socket;
   #received = Buffer.alloc(0);
@@ -22,13 +22,24 @@ export class RawConnection {
     }
   }
 
-  /** Half open: it does not close when the other side does. */
-  static async open(port: number): Promise<RawConnection> {
-    const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
+  /**
+   * Half open: it does not close when the other side does.
+   *
+   * @param where a TCP port, or the path of a unix socket.
+   */
+  static async open(where: number | string): Promise<RawConnection> {
+    const address =
+      typeof where === "string" ? { path: where } : { host: "127.0.0.1", port: where };
+    const socket = connect({ ...address, allowHalfOpen: true, noDelay: true });
     const connection = new RawConnection(socket);
     onTestFinished(() => void socket.destroy());
     await eventually("a connection", () => !socket.connecting);
     return connection;
+  }
+
+  /** Whether the other side has closed. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   get received(): Buffer {
@@ -55,8 +66,11 @@ export class RawConnection {
 }
 
 /** What the server answers to those bytes, until it closes. */
-export async function exchange(port: number, request: string): Promise<string> {
-  const connection = await RawConnection.open(port);
+export async function exchange(
+  where: number | string,
+  request: string | Uint8Array,
+): Promise<string> {
+  const connection = await RawConnection.open(where);
   connection.send(request);
   return connection.untilClosed();
 }

@@ -124,6 +124,7 @@ export class TestServer {
       ...(this.#options.args ?? ["--listen", "127.0.0.1:0"]),
     ];
     const [program, ...args] = words as [string, ...string[]];
+    const said = this.#log.length;
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...this.#options.env, ...env },
@@ -135,9 +136,11 @@ export class TestServer {
       });
     }
     if (!ready) return;
+    // It says where it listens once it does.
+    const saysWhere = () => this.#log.slice(said).includes("procman listens on ");
     await eventually("the server to answer", async () => {
       if (this.hasEnded) throw new Error(`the server ended: ${this.#log}`);
-      return canConnect(this.socketPath);
+      return saysWhere() && canConnect(this.socketPath);
     });
   }
 

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -23,6 +24,7 @@ beforeAll(() => {
   certificates.issue("server", "ca");
   certificates.issue("alice", "ca");
   certificates.issue("mallory", "stranger-ca");
+  certificates.issue("nameless", "ca", "/");
 });
 
 function serve(...more: string[]): Promise<TestServer> {
@@ -104,10 +106,11 @@ test("on every address, it may be called by the one that was called, and by no o
     ],
   });
   const port = Number(new URL(server.baseUrl).port);
-  const status = (host: string) =>
+  const status = (host: string, origin?: string) =>
     new Promise<number | undefined>((resolve, reject) => {
       const options = { host: "127.0.0.3", port, path: "/healthz", rejectUnauthorized: false };
-      const call = request({ ...options, headers: { host } }, (response) => {
+      const headers = { host, ...(origin === undefined ? {} : { origin }) };
+      const call = request({ ...options, headers }, (response) => {
         response.resume();
         resolve(response.statusCode);
       });
@@ -118,6 +121,9 @@ test("on every address, it may be called by the one that was called, and by no o
   expect(await status("jobs.example.com:1")).toBe(200);
   expect(await status("127.0.0.4")).toBe(421);
   expect(await status("evil.example")).toBe(421);
+  // Its own pages come with TLS; one that says it is its own and came without can be anybody's.
+  expect(await status("jobs.example.com", "https://jobs.example.com")).toBe(200);
+  expect(await status("jobs.example.com", "http://jobs.example.com")).toBe(403);
 });
 
 describe("mTLS", () => {
@@ -127,6 +133,43 @@ describe("mTLS", () => {
     const client = connectClient(server, tls);
     expect((await client.list()).totalSize).toBe(0);
     expect(server.log).toContain('"client":"alice"');
+  });
+
+  test("one whose certificate names no subject is known by its other names", async () => {
+    const server = await serve("--tls-client-ca", file("ca.pem"));
+    const tls = { ca: pem("ca.pem"), cert: pem("nameless.pem"), key: pem("nameless.key") };
+    expect((await connectClient(server, tls).list()).totalSize).toBe(0);
+    expect(server.log).toContain('"client":"DNS:localhost, IP Address:127.0.0.1"');
+  });
+
+  test("another CA takes the place of the one before, also for those who have been there", async () => {
+    execFileSync("cp", ["ca.pem", "clients.pem"], { cwd: dir });
+    const server = await serve("--tls-client-ca", file("clients.pem"));
+    const port = Number(new URL(server.baseUrl).port);
+    const visit = (name: string, session?: Buffer) =>
+      new Promise<{ isLetIn: boolean; session?: Buffer }>((resolve) => {
+        const [cert, key] = [pem(`${name}.pem`), pem(`${name}.key`)];
+        const socket = connect({ port, host: "127.0.0.1", ca: pem("ca.pem"), cert, key, session });
+        // With it a client needs to show nothing again.
+        let resumable: { session?: Buffer } = {};
+        socket.on("session", (ticket: Buffer) => {
+          resumable = { session: ticket };
+        });
+        socket.on("error", () => {});
+        socket.on("close", () => resolve({ isLetIn: false }));
+        socket.on("data", () => {
+          resolve({ isLetIn: true, ...resumable });
+          socket.destroy();
+        });
+        socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      });
+    const { session } = await visit("alice");
+    expect(session).toBeDefined();
+    expect((await visit("alice", session)).isLetIn).toBe(true);
+    execFileSync("cp", ["stranger-ca.pem", "clients.pem"], { cwd: dir });
+    await eventually("the other CA to count", async () => (await visit("mallory")).isLetIn);
+    expect((await visit("alice", session)).isLetIn).toBe(false);
+    expect((await visit("alice")).isLetIn).toBe(false);
   });
 
   test("nobody else is let in, whatever they know", async () => {

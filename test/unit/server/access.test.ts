@@ -1,10 +1,13 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { loadAccessToken } from "../../../src/server/access-token.js";
-import { FailedAttempts } from "../../../src/server/failed-attempts.js";
+import { WindowCounter } from "../../../src/server/window-counter.js";
+import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, localClient, startFakeServer } from "../../helpers/fake-server.js";
+import { exchange, RawConnection } from "../../helpers/raw-connection.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 interface Answer {
@@ -79,11 +82,38 @@ describe("Host", () => {
     expect((await ask(server, { headers: { host: "127.0.0.4" } })).status).toBe(421);
   });
 
-  test("any is served over the unix socket, if it is one", async () => {
+  test("over the unix socket any is served, if it is one, to what is no browser", async () => {
     const server = await startFakeServer();
-    const overSocket = true;
-    expect((await ask(server, { overSocket, headers: { host: "any.example" } })).status).toBe(200);
-    expect((await ask(server, { overSocket, headers: { host: "[" } })).status).toBe(400);
+    const post = (headers: Record<string, string>) =>
+      ask(server, {
+        ...LIST,
+        overSocket: true,
+        headers: { ...headers, "content-type": "application/json" },
+      });
+    expect((await post({ host: "any.example" })).status).toBe(200);
+    expect((await post({ host: "[" })).status).toBe(400);
+  });
+
+  test("over the unix socket a browser, led there by a tunnel, calls it by its name", async () => {
+    const server = await startFakeServer({ allowedHosts: ["box.example"] });
+    const page = (host: string, method: string) =>
+      ask(server, {
+        ...LIST,
+        method,
+        overSocket: true,
+        headers: {
+          host,
+          "content-type": "application/json",
+          // What a browser sends to where the page itself seems to have come from.
+          ...(method === "GET" ? {} : { origin: `http://${host}` }),
+        },
+      });
+    for (const host of ["localhost:7420", "box.example"]) {
+      expect((await page(host, "POST")).status).toBe(200);
+    }
+    for (const method of ["GET", "POST", "OPTIONS"]) {
+      expect((await page("evil.example:7420", method)).status).toBe(421);
+    }
   });
 
   test("a configured one that is none is refused at the start", async () => {
@@ -118,6 +148,19 @@ describe("Origin", () => {
         expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
       }
     }
+  });
+
+  test.each(["null", "*", "app.example", "https://app.example/", "https://app.example:443"])(
+    "%s cannot be allowed: no browser sends it, or too many do",
+    async (origin) => {
+      await expect(startFakeServer({ allowedOrigins: [origin] })).rejects.toThrow("not an origin");
+    },
+  );
+
+  test("one of another scheme than the web's can be allowed", async () => {
+    const origin = "chrome-extension://abcdefgh";
+    const server = await startFakeServer({ allowedOrigins: [origin] });
+    expect((await ask(server, { headers: { origin } })).status).toBe(200);
   });
 
   test("an allowed one may ask, call, and read the answer", async () => {
@@ -212,16 +255,56 @@ describe("token", () => {
 
   test("failures are counted for each address and forgotten with time", () => {
     let nowMs = 0;
-    const failed = new FailedAttempts({ limit: 2, windowMs: 1000, now: () => nowMs });
-    expect([1, 2, 3].map(() => failed.count("a"))).toEqual([true, true, false]);
-    expect(failed.count("b")).toBe(true);
+    const failed = new WindowCounter({ windowMs: 1000, now: () => nowMs });
+    expect([1, 2, 3].map(() => failed.count("a"))).toEqual([1, 2, 3]);
+    expect(failed.count("b")).toBe(1);
     nowMs = 999;
-    expect(failed.count("a")).toBe(false);
+    expect(failed.count("a")).toBe(4);
     nowMs = 1000;
-    expect(failed.count("a")).toBe(true);
+    expect(failed.count("a")).toBe(1);
     for (let i = 0; i < 5000; i += 1) failed.count(`x${i}`);
     expect(failed.size).toBeLessThanOrEqual(1000);
   });
+});
+
+describe("requests that do not arrive", () => {
+  const headers = (more: string) =>
+    `POST ${LIST.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more}Content-Length: 1000\r\n\r\n{`;
+
+  test("without the token they are refused at once", async () => {
+    const server = await startFakeServer();
+    const connection = await RawConnection.open(server.port);
+    connection.send(headers(""));
+    await eventually("the answer", () => connection.received.includes("401 Unauthorized"));
+  });
+
+  test("with the token they are given up in time", async () => {
+    const server = await startFakeServer({ timeouts: { requestMs: 200, handshakeMs: 200 } });
+    const answer = await exchange(
+      server.port,
+      headers(`Authorization: Bearer ${server.token}\r\n`),
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 408 /);
+    expect(server.procman.calls).toEqual([]);
+  });
+
+  test("a compressed one in a query is not unpacked without the token", async () => {
+    const server = await startFakeServer();
+    const bomb = gzipSync(Buffer.alloc(5_000_000)).toString("base64url");
+    const path = `${LIST.path}?encoding=proto&base64=1&compression=gzip&message=${bomb}`;
+    expect((await ask(server, { path })).status).toBe(401);
+    // It would be too large.
+    const authorization = `Bearer ${server.token}`;
+    expect((await ask(server, { path, headers: { authorization } })).status).toBe(429);
+  });
+});
+
+test("more headers than anybody sends are refused", async () => {
+  const server = await startFakeServer();
+  const request = (count: number) =>
+    `GET /healthz HTTP/1.1\r\nHost: localhost\r\n${"X: y\r\n".repeat(count)}Connection: close\r\n\r\n`;
+  expect(await exchange(server.port, request(190))).toMatch(/^HTTP\/1.1 200 /);
+  expect(await exchange(server.port, request(200))).toMatch(/^HTTP\/1.1 431 /);
 });
 
 test("without a path there is a hint", async () => {

@@ -5,6 +5,7 @@ import { protocolOf } from "../../../src/server/sniff-protocol.js";
 import { collect, errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";
+import { envelope } from "../../helpers/http2-frames.js";
 import { exchange, RawConnection } from "../../helpers/raw-connection.js";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -82,7 +83,7 @@ describe("connections that do not get on", () => {
     ["part of a request's first line", "GET /he"],
     ["part of a request's headers", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"],
   ])("one that sends %s is closed", async (_name, bytes) => {
-    const impatient = await startFakeServer({ handshakeTimeoutMs: 100 });
+    const impatient = await startFakeServer({ timeouts: { handshakeMs: 100 } });
     const connection = await RawConnection.open(impatient.port);
     connection.send(bytes);
     await connection.untilClosed();
@@ -136,6 +137,24 @@ describe("connections that do not get on", () => {
     expect(connection.socket.readableEnded).toBe(false);
     connection.send("\0\0\0\0\u0002{}");
     expect(await connection.untilClosed()).toMatch(/\r\n0\r\n\r\n$/);
+  });
+
+  test("one half open whose client reads nothing is closed in time, with its stream", async () => {
+    const impatient = await startFakeServer({ timeouts: { handshakeMs: 200 } });
+    impatient.procman.addJob("a");
+    for (let n = 0; n < 32; n += 1) impatient.procman.write("a", Buffer.alloc(1024 * 1024));
+    const connection = await RawConnection.open(impatient.port);
+    connection.socket.pause();
+    const body = envelope(Buffer.from('{"id":"a","follow":true}'));
+    connection.send(
+      "POST /procman.v1.ProcmanService/Attach HTTP/1.1\r\n" +
+        `Host: localhost\r\nAuthorization: Bearer ${impatient.token}\r\n` +
+        `Content-Type: application/connect+json\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
+    connection.send(body);
+    await eventually("the stream", () => impatient.procman.openStreams === 1);
+    connection.socket.end();
+    await eventually("the stream's release", () => impatient.procman.openStreams === 0);
   });
 
   test("one half open over HTTP/1.1 is closed", async () => {

@@ -181,17 +181,28 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     expect(procman.calls).toEqual([]);
   });
 
-  test("wrong tokens are counted, and the right one works all the same", async () => {
+  test("wrong tokens are counted and warned of once, and the right one works all the same", async () => {
     const { server, client } = await start();
-    const stranger = networkClient(server, protocol, "wrong");
+    const stranger = networkClient(server, protocol, "a-wrong-token");
     const codes: string[] = [];
-    for (let i = 0; i < 12; i += 1) codes.push((await errorOf(stranger.list({}))).code);
+    for (let i = 0; i < 33; i += 1) codes.push((await errorOf(stranger.list({}))).code);
     expect(codes).toEqual([
-      ...Array.from({ length: 10 }, () => "Unauthenticated"),
-      "ResourceExhausted",
-      "ResourceExhausted",
+      ...Array.from({ length: 30 }, () => "Unauthenticated"),
+      ...Array.from({ length: 3 }, () => "ResourceExhausted"),
     ]);
     await client.list({});
+    const warnings = server.logged.filter(({ level }) => level === 40);
+    expect(warnings).toMatchObject([{ address: "127.0.0.1" }]);
+    expect(JSON.stringify(server.logged)).not.toContain("a-wrong-token");
+  });
+
+  test("without the token a request is refused before it has arrived", async () => {
+    const { server, procman } = await start();
+    const stranger = networkClient(server, protocol, "");
+    // More than is taken from those who have it, which would be told of otherwise.
+    const large = stranger.start({ command: "x", args: ["x".repeat(5_000_000)] });
+    expect((await errorOf(large)).code).toBe("Unauthenticated");
+    expect(procman.calls).toEqual([]);
   });
 
   test("closing ends streams and waits so that clients come back, and lets other calls finish", async () => {

@@ -1,0 +1,316 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { Timeouts } from "../../../src/server/limits.js";
+import { eventually } from "../../helpers/eventually.js";
+import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";
+import {
+  CANCEL,
+  envelope,
+  FLAG,
+  FRAME,
+  type Frame,
+  frame,
+  type GrpcRequest,
+  grpcCall,
+  grpcHeaders,
+  headerBlock,
+  parseFrames,
+  PREFACE,
+  SETTING,
+  settings,
+  uint32,
+} from "../../helpers/http2-frames.js";
+import { RawConnection } from "../../helpers/raw-connection.js";
+
+const PATH = "/procman.v1.ProcmanService";
+const HEALTH = "/grpc.health.v1.Health/Check";
+/** id: "a", follow: true */
+const ATTACH_A = Buffer.from([0x0a, 1, 0x61, 0x18, 1]);
+const ENHANCE_YOUR_CALM = 11;
+const REFUSED_STREAM = 7;
+const NO_ERROR = 0;
+
+/** It stands whatever was done to it, and has nothing to complain of. */
+async function start(timeouts: Partial<Timeouts> = {}): Promise<FakeServer> {
+  const server = await startFakeServer({ timeouts });
+  onTestFinished(async () => {
+    await networkClient(server, "grpc").list({});
+    expect(server.logged.filter(({ level }) => Number(level) >= 50)).toEqual([]);
+  });
+  return server;
+}
+
+async function open({ port }: FakeServer): Promise<RawConnection> {
+  const connection = await RawConnection.open(port);
+  connection.send(Buffer.concat([PREFACE, settings()]));
+  await eventually("the server's SETTINGS", () => framesOf(connection).length > 0);
+  return connection;
+}
+
+function framesOf(connection: RawConnection): Frame[] {
+  return parseFrames(connection.received);
+}
+
+/** With what code each stream was reset. */
+function resets(connection: RawConnection): Map<number, number> {
+  const frames = framesOf(connection).filter(({ type }) => type === FRAME.rstStream);
+  return new Map(frames.map(({ streamId, payload }) => [streamId, payload.readUInt32BE()]));
+}
+
+/** The headers of a call, whose request goes on. */
+function begin(streamId: number, request: Partial<GrpcRequest> = {}): Buffer {
+  const block = grpcHeaders({ authority: "localhost", path: `${PATH}/List`, ...request });
+  return frame(FRAME.headers, FLAG.endHeaders, streamId, block);
+}
+
+/** Connections that are open in this process, at either end. */
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+}
+
+describe("connections that do not get on", () => {
+  test.each([
+    ["asks nothing, and stays", ""],
+    ["has asked, and stays", "x"],
+  ])(
+    "one that %s is closed after a while, also where it does not close its side",
+    async (_, asked) => {
+      const server = await start({ idleMs: 100, handshakeMs: 200 });
+      const before = openSockets();
+      const connection = await open(server);
+      if (asked !== "") {
+        connection.send(grpcCall(1, { authority: "localhost", path: HEALTH }, Buffer.alloc(0)));
+        await eventually("an answer", () =>
+          framesOf(connection).some(({ type }) => type === FRAME.headers),
+        );
+      }
+      await connection.untilClosed();
+      // Its own end is still open.
+      await eventually("the server's end to be closed", () => openSockets() <= before + 1);
+    },
+  );
+
+  test("one whose client does not answer a ping is closed, with its streams", async () => {
+    const server = await start({ keepaliveMs: 100 });
+    server.procman.addJob("a");
+    const connection = await open(server);
+    const path = `${PATH}/Attach`;
+    connection.send(grpcCall(1, { authority: "localhost", path, token: server.token }, ATTACH_A));
+    await eventually("the stream", () => server.procman.openStreams === 1);
+    await connection.untilClosed();
+    await eventually("the stream's release", () => server.procman.openStreams === 0);
+  });
+
+  test("one without calls whose client does not answer a ping is closed sooner", async () => {
+    const server = await start({ idleKeepaliveMs: 100 });
+    const connection = await open(server);
+    await connection.untilClosed();
+  });
+
+  test("one that answers pings stays", async () => {
+    const server = await start({ keepaliveMs: 100, idleKeepaliveMs: 100 });
+    server.procman.addJob("a");
+    const stream = networkClient(server, "grpc").attach({ id: "a", follow: true });
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    await sleep(300);
+    server.procman.write("a", "still there");
+    expect((await iterator.next()).value?.event.case).toBe("chunk");
+    await iterator.return?.();
+  });
+
+  // nghttp2 stops to read such a connection, and Node keeps it, also when its client has left.
+  test.each([
+    ["DATA of no stream", frame(FRAME.data, 0, 1, Buffer.alloc(10))],
+    ["CONTINUATION of nothing", frame(FRAME.continuation, 0, 1, Buffer.alloc(10))],
+    ["a push", frame(FRAME.pushPromise, 0, 1, Buffer.alloc(10))],
+    ["a stream of the server's", frame(FRAME.headers, FLAG.endHeaders, 2, Buffer.alloc(10))],
+    ["headers that do not unpack", frame(FRAME.headers, FLAG.endHeaders, 1, Buffer.alloc(9, 255))],
+    ["a window of no size", frame(FRAME.windowUpdate, 0, 0, uint32(0))],
+    ["a window too large", frame(FRAME.windowUpdate, 0, 0, uint32(2 ** 31 - 1))],
+    ["SETTINGS of no size", frame(FRAME.settings, 0, 0, Buffer.alloc(5))],
+    ["SETTINGS of no sense", settings({ [SETTING.initialWindowSize]: 2 ** 31 })],
+    ["PING of no size", frame(FRAME.ping, 0, 0, Buffer.alloc(7))],
+    ["GOAWAY", frame(FRAME.goaway, 0, 0, Buffer.alloc(8))],
+    ["a frame of 16 MiB", Buffer.from([255, 255, 255, 0, 0, 0, 0, 0, 1])],
+  ])("one that is broken by %s is let go, with its streams", async (_name, bytes) => {
+    const server = await start({ keepaliveMs: 100, idleKeepaliveMs: 100 });
+    server.procman.addJob("a");
+    const before = openSockets();
+    const connection = await open(server);
+    const path = `${PATH}/Attach`;
+    connection.send(grpcCall(1, { authority: "localhost", path, token: server.token }, ATTACH_A));
+    await eventually("the stream", () => server.procman.openStreams === 1);
+    connection.send(bytes);
+    connection.socket.end();
+    await eventually("the stream's release", () => server.procman.openStreams === 0);
+    connection.socket.destroy();
+    await eventually("the connection's release", () => openSockets() <= before);
+  });
+});
+
+describe("requests that are not whole", () => {
+  test.each([
+    ["no message", Buffer.alloc(0)],
+    ["half a message", envelope(ATTACH_A).subarray(0, 7)],
+    ["a message that may be followed by another", envelope(ATTACH_A)],
+  ])("one with %s is broken off in time", async (_name, body) => {
+    const server = await start({ requestMs: 100 });
+    const connection = await open(server);
+    connection.send(begin(1, { token: server.token, path: `${PATH}/Attach` }));
+    connection.send(frame(FRAME.data, 0, 1, body));
+    await eventually("its reset", () => resets(connection).get(1) === CANCEL);
+    expect(server.procman.calls).toEqual([]);
+  });
+
+  test("one that is answered before is not kept", async () => {
+    const server = await start();
+    const connection = await open(server);
+    const calls = [
+      begin(1),
+      begin(3, { authority: "evil.example" }),
+      begin(5, { authority: "[" }),
+      begin(7, { token: server.token, path: `${PATH}/Nope` }),
+      begin(9, { token: server.token, more: [["grpc-timeout", "x"]] }),
+    ];
+    connection.send(Buffer.concat(calls));
+    await eventually("the reset of each", () => resets(connection).size === calls.length);
+    expect([...resets(connection).values()]).toEqual(calls.map(() => NO_ERROR));
+  });
+
+  test("one whose deadline passes before it is whole is not begun when it is", async () => {
+    const server = await start();
+    server.procman.addJob("a");
+    const connection = await open(server);
+    const more = [["grpc-timeout", "20m"]] as const;
+    connection.send(begin(1, { token: server.token, path: `${PATH}/Attach`, more }));
+    connection.send(frame(FRAME.data, 0, 1, envelope(ATTACH_A)));
+    await eventually("the answer", () =>
+      framesOf(connection).some(({ type, streamId }) => type === FRAME.headers && streamId === 1),
+    );
+    connection.send(frame(FRAME.data, FLAG.endStream, 1));
+    connection.send(frame(FRAME.ping, 0, 0, Buffer.alloc(8)));
+    await eventually("the answer to a ping", () =>
+      framesOf(connection).some(({ type }) => type === FRAME.ping),
+    );
+    await sleep(50);
+    expect(server.procman.openStreams).toBe(0);
+    expect(server.procman.calls).toEqual([]);
+  });
+});
+
+describe("calls that are none any more", () => {
+  test.each([
+    ["of a call", begin(1).subarray(9)],
+    [
+      "of another content type",
+      headerBlock([
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "/"],
+        [":authority", "localhost"],
+        ["content-type", "text/plain"],
+      ]),
+    ],
+    ["of no method", begin(1, { path: `${PATH}/Nope` }).subarray(9)],
+  ])(
+    "a stream %s, opened and reset in the first packet, ends nothing else",
+    async (_name, block) => {
+      const server = await start();
+      const connection = await RawConnection.open(server.port);
+      connection.send(
+        Buffer.concat([
+          PREFACE,
+          settings(),
+          frame(FRAME.headers, FLAG.endHeaders, 1, block),
+          frame(FRAME.rstStream, 0, 1, uint32(CANCEL)),
+          frame(FRAME.ping, 0, 0, Buffer.alloc(8)),
+        ]),
+      );
+      await eventually("the answer to a ping", () =>
+        framesOf(connection).some(({ type }) => type === FRAME.ping),
+      );
+    },
+  );
+
+  test("a connection on which one after another is cancelled is closed", async () => {
+    const server = await start();
+    server.procman.addJob("a");
+    const connection = await open(server);
+    const request = { authority: "localhost", path: `${PATH}/Attach`, token: server.token };
+    for (let n = 0; n < 950; n += 1) {
+      const call = grpcCall(2 * n + 1, request, ATTACH_A);
+      connection.send(Buffer.concat([call, frame(FRAME.rstStream, 0, 2 * n + 1, uint32(CANCEL))]));
+    }
+    await connection.untilClosed();
+    await eventually("the streams' release", () => server.procman.openStreams === 0);
+  });
+
+  test("a connection on which every call is refused is closed, one on which some are is not", async () => {
+    const server = await start();
+    const connection = await open(server);
+    let streamId = 1;
+    const call = (token: string) => {
+      connection.send(
+        grpcCall(
+          streamId,
+          { authority: "localhost", path: `${PATH}/List`, token },
+          Buffer.alloc(0),
+        ),
+      );
+      streamId += 2;
+    };
+    for (let n = 0; n < 120; n += 1) call(n % 40 === 39 ? server.token : "wrong");
+    await eventually("the answers", () => server.procman.calls.length === 3);
+    for (let n = 0; n < 60; n += 1) call("wrong");
+    await connection.untilClosed();
+  });
+});
+
+describe("calls that need no token", () => {
+  test("may be small, and not large", async () => {
+    const server = await start();
+    const connection = await open(server);
+    const request = { authority: "localhost", path: HEALTH };
+    const compressed = { ...request, more: [["grpc-encoding", "gzip"]] as const };
+    const bomb = envelope(gzipSync(Buffer.alloc(4 * 1024 * 1024)), 1);
+    connection.send(grpcCall(1, request, Buffer.from("\x0a\x19procman.v1.ProcmanService")));
+    connection.send(begin(3, request));
+    connection.send(frame(FRAME.data, FLAG.endStream, 3, envelope(Buffer.alloc(1000))));
+    connection.send(begin(5, compressed));
+    connection.send(
+      frame(FRAME.data, 0, 5, Buffer.concat([envelope(Buffer.alloc(0)), bomb, bomb])),
+    );
+    await eventually("two to be reset", () => resets(connection).size === 2);
+    expect([...resets(connection)]).toEqual([
+      [3, ENHANCE_YOUR_CALM],
+      [5, ENHANCE_YOUR_CALM],
+    ]);
+    await eventually("the answer to the small one", () =>
+      framesOf(connection).some(({ type, streamId }) => type === FRAME.data && streamId === 1),
+    );
+  });
+
+  test("may be many, but not at once", async () => {
+    const server = await start();
+    const connection = await open(server);
+    const watch = { authority: "localhost", path: "/grpc.health.v1.Health/Watch" };
+    const ids = Array.from({ length: 110 }, (_, n) => 2 * n + 1);
+    for (const id of ids) connection.send(grpcCall(id, watch, Buffer.alloc(0)));
+    await eventually("ten to be refused", () => resets(connection).size === 10);
+    expect(new Set(resets(connection).values())).toEqual(new Set([REFUSED_STREAM]));
+    // Those with the token are not among them.
+    const other = await open(server);
+    other.send(grpcCall(1, { ...watch, token: server.token }, Buffer.alloc(0)));
+    await eventually("an answer", () => framesOf(other).some(({ type }) => type === FRAME.data));
+    connection.socket.destroy();
+    const later = await open(server);
+    await eventually("room", async () => {
+      const id = resets(later).size * 2 + 1;
+      later.send(grpcCall(id, watch, Buffer.alloc(0)));
+      await eventually("an answer", () => framesOf(later).some(({ streamId }) => streamId === id));
+      return framesOf(later).some(({ type }) => type === FRAME.data);
+    });
+  });
+});
