@@ -40,9 +40,10 @@ function tcpClient(server: TestServer, protocol: Protocol): TcpClient {
   const options = { baseUrl, interceptors: [addToken] };
   // Whose certificate it is, is not what these tests are about.
   const tls = { rejectUnauthorized: false };
+  // A connection for each call: one that was kept may be closed in the moment it is used again.
   const agent = baseUrl.startsWith("https:")
-    ? new HttpsAgent({ keepAlive: true, ...tls })
-    : new HttpAgent({ keepAlive: true });
+    ? new HttpsAgent({ keepAlive: false, ...tls })
+    : new HttpAgent({ keepAlive: false });
   const overHttp1 = { ...options, httpVersion: "1.1", nodeOptions: { agent } } as const;
   const sessionManager = new Http2SessionManager(baseUrl, undefined, tls);
   const client = (transport: Transport) => ({
