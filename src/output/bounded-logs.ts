@@ -23,8 +23,8 @@ interface BoundedJob {
 /** A disk takes no more, whatever writes to it. */
 const FASTEST_BYTES_PER_MS = 4_000_000;
 const LEAST_DELAY_MS = 25;
-/** However many jobs write, there are no more than four looks in a millisecond. */
-const DELAY_PER_GROWING_MS = 0.25;
+/** However many jobs write, there are no more than two looks in a millisecond. */
+const DELAY_PER_GROWING_MS = 0.5;
 
 /** The jobs whose logs have a limit, by their directories. */
 export class BoundedLogs {

@@ -28,6 +28,9 @@ export interface LimiterPace {
 const LEAST_SLACK_BYTES = 1024 * 1024;
 const SLACK_SHARE = 1 / 8;
 
+/** So many looks must find nothing new: to watch costs as much as some looks do. */
+const QUIET_LOOKS = 8;
+
 /** How much less often a quiet log is polled while the kernel watches it: see LogFeed. */
 const TRUST = 10;
 
@@ -37,8 +40,8 @@ const LONGEST_REST_MS = 600_000;
 /**
  * Decides when the logs of one job are looked at and cut.
  *
- * A log that has grown since the last look is looked at again soon, by a timer:
- * a watch would tell of each single write. One that has not is left to the
+ * Logs that grow are looked at again soon, by a timer: a watch would tell of
+ * each single write. Those that have not grown for some looks are left to the
  * kernel's watch, whose first word ends it, so that a burst is noticed at once
  * and a quiet job costs nothing but a slow poll.
  */
@@ -49,6 +52,8 @@ export class LogLimiter {
   #timer: NodeJS.Timeout | undefined;
   #cutting: Promise<void> | undefined;
   #growing = false;
+  /** Looks in a row that found nothing new. */
+  #quietLooks = 0;
   #failing = false;
   /** How long an ended job's logs were left alone last time. */
   #restMs: number | undefined;
@@ -70,8 +75,11 @@ export class LogLimiter {
     } catch (error) {
       this.#failed(error);
     }
-    if (ended.aborted) this.#end();
-    else {
+    if (ended.aborted) {
+      // Nothing is likely to come any more.
+      this.#quietLooks = QUIET_LOOKS;
+      this.#end();
+    } else {
       ended.addEventListener("abort", this.#end);
       this.#look();
     }
@@ -100,10 +108,10 @@ export class LogLimiter {
     // A cut is followed by a look.
     if (this.#closed || this.#cutting !== undefined) return;
     const { trimmer } = this.#options;
-    const grown = trimmer.look();
+    this.#quietLooks = trimmer.look() ? 0 : this.#quietLooks + 1;
     const slackBytes = this.#lastCut ? 0 : this.#slackBytes;
     if (trimmer.excessBytes > slackBytes || trimmer.owesHole) this.#cutting = this.#cut();
-    else if (grown) this.#lookSoon();
+    else if (this.#quietLooks < QUIET_LOOKS) this.#lookSoon();
     else this.#lookLater();
   };
 
@@ -140,8 +148,13 @@ export class LogLimiter {
     const watchedBefore = this.#watches.size;
     const watched = this.#watchAll();
     // What came before the watch was there is not told of.
-    if (this.#watches.size > watchedBefore && trimmer.look()) this.#lookSoon();
+    if (this.#watches.size > watchedBefore && trimmer.look()) this.#noticed();
     else this.#lookIn(watched ? pollIntervalMs * TRUST : pollIntervalMs);
+  }
+
+  #noticed(): void {
+    this.#quietLooks = 0;
+    this.#look();
   }
 
   #lookIn(delayMs: number): void {
@@ -163,7 +176,7 @@ export class LogLimiter {
       };
       const onChange = (): void => {
         stop();
-        this.#look();
+        this.#noticed();
       };
       const opened = watch(logPath(dir, stream), onChange, stop);
       if (opened !== undefined) this.#watches.set(stream, opened);

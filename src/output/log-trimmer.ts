@@ -107,6 +107,7 @@ export class LogTrimmer {
     for (const stream of STREAMS) {
       const log = this.#logs[stream];
       const { size, allocatedBytes } = await statLog(log.path);
+      log.size = size;
       // A cut never takes any of the last `limitBytes`. After a loss of power the
       // log may be shorter than when it was cut.
       const first = known?.[stream] ?? Math.max(0, size - limitBytes);

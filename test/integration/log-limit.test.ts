@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Job, Status, Stream } from "../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient } from "../../src/client/index.js";
+import { Manager } from "../../src/manager.js";
 import { collect, errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { checkNumbered, linesIn, writeLines } from "../helpers/numbered-lines.js";
 import { linesOf } from "../helpers/output.js";
-import { TestServer } from "../helpers/test-server.js";
+import { tempDir } from "../helpers/temp-dir.js";
+import { endJobs, TestServer } from "../helpers/test-server.js";
 
 const LIMIT = 1_000_000;
 const LINE = 16;
@@ -226,6 +228,27 @@ describe("the server's default", () => {
     expect((await other.client.start(again)).job!.id).toBe(id);
     const different = other.client.start({ ...again, logLimitBytes: 1_000_000n });
     expect(await errorOf(different)).toMatchObject({ reason: "REQUEST_ID_CONFLICT" });
+  });
+
+  test("is an option of a manager in one's own process as well", async () => {
+    const stateDir = tempDir();
+    await expect(Manager.open({ stateDir, logLimitBytes: 1000 })).rejects.toMatchObject({
+      reason: "INVALID_ARGUMENT",
+      violations: [{ field: "log_limit_bytes" }],
+    });
+    const manager = await Manager.open({ stateDir, logLimitBytes: 65_536 });
+    onTestFinished(async () => {
+      await manager.close();
+      await endJobs(stateDir);
+    });
+    const lines = writeLines(1, 10_000);
+    const { id, logLimitBytes } = await manager.start({ command: "sh", args: ["-c", lines] });
+    expect(logLimitBytes).toBe(65_536);
+    await manager.wait(id);
+    await eventually("the cut", async () => {
+      const { stdoutFirstOffset } = await manager.get(id);
+      return stdoutFirstOffset === 160_000 - 65_536;
+    });
   });
 
   test("that can be none is refused", async () => {

@@ -301,3 +301,25 @@ test("others get their turn between the lines of what was read at once", async (
   expect(await search.result).toMatchObject({ type: "searched", stdoutOffset: 16 * 4091 });
   expect(turns).toBeGreaterThan(2);
 });
+
+describe("where a log limit has taken output meanwhile", () => {
+  async function* chunksWithGap(): AsyncGenerator<OutputChunk> {
+    yield { stream: "stdout", offset: 0, data: Buffer.from("one\ntwo") };
+    yield { stream: "stdout", offset: 100, data: Buffer.from("three\nfour\n") };
+  }
+  const search = (pattern: string) =>
+    findLine(chunksWithGap, { stdout: 0 }, new LinePattern(pattern), { toTheEnd: true });
+
+  test.each([
+    ["one", { text: "one", offset: 0 }],
+    // A line that has lost its end is as long as it was, and joined to no other.
+    ["^two$", { text: "two", offset: 4, terminator: "none" }],
+    ["twothree", undefined],
+    ["^three$", { text: "three", offset: 100, nextOffset: 106 }],
+    ["four", { text: "four", offset: 106, nextOffset: 111 }],
+  ])("%s is looked for at the right offsets", async (pattern, line) => {
+    const found = await search(pattern);
+    if (line === undefined) expect(found).toBeUndefined();
+    else expect(found).toMatchObject({ type: "line", line });
+  });
+});
