@@ -52,7 +52,7 @@ afterAll(async () => {
 });
 
 for (const scenario of SCENARIOS) {
-  test(scenario.name, { timeout: 180_000 }, async () => {
+  test(scenario.name, { timeout: 240_000 }, async () => {
     for (const member of members) member.verdicts.set(scenario, "–");
     const able = members.filter((member) => member.canRun(scenario));
     for (const stage of [plain, tls, mtls]) {

@@ -5,7 +5,7 @@ import type { Scenario } from "./scenarios/scenario.js";
 import { IS_ROOT, type Stage } from "./stage.js";
 
 /** One that waits for ever is named, and the others go on. */
-const CEILING_MS = 90_000;
+const CEILING_MS = 200_000;
 
 /** What is told of a client in a scenario. */
 export type Verdict = "✓" | "–" | "**no**";

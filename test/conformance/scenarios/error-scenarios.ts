@@ -43,6 +43,8 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
           ["id", "stdout_offset", "stderr_offset"],
         ],
         ["Wait", { id, timeout: "-1s" }, ["timeout"]],
+        ["Wait", { id, output: { pattern: "(" } }, ["output.pattern"]],
+        ["Wait", { id, port: 65536 }, ["port"]],
         ["Cleanup", { olderThan: "-1s" }, ["older_than"]],
         ["Signal", { id, signal: "NOPE" }, ["signal"]],
         ["Cancel", { id, gracePeriod: "-1s" }, ["grace_period"]],
