@@ -27,8 +27,9 @@ export interface AccessControlOptions {
 
 /** Who may call. Every check answers with the error to refuse with, or nothing. */
 export class AccessControl {
+  /** Whether those who come by network have to know the token. */
+  readonly requiresToken: boolean;
   #tokenHash: Buffer;
-  readonly #requiresToken: boolean;
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
   readonly #logger: Logger;
@@ -39,15 +40,10 @@ export class AccessControl {
   constructor(options: AccessControlOptions) {
     const { token, requiresToken = true, allowedHosts, allowedOrigins, logger } = options;
     this.#tokenHash = hashOf(token);
-    this.#requiresToken = requiresToken;
+    this.requiresToken = requiresToken;
     this.#hosts = new Set([...LOCAL_HOSTS, ...allowedHosts.map(hostnameOf)]);
     this.#origins = new Set(allowedOrigins.map(normalOrigin));
     this.#logger = logger;
-  }
-
-  /** Whether those who come by network have to know the token. */
-  get requiresToken(): boolean {
-    return this.#requiresToken;
   }
 
   /** From now on this one counts, and no other. */
@@ -105,7 +101,7 @@ export class AccessControl {
 
   /** @param authorization the header of that name: "Bearer <token>". */
   checkToken(authorization: string | undefined, peer: Peer): ConnectError | undefined {
-    if (!this.#requiresToken) return undefined;
+    if (!this.requiresToken) return undefined;
     const token = /^bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) {
       return unauthenticated('send "authorization: Bearer <token>", with the server\'s token');

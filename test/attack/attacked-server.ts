@@ -7,6 +7,8 @@ import { NormalClient } from "./normal-client.js";
 
 /** What an attack may add to the server's memory at its height. */
 const MAX_GROWTH_KIB = 200 * 1024;
+/** Far beyond what the server takes to notice that a client has left. */
+const RELEASE_MS = 60_000;
 /** Between a look at the normal client's round and the next, for what it has open itself. */
 const SAMPLES = 10;
 const SAMPLE_PAUSE_MS = 10;
@@ -42,8 +44,10 @@ export class AttackedServer {
     });
     afterAll(async () => {
       try {
-        await attacked.#client?.leave();
-        await eventually("the release of every descriptor", () => attacked.#keptOpen() <= quiet);
+        if (!attacked.#client) return;
+        await attacked.#client.leave();
+        const isReleased = () => attacked.#keptOpen() <= quiet;
+        await eventually("the release of every descriptor", isReleased, RELEASE_MS);
       } catch (error) {
         failure = error;
       }
@@ -74,6 +78,7 @@ export class AttackedServer {
     await eventually(
       `the release of descriptors, to ${descriptors} or fewer`,
       () => openDescriptors(server.pid) <= descriptors,
+      RELEASE_MS,
     );
   }
 
