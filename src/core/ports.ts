@@ -144,8 +144,9 @@ export interface OutputReader {
    * Keeps each log of a job within a limit, plus what is written before that is
    * noticed, from now on. What is read of them begins where they now begin.
    * @param ended aborted once the job has ended; then they are cut to the limit
+   * @param onLateCut called when they begin later although the job has ended
    */
-  limit(dir: string, limitBytes: number, ended: AbortSignal): void;
+  limit(dir: string, limitBytes: number, ended: AbortSignal, onLateCut: () => void): void;
   /** The job's directory is gone: lets go of what `limit` holds. */
   forget(dir: string): void;
   sizes(dir: string): Promise<OutputSizes>;

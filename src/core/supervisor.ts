@@ -21,7 +21,7 @@ export interface SupervisorOptions {
   readonly pollIntervalMs: number;
   /** For jobs that ask for none; undefined: no limit. */
   readonly defaultLogLimitBytes: number | undefined;
-  /** Called after a job's state has changed. */
+  /** Called after a job's state has changed, or where an ended job's logs begin. */
   readonly onChange: (entry: JobEntry) => void;
   /** Aborted when this process lets go of its jobs. */
   readonly closing: AbortSignal;
@@ -286,9 +286,10 @@ export class Supervisor {
   }
 
   #limitLogs(entry: JobEntry): void {
-    const { store, output } = this.#options;
+    const { store, output, onChange } = this.#options;
     const limitBytes = logLimitOf(entry.record);
-    if (limitBytes !== undefined) output.limit(store.dirOf(entry.id), limitBytes, entry.ended);
+    if (limitBytes === undefined) return;
+    output.limit(store.dirOf(entry.id), limitBytes, entry.ended, () => onChange(entry));
   }
 
   /** Its logs may still be read until they are gone. */

@@ -47,7 +47,7 @@ export class BoundedLogs {
     };
   }
 
-  add(dir: string, limitBytes: number, ended: AbortSignal): void {
+  add(dir: string, limitBytes: number, ended: AbortSignal, onLateCut: () => void): void {
     const { firstOffsets, pollIntervalMs, watch, log } = this.#options;
     const trimmer = new LogTrimmer({ dir, limitBytes, firstOffsets, punch: this.#punch });
     const limiter = new LogLimiter({
@@ -58,6 +58,7 @@ export class BoundedLogs {
       pollIntervalMs,
       watch,
       pace: this.#pace,
+      onLateCut,
       onError: (error) => {
         if (!this.#jobs.has(dir)) return;
         const jobId = basename(dir);

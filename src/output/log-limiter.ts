@@ -13,6 +13,8 @@ export interface LogLimiterOptions {
   readonly pollIntervalMs: number;
   readonly watch: WatchPath;
   readonly pace: LimiterPace;
+  /** Called when the logs have been cut after the job has ended. */
+  readonly onLateCut: () => void;
   /** Called for the first of the errors that follow each other. */
   readonly onError: (error: unknown) => void;
 }
@@ -116,11 +118,13 @@ export class LogLimiter {
   };
 
   async #cut(): Promise<void> {
+    const { trimmer, ended, onLateCut } = this.#options;
     this.#lastCut = false;
     let failed = false;
     try {
-      await this.#options.trimmer.trim();
+      await trimmer.trim();
       this.#failing = false;
+      if (ended.aborted && !this.#closed) onLateCut();
     } catch (error) {
       failed = true;
       this.#failed(error);

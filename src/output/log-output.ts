@@ -53,8 +53,8 @@ export class LogOutput implements OutputReader {
     this.#bounded = new BoundedLogs({ firstOffsets, punch, pollIntervalMs, watch, log });
   }
 
-  limit(dir: string, limitBytes: number, ended: AbortSignal): void {
-    this.#bounded.add(dir, limitBytes, ended);
+  limit(dir: string, limitBytes: number, ended: AbortSignal, onLateCut = () => {}): void {
+    this.#bounded.add(dir, limitBytes, ended, onLateCut);
   }
 
   forget(dir: string): void {
