@@ -244,7 +244,12 @@ test("deleted under the server: it stays up and says what it cannot do", async (
   const server = await TestServer.start();
   const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
   const { client } = server;
-  rmSync(join(server.stateDir, "jobs"), { recursive: true, maxRetries: 5 });
+  const jobs = join(server.stateDir, "jobs");
+  // While it is deleted the server may still be writing a record there.
+  await eventually("the jobs to be deleted", () => {
+    rmSync(jobs, { recursive: true, force: true });
+    return !existsSync(jobs);
+  });
   expect(await errorOf(client.start({ command: "true" }))).toMatchObject({
     reason: "STORAGE_UNAVAILABLE",
   });
