@@ -26,7 +26,9 @@ export interface Connection {
 /** Makes calls, again where the connection was lost and that does no harm. */
 export class CallRunner {
   readonly #options: CallRunnerOptions;
-  readonly #closed = new AbortController();
+  /** Of the calls under way. One signal for all would have a listener for each of them. */
+  readonly #scopes = new Set<CallScope>();
+  #closed = false;
 
   constructor(options: CallRunnerOptions) {
     this.#options = options;
@@ -42,7 +44,8 @@ export class CallRunner {
 
   /** Ends every call under way, and every later one. */
   close(): void {
-    this.#closed.abort(new ProcmanError("SHUTTING_DOWN", "the client is closed"));
+    this.#closed = true;
+    for (const scope of this.#scopes) scope.abort(clientClosed());
   }
 
   /** A call that is made once, and may take its time. */
@@ -50,11 +53,11 @@ export class CallRunner {
     signal: AbortSignal | undefined,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const scope = new CallScope(signal, this.#closed.signal);
+    const scope = this.#scope(signal);
     try {
       return await this.#attempt(scope.signal, call);
     } finally {
-      scope.release();
+      this.#release(scope);
     }
   }
 
@@ -65,7 +68,7 @@ export class CallRunner {
   ): Promise<T> {
     const { reconnect, server, silenceMs } = this.#options;
     const reconnection = new Reconnection(reconnect);
-    const scope = new CallScope(signal, this.#closed.signal);
+    const scope = this.#scope(signal);
     try {
       for (;;) {
         const attempt = new CallScope(scope.signal);
@@ -82,7 +85,7 @@ export class CallRunner {
         }
       }
     } finally {
-      scope.release();
+      this.#release(scope);
     }
   }
 
@@ -95,7 +98,7 @@ export class CallRunner {
     connect: Connect<Event>,
   ): AsyncGenerator<Event, void, undefined> {
     const reconnection = new Reconnection(this.#options.reconnect);
-    const scope = new CallScope(signal, this.#closed.signal);
+    const scope = this.#scope(signal);
     try {
       for (;;) {
         try {
@@ -106,8 +109,20 @@ export class CallRunner {
         }
       }
     } finally {
-      scope.release();
+      this.#release(scope);
     }
+  }
+
+  #scope(signal: AbortSignal | undefined): CallScope {
+    const scope = new CallScope(signal);
+    if (this.#closed) scope.abort(clientClosed());
+    else this.#scopes.add(scope);
+    return scope;
+  }
+
+  #release(scope: CallScope): void {
+    scope.release();
+    this.#scopes.delete(scope);
   }
 
   async #attempt<T>(signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -135,4 +150,8 @@ export class CallRunner {
       },
     };
   }
+}
+
+function clientClosed(): ProcmanError {
+  return new ProcmanError("SHUTTING_DOWN", "the client is closed");
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { isTerminal } from "./job.js";
 import type { JobRecord } from "./ports.js";
 
@@ -17,6 +18,8 @@ export class JobEntry {
 
   constructor(record: JobRecord) {
     this.record = record;
+    // Every call that waits for the job listens to it.
+    setMaxListeners(0, this.#ended.signal);
     this.settleIfEnded();
   }
 

@@ -256,10 +256,16 @@ export class JobManager implements Procman {
   }
 
   async refresh(_options: CallOptions = {}): Promise<readonly Job[]> {
+    this.#throwIfClosing();
     const changed: Job[] = [];
     for (const entry of this.#jobs.values()) {
       if (isTerminal(entry.record.state)) continue;
-      if (await this.#supervisor.reconcile(entry)) changed.push(await this.#views.of(entry));
+      try {
+        if (await this.#supervisor.reconcile(entry)) changed.push(await this.#views.of(entry));
+      } catch (error) {
+        // One that cannot be looked at now does not keep it from the others.
+        this.#logUnlessClosing(error, entry);
+      }
     }
     return changed;
   }

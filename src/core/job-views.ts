@@ -8,6 +8,13 @@ interface Output {
   readonly progress: Progress | undefined;
 }
 
+const NOTHING: OutputSizes = {
+  stdoutBytes: 0,
+  stderrBytes: 0,
+  stdoutFirstOffset: 0,
+  stderrFirstOffset: 0,
+};
+
 /** Jobs as clients see them: their records, and what they have written. */
 export class JobViews {
   readonly #store: JobStore;
@@ -38,10 +45,12 @@ export class JobViews {
   /** Progress is read from the logs' tails, and again only after they have grown. */
   async #outputOf(entry: JobEntry): Promise<Output> {
     const dir = this.#store.dirOf(entry.id);
-    const sizes = await this.#output.sizes(dir);
     const before = this.#known.get(entry);
+    // Logs that cannot be read must not keep anybody from seeing this job and all others.
+    const sizes = await this.#output.sizes(dir).catch(() => before?.sizes ?? NOTHING);
     if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
-    const output = { sizes, progress: await this.#output.progress(dir) };
+    const progress = await this.#output.progress(dir).catch(() => before?.progress);
+    const output = { sizes, progress };
     // Logs only grow. One that was larger is being removed, or somebody else
     // looked at it later and was faster.
     const known = this.#known.get(entry);

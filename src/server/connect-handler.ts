@@ -51,6 +51,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     readMaxBytes: MAX_REQUEST_BYTES,
     writeMaxBytes: MAX_RESPONSE_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
+    // A misspelt field, or name of an enum, would ask for something else in silence.
+    jsonOptions: { ignoreUnknownFields: false },
   };
   const unary = createConnectRouter({ ...common, compressMinBytes: COMPRESS_MIN_BYTES });
   const streaming = createConnectRouter({ ...common, compressMinBytes: NEVER_COMPRESS });

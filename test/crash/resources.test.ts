@@ -259,6 +259,23 @@ test("deleted under the server: it stays up and says what it cannot do", async (
   expect(server.hasEnded).toBe(false);
 });
 
+test("a job whose log is no file any more keeps nobody from the others", async () => {
+  const server = await TestServer.start();
+  const { client } = server;
+  const damaged = (await client.start({ command: "sleep", args: ["1000"] })).job!;
+  const other = (await client.start({ command: "echo", args: ["hi"] })).job!;
+  await client.wait({ id: other.id });
+  const log = join(server.stateDir, "jobs", damaged.id, "stdout.log");
+  rmSync(log);
+  mkdirSync(log);
+  const { jobs } = await client.list({});
+  expect(jobs.map(({ id }) => id)).toEqual([other.id, damaged.id]);
+  expect(jobs[0]!.stdoutBytes).toBe(3n);
+  await client.refresh({});
+  const { job } = await client.cancel({ id: damaged.id });
+  expect(job!.status).toBe(Status.CANCELLED);
+});
+
 test("a job that deletes its own files can be ended, and its end is then not known", async () => {
   const server = await TestServer.start();
   const { client } = server;

@@ -242,3 +242,18 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     expect(error.message.length).toBe(1024);
   });
 });
+
+test.each(['{"statuses":["STATUS_BOGUS"]}', '{"status":["STATUS_RUNNING"]}', '{"pageSize":"x"}'])(
+  "JSON that is misspelt is refused, not read as something else: %s",
+  async (body) => {
+    const server = await startFakeServer();
+    const answer = await fetch(`http://${server.authority}/procman.v1.ProcmanService/List`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${server.token}` },
+      body,
+    });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: "invalid_argument" });
+    expect(server.procman.calls).toEqual([]);
+  },
+);
