@@ -23,7 +23,8 @@ const DISK_BYTES = 4 * 2 ** 30;
 /** Less than any server has: one more of it is one too many. */
 const LIMITS = { nproc: 1, nofile: 10 };
 
-let lastUser = 54_320;
+/** Users that nobody else is: a limit on processes counts all that a user has. */
+let lastUser = 54_400;
 
 /**
  * A server and what its clients do to it all at once: restart it, or take away
