@@ -1,0 +1,4 @@
+export interface BenchmarkOptions {
+  /** How often everything is measured, in turns. */
+  readonly rounds: number;
+}
