@@ -30,7 +30,7 @@ export interface LoadReport {
   readonly rss: readonly number[];
   readonly runnerPrivate: number;
   readonly exits: number;
-  /** From the exit record to the client's event, jobs ending one by one. */
+  /** From the exit record to the client's event by the wall clock, jobs ending one by one. */
   readonly noticed: Latency;
   /** The same with all jobs ending at once. */
   readonly noticedAtOnce: Latency;
@@ -245,7 +245,7 @@ class Load {
         const job = event.case === "changed" ? event.value.job : undefined;
         if (!job || job.status === Status.RUNNING || job.status === Status.PENDING) continue;
         if (this.#ended.has(job.id)) throw new Error(`${job.id} ended twice`);
-        this.#ended.set(job.id, { job, atMs: performance.timeOrigin + performance.now() });
+        this.#ended.set(job.id, { job, atMs: Date.now() });
       }
     } catch (error) {
       if (!signal.aborted) throw error;
