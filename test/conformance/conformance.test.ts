@@ -45,7 +45,7 @@ beforeAll(async () => {
   const clients = [...npmClients(targets), ...(await foreignClients(targets, dir))];
   if (hasChromium) clients.push(...(await clientsInChromium(targets)));
   members.push(...clients.map((client) => new Member(client, stageOf[client.over])));
-}, 180_000);
+}, 600_000);
 afterAll(async () => {
   await Promise.all(members.map(({ client }) => client.close()));
   for (const close of closing) await close();
