@@ -1,10 +1,12 @@
+import { Rendition } from "./rendition.js";
+
 const LF = 0x0a;
 const CR = 0x0d;
 const BEL = 0x07;
 const ESC = 0x1b;
 
-/** Of control sequences, those that leave the cursor where it is: colours, and erasing in a line. */
-const HARMLESS = new Set([byteOf("m"), byteOf("K")]);
+/** Longer ones are no colours. */
+const MOST_PARAMETERS = 64;
 
 /** Where in an escape sequence the last byte was. */
 type Within = "text" | "escape" | "control sequence" | "string" | "end of string";
@@ -15,22 +17,26 @@ type Within = "text" | "escape" | "control sequence" | "string" | "end of string
  */
 export class CursorTracker {
   #within: Within = "text";
+  /** Of the control sequence that has begun. */
+  #parameters = "";
+  readonly #rendition = new Rendition();
   #fresh = true;
   #draws = false;
 
   /**
-   * Whether the cursor is at the beginning of an empty line. Not where it cannot
-   * be known: after anything but text, its colours and the like, for good.
+   * Whether the cursor is at the beginning of an empty line, with no colours set,
+   * so that something can be written there and erased without a trace. Not where
+   * it cannot be known: after anything but text, its colours and the like, for good.
    */
   get isAtFreshLine(): boolean {
-    return this.#fresh && !this.#draws && this.#within === "text";
+    return this.#fresh && !this.#draws && this.#within === "text" && this.#rendition.isPlain;
   }
 
   push(bytes: Uint8Array): void {
     if (this.#draws || bytes.length === 0) return;
     if (this.#within === "text" && !bytes.includes(ESC)) {
       // What most output is, at any speed.
-      this.#fresh = bytes.at(-1) === LF;
+      this.#fresh = this.#isFreshAfter(bytes.at(-1));
       return;
     }
     for (const byte of bytes) this.#take(byte);
@@ -40,17 +46,18 @@ export class CursorTracker {
     switch (this.#within) {
       case "text":
         if (byte === ESC) this.#within = "escape";
-        else if (byte !== CR) this.#fresh = byte === LF;
+        else if (byte !== CR) this.#fresh = this.#isFreshAfter(byte);
         break;
       case "escape":
         this.#within = afterEscape(byte);
+        this.#parameters = "";
         // Cursor saved, scrolled, another character set: whoever says so draws.
         if (this.#within === "text") this.#draws = true;
         break;
       case "control sequence":
-        if (byte < byteOf("@")) break;
-        this.#within = "text";
-        if (!HARMLESS.has(byte)) this.#draws = true;
+        if (byte < byteOf("@")) this.#parameters += String.fromCharCode(byte);
+        else this.#obey(byte);
+        if (this.#parameters.length > MOST_PARAMETERS) this.#draws = true;
         break;
       // A title, or a link.
       case "string":
@@ -61,6 +68,20 @@ export class CursorTracker {
         this.#within = byte === byteOf("\\") ? "text" : "string";
         break;
     }
+  }
+
+  /** A control sequence is complete. */
+  #obey(final: number): void {
+    this.#within = "text";
+    if (final === byteOf("m")) this.#rendition.take(this.#parameters);
+    // Erases in the line; with the background that is set.
+    else if (final === byteOf("K")) this.#fresh &&= this.#rendition.isPlain;
+    else this.#draws = true;
+  }
+
+  /** Where lines scroll, a new one has the background that is set. */
+  #isFreshAfter(byte: number | undefined): boolean {
+    return byte === LF && this.#rendition.isPlain;
   }
 }
 

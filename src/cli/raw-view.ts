@@ -6,11 +6,10 @@ import { progressLine } from "./progress-line.js";
 
 const DEFAULT_LOOK_INTERVAL_MS = 100;
 
-/** Cursor and colours as they are now, to come back to; then plain, and cut at the edge. */
-const BEGIN = "\u001b7\u001b[0m\u001b[?7l";
-const END = "\u001b[?7h\u001b8";
-/** The rest of the line erased, whatever colours are set. */
-const ERASE = "\r\u001b7\u001b[0m\u001b[K\u001b8";
+/** Cut at the edge of the terminal, and the cursor back at the beginning. */
+const BEGIN = "\u001b[?7l";
+const END = "\u001b[?7h\r";
+const ERASE = "\r\u001b[K";
 
 export interface RawViewOptions {
   /** Show progress, on a terminal. */
@@ -23,9 +22,9 @@ export interface RawViewOptions {
  * Passes a job's output through, byte by byte.
  *
  * On a terminal the progress that it tells of is shown below it, while the
- * cursor is at the beginning of a line: the cursor stays there, the colours stay
- * set, and it is erased before the next bytes. So output that draws its own bars,
- * or moves the cursor, looks as if nobody else was there.
+ * cursor is at the beginning of an empty line and no colours are set: the cursor
+ * stays there, and the line is erased before the next bytes. So output that draws
+ * its own bars, or moves the cursor, looks as if nobody else was there.
  */
 export class RawView {
   readonly #cli: Cli;

@@ -157,6 +157,7 @@ const output = fc
         arbitrary: fc.constantFrom(
           "\x1b[31m",
           "\x1b[44;1m",
+          "\x1b[22m\x1b[39;49m",
           "\x1b[0m",
           "\x1b[K",
           "\x1b]0;title\x07",
@@ -223,6 +224,13 @@ async function undisturbed(
 test("lines that a program goes back to are left alone", async () => {
   const lines = "a\nb\n1/2 files\n\x1b[3A\n";
   await undisturbed(Buffer.from(lines), [{ bytes: lines.length, ms: 30 }]);
+});
+
+test("a line that a program has painted keeps its colour", async () => {
+  for (const lines of ["\x1b[44m1/2 files\n\x1b[K", "1/2 files\n\x1b[44m\x1b[K\x1b[0m"]) {
+    await undisturbed(Buffer.from(lines), [{ bytes: lines.length, ms: 30 }]);
+    await undisturbed(Buffer.from(`${"\n".repeat(20)}${lines}`), [{ bytes: 100, ms: 30 }]);
+  }
 });
 
 test("output looks, at every moment, as if no progress were shown", async () => {
