@@ -120,6 +120,17 @@ async function startTalker(): Promise<string> {
   return id;
 }
 
+async function readAll(id: string): Promise<{ bytes: number; hash: string }> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const { event } of server.client.attach({ id, streams: [Stream.STDOUT] })) {
+    if (event.case !== "chunk") continue;
+    hash.update(event.value.data);
+    bytes += event.value.data.length;
+  }
+  return { bytes, hash: hash.digest("hex") };
+}
+
 /** Waits until the server reads no more for anybody. */
 async function untilStill(): Promise<void> {
   await eventually("the server to stand still", async () => {
@@ -160,23 +171,17 @@ async function heldWhenQuiet(): Promise<Held> {
 describe.each(PROTOCOLS)("over %s", (protocol) => {
   test("readers that stall cost little, and slow nobody else", async () => {
     const id = await startTalker();
+    // What the server takes to have done it once is not what a reader costs.
+    await readAll(id);
     const before = rssKib(server.pid);
     resetPeakRss(server.pid);
     for (let n = 0; n < READERS; n += 1) await stalledReader(protocol, attach(id));
     await untilStill();
     expect((peakRssKib(server.pid) - before) / READERS).toBeLessThan(MAX_KIB_A_READER);
-
-    const hash = createHash("sha256");
-    let bytes = 0;
-    for await (const { event } of server.client.attach({ id, streams: [Stream.STDOUT] })) {
-      if (event.case !== "chunk") continue;
-      hash.update(event.value.data);
-      bytes += event.value.data.length;
-    }
-    expect(bytes).toBe(OUTPUT_BYTES);
-    expect(hash.digest("hex")).toBe(
-      createHash("sha256").update(Buffer.alloc(OUTPUT_BYTES, "x")).digest("hex"),
-    );
+    expect(await readAll(id)).toEqual({
+      bytes: OUTPUT_BYTES,
+      hash: createHash("sha256").update(Buffer.alloc(OUTPUT_BYTES, "x")).digest("hex"),
+    });
     expect((await server.client.list({})).jobs).toHaveLength(1);
   });
 
