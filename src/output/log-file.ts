@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fromSystemError } from "../core/errors.js";
 import type { Stream } from "../core/job.js";
 import { type LogStart, WHOLE } from "./log-start.js";
+import { loadReadCached, readCached } from "./read-cached.js";
 
 /** The most bytes that are read, and yielded, at a time. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -98,9 +99,15 @@ export class LogFile {
    * hole that was made meanwhile gives zeros, and those are left out in front.
    */
   async readKept(offset: number, length: number): Promise<LogBytes> {
-    const data = await this.read(offset, length);
+    const data = this.#readCached(offset, length) ?? (await this.read(offset, length));
     // Looked at after the read, and nothing comes between: see LogStart.
     return bytesFrom({ offset, data }, this.#start.firstOffset);
+  }
+
+  #readCached(offset: number, length: number): Buffer | undefined {
+    if (this.#handle === undefined) return undefined;
+    const buffer = Buffer.allocUnsafe(length);
+    return readCached(this.#handle.fd, buffer, offset) ? buffer : undefined;
   }
 
   /** Lets go of the file, once the reads under way are through. */
@@ -112,6 +119,7 @@ export class LogFile {
   }
 
   async #openNow(): Promise<void> {
+    await loadReadCached();
     try {
       const handle = await open(this.path, "r");
       if (this.#closed) closeQuietly(handle);
