@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import {
   create,
   type DescMessage,
@@ -21,6 +20,7 @@ import type {
 import { errorWithInfo, toConnectError } from "../service/error-map.js";
 import { GrpcContext } from "./grpc-context.js";
 import { toGrpcStatus } from "./grpc-status.js";
+import { MessageEncoder } from "./message-encoder.js";
 
 type Init = MessageInitShape<DescMessage>;
 type Unary = (request: Message, context: HandlerContext) => Promise<Init>;
@@ -80,7 +80,7 @@ function adaptUnary(method: DescMethod, handler: Unary) {
     const context = new GrpcContext(method, call);
     try {
       const response = await handler(decode(method.input, call.request), context);
-      callback(null, encode(method.output, response));
+      callback(null, toBinary(method.output, create(method.output, response)));
     } catch (error) {
       callback(toGrpcStatus(toConnectError(error, context.signal)));
     } finally {
@@ -94,12 +94,16 @@ function adaptUnary(method: DescMethod, handler: Unary) {
 function adaptServerStreaming(method: DescMethod, handler: ServerStreaming) {
   const answer = async (call: ServerWritableStream<Uint8Array, Uint8Array>) => {
     const context = new GrpcContext(method, call);
+    const encoder = new MessageEncoder(method.output);
+    const send = messageSender(call, context.signal);
     try {
+      let sent = Promise.resolve();
       for await (const response of handler(decode(method.input, call.request), context)) {
+        // The next message is made while this one is on its way.
+        const message = encoder.encode(response);
+        await sent;
         context.signal.throwIfAborted();
-        if (!call.write(encode(method.output, response))) {
-          await once(call, "drain", { signal: context.signal });
-        }
+        sent = send(message);
       }
       call.end();
     } catch (error) {
@@ -111,6 +115,26 @@ function adaptServerStreaming(method: DescMethod, handler: ServerStreaming) {
   return (call: ServerWritableStream<Uint8Array, Uint8Array>) => void answer(call);
 }
 
+/**
+ * Returns how to send a message and wait until the connection has taken it:
+ * until then its memory is in use, and grpc-js would queue sixteen for a client
+ * that does not read. It does not wait beyond the end of the call, since grpc-js
+ * says nothing of messages that it drops.
+ */
+function messageSender(
+  call: ServerWritableStream<Uint8Array, Uint8Array>,
+  signal: AbortSignal,
+): (message: Uint8Array) => Promise<void> {
+  let stopWaiting = () => {};
+  signal.addEventListener("abort", () => stopWaiting());
+  return (message) =>
+    new Promise((resolve) => {
+      stopWaiting = resolve;
+      if (signal.aborted) resolve();
+      else call.write(message, () => resolve());
+    });
+}
+
 function decode(schema: DescMessage, bytes: Uint8Array): Message {
   try {
     return fromBinary(schema, bytes);
@@ -118,10 +142,6 @@ function decode(schema: DescMessage, bytes: Uint8Array): Message {
     const message = `the request is not a ${schema.typeName}`;
     throw errorWithInfo(Code.InvalidArgument, "INVALID_ARGUMENT", message, { cause });
   }
-}
-
-function encode(schema: DescMessage, init: Init): Uint8Array {
-  return toBinary(schema, create(schema, init));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
