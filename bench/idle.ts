@@ -17,10 +17,13 @@ export async function idle(scratch: Scratch, { rounds }: BenchmarkOptions): Prom
   const silent = { command: "sleep", args: ["100000"] };
   const ids: string[] = [];
   while (ids.length < JOBS) ids.push((await server.client.start(silent)).id);
+  // Until the kernel has told of one change, logs are polled.
+  const chatty = ["-c", "while :; do echo; sleep 1; done"];
+  const { id } = await server.client.start({ command: "sh", args: chatty });
   const crowds: [string, string[]][] = [
-    ["none", []],
-    ["200 on one job", ids.map(() => ids[0] ?? "")],
-    ["200 on 200 jobs", ids],
+    ["one, of a job with a line a second", [id]],
+    ["and 200 of one silent job", [id, ...ids.map(() => ids[0] ?? "")]],
+    ["and 200 of 200 silent jobs", [id, ...ids]],
   ];
   const cpu = crowds.map(() => [] as number[]);
   const memory = crowds.map(() => [] as number[]);

@@ -92,7 +92,8 @@ export class ServerProcess {
 
   async endJobs(): Promise<void> {
     const { jobs } = await this.client.list({ statuses: ["running"], pageSize: 1000 });
-    await Promise.all(jobs.map(({ id }) => this.client.cancel(id, { gracePeriodMs: 0 })));
+    // One may have ended by now.
+    await Promise.allSettled(jobs.map(({ id }) => this.client.cancel(id, { gracePeriodMs: 0 })));
   }
 
   /** Whoever finds the socket finds a server that is ready. */

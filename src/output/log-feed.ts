@@ -5,8 +5,8 @@ import { SeenMarks } from "./seen-marks.js";
 import type { PathWatch, WatchPath } from "./watch-path.js";
 
 /**
- * How much less often a log is polled once the kernel has told of a change to
- * it. It still is, since inotify drops events when its queue is full.
+ * How much less often a log is polled once the kernel has told of changes. It
+ * still is, since inotify drops events when its queue is full.
  */
 const TRUST = 10;
 
@@ -27,10 +27,18 @@ export interface FeedReader {
 export interface LogFeedOptions {
   readonly path: string;
   readonly start: LogStart;
-  readonly pollIntervalMs: number;
   readonly watch: WatchPath;
+  readonly trust: WatchTrust;
   /** The last follower has left, and everything is released. */
   readonly onClosed: () => void;
+}
+
+/**
+ * Whether the kernel tells of changes, which depends on the file system and thus
+ * is the same for all logs: it has told of one, and has not missed one since.
+ */
+export interface WatchTrust {
+  earned: boolean;
 }
 
 interface Block {
@@ -40,15 +48,14 @@ interface Block {
 }
 
 /**
- * All that the followers of one log share: one handle, one watch, one timer,
- * one known size, and the blocks last read at the head, so that each byte is
- * read once however many follow.
+ * All that the followers of one log share: one handle, one watch, one known
+ * size, and the blocks last read at the head, so that each byte is read once
+ * however many follow.
  */
 export class LogFeed {
   readonly #options: LogFeedOptions;
   readonly #file: LogFile;
   readonly #readers = new Set<FeedReader>();
-  readonly #timer: NodeJS.Timeout;
   #blocks: Block[] = [];
   #size = 0;
   /** Since the first look. */
@@ -62,7 +69,6 @@ export class LogFeed {
   #logWatch: PathWatch | undefined;
   /** Changes the kernel told of. */
   #signs = 0;
-  #trusted = false;
   #ticks = 0;
   #sizeAtTick = 0;
   #signsAtTick = 0;
@@ -71,7 +77,6 @@ export class LogFeed {
   constructor(options: LogFeedOptions) {
     this.#options = options;
     this.#file = new LogFile(options.path, options.start);
-    this.#timer = setInterval(() => this.#tick(), options.pollIntervalMs);
   }
 
   get path(): string {
@@ -188,7 +193,7 @@ export class LogFeed {
   #watchLog(): PathWatch | undefined {
     const onChange = (): void => {
       this.#signs += 1;
-      this.#trusted = true;
+      this.#options.trust.earned = true;
       this.#changed();
     };
     const onLost = (): void => {
@@ -210,21 +215,21 @@ export class LogFeed {
     return false;
   }
 
-  #tick(): void {
+  /** To be called at the poll interval. */
+  tick(): void {
     const grown = this.#size !== this.#sizeAtTick;
     // A growth that only polling found.
-    if (grown && this.#signs === this.#signsAtTick) this.#trusted = false;
+    if (grown && this.#signs === this.#signsAtTick) this.#options.trust.earned = false;
     if (!grown) this.#blocks = [];
     this.#sizeAtTick = this.#size;
     this.#signsAtTick = this.#signs;
     this.#ticks += 1;
-    const told = this.#logWatch !== undefined && this.#trusted;
+    const told = this.#logWatch !== undefined && this.#options.trust.earned;
     if (!told || this.#ticks % TRUST === 0) this.#changed();
   }
 
   #close(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
     this.#dirWatch?.close();
     this.#logWatch?.close();
     this.#file.close();

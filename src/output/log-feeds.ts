@@ -1,4 +1,4 @@
-import { type FeedReader, LogFeed } from "./log-feed.js";
+import { type FeedReader, LogFeed, type WatchTrust } from "./log-feed.js";
 import type { LogStart } from "./log-start.js";
 import type { WatchPath } from "./watch-path.js";
 
@@ -11,6 +11,9 @@ export interface LogFeedsOptions {
 export class LogFeeds {
   readonly #options: LogFeedsOptions;
   readonly #feeds = new Map<string, LogFeed>();
+  readonly #trust: WatchTrust = { earned: false };
+  /** One for all of them: a wake-up costs more than many feeds' ticks. */
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: LogFeedsOptions) {
     this.#options = options;
@@ -21,14 +24,27 @@ export class LogFeeds {
     let feed = this.#feeds.get(path);
     if (feed === undefined) {
       feed = new LogFeed({
-        ...this.#options,
+        watch: this.#options.watch,
+        trust: this.#trust,
         path,
         start,
-        onClosed: () => this.#feeds.delete(path),
+        onClosed: () => this.#remove(path),
       });
       this.#feeds.set(path, feed);
+      this.#timer ??= setInterval(() => this.#tick(), this.#options.pollIntervalMs);
     }
     feed.join(reader);
     return feed;
+  }
+
+  #tick(): void {
+    for (const feed of this.#feeds.values()) feed.tick();
+  }
+
+  #remove(path: string): void {
+    this.#feeds.delete(path);
+    if (this.#feeds.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 }

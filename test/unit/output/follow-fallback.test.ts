@@ -67,6 +67,46 @@ describe("where the kernel does not tell", () => {
     await chunks.return();
   });
 
+  test("of one log, but does of another, its silence is believed", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const [logs, others] = [JobLogs.started(), JobLogs.started()];
+    const tell = new Map<string, () => void>();
+    const output = newOutput({
+      pollIntervalMs: 1000,
+      watch: (path, onChange) => {
+        tell.set(path, onChange);
+        return { close: () => {} };
+      },
+    });
+    const ended = new AbortController().signal;
+    const silent = output.chunks(logs.dir, { stdout: 0 }, { ended });
+    const talking = output.chunks(others.dir, { stdout: 0 }, { ended });
+    const told = talking.next();
+    let arrived = false;
+    const untold = silent.next().then(({ value }) => {
+      arrived = true;
+      return value;
+    });
+    const tellOther = await eventually("both watches", () => {
+      return tell.size === 2 && tell.get(others.path("stdout"));
+    });
+    others.append("stdout", "told");
+    tellOther();
+    expect((await told).value?.data).toHaveLength(4);
+
+    logs.append("stdout", "not told");
+    for (let polls = 1; polls <= 8; polls += 1) {
+      vi.advanceTimersByTime(1000);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(arrived).toBe(false);
+    vi.advanceTimersByTime(2000);
+    expect((await untold)?.data).toHaveLength(8);
+    await silent.return();
+    await talking.return();
+  });
+
   test("because its watch was lost, the log is watched again", async () => {
     const logs = JobLogs.started();
     const losses: (() => void)[] = [];
