@@ -89,7 +89,7 @@ describe("where the kernel does not tell", () => {
       return value;
     });
     const tellOther = await eventually("both watches", () => {
-      return tell.size === 2 && tell.get(others.path("stdout"));
+      return tell.size === 2 ? tell.get(others.path("stdout")) : undefined;
     });
     others.append("stdout", "told");
     tellOther();
