@@ -37,6 +37,7 @@ export function decodeProgress(progress: ProtoProgress): Progress {
 
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, workDir, labels, mergeOutput, timeout } = job;
+  const { pty, stdin, windowSize } = job;
   return {
     id,
     requestId,
@@ -49,6 +50,9 @@ function decodeSpec(job: ProtoJob): JobSpec {
     mergeOutput,
     ...(timeout ? { timeoutMs: durationMs(timeout) } : {}),
     ...(job.logLimitBytes === 0n ? {} : { logLimitBytes: Number(job.logLimitBytes) }),
+    pty,
+    stdin,
+    ...(windowSize ? { windowSize: { rows: windowSize.rows, columns: windowSize.columns } } : {}),
   };
 }
 

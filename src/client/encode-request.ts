@@ -5,6 +5,8 @@ import type {
   CancelRequestSchema,
   CleanupRequestSchema,
   ListRequestSchema,
+  ResizeWindowRequestSchema,
+  SendInputRequestSchema,
   StartRequestSchema,
   WaitRequestSchema,
   WatchJobsRequestSchema,
@@ -17,12 +19,14 @@ import type {
   JobFilter,
   ListOptions,
   OutputStart,
+  SendInputOptions,
   StartOptions,
   WaitOptions,
   WaitUntil,
   WatchJobsOptions,
 } from "../core/api.js";
 import { invalidArgument } from "../core/errors.js";
+import type { WindowSize } from "../core/job.js";
 import { PROTO_STATUS, PROTO_STREAM } from "./proto-enums.js";
 
 const INT32_MAX = 2 ** 31 - 1;
@@ -47,6 +51,9 @@ export function encodeStart(options: StartOptions): MessageInitShape<typeof Star
     mergeOutput: mergeOutput ?? false,
     ...encodeDuration("timeout", "timeout", options.timeoutMs),
     logLimitBytes: int64("log_limit_bytes", options.logLimitBytes ?? 0),
+    pty: options.pty ?? false,
+    ...(options.windowSize ? { windowSize: encodeWindowSize(options.windowSize) } : {}),
+    stdin: options.stdin ?? false,
   };
 }
 
@@ -95,6 +102,27 @@ export function encodeCancel(
   { gracePeriodMs }: CancelOptions,
 ): MessageInitShape<typeof CancelRequestSchema> {
   return { id, ...encodeDuration("gracePeriod", "grace_period", gracePeriodMs) };
+}
+
+export function encodeSendInput(
+  id: string,
+  { offset, data = new Uint8Array(), close = false }: SendInputOptions,
+): MessageInitShape<typeof SendInputRequestSchema> {
+  return { id, data, close, ...(offset === undefined ? {} : { offset: int64("offset", offset) }) };
+}
+
+export function encodeResizeWindow(
+  id: string,
+  size: WindowSize,
+): MessageInitShape<typeof ResizeWindowRequestSchema> {
+  return { id, windowSize: encodeWindowSize(size) };
+}
+
+function encodeWindowSize({ rows, columns }: WindowSize) {
+  return {
+    rows: int32("window_size", rows),
+    columns: int32("window_size", columns),
+  };
 }
 
 export function encodeCleanup({

@@ -8,11 +8,13 @@ import type {
   CancelOptions,
   CleanupOptions,
   GetOptions,
+  InputPosition,
   JobPage,
   JobsEvent,
   ListOptions,
   OutputStart,
   Procman,
+  SendInputOptions,
   StartOptions,
   WaitedJob,
   WaitOptions,
@@ -20,7 +22,7 @@ import type {
   WatchJobsOptions,
   WatchOptions,
 } from "../core/api.js";
-import type { Job, Stream } from "../core/job.js";
+import type { Job, Stream, WindowSize } from "../core/job.js";
 import { CallRunner, type Connection } from "./call-runner.js";
 import { decodeAttachEvent, decodeWatchEvent } from "./decode-event.js";
 import { decodeJob } from "./decode-job.js";
@@ -30,6 +32,8 @@ import {
   encodeCancel,
   encodeCleanup,
   encodeList,
+  encodeResizeWindow,
+  encodeSendInput,
   encodeStart,
   encodeWait,
   encodeWatch,
@@ -48,8 +52,8 @@ const WAIT_SLICE_SHARE = 2 / 3;
 export interface ProcmanClientOptions {
   /**
    * Whether and how calls go on when the connection is lost or the server
-   * restarts: `attach`, `watch`, `watchJobs`, `wait`, what only reads, and
-   * `start`. Default: with the defaults of ReconnectOptions.
+   * restarts: `attach`, `watch`, `watchJobs`, `wait`, what only reads,
+   * `start`, and `sendInput` with an offset. Default: with the defaults of ReconnectOptions.
    */
   readonly reconnect?: ReconnectOptions | false;
 }
@@ -156,6 +160,25 @@ class ProcmanClient implements Procman {
     const request = encodeCancel(id, options);
     const { job } = await this.#calls.once(signal, (signal) =>
       this.#rpc.cancel(request, { signal }),
+    );
+    return decodeJob(job);
+  }
+
+  /** Repeated where its offset makes that safe. */
+  async sendInput(id: string, { signal, ...options }: SendInputOptions): Promise<InputPosition> {
+    const request = encodeSendInput(id, options);
+    const send = (signal: AbortSignal) => this.#rpc.sendInput(request, { signal });
+    const repeats = options.offset !== undefined || (!options.data?.length && !options.close);
+    const { nextOffset } = await (repeats
+      ? this.#calls.repeatable(signal, send)
+      : this.#calls.once(signal, send));
+    return { nextOffset: Number(nextOffset) };
+  }
+
+  async resizeWindow(id: string, size: WindowSize, { signal }: CallOptions = {}): Promise<Job> {
+    const request = encodeResizeWindow(id, size);
+    const { job } = await this.#calls.repeatable(signal, (signal) =>
+      this.#rpc.resizeWindow(request, { signal }),
     );
     return decodeJob(job);
   }

@@ -1,4 +1,4 @@
-import type { Job, Progress, Status, Stream } from "./job.js";
+import type { Job, Progress, Status, Stream, WindowSize } from "./job.js";
 
 /** Lets the caller give up; the promise or iterable then rejects with the signal's reason. */
 export interface CallOptions {
@@ -28,6 +28,12 @@ export interface StartOptions extends CallOptions {
    * says where its output now begins.
    */
   readonly logLimitBytes?: number;
+  /** Run it in a terminal of its own, whose output is the stdout log. Default false. */
+  readonly pty?: boolean;
+  /** Of that terminal. Default: 24 rows of 80 columns. */
+  readonly windowSize?: WindowSize;
+  /** Keep standard input open for `sendInput`. Default false: it is /dev/null. */
+  readonly stdin?: boolean;
 }
 
 export interface GetOptions extends CallOptions {
@@ -182,6 +188,24 @@ export interface CancelOptions extends CallOptions {
   readonly gracePeriodMs?: number;
 }
 
+export interface SendInputOptions extends CallOptions {
+  /**
+   * How many bytes were sent before. Makes the call safe to repeat: what was
+   * taken before is not taken twice. Default: at the end, wherever that is now.
+   */
+  readonly offset?: number;
+  /** At most 1 MiB. Default: none, which only tells where the input ends. */
+  readonly data?: Uint8Array;
+  /** The command reads to the end of this, and then the end of file. Default false. */
+  readonly close?: boolean;
+}
+
+/** How far a job's input has come. */
+export interface InputPosition {
+  /** The offset for what comes next. */
+  readonly nextOffset: number;
+}
+
 export interface CleanupOptions extends CallOptions {
   /** Jobs that ended longer ago than this. Default: the manager's cleanup age. */
   readonly olderThanMs?: number;
@@ -209,6 +233,10 @@ export interface Procman {
   signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
   /** Ends the job and everything in its session; resolves when it has ended. */
   cancel(id: string, options?: CancelOptions): Promise<Job>;
+  /** Adds to the input of a job that was started with `stdin`, or closes it. */
+  sendInput(id: string, options: SendInputOptions): Promise<InputPosition>;
+  /** Changes the size of the terminal of a job that was started with `pty`. */
+  resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job>;
   remove(id: string, options?: CallOptions): Promise<void>;
   /** Removes old ended jobs; returns their ids. */
   cleanup(options?: CleanupOptions): Promise<readonly string[]>;

@@ -10,6 +10,13 @@ export type ErrorReason =
   | "COMMAND_NOT_EXECUTABLE"
   | "REQUEST_ID_CONFLICT"
   | "OFFSET_OUT_OF_RANGE"
+  /** The job takes no input, its input is closed, or nobody reads it any more. */
+  | "INPUT_NOT_OPEN"
+  /** Other bytes were sent at that offset. */
+  | "INPUT_CONFLICT"
+  /** The command does not read; there may be room later. */
+  | "INPUT_BACKLOG"
+  | "NO_TERMINAL"
   | "DISK_FULL"
   | "TOO_MANY_OPEN_FILES"
   | "PROCESS_LIMIT"
@@ -63,6 +70,10 @@ export function invalidArgument(field: string, description: string): ProcmanErro
 
 export function jobNotFound(id: string): ProcmanError {
   return new ProcmanError("JOB_NOT_FOUND", `no job ${JSON.stringify(id)}`, { jobId: id });
+}
+
+export function jobNotRunning(id: string): ProcmanError {
+  return new ProcmanError("JOB_NOT_RUNNING", `job ${id} is not running`, { jobId: id });
 }
 
 /**

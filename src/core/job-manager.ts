@@ -6,12 +6,14 @@ import type {
   CancelOptions,
   CleanupOptions,
   GetOptions,
+  InputPosition,
   JobFilter,
   JobPage,
   JobsEvent,
   ListOptions,
   OutputStart,
   Procman,
+  SendInputOptions,
   StartOptions,
   WaitedJob,
   WaitOptions,
@@ -21,11 +23,12 @@ import type {
 } from "./api.js";
 import { awaitOutcome } from "./await-outcome.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
-import { isTerminal, type Job } from "./job.js";
+import { isTerminal, type Job, type WindowSize } from "./job.js";
 import { inParallel } from "./in-parallel.js";
 import { JobChanges } from "./job-changes.js";
 import type { JobEntry } from "./job-entry.js";
 import { isMatch } from "./job-filter.js";
+import { JobInput } from "./job-input.js";
 import { JobViews } from "./job-views.js";
 import type { Log } from "./log.js";
 import { OutputGrowth } from "./output-growth.js";
@@ -63,6 +66,7 @@ export interface JobManagerOptions {
 export class JobManager implements Procman {
   readonly #options: JobManagerOptions;
   readonly #supervisor: Supervisor;
+  readonly #input: JobInput;
   readonly #jobs = new Map<string, JobEntry>();
   /** Jobs whose records cannot be read, with why. They are left alone. */
   readonly #unreadable = new Map<string, Error>();
@@ -93,6 +97,11 @@ export class JobManager implements Procman {
       defaultLogLimitBytes: options.defaultLogLimitBytes,
       onChange: (entry) => this.#changed(entry),
       closing: this.#closing.signal,
+    });
+    this.#input = new JobInput({
+      engine: options.engine,
+      store: options.store,
+      reconcile: (entry) => this.#supervisor.reconcile(entry),
     });
   }
 
@@ -223,6 +232,16 @@ export class JobManager implements Procman {
       if (stop.aborted) stopping.catch((error: unknown) => this.#logUnlessClosing(error, entry));
       throw error;
     }
+    return this.#views.of(entry);
+  }
+
+  async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
+    return this.#input.send(this.#entry(id), options, this.#until(options.signal));
+  }
+
+  async resizeWindow(id: string, size: WindowSize, _options: CallOptions = {}): Promise<Job> {
+    const entry = this.#entry(id);
+    await this.#input.resize(entry, size);
     return this.#views.of(entry);
   }
 

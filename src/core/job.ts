@@ -36,6 +36,18 @@ export interface JobSpec {
   readonly timeoutMs?: number;
   /** How much of the end of each log to keep; absent where that was left to the default. */
   readonly logLimitBytes?: number;
+  /** In a terminal of its own; `mergeOutput` then is true. */
+  readonly pty: boolean;
+  /** The terminal's size at the start; there with `pty` only. */
+  readonly windowSize?: WindowSize;
+  /** Standard input is what `sendInput` sends, until that closes it. */
+  readonly stdin: boolean;
+}
+
+/** The size of a terminal in characters. */
+export interface WindowSize {
+  readonly rows: number;
+  readonly columns: number;
 }
 
 export const CONTAINMENTS = ["session", "cgroup"] as const;

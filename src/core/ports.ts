@@ -1,5 +1,14 @@
 import type { OutputChunk, OutputLine, OutputStart, WaitOutcome } from "./api.js";
-import type { Exit, JobSpec, JobState, OutputSizes, Progress, Started, Stream } from "./job.js";
+import type {
+  Exit,
+  JobSpec,
+  JobState,
+  OutputSizes,
+  Progress,
+  Started,
+  Stream,
+  WindowSize,
+} from "./job.js";
 import type { LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./status.js";
 
@@ -31,6 +40,8 @@ export interface PreparedCommand {
   readonly env: Readonly<Record<string, string>>;
   /** What is to be done about the rest of the environment; empty for nothing. */
   readonly envScript: string;
+  /** The script(1) that makes the job's terminal, where it has one. */
+  readonly script?: string;
 }
 
 /** What a job's files and processes say about it now. */
@@ -55,6 +66,15 @@ export type Observation =
       Exit)
   /** It is gone and left no exit record. */
   | { readonly kind: "gone"; readonly reason: string; readonly started?: Started };
+
+/** A piece of a job's input. */
+export interface InputPiece {
+  /** Where in the input it belongs; absent: at the end. */
+  readonly offset?: number;
+  readonly data: Uint8Array;
+  /** Nothing comes after it. */
+  readonly close: boolean;
+}
 
 /** Runs commands. `dir` is the job's directory. */
 export interface Engine {
@@ -82,6 +102,19 @@ export interface Engine {
    * @throws ProcmanError INVALID_ARGUMENT for an unknown signal
    */
   signal(dir: string, signal: string): Promise<boolean>;
+  /**
+   * Adds to the job's input, and closes it. What it has resolved for reaches the
+   * command whatever becomes of this process. A piece at an offset that was taken
+   * before is answered again and not taken twice, also after the job's end.
+   * @returns the offset for the next piece.
+   * @throws ProcmanError INPUT_NOT_OPEN, INPUT_CONFLICT, INPUT_BACKLOG, OFFSET_OUT_OF_RANGE
+   */
+  sendInput(dir: string, piece: InputPiece, signal: AbortSignal): Promise<number>;
+  /**
+   * Changes the size of the job's terminal.
+   * @returns whether there was one.
+   */
+  resizeWindow(dir: string, size: WindowSize): Promise<boolean>;
   /**
    * Ends every process of the job: politely, and after the grace period by
    * force. Resolves when none is left that could be ended. Several at once are

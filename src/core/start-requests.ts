@@ -47,6 +47,8 @@ interface KnownRequest {
 }
 
 function isSameRequest(a: RequestedSpec, b: RequestedSpec): boolean {
-  // One of them may come from a record, and have an id.
-  return isDeepStrictEqual({ ...a, id: "" }, { ...b, id: "" });
+  // One of them may come from a record, and have an id. The same from another
+  // window is the same.
+  const compared = (spec: RequestedSpec) => ({ ...spec, id: "", windowSize: undefined });
+  return isDeepStrictEqual(compared(a), compared(b));
 }

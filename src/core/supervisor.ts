@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { advanceRecord, pendingRecord, started } from "./advance-record.js";
 import { crashPoint } from "./crash-point.js";
-import { jobNotFound, ProcmanError } from "./errors.js";
+import { jobNotFound, jobNotRunning, ProcmanError } from "./errors.js";
 import { type Job, isTerminal, type JobSpec } from "./job.js";
 import { JobEntry } from "./job-entry.js";
 import type { Log } from "./log.js";
@@ -127,10 +127,10 @@ export class Supervisor {
   signal(entry: JobEntry, signal: string): Promise<void> {
     return entry.exclusively(async () => {
       const { engine, store } = this.#options;
-      if (isTerminal(entry.record.state)) throw notRunning(entry.id);
+      if (isTerminal(entry.record.state)) throw jobNotRunning(entry.id);
       if (await engine.signal(store.dirOf(entry.id), signal)) return;
       await this.#inspect(entry);
-      throw notRunning(entry.id);
+      throw jobNotRunning(entry.id);
     });
   }
 
@@ -204,7 +204,7 @@ export class Supervisor {
   async #recordStop(entry: JobEntry, kind: StopKind, gracePeriodMs: number): Promise<void> {
     const { engine, store } = this.#options;
     await this.#inspect(entry);
-    if (isTerminal(entry.record.state)) throw notRunning(entry.id);
+    if (isTerminal(entry.record.state)) throw jobNotRunning(entry.id);
     // The first to be recorded counts.
     if (entry.record.stop) return;
     const before = entry.record;
@@ -218,7 +218,7 @@ export class Supervisor {
     const seen = await engine.inspect(store.dirOf(entry.id));
     if (seen.kind !== "exited") return;
     await this.#replace(entry, advanceRecord(before, seen, new Date()));
-    throw notRunning(entry.id);
+    throw jobNotRunning(entry.id);
   }
 
   async #endProcesses(entry: JobEntry, gracePeriodMs: number): Promise<void> {
@@ -315,8 +315,4 @@ function isGone(error: unknown): boolean {
 
 function stillRunning(id: Job["id"], why: string): ProcmanError {
   return new ProcmanError("JOB_RUNNING", `job ${id} ${why}`, { jobId: id });
-}
-
-function notRunning(id: Job["id"]): ProcmanError {
-  return new ProcmanError("JOB_NOT_RUNNING", `job ${id} is not running`, { jobId: id });
 }

@@ -1,7 +1,8 @@
-import type { ListOptions, StartOptions } from "./api.js";
+import type { ListOptions, SendInputOptions, StartOptions } from "./api.js";
 import { type FieldViolation, ProcmanError } from "./errors.js";
-import type { JobSpec } from "./job.js";
+import type { JobSpec, WindowSize } from "./job.js";
 import { logLimitFault } from "./log-limit.js";
+import type { InputPiece } from "./ports.js";
 
 /** As long as the contract can tell, 10,000 years; Infinity could not be recorded. */
 const MAX_DURATION_MS = 315_576_000_000_000;
@@ -9,6 +10,10 @@ const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
 const MAX_PORT = 65_535;
+const MAX_INPUT_PIECE_BYTES = 1024 * 1024;
+/** The kernel keeps each in 16 bits. */
+const MAX_WINDOW_SIDE = 65_535;
+const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
 
 /** What a request asks a job to be, without what is decided when it is made. */
 export type RequestedSpec = Omit<JobSpec, "id">;
@@ -43,6 +48,10 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   }
   const limitFault = logLimitFault(logLimitBytes);
   if (limitFault !== undefined) violations.add("log_limit_bytes", limitFault);
+  const { pty = false, windowSize } = options;
+  const { rows, columns } = windowSize ?? DEFAULT_WINDOW_SIZE;
+  if (windowSize) violations.windowSize("window_size", windowSize);
+  if (windowSize && !pty) violations.add("window_size", "is only for a job with pty");
   violations.throwIfAny();
   return {
     requestId,
@@ -52,9 +61,13 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     clearEnv: options.clearEnv ?? false,
     workDir,
     labels: { ...labels },
-    mergeOutput: options.mergeOutput ?? false,
+    // A terminal has one output.
+    mergeOutput: pty || (options.mergeOutput ?? false),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(logLimitBytes === 0 ? {} : { logLimitBytes }),
+    pty,
+    ...(pty ? { windowSize: { rows, columns } } : {}),
+    stdin: options.stdin ?? false,
   };
 }
 
@@ -89,6 +102,28 @@ export function validPort(port: number): number {
   return port;
 }
 
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validWindowSize(size: WindowSize): WindowSize {
+  const violations = new Violations();
+  violations.windowSize("window_size", size);
+  violations.throwIfAny();
+  return size;
+}
+
+/** What a call asks to add to a job's input. @throws ProcmanError INVALID_ARGUMENT */
+export function validInputPiece(options: SendInputOptions): InputPiece {
+  const violations = new Violations();
+  const { offset, data = new Uint8Array(), close = false } = options;
+  if (offset !== undefined && !(Number.isSafeInteger(offset) && offset >= 0)) {
+    violations.add("offset", "must be a whole number from 0 on");
+  }
+  if (data.length > MAX_INPUT_PIECE_BYTES) {
+    violations.add("data", `must not be longer than ${MAX_INPUT_PIECE_BYTES} bytes`);
+  }
+  violations.throwIfAny();
+  return { data, close, ...(offset === undefined ? {} : { offset }) };
+}
+
 class Violations {
   readonly #found: FieldViolation[] = [];
 
@@ -101,6 +136,14 @@ class Violations {
     // The types allow no other, but callers in JavaScript may.
     if (typeof value !== "string") this.add(field, "must be a string");
     else if (value.includes("\0")) this.add(field, "must not contain a NUL byte");
+  }
+
+  windowSize(field: string, size: WindowSize): void {
+    for (const side of ["rows", "columns"] as const) {
+      const value = size[side];
+      if (Number.isInteger(value) && value >= 1 && value <= MAX_WINDOW_SIDE) continue;
+      this.add(field, `${side} must be a whole number from 1 to ${MAX_WINDOW_SIDE}`);
+    }
   }
 
   throwIfAny(): void {

@@ -4,6 +4,8 @@ import type {
   CancelRequest,
   CleanupRequest,
   ListRequest,
+  ResizeWindowRequest,
+  SendInputRequest,
   Status as ProtoStatus,
   Stream as ProtoStream,
   SignalRequest,
@@ -19,6 +21,7 @@ import type {
   JobFilter,
   ListOptions,
   OutputStart,
+  SendInputOptions,
   StartOptions,
   WaitOptions,
   WaitUntil,
@@ -26,7 +29,7 @@ import type {
   WatchOptions,
 } from "../core/api.js";
 import { type FieldViolation, ProcmanError } from "../core/errors.js";
-import type { Status, Stream } from "../core/job.js";
+import type { Status, Stream, WindowSize } from "../core/job.js";
 import { statusOf, streamOf } from "./proto-enums.js";
 
 /** The range of google.protobuf.Duration: about 10,000 years. */
@@ -52,6 +55,9 @@ export function decodeStart(request: StartRequest): StartOptions {
       mergeOutput: request.mergeOutput,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(logLimitBytes === 0 ? {} : { logLimitBytes }),
+      pty: request.pty,
+      ...(request.windowSize ? { windowSize: decodeWindowSize(request.windowSize) } : {}),
+      stdin: request.stdin,
     };
   });
 }
@@ -110,6 +116,36 @@ export function decodeCancel(request: CancelRequest): { id: string; options: Can
     const gracePeriodMs = decodeDuration("grace_period", request.gracePeriod, report);
     return { id, options: gracePeriodMs === undefined ? {} : { gracePeriodMs } };
   });
+}
+
+export function decodeSendInput(request: SendInputRequest): {
+  id: string;
+  options: SendInputOptions;
+} {
+  const { data, close, offset } = request;
+  return decoding((report) => ({
+    id: checkedId(request.id, report),
+    options: {
+      data,
+      close,
+      ...(offset === undefined ? {} : { offset: notNegative("offset", Number(offset), report) }),
+    },
+  }));
+}
+
+export function decodeResizeWindow(request: ResizeWindowRequest): {
+  id: string;
+  size: WindowSize;
+} {
+  return decoding((report) => {
+    const id = checkedId(request.id, report);
+    if (!request.windowSize) report("window_size", "must be given");
+    return { id, size: decodeWindowSize(request.windowSize ?? { rows: 0, columns: 0 }) };
+  });
+}
+
+function decodeWindowSize({ rows, columns }: WindowSize): WindowSize {
+  return { rows, columns };
 }
 
 export function decodeCleanup(request: CleanupRequest): CleanupOptions {

@@ -8,6 +8,8 @@ import {
   decodeCleanup,
   decodeId,
   decodeList,
+  decodeResizeWindow,
+  decodeSendInput,
   decodeSignal,
   decodeStart,
   decodeWait,
@@ -123,6 +125,15 @@ export function createProcmanService(
     cancel: waiting(async (request, signal) => {
       const { id, options } = decodeCancel(request);
       return { job: encodeJob(await procman.cancel(id, { ...options, signal })) };
+    }),
+    sendInput: waiting(async (request, signal) => {
+      const { id, options } = decodeSendInput(request);
+      const { nextOffset } = await procman.sendInput(id, { ...options, signal });
+      return { nextOffset: BigInt(nextOffset) };
+    }),
+    resizeWindow: unary(async (request, signal) => {
+      const { id, size } = decodeResizeWindow(request);
+      return { job: encodeJob(await procman.resizeWindow(id, size, { signal })) };
     }),
     remove: unary(async (request, signal) => {
       await procman.remove(decodeId(request), { signal });

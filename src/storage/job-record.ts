@@ -30,6 +30,9 @@ const specSchema = z.object({
   mergeOutput: z.boolean().default(false),
   timeoutMs: z.number().positive().optional(),
   logLimitBytes: z.int().positive().optional(),
+  pty: z.boolean().default(false),
+  windowSize: z.object({ rows: z.int().positive(), columns: z.int().positive() }).optional(),
+  stdin: z.boolean().default(false),
 });
 
 const stateSchema = z.discriminatedUnion("status", [

@@ -11,6 +11,8 @@ export type Method =
   | "WatchJobs"
   | "Signal"
   | "Cancel"
+  | "SendInput"
+  | "ResizeWindow"
   | "Remove"
   | "Cleanup"
   | "Refresh";

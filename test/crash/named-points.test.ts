@@ -93,6 +93,38 @@ test("a server that dies between the command's end and that of its children ends
   await eventually("the child's end", () => !existsSync(`/proc/${child}/exe`));
 });
 
+describe("a server that dies within SendInput", () => {
+  // @2 is within the second piece, @3 within the last, which closes the input.
+  test.each(["input:appended@2", "input:before-ring@2", "input:appended@3", "input:before-ring@3"])(
+    "at %s: sent again, the piece comes once",
+    async (point) => {
+      const server = TestServer.prepare();
+      await server.start({ env: { PROCMAN_CRASH_AT: point } });
+      const { job } = await server.client.start({ command: "cat", stdin: true });
+      const { id } = job!;
+      const pieces = ["one ", "two ", "three"].map((text, n) => ({
+        id,
+        offset: BigInt(n * 4),
+        data: new TextEncoder().encode(text),
+        close: n === 2,
+      }));
+      let crashes = 0;
+      for (const piece of pieces) {
+        await server.client.sendInput(piece).catch(async () => {
+          crashes += 1;
+          expect(await server.ended()).toBe("SIGKILL");
+          await server.start();
+          await server.client.sendInput(piece);
+        });
+      }
+      expect(crashes).toBe(1);
+      const { job: ended } = await server.client.wait({ id });
+      expect(ended).toMatchObject({ status: Status.COMPLETED });
+      expect((await readOutput(server.client, id)).toString()).toBe("one two three");
+    },
+  );
+});
+
 test.each(["atomic-file:written@2", "atomic-file:renamed@2"])(
   "a server that dies recording the end, at %s, learns it again",
   async (point) => {

@@ -5,10 +5,12 @@ import type {
   CallOptions,
   CancelOptions,
   CleanupOptions,
+  InputPosition,
   JobPage,
   JobsEvent,
   ListOptions,
   Procman,
+  SendInputOptions,
   StartOptions,
   WaitedJob,
   WaitOptions,
@@ -18,11 +20,12 @@ import type {
   WatchOptions,
 } from "../../src/core/api.js";
 import { jobNotFound, ProcmanError } from "../../src/core/errors.js";
-import type { Job, Stream } from "../../src/core/job.js";
+import type { Job, Stream, WindowSize } from "../../src/core/job.js";
 
 interface FakeJob {
   job: Job;
   readonly output: { stream: Stream; data: Buffer }[];
+  input: Buffer;
 }
 
 /** A call as it came, by the name of its method. */
@@ -58,6 +61,8 @@ export class FakeProcman implements Procman {
       workDir: "/",
       labels: {},
       mergeOutput: false,
+      pty: false,
+      stdin: false,
       createdTime: new Date("2026-01-02T03:04:05.678Z"),
       stdoutBytes: 0,
       stderrBytes: 0,
@@ -69,7 +74,7 @@ export class FakeProcman implements Procman {
       containment: "session",
       ...rest,
     } as Job;
-    this.#jobs.set(id, { job, output: [] });
+    this.#jobs.set(id, { job, output: [], input: Buffer.alloc(0) });
     this.#changed.emit("change", id);
     return job;
   }
@@ -102,6 +107,8 @@ export class FakeProcman implements Procman {
       args: options.args ?? [],
       env: options.env ?? {},
       labels: options.labels ?? {},
+      pty: options.pty ?? false,
+      stdin: options.stdin ?? false,
     });
   }
 
@@ -201,6 +208,24 @@ export class FakeProcman implements Procman {
   async cancel(id: string, options?: CancelOptions): Promise<Job> {
     this.#note("cancel", id, options);
     this.end(id, { status: "cancelled" });
+    return this.#entry(id).job;
+  }
+
+  /** All that has been sent. */
+  inputOf(id: string): Buffer {
+    return this.#entry(id).input;
+  }
+
+  async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
+    this.#note("sendInput", id, options);
+    const entry = this.#entry(id);
+    const { offset = entry.input.length, data = new Uint8Array() } = options;
+    entry.input = Buffer.concat([entry.input.subarray(0, offset), data]);
+    return { nextOffset: entry.input.length };
+  }
+
+  async resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job> {
+    this.#note("resizeWindow", id, size, options);
     return this.#entry(id).job;
   }
 

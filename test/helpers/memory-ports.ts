@@ -129,6 +129,8 @@ export class MemoryMachine {
       isStopping: () => false,
       hasUnfinishedStop: () => false,
       listeningPort: async () => undefined,
+      sendInput: async (_id, { data }) => data.length,
+      resizeWindow: async () => true,
       release: () => {},
       close: () => {},
     };

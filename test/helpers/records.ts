@@ -20,6 +20,8 @@ export function someRecord(
       workDir: "/",
       labels: {},
       mergeOutput: false,
+      pty: false,
+      stdin: false,
       ...rest.spec,
     },
     state,

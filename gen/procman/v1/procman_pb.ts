@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi6gYKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfZXhpdF9jb2RlIswBCghQcm9ncmVzcxIUCgdwZXJjZW50GAEgASgBSACIAQESFAoHY3VycmVudBgCIAEoAUgBiAEBEhIKBXRvdGFsGAMgASgBSAKIAQESDAoEdW5pdBgEIAEoCRIRCgRyYXRlGAUgASgBSAOIAQESJgoDZXRhGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBHRleHQYByABKAlCCgoIX3BlcmNlbnRCCgoIX2N1cnJlbnRCCAoGX3RvdGFsQgcKBV9yYXRlIoIDCgxTdGFydFJlcXVlc3QSDwoHY29tbWFuZBgBIAEoCRIMCgRhcmdzGAIgAygJEi4KA2VudhgDIAMoCzIhLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkVudkVudHJ5EhEKCWNsZWFyX2VudhgEIAEoCBIQCgh3b3JrX2RpchgFIAEoCRI0CgZsYWJlbHMYBiADKAsyJC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5MYWJlbHNFbnRyeRISCgpyZXF1ZXN0X2lkGAcgASgJEhQKDG1lcmdlX291dHB1dBgIIAEoCBIqCgd0aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2xvZ19saW1pdF9ieXRlcxgKIAEoAxoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyKzAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAQgcKBWV2ZW50IpUBCgxXYXRjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhcKCnRhaWxfbGluZXMYAyABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAQgASgDEhUKDXN0ZGVycl9vZmZzZXQYBSABKANCDQoLX3RhaWxfbGluZXMisAEKDVdhdGNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIAEIHCgVldmVudCImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIrkBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+AEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASKgoHcmVzdW1lZBgFIAEoCzIXLnByb2NtYW4udjEuSm9ic1Jlc3VtZWRIAEIHCgVldmVudCI/CgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJIh8KC0pvYnNSZXN1bWVkEhAKCHJldmlzaW9uGAEgASgJIjwKCkpvYkNoYW5nZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkiKgoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiIbCg1SZW1vdmVSZXF1ZXN0EgoKAmlkGAEgASgJIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJgoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJIhAKDlJlZnJlc2hSZXF1ZXN0IjAKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2IqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAjK0BgoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEiswcKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2V4aXRfY29kZSIrCgpXaW5kb3dTaXplEgwKBHJvd3MYASABKAUSDwoHY29sdW1ucxgCIAEoBSLMAQoIUHJvZ3Jlc3MSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhQKB2N1cnJlbnQYAiABKAFIAYgBARISCgV0b3RhbBgDIAEoAUgCiAEBEgwKBHVuaXQYBCABKAkSEQoEcmF0ZRgFIAEoAUgDiAEBEiYKA2V0YRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXh0GAcgASgJQgoKCF9wZXJjZW50QgoKCF9jdXJyZW50QggKBl90b3RhbEIHCgVfcmF0ZSLLAwoMU3RhcnRSZXF1ZXN0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRIuCgNlbnYYAyADKAsyIS5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5FbnZFbnRyeRIRCgljbGVhcl9lbnYYBCABKAgSEAoId29ya19kaXIYBSABKAkSNAoGbGFiZWxzGAYgAygLMiQucHJvY21hbi52MS5TdGFydFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgxtZXJnZV9vdXRwdXQYCCABKAgSKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIXCg9sb2dfbGltaXRfYnl0ZXMYCiABKAMSCwoDcHR5GAsgASgIEisKC3dpbmRvd19zaXplGAwgASgLMhYucHJvY21hbi52MS5XaW5kb3dTaXplEg0KBXN0ZGluGA0gASgIGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASItCg1TdGFydFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIi0KCkdldFJlcXVlc3QSCgoCaWQYASABKAkSEwoLaW5jbHVkZV9lbnYYAiABKAgiKwoLR2V0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IivgEKC0xpc3RSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSMwoGbGFiZWxzGAIgAygLMiMucHJvY21hbi52MS5MaXN0UmVxdWVzdC5MYWJlbHNFbnRyeRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIloKDExpc3RSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUipgEKDUF0dGFjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBmZvbGxvdxgDIAEoCBIXCgp0YWlsX2xpbmVzGAQgASgFSACIAQESFQoNc3Rkb3V0X29mZnNldBgFIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAYgASgDQg0KC190YWlsX2xpbmVzIrMBCg5BdHRhY2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiIKBWNodW5rGAIgASgLMhEucHJvY21hbi52MS5DaHVua0gAEioKCWhlYXJ0YmVhdBgDIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASIgoFZW5kZWQYBCABKAsyES5wcm9jbWFuLnYxLkVuZGVkSABCBwoFZXZlbnQilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyKwAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAQgcKBWV2ZW50IiYKBk9wZW5lZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJ4CgVDaHVuaxIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBItCglzZWVuX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuABCgRMaW5lEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEgwKBHRleHQYAiABKAkSDgoGb2Zmc2V0GAMgASgDEhMKC25leHRfb2Zmc2V0GAQgASgDEioKCnRlcm1pbmF0b3IYBSABKA4yFi5wcm9jbWFuLnYxLlRlcm1pbmF0b3ISJgoIcHJvZ3Jlc3MYBiABKAsyFC5wcm9jbWFuLnYxLlByb2dyZXNzEi0KCXNlZW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiCwoJSGVhcnRiZWF0IiUKBUVuZGVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIosBCgtXYWl0UmVxdWVzdBIKCgJpZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKBm91dHB1dBgDIAEoCzIZLnByb2NtYW4udjEuT3V0cHV0UGF0dGVybkgAEg4KBHBvcnQYBCABKAVIAEIHCgV1bnRpbCJzCg1PdXRwdXRQYXR0ZXJuEg8KB3BhdHRlcm4YASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhUKDXN0ZG91dF9vZmZzZXQYAyABKAMSFQoNc3RkZXJyX29mZnNldBgEIAEoAyKZAQoMV2FpdFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIOCgRwb3J0GAMgASgFSAASLgoIc2VhcmNoZWQYBCABKAsyGi5wcm9jbWFuLnYxLk91dHB1dFNlYXJjaGVkSABCCQoHb3V0Y29tZSI+Cg5PdXRwdXRTZWFyY2hlZBIVCg1zdGRvdXRfb2Zmc2V0GAEgASgDEhUKDXN0ZGVycl9vZmZzZXQYAiABKAMiuQEKEFdhdGNoSm9ic1JlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxI4CgZsYWJlbHMYAiADKAsyKC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSFgoOc2luY2VfcmV2aXNpb24YAyABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ij8KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiPAoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCSIqCgpKb2JSZW1vdmVkEgoKAmlkGAEgASgJEhAKCHJldmlzaW9uGAIgASgJIisKDVNpZ25hbFJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2lnbmFsGAIgASgJIi4KDlNpZ25hbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIkwKDUNhbmNlbFJlcXVlc3QSCgoCaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIi4KDkNhbmNlbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIlsKEFNlbmRJbnB1dFJlcXVlc3QSCgoCaWQYASABKAkSEwoGb2Zmc2V0GAIgASgDSACIAQESDAoEZGF0YRgDIAEoDBINCgVjbG9zZRgEIAEoCEIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiGwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCSIQCg5SZW1vdmVSZXNwb25zZSI/Cg5DbGVhbnVwUmVxdWVzdBItCgpvbGRlcl90aGFuGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKD0NsZWFudXBSZXNwb25zZRITCgtyZW1vdmVkX2lkcxgBIAMoCSIQCg5SZWZyZXNoUmVxdWVzdCIwCg9SZWZyZXNoUmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iKpwBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BFTkRJTkcQARISCg5TVEFUVVNfUlVOTklORxACEhQKEFNUQVRVU19DT01QTEVURUQQAxIRCg1TVEFUVVNfRkFJTEVEEAQSFAoQU1RBVFVTX0NBTkNFTExFRBAFEhMKD1NUQVRVU19PUlBIQU5FRBAGKkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACKngKClRlcm1pbmF0b3ISGgoWVEVSTUlOQVRPUl9VTlNQRUNJRklFRBAAEhEKDVRFUk1JTkFUT1JfTEYQARITCg9URVJNSU5BVE9SX0NSTEYQAhIRCg1URVJNSU5BVE9SX0NSEAMSEwoPVEVSTUlOQVRPUl9OT05FEAQqWwoLQ29udGFpbm1lbnQSGwoXQ09OVEFJTk1FTlRfVU5TUEVDSUZJRUQQABIXChNDT05UQUlOTUVOVF9TRVNTSU9OEAESFgoSQ09OVEFJTk1FTlRfQ0dST1VQEAIy0QcKDlByb2NtYW5TZXJ2aWNlEjwKBVN0YXJ0EhgucHJvY21hbi52MS5TdGFydFJlcXVlc3QaGS5wcm9jbWFuLnYxLlN0YXJ0UmVzcG9uc2USOwoDR2V0EhYucHJvY21hbi52MS5HZXRSZXF1ZXN0GhcucHJvY21hbi52MS5HZXRSZXNwb25zZSIDkAIBEj4KBExpc3QSFy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0GhgucHJvY21hbi52MS5MaXN0UmVzcG9uc2UiA5ACARJGCgZBdHRhY2gSGS5wcm9jbWFuLnYxLkF0dGFjaFJlcXVlc3QaGi5wcm9jbWFuLnYxLkF0dGFjaFJlc3BvbnNlIgOQAgEwARJDCgVXYXRjaBIYLnByb2NtYW4udjEuV2F0Y2hSZXF1ZXN0GhkucHJvY21hbi52MS5XYXRjaFJlc3BvbnNlIgOQAgEwARI+CgRXYWl0EhcucHJvY21hbi52MS5XYWl0UmVxdWVzdBoYLnByb2NtYW4udjEuV2FpdFJlc3BvbnNlIgOQAgESTwoJV2F0Y2hKb2JzEhwucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0Gh0ucHJvY21hbi52MS5XYXRjaEpvYnNSZXNwb25zZSIDkAIBMAESPwoGU2lnbmFsEhkucHJvY21hbi52MS5TaWduYWxSZXF1ZXN0GhoucHJvY21hbi52MS5TaWduYWxSZXNwb25zZRI/CgZDYW5jZWwSGS5wcm9jbWFuLnYxLkNhbmNlbFJlcXVlc3QaGi5wcm9jbWFuLnYxLkNhbmNlbFJlc3BvbnNlEkgKCVNlbmRJbnB1dBIcLnByb2NtYW4udjEuU2VuZElucHV0UmVxdWVzdBodLnByb2NtYW4udjEuU2VuZElucHV0UmVzcG9uc2USUQoMUmVzaXplV2luZG93Eh8ucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXF1ZXN0GiAucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXNwb25zZRI/CgZSZW1vdmUSGS5wcm9jbWFuLnYxLlJlbW92ZVJlcXVlc3QaGi5wcm9jbWFuLnYxLlJlbW92ZVJlc3BvbnNlEkIKB0NsZWFudXASGi5wcm9jbWFuLnYxLkNsZWFudXBSZXF1ZXN0GhsucHJvY21hbi52MS5DbGVhbnVwUmVzcG9uc2USQgoHUmVmcmVzaBIaLnByb2NtYW4udjEuUmVmcmVzaFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlZnJlc2hSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -222,6 +222,27 @@ export type Job = Message<"procman.v1.Job"> & {
    * @generated from field: int64 stderr_first_offset = 26;
    */
   stderrFirstOffset: bigint;
+
+  /**
+   * Whether the command runs in a terminal.
+   *
+   * @generated from field: bool pty = 27;
+   */
+  pty: boolean;
+
+  /**
+   * The terminal's size at the start; unset without `pty`.
+   *
+   * @generated from field: procman.v1.WindowSize window_size = 28;
+   */
+  windowSize?: WindowSize | undefined;
+
+  /**
+   * Whether the command's standard input is what SendInput sends.
+   *
+   * @generated from field: bool stdin = 29;
+   */
+  stdin: boolean;
 };
 
 /**
@@ -230,6 +251,34 @@ export type Job = Message<"procman.v1.Job"> & {
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 0);
+
+/**
+ * WindowSize is the size of a terminal in characters.
+ *
+ * @generated from message procman.v1.WindowSize
+ */
+export type WindowSize = Message<"procman.v1.WindowSize"> & {
+  /**
+   * Lines: 1 to 65535.
+   *
+   * @generated from field: int32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * Characters a line: 1 to 65535.
+   *
+   * @generated from field: int32 columns = 2;
+   */
+  columns: number;
+};
+
+/**
+ * Describes the message procman.v1.WindowSize.
+ * Use `create(WindowSizeSchema)` to create a new message.
+ */
+export const WindowSizeSchema: GenMessage<WindowSize> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 1);
 
 /**
  * Progress is what one line of output tells about how far a command is. Every
@@ -294,7 +343,7 @@ export type Progress = Message<"procman.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 1);
+  messageDesc(file_procman_v1_procman, 2);
 
 /**
  * StartRequest describes the command to run.
@@ -383,6 +432,31 @@ export type StartRequest = Message<"procman.v1.StartRequest"> & {
    * @generated from field: int64 log_limit_bytes = 10;
    */
   logLimitBytes: bigint;
+
+  /**
+   * Run the command in a terminal of its own. Both of its outputs are that
+   * terminal, and what it shows is in the stdout log, as with merge_output, which
+   * this implies. TERM is the one in `env`, else xterm-256color. Standard input
+   * is the terminal with `stdin`, else /dev/null.
+   *
+   * @generated from field: bool pty = 11;
+   */
+  pty: boolean;
+
+  /**
+   * The terminal's size; only with `pty`. Default: 24 rows of 80 columns.
+   *
+   * @generated from field: procman.v1.WindowSize window_size = 12;
+   */
+  windowSize?: WindowSize | undefined;
+
+  /**
+   * Keep standard input open for SendInput until that closes it. Default: it is
+   * /dev/null.
+   *
+   * @generated from field: bool stdin = 13;
+   */
+  stdin: boolean;
 };
 
 /**
@@ -390,7 +464,7 @@ export type StartRequest = Message<"procman.v1.StartRequest"> & {
  * Use `create(StartRequestSchema)` to create a new message.
  */
 export const StartRequestSchema: GenMessage<StartRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 2);
+  messageDesc(file_procman_v1_procman, 3);
 
 /**
  * StartResponse holds the job that was started.
@@ -412,7 +486,7 @@ export type StartResponse = Message<"procman.v1.StartResponse"> & {
  * Use `create(StartResponseSchema)` to create a new message.
  */
 export const StartResponseSchema: GenMessage<StartResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 3);
+  messageDesc(file_procman_v1_procman, 4);
 
 /**
  * GetRequest names a job.
@@ -440,7 +514,7 @@ export type GetRequest = Message<"procman.v1.GetRequest"> & {
  * Use `create(GetRequestSchema)` to create a new message.
  */
 export const GetRequestSchema: GenMessage<GetRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 4);
+  messageDesc(file_procman_v1_procman, 5);
 
 /**
  * GetResponse holds the job.
@@ -461,7 +535,7 @@ export type GetResponse = Message<"procman.v1.GetResponse"> & {
  * Use `create(GetResponseSchema)` to create a new message.
  */
 export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 5);
+  messageDesc(file_procman_v1_procman, 6);
 
 /**
  * ListRequest filters and pages.
@@ -504,7 +578,7 @@ export type ListRequest = Message<"procman.v1.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 6);
+  messageDesc(file_procman_v1_procman, 7);
 
 /**
  * ListResponse is one page of jobs.
@@ -539,7 +613,7 @@ export type ListResponse = Message<"procman.v1.ListResponse"> & {
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 7);
+  messageDesc(file_procman_v1_procman, 8);
 
 /**
  * AttachRequest names a job and the part of its output to stream.
@@ -599,7 +673,7 @@ export type AttachRequest = Message<"procman.v1.AttachRequest"> & {
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 8);
+  messageDesc(file_procman_v1_procman, 9);
 
 /**
  * AttachResponse is one event of Attach.
@@ -652,7 +726,7 @@ export type AttachResponse = Message<"procman.v1.AttachResponse"> & {
  * Use `create(AttachResponseSchema)` to create a new message.
  */
 export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 9);
+  messageDesc(file_procman_v1_procman, 10);
 
 /**
  * WatchRequest names a job and where in its output to begin.
@@ -701,7 +775,7 @@ export type WatchRequest = Message<"procman.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 10);
+  messageDesc(file_procman_v1_procman, 11);
 
 /**
  * WatchResponse is one event of Watch.
@@ -754,7 +828,7 @@ export type WatchResponse = Message<"procman.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 11);
+  messageDesc(file_procman_v1_procman, 12);
 
 /**
  * Opened says that a stream is open.
@@ -775,7 +849,7 @@ export type Opened = Message<"procman.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 12);
+  messageDesc(file_procman_v1_procman, 13);
 
 /**
  * Chunk is a run of bytes of one stream.
@@ -821,7 +895,7 @@ export type Chunk = Message<"procman.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 13);
+  messageDesc(file_procman_v1_procman, 14);
 
 /**
  * Line is one line of one stream.
@@ -888,7 +962,7 @@ export type Line = Message<"procman.v1.Line"> & {
  * Use `create(LineSchema)` to create a new message.
  */
 export const LineSchema: GenMessage<Line> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 14);
+  messageDesc(file_procman_v1_procman, 15);
 
 /**
  * Heartbeat says that the stream lives while there is nothing to send.
@@ -903,7 +977,7 @@ export type Heartbeat = Message<"procman.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 15);
+  messageDesc(file_procman_v1_procman, 16);
 
 /**
  * Ended says that a stream is complete.
@@ -925,7 +999,7 @@ export type Ended = Message<"procman.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 16);
+  messageDesc(file_procman_v1_procman, 17);
 
 /**
  * WaitRequest names a job, what to wait for, and how long.
@@ -981,7 +1055,7 @@ export type WaitRequest = Message<"procman.v1.WaitRequest"> & {
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 17);
+  messageDesc(file_procman_v1_procman, 18);
 
 /**
  * OutputPattern describes a line of output to look for: the first one that the
@@ -1036,7 +1110,7 @@ export type OutputPattern = Message<"procman.v1.OutputPattern"> & {
  * Use `create(OutputPatternSchema)` to create a new message.
  */
 export const OutputPatternSchema: GenMessage<OutputPattern> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 18);
+  messageDesc(file_procman_v1_procman, 19);
 
 /**
  * WaitResponse holds the job and what came first.
@@ -1090,7 +1164,7 @@ export type WaitResponse = Message<"procman.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 19);
+  messageDesc(file_procman_v1_procman, 20);
 
 /**
  * OutputSearched tells how far output has been looked at. The same request with
@@ -1121,7 +1195,7 @@ export type OutputSearched = Message<"procman.v1.OutputSearched"> & {
  * Use `create(OutputSearchedSchema)` to create a new message.
  */
 export const OutputSearchedSchema: GenMessage<OutputSearched> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 20);
+  messageDesc(file_procman_v1_procman, 21);
 
 /**
  * WatchJobsRequest filters the jobs to watch.
@@ -1159,7 +1233,7 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
  * Use `create(WatchJobsRequestSchema)` to create a new message.
  */
 export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 21);
+  messageDesc(file_procman_v1_procman, 22);
 
 /**
  * WatchJobsResponse is one event of WatchJobs.
@@ -1222,7 +1296,7 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
  * Use `create(WatchJobsResponseSchema)` to create a new message.
  */
 export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 22);
+  messageDesc(file_procman_v1_procman, 23);
 
 /**
  * JobsSnapshot is the state that later changes build on.
@@ -1251,7 +1325,7 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  * Use `create(JobsSnapshotSchema)` to create a new message.
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 23);
+  messageDesc(file_procman_v1_procman, 24);
 
 /**
  * JobsResumed says that the client has missed nothing.
@@ -1272,7 +1346,7 @@ export type JobsResumed = Message<"procman.v1.JobsResumed"> & {
  * Use `create(JobsResumedSchema)` to create a new message.
  */
 export const JobsResumedSchema: GenMessage<JobsResumed> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 24);
+  messageDesc(file_procman_v1_procman, 25);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1300,7 +1374,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 25);
+  messageDesc(file_procman_v1_procman, 26);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1328,7 +1402,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 26);
+  messageDesc(file_procman_v1_procman, 27);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1356,7 +1430,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 27);
+  messageDesc(file_procman_v1_procman, 28);
 
 /**
  * SignalResponse holds the job.
@@ -1377,7 +1451,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1405,7 +1479,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 30);
 
 /**
  * CancelResponse holds the job.
@@ -1426,7 +1500,125 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 31);
+
+/**
+ * SendInputRequest holds a piece of a job's input.
+ *
+ * @generated from message procman.v1.SendInputRequest
+ */
+export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
+  /**
+   * The job's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How many bytes of input were sent before: where in the input this piece
+   * belongs. It makes the call safe to repeat: what was taken before is not taken
+   * twice. Two that send the same bytes at the same offset are taken for one that
+   * repeats itself. Unset: at the end, whatever that is now.
+   *
+   * @generated from field: optional int64 offset = 2;
+   */
+  offset?: bigint | undefined;
+
+  /**
+   * The bytes, 1 MiB at most. None tells next_offset and changes nothing.
+   *
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+
+  /**
+   * Nothing comes after this: the command reads to the end of the data, and then
+   * the end of file. To a terminal that is the character Ctrl-D, once at the
+   * beginning of a line and twice within one, and counts as input; a program
+   * that reads on after it waits.
+   *
+   * @generated from field: bool close = 4;
+   */
+  close: boolean;
+};
+
+/**
+ * Describes the message procman.v1.SendInputRequest.
+ * Use `create(SendInputRequestSchema)` to create a new message.
+ */
+export const SendInputRequestSchema: GenMessage<SendInputRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 32);
+
+/**
+ * SendInputResponse tells where the input ends now.
+ *
+ * @generated from message procman.v1.SendInputResponse
+ */
+export type SendInputResponse = Message<"procman.v1.SendInputResponse"> & {
+  /**
+   * The offset for the next piece: everything before it reaches the command.
+   *
+   * @generated from field: int64 next_offset = 1;
+   */
+  nextOffset: bigint;
+};
+
+/**
+ * Describes the message procman.v1.SendInputResponse.
+ * Use `create(SendInputResponseSchema)` to create a new message.
+ */
+export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 33);
+
+/**
+ * ResizeWindowRequest names a job and its terminal's new size.
+ *
+ * @generated from message procman.v1.ResizeWindowRequest
+ */
+export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
+  /**
+   * The job's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The size. Required.
+   *
+   * @generated from field: procman.v1.WindowSize window_size = 2;
+   */
+  windowSize?: WindowSize | undefined;
+};
+
+/**
+ * Describes the message procman.v1.ResizeWindowRequest.
+ * Use `create(ResizeWindowRequestSchema)` to create a new message.
+ */
+export const ResizeWindowRequestSchema: GenMessage<ResizeWindowRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 34);
+
+/**
+ * ResizeWindowResponse holds the job.
+ *
+ * @generated from message procman.v1.ResizeWindowResponse
+ */
+export type ResizeWindowResponse = Message<"procman.v1.ResizeWindowResponse"> & {
+  /**
+   * The job as it was after its terminal was resized.
+   *
+   * @generated from field: procman.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message procman.v1.ResizeWindowResponse.
+ * Use `create(ResizeWindowResponseSchema)` to create a new message.
+ */
+export const ResizeWindowResponseSchema: GenMessage<ResizeWindowResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * RemoveRequest names a job.
@@ -1447,7 +1639,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * RemoveResponse is empty.
@@ -1462,7 +1654,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 37);
 
 /**
  * CleanupRequest says what is old.
@@ -1484,7 +1676,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 38);
 
 /**
  * CleanupResponse tells what was removed.
@@ -1505,7 +1697,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 39);
 
 /**
  * RefreshRequest is empty.
@@ -1520,7 +1712,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 40);
 
 /**
  * RefreshResponse tells what changed.
@@ -1541,7 +1733,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 36);
+  messageDesc(file_procman_v1_procman, 41);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -1879,6 +2071,40 @@ export const ProcmanService: GenService<{
     methodKind: "unary";
     input: typeof CancelRequestSchema;
     output: typeof CancelResponseSchema;
+  },
+  /**
+   * SendInput adds bytes to the input of a job that was started with `stdin`,
+   * and closes it. What was answered reaches the command, in order and once,
+   * also when the server restarts. Where a MiB is waiting for a command that does
+   * not read, the call waits for room, 5 seconds at most.
+   *
+   * Errors: JOB_NOT_FOUND (NOT_FOUND); JOB_NOT_RUNNING; INPUT_NOT_OPEN where the
+   * job was started without `stdin`, its input is closed, or its command reads
+   * it no more (FAILED_PRECONDITION); INVALID_ARGUMENT; OFFSET_OUT_OF_RANGE for
+   * an offset after the end, and for more than a job can have in all, 16 GiB or
+   * through a terminal 64 MiB (OUT_OF_RANGE); INPUT_CONFLICT where other bytes
+   * were sent at that offset (ABORTED); INPUT_BACKLOG where there was no room in
+   * time, DISK_FULL (RESOURCE_EXHAUSTED).
+   *
+   * @generated from rpc procman.v1.ProcmanService.SendInput
+   */
+  sendInput: {
+    methodKind: "unary";
+    input: typeof SendInputRequestSchema;
+    output: typeof SendInputResponseSchema;
+  },
+  /**
+   * ResizeWindow changes the size of the terminal of a job that was started with
+   * `pty`; its foreground processes get SIGWINCH.
+   * Errors: JOB_NOT_FOUND (NOT_FOUND); JOB_NOT_RUNNING, NO_TERMINAL
+   * (FAILED_PRECONDITION); INVALID_ARGUMENT.
+   *
+   * @generated from rpc procman.v1.ProcmanService.ResizeWindow
+   */
+  resizeWindow: {
+    methodKind: "unary";
+    input: typeof ResizeWindowRequestSchema;
+    output: typeof ResizeWindowResponseSchema;
   },
   /**
    * Remove deletes an ended job with its files.

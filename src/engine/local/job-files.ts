@@ -9,7 +9,10 @@ import { processTable } from "./platform.js";
 /** Who the runner and its command are. */
 export interface Identity {
   readonly bootId: string;
+  /** Leads the session that the command is in, and waits for it. */
   readonly runner: ProcessName;
+  /** Sees to the exit record: the runner, or in a terminal the parent of what makes that. */
+  readonly recorder: ProcessName;
   readonly command: ProcessName;
   /** When the runner wrote it down. */
   readonly startedTime: Date;
@@ -44,11 +47,14 @@ export function readProcessRecord(dir: string): ProcessRecord {
   if (!bootId || !runner || !command || !cgroupLine?.startsWith(CGROUP)) {
     return { kind: "incomplete" };
   }
+  // Written before there was anything to run the runner in.
+  const recorder = readIdentity(join(dir, "recorder")) ?? runner;
   const complaint = rest.find((line) => line.startsWith(NOT_EXECUTED))?.slice(NOT_EXECUTED.length);
   return {
     kind: "complete",
     bootId,
     runner: { pid: runner.pid, startTime: runner.startTime },
+    recorder: { pid: recorder.pid, startTime: recorder.startTime },
     command: { pid: command.pid, startTime: command.startTime },
     cgroup: cgroupLine.slice(CGROUP.length),
     startedTime: file.createdTime,
@@ -72,11 +78,12 @@ export async function claimProcessRecord(dir: string): Promise<boolean> {
 }
 
 /**
- * The `exit` file, once it is whole: the code, then what `times` printed (the
+ * How the command ended, from the job's record `exit`, or `ended`, which the
+ * runner in a terminal makes first. Once it is whole: the code, then what `times` printed (the
  * runner's own times, then its children's), each line ended by a newline.
  */
-export function readExitRecord(dir: string): Exit | undefined {
-  const file = readWithTime(join(dir, "exit"));
+export function readExitRecord(dir: string, name: "exit" | "ended" = "exit"): Exit | undefined {
+  const file = readWithTime(join(dir, name));
   if (!file || !file.text.endsWith("\n")) return undefined;
   const [code, , children] = completeLines(file.text);
   if (code === undefined || !/^\d{1,3}$/.test(code)) return undefined;
@@ -93,6 +100,11 @@ export function readExitRecord(dir: string): Exit | undefined {
 
 const CGROUP = "cgroup ";
 const NOT_EXECUTED = "not executed: ";
+
+function readIdentity(path: string): ProcessName | undefined {
+  const [line] = completeLines(readWithTime(path)?.text ?? "");
+  return line === undefined ? undefined : processTable().parseIdentity(line);
+}
 
 /** `44: exec: x: not found` and its variants in bash and busybox -> `x: not found`. */
 function withoutShellPrefix(complaint: string): string {

@@ -3,8 +3,8 @@ import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
-import type { JobSpec, Started } from "../../core/job.js";
-import type { Engine, Observation, PreparedCommand } from "../../core/ports.js";
+import type { JobSpec, Started, WindowSize } from "../../core/job.js";
+import type { Engine, InputPiece, Observation, PreparedCommand } from "../../core/ports.js";
 import { leaveJobCgroup, makeCgroup, removeCgroup, removeCgroupOf } from "./cgroup.js";
 import { ExitWatch } from "./exit-watch.js";
 import {
@@ -13,12 +13,14 @@ import {
   readExitRecord,
   readProcessRecord,
 } from "./job-files.js";
+import { JobInputs } from "./job-input.js";
 import { listeningPort } from "./listening-port.js";
 import { prepareCommand } from "./prepare-command.js";
 import { processTable } from "./platform.js";
 import { isStopUnfinished, SessionStops } from "./session-stops.js";
 import { isAlive, signalGroup } from "./signals.js";
 import { awaitIdentity, killRunner, type RunnerProcess, spawnRunner } from "./spawn-runner.js";
+import { resizeTerminal } from "./terminal.js";
 
 /** Runs commands as processes of this machine, each under a runner of its own. */
 export class LocalEngine implements Engine {
@@ -26,6 +28,7 @@ export class LocalEngine implements Engine {
   /** Runners that this process is the parent of, by the job's directory. */
   readonly #runners = new Map<string, RunnerProcess>();
   readonly #stops = new SessionStops();
+  readonly #inputs = new JobInputs();
   /** Of jobs that have not been released: a job that deletes its files can still be ended. */
   readonly #identities = new Map<string, Identity>();
 
@@ -89,10 +92,10 @@ export class LocalEngine implements Engine {
   }
 
   watchExit(dir: string, onChange: () => void): () => void {
-    let runnerPid: number | undefined;
+    let pid: number | undefined;
     const stop = this.#exits.add(
       dir,
-      () => (runnerPid ??= this.#identityOf(dir)?.runner.pid),
+      () => (pid ??= this.#identityOf(dir)?.recorder.pid),
       onChange,
     );
     const ended = this.#runners.get(dir)?.ended;
@@ -107,6 +110,18 @@ export class LocalEngine implements Engine {
     const name = signalName(signal);
     const identity = this.#identityOf(dir);
     return Promise.resolve(identity !== undefined && signalGroup(identity, name));
+  }
+
+  sendInput(dir: string, piece: InputPiece, signal: AbortSignal): Promise<number> {
+    const identity = this.#identityOf(dir);
+    return this.#inputs.send(dir, piece, identity !== undefined && isInTerminal(identity), signal);
+  }
+
+  async resizeWindow(dir: string, size: WindowSize): Promise<boolean> {
+    const identity = this.#identityOf(dir);
+    if (!identity || !isInTerminal(identity)) return false;
+    const { bootId, runner } = identity;
+    return isAlive(bootId, runner) && resizeTerminal(runner.pid, size);
   }
 
   async stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
@@ -187,10 +202,13 @@ export class LocalEngine implements Engine {
   }
 
   #inspectStarted(dir: string, identity: Identity): Observation {
-    const { bootId, runner, command, notExecuted } = identity;
+    const { bootId, runner, recorder, command, notExecuted } = identity;
     const started = startedAs(identity);
     const exited = (): Observation | undefined => {
-      const exit = readExitRecord(dir);
+      // A runner's own record counts where nobody is left to see to the job's.
+      const exit =
+        readExitRecord(dir) ??
+        (isAlive(bootId, recorder) ? undefined : readExitRecord(dir, "ended"));
       return (
         exit && {
           kind: "exited",
@@ -209,8 +227,8 @@ export class LocalEngine implements Engine {
         reason: "the machine was restarted while the command ran",
       };
     }
-    const recorded = isAlive(bootId, runner);
-    if (recorded || isAlive(bootId, command)) {
+    const recorded = isAlive(bootId, recorder);
+    if (recorded || isAlive(bootId, runner) || isAlive(bootId, command)) {
       const ageMs = processTable().ageMs(command.startTime);
       return { kind: "alive", recorded, ageMs, ...started };
     }
@@ -219,7 +237,7 @@ export class LocalEngine implements Engine {
       exited() ?? {
         kind: "gone",
         started,
-        reason: `its runner (process ${runner.pid}) was killed before it could record how the command ended`,
+        reason: `its runner (process ${recorder.pid}) was killed before it could record how the command ended`,
       }
     );
   }
@@ -238,6 +256,10 @@ async function checkRoom(dir: string): Promise<void> {
 
 function startedAs({ command, startedTime, cgroup }: Identity): Started {
   return { pid: command.pid, startedTime, containment: cgroup === "" ? "session" : "cgroup" };
+}
+
+function isInTerminal({ runner, recorder }: Identity): boolean {
+  return runner.pid !== recorder.pid;
 }
 
 function signalName(text: string): NodeJS.Signals {

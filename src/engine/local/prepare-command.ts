@@ -9,6 +9,11 @@ import { splitEnvironment } from "./split-environment.js";
 /** Where execvp looks when there is no PATH. */
 const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";
 
+const DEFAULT_TERM = "xterm-256color";
+
+/** script(1) runs what it is given by this one, and some versions say where they write in SCRIPT. */
+const SCRIPT_VARIABLES = { SHELL: "/bin/sh", SCRIPT: "" };
+
 /**
  * Checks that the command can be executed where and as the job asks, and works
  * out its argument vector and environment.
@@ -22,21 +27,37 @@ export async function prepareCommand(spec: JobSpec): Promise<PreparedCommand> {
   const command = env["PATH"] === undefined ? file : spec.command;
   const argv = [command, ...spec.args];
   // env(1) would take such a command for a variable.
-  if (command.includes("=")) return { spec, argv, env, envScript: "" };
+  if (command.includes("=")) return { spec, argv, env, envScript: "", ...(await terminal(spec)) };
   const { own, script } = splitEnvironment(
     env,
     {
       clearEnv: spec.clearEnv,
       isInherited: (name) => !spec.clearEnv && !Object.hasOwn(spec.env, name),
+      changed: spec.pty ? SCRIPT_VARIABLES : {},
     },
     () => findCommand("env", "/", DEFAULT_PATH),
   );
-  return { spec, argv, env: own, envScript: await script };
+  return { spec, argv, env: own, envScript: await script, ...(await terminal(spec)) };
+}
+
+/** What makes the job's terminal, where it has one. */
+async function terminal({ pty }: JobSpec): Promise<Pick<PreparedCommand, "script">> {
+  if (!pty) return {};
+  const script = await findCommand("script", "/", DEFAULT_PATH).catch((cause: unknown) => {
+    const what = "this machine has no script(1), which makes terminals";
+    throw new ProcmanError("COMMAND_NOT_FOUND", `pty: ${what}`, {
+      violations: [{ field: "pty", description: what }],
+      cause,
+    });
+  });
+  return { script };
 }
 
 function jobEnvironment(spec: JobSpec): Record<string, string> {
   const inherited = spec.clearEnv ? {} : (process.env as Record<string, string>);
-  return { ...inherited, ...spec.env };
+  // The server's own terminal, if any, says nothing about the job's.
+  const terminal = spec.pty ? { TERM: DEFAULT_TERM } : {};
+  return { ...inherited, ...terminal, ...spec.env };
 }
 
 async function checkWorkDir(workDir: string): Promise<void> {

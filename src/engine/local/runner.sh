@@ -1,13 +1,16 @@
 #!/bin/sh
 # The parent of one job's command, so that how the command ends is recorded
-# whoever else is alive. Usage: runner.sh DIR BOOT_ID UMASK STDERR_LOG CGROUP COMMAND...
+# whoever else is alive. Usage:
+#   runner.sh DIR BOOT_ID UMASK STDIN STDOUT STDERR CGROUP EXIT COMMAND...
+# STDIN, STDOUT and STDERR are files, and EXIT is the one to record the end in.
 #
 # One compound command: the shell has read all of it before it runs any of it,
 # so the file may be replaced (an upgrade) while jobs run. Its variables have names
 # that the server keeps out of its environment, which is the command's.
 {
-procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stderr=$4 procman_cgroup=$5
-shift 5
+procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stdin=$4 procman_stdout=$5
+procman_stderr=$6 procman_cgroup=$7 procman_exit=$8
+shift 8
 umask 077
 procman_newline='
 '
@@ -15,14 +18,7 @@ procman_newline='
 # gets the default handling back.
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
 
-if [ -r /proc/self/stat ]; then
-	procman_identify() { read -r procman_me </proc/self/stat; }
-else
-	procman_identify() {
-		procman_me=$(exec /bin/sh -c 'echo $PPID')
-		procman_me="$procman_me $(LC_ALL=C TZ=UTC /bin/ps -o lstart= -p "$procman_me")"
-	}
-fi
+. "${0%/*}/identify.sh"
 
 procman_identify
 procman_runner=$procman_me
@@ -31,6 +27,7 @@ procman_runner=$procman_me
 	procman_identify
 	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
 	# What a shell cannot hand on of the environment: puts env(1) before the command.
+	# And what becomes of its streams in a terminal.
 	[ ! -e "$procman_dir/env" ] || . "$procman_dir/env"
 	# Only one can make this file: the runner, or a server that gives the job up.
 	set -C
@@ -38,7 +35,7 @@ procman_runner=$procman_me
 		>"$procman_dir/process" || exit
 	umask "$procman_mask"
 	exec "$@"
-) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr"
+) <"$procman_stdin" >>"$procman_stdout" 2>>"$procman_stderr" 9>&-
 procman_code=$?
 
 read -r procman_owner <"$procman_dir/process"
@@ -66,7 +63,7 @@ while read -r procman_line; do
 	procman_self=$procman_kids procman_kids=$procman_line
 done <"$procman_dir/process"
 # Until there is room on the disk, but not after the job's directory is gone.
-until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_dir/exit"; do
+until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
 	[ -d "$procman_dir" ] || exit 1
 	PATH=$PATH:/bin:/usr/bin sleep 1 || exit 1
 done

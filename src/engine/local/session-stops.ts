@@ -86,7 +86,9 @@ async function stopSession(
   };
   await pollUntil(killed, () => Number.POSITIVE_INFINITY, signal);
   // A runner that somebody stopped could not record the exit.
-  if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
+  for (const name of [identity.runner, identity.recorder]) {
+    if (isAlive(identity.bootId, name)) sendSignal(name.pid, "SIGCONT");
+  }
   rmSync(markPath(dir), { force: true });
 }
 

@@ -4,21 +4,15 @@ import { rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { crashPoint } from "../../core/crash-point.js";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
 import type { PreparedCommand } from "../../core/ports.js";
 import { type Identity, readProcessRecord } from "./job-files.js";
-import { processTable } from "./platform.js";
+import { runnerCommand, runnerScript } from "./runner-command.js";
 import { sendSignal } from "./signals.js";
-
-const RUNNER = fileURLToPath(new URL("runner.sh", import.meta.url));
 
 /** A runner records its command's identity some milliseconds after it was spawned. */
 const RECORD_CEILING_MS = 15_000;
-
-/** Inherited by commands, as from any parent; the runner's own files are private. */
-const UMASK = process.umask().toString(8);
 
 export interface RunnerProcess {
   readonly child: ChildProcess;
@@ -35,25 +29,24 @@ export async function spawnRunner(
   command: PreparedCommand,
   cgroup: string,
 ): Promise<RunnerProcess> {
-  const { spec, argv, env, envScript } = command;
-  const stderrLog = join(dir, spec.mergeOutput ? "stdout.log" : "stderr.log");
+  const { spec, env } = command;
+  const script = runnerScript(command);
+  const place = { dir, cgroup, shell: "/bin/sh" };
   // Made here, empty, so that the exit can be watched for as a change of one
   // quiet file rather than of a directory in which logs grow.
   const attempt = `start the command of job ${spec.id}`;
   try {
     await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" });
-    if (envScript !== "") await writeFile(envPath(dir), envScript, { mode: 0o600 });
+    if (script !== "") await writeFile(envPath(dir), script, { mode: 0o600 });
+    if (spec.stdin) await writeFile(join(dir, "stdin.log"), "", { mode: 0o600, flag: "wx" });
   } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
   }
   crashPoint("start:before-spawn");
   let child: ChildProcess;
   try {
-    child = spawn(
-      "/bin/sh",
-      [RUNNER, dir, processTable().bootId(), UMASK, stderrLog, cgroup, ...argv],
-      { cwd: spec.workDir, env, detached: true, stdio: "ignore" },
-    );
+    const [program, ...words] = runnerCommand(command, place) as [string, ...string[]];
+    child = spawn(program, words, { cwd: spec.workDir, env, detached: true, stdio: "ignore" });
   } catch (error) {
     throw spawnError(error, attempt, command);
   }
@@ -98,7 +91,7 @@ export function killRunner({ child, ended }: RunnerProcess): void {
   if (child.pid !== undefined && !ended.aborted) sendSignal(-child.pid, "SIGKILL");
 }
 
-/** What the runner reads of the environment right before it executes the command. */
+/** What the runner reads right before it executes the command. */
 function envPath(dir: string): string {
   return join(dir, "env");
 }

@@ -1,4 +1,5 @@
 import { invalidArgument } from "../../core/errors.js";
+import { quoted } from "./shell-word.js";
 
 /*
  * The runner is a shell, and a shell does not hand every variable on as it got
@@ -36,24 +37,30 @@ export interface SplitEnvironment {
   readonly script: Promise<string>;
 }
 
-/**
- * @param isInherited whether a variable is the server's own: shells may do with
- * those what they do anywhere
- * @param findEnv finds env(1), where it is needed
- */
+export interface SplitOptions {
+  readonly clearEnv: boolean;
+  /** Whether a variable is the server's own: shells may do with those what they do anywhere. */
+  readonly isInherited: (name: string) => boolean;
+  /** Variables that the runner needs to have these values, and the command its own. */
+  readonly changed: Readonly<Record<string, string>>;
+}
+
+/** @param findEnv finds env(1), where it is needed */
 export function splitEnvironment(
   env: Readonly<Record<string, string>>,
-  { clearEnv, isInherited }: { clearEnv: boolean; isInherited: (name: string) => boolean },
+  { clearEnv, isInherited, changed }: SplitOptions,
   findEnv: () => Promise<string>,
 ): SplitEnvironment {
   const isKept = (name: string) =>
     !NAME.test(name) ||
     RUNNERS.test(name) ||
+    Object.hasOwn(changed, name) ||
     (!isInherited(name) && (SHELLS.test(name) || PREFIXES.test(name)));
   const variables = Object.entries(env);
-  const own = Object.fromEntries(variables.filter(([name]) => !isKept(name)));
+  const own = { ...Object.fromEntries(variables.filter(([name]) => !isKept(name))), ...changed };
   const kept = variables.filter(([name]) => isKept(name));
-  const unset = clearEnv ? MADE.filter((name) => !(name in env)) : [];
+  const made = [...(clearEnv ? MADE : []), ...Object.keys(changed)];
+  const unset = made.filter((name) => !(name in env));
   if (kept.length === 0 && unset.length === 0) return { own, script: Promise.resolve("") };
   checkLength(env);
   const words = [
@@ -76,8 +83,4 @@ function checkLength(env: Readonly<Record<string, string>>): void {
       throw invalidArgument("env", "arguments and environment are too long for the kernel");
     }
   }
-}
-
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -8,11 +8,14 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
   {
     name: "an unknown job, for every RPC that names one",
     async run(client) {
-      const methods = ["Get", "Wait", "Cancel", "Remove", "Attach", "Watch", "Signal"] as const;
+      const methods = ["Get", "Wait", "Cancel", "Remove", "Attach", "Watch", "SendInput"] as const;
       for (const method of methods) {
-        const request = method === "Signal" ? { ...UNKNOWN, signal: "TERM" } : UNKNOWN;
-        await fails(client, method, request, "JOB_NOT_FOUND", { jobId: UNKNOWN.id });
+        await fails(client, method, UNKNOWN, "JOB_NOT_FOUND", { jobId: UNKNOWN.id });
       }
+      const signal = { ...UNKNOWN, signal: "TERM" };
+      await fails(client, "Signal", signal, "JOB_NOT_FOUND", { jobId: UNKNOWN.id });
+      const resize = { ...UNKNOWN, windowSize: { rows: 24, columns: 80 } };
+      await fails(client, "ResizeWindow", resize, "JOB_NOT_FOUND", { jobId: UNKNOWN.id });
     },
   },
   {
@@ -28,6 +31,9 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
         ["Start", { command: "no-such" }, ["command"], "COMMAND_NOT_FOUND"],
         ["Start", { command: "true", workDir: "/none" }, ["work_dir"], "WORK_DIR_NOT_FOUND"],
         ["Start", { command: "/etc/passwd" }, ["command"], "COMMAND_NOT_EXECUTABLE"],
+        ["Start", { command: "true", windowSize: { rows: 24, columns: 80 } }, ["window_size"]],
+        ["SendInput", { offset: "-1" }, ["id", "offset"]],
+        ["ResizeWindow", { id }, ["window_size"]],
         ["Get", {}, ["id"]],
         ["List", { pageSize: -1 }, ["page_size"]],
         ["List", { statuses: ["STATUS_UNSPECIFIED"] }, ["statuses"]],

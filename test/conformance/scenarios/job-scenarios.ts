@@ -151,6 +151,49 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "SendInput and ResizeWindow",
+    async run(client) {
+      const more = { pty: true, stdin: true };
+      const { id, ...job } = await start(client, "stty size; cat; stty size", more);
+      expect(job).toMatchObject({ ...more, windowSize: { rows: 24, columns: 80 } });
+      const first = { id, offset: "0", data: base64("typed\n") };
+      for (let n = 0; n < 2; n += 1) {
+        expect((await client.call("SendInput", first))["nextOffset"]).toBe("6");
+      }
+      const conflict = { ...first, data: base64("other\n") };
+      await fails(client, "SendInput", conflict, "INPUT_CONFLICT", { jobId: id });
+      const gap = { ...first, offset: "7" };
+      await fails(client, "SendInput", gap, "OFFSET_OUT_OF_RANGE", { jobId: id });
+      const windowSize = { rows: 50, columns: 132 };
+      const resized = jobOf(await client.call("ResizeWindow", { id, windowSize }));
+      expect(resized.status).toBe("STATUS_RUNNING");
+      await client.call("SendInput", { id, offset: "6", close: true });
+      expect(await wait(client, id)).toMatchObject({ status: "STATUS_COMPLETED" });
+      const events = await all(client.stream("Attach", { id }));
+      const shown = bytesOf(events, "STREAM_STDOUT").toString();
+      expect(shown).toMatch(/typed\r\n[^]*typed\r\n50 132\r\n$/);
+      const late = { id, data: base64("x") };
+      await fails(client, "SendInput", late, "JOB_NOT_RUNNING", { jobId: id });
+      await fails(client, "ResizeWindow", { id, windowSize }, "JOB_NOT_RUNNING", { jobId: id });
+    },
+  },
+  {
+    name: "SendInput to a command that takes none, or reads none",
+    async run(client) {
+      const { id: deaf } = await startLong(client);
+      const some = base64("x");
+      await fails(client, "SendInput", { id: deaf, data: some }, "INPUT_NOT_OPEN", { jobId: deaf });
+      const resize = { id: deaf, windowSize: { rows: 24, columns: 80 } };
+      await fails(client, "ResizeWindow", resize, "NO_TERMINAL", { jobId: deaf });
+      await kill(client, deaf);
+      const { id } = jobOf(await client.call("Start", { ...LONG, stdin: true }));
+      const much = { id, data: Buffer.alloc(1024 * 1024).toString("base64") };
+      for (let n = 0; n < 2; n += 1) await client.call("SendInput", much);
+      await fails(client, "SendInput", much, "INPUT_BACKLOG", { jobId: id });
+      await kill(client, id);
+    },
+  },
+  {
     name: "Remove, Cleanup and Refresh",
     async run(client, stage) {
       const { id } = await startLong(client);
@@ -173,3 +216,7 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
     },
   },
 ];
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}

@@ -154,6 +154,8 @@ describe("--json", () => {
       mergeOutput: false,
       clearEnv: false,
       containment: "CONTAINMENT_SESSION",
+      pty: false,
+      stdin: false,
     });
     expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
   });

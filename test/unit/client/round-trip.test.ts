@@ -14,6 +14,8 @@ import {
   CleanupRequestSchema,
   JobSchema,
   ListRequestSchema,
+  ResizeWindowRequestSchema,
+  SendInputRequestSchema,
   StartRequestSchema,
   WaitRequestSchema,
   WaitResponseSchema,
@@ -33,6 +35,8 @@ import {
   encodeCancel,
   encodeCleanup,
   encodeList,
+  encodeResizeWindow,
+  encodeSendInput,
   encodeStart,
   encodeWait,
   encodeWatchJobs,
@@ -149,6 +153,9 @@ describe("what the client encodes, the server decodes", () => {
       mergeOutput: true,
       timeoutMs: 1500,
       logLimitBytes: 2 ** 40,
+      pty: true,
+      windowSize: { rows: 50, columns: 132 },
+      stdin: true,
     };
     expect(service.decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
     expect(service.decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
@@ -158,7 +165,20 @@ describe("what the client encodes, the server decodes", () => {
       clearEnv: false,
       labels: {},
       mergeOutput: false,
+      pty: false,
+      stdin: false,
     });
+  });
+
+  test("sendInput and resizeWindow", () => {
+    const options = { offset: 2 ** 50, data: Uint8Array.of(0, 255), close: true };
+    const input = sent(SendInputRequestSchema, encodeSendInput("job1", options));
+    expect(service.decodeSendInput(input)).toEqual({ id: "job1", options });
+    const nothing = sent(SendInputRequestSchema, encodeSendInput("job1", {}));
+    expect(service.decodeSendInput(nothing).options).not.toHaveProperty("offset");
+    const size = { rows: 50, columns: 132 };
+    const resize = sent(ResizeWindowRequestSchema, encodeResizeWindow("job1", size));
+    expect(service.decodeResizeWindow(resize)).toEqual({ id: "job1", size });
   });
 
   test("list", () => {
@@ -269,6 +289,8 @@ describe("what the client encodes, the server decodes", () => {
       () => encodeWait("i", { until: { type: "output", pattern: "x", streams: ["x" as Stream] } }),
     ],
     ["page_size", () => encodeList({ pageSize: 2 ** 31 })],
+    ["offset", () => encodeSendInput("i", { offset: 0.5 })],
+    ["window_size", () => encodeResizeWindow("i", { rows: 0.5, columns: 1 })],
     ["statuses", () => encodeList({ statuses: ["done" as Status] })],
     ["statuses", () => encodeList({ statuses: ["toString" as Status] })],
   ])("what the wire cannot carry is refused: %s", (field, encode) => {

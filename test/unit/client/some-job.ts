@@ -15,6 +15,8 @@ const spec = {
   workDir: "/",
   labels: {},
   mergeOutput: false,
+  pty: false,
+  stdin: false,
   createdTime: T0,
   stdoutBytes: 0,
   stderrBytes: 0,
@@ -46,6 +48,8 @@ const time = fc.date({ min: T0, max: new Date("2100-01-01"), noInvalidDate: true
 const wholeMs = fc.integer({ min: 0, max: 2 ** 40 });
 const bytes = fc.maxSafeNat();
 const number = fc.double({ noNaN: true, noDefaultInfinity: true });
+
+const side = fc.integer({ min: 1, max: 65_535 });
 
 const startedPart = fc.record({
   pid: fc.integer({ min: 1, max: 2 ** 22 }),
@@ -106,6 +110,9 @@ export const anyJob = fc
         workDir: text,
         labels: texts,
         mergeOutput: fc.boolean(),
+        pty: fc.boolean(),
+        windowSize: fc.record({ rows: side, columns: side }),
+        stdin: fc.boolean(),
         timeoutMs: wholeMs,
         createdTime: time,
         logLimitBytes: bytes.map((limit) => limit || 1),
@@ -126,6 +133,8 @@ export const anyJob = fc
           "workDir",
           "labels",
           "mergeOutput",
+          "pty",
+          "stdin",
           "createdTime",
           "stdoutBytes",
           "stderrBytes",

@@ -55,6 +55,8 @@ function spec(id: string, script: string): JobSpec {
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    pty: false,
+    stdin: false,
   };
 }
 

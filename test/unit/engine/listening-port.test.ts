@@ -33,6 +33,8 @@ async function startJob(command: string, ...args: string[]) {
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    pty: false,
+    stdin: false,
   });
   const { containment } = await engine.start(dir, prepared);
   onTestFinished(async () => {

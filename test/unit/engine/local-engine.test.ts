@@ -44,6 +44,8 @@ function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {})
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    pty: false,
+    stdin: false,
     ...rest,
   };
 }

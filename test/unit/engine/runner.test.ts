@@ -4,37 +4,31 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readExitRecord, readProcessRecord } from "../../../src/engine/local/job-files.js";
 import { eventually } from "../../helpers/eventually.js";
+import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const RUNNER = join(import.meta.dirname, "../../../src/engine/local/runner.sh");
 
-/** Each shell that may be /bin/sh somewhere. dash is Debian's, bash macOS's, busybox Alpine's. */
-const SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"]].filter(([program]) => {
-  const found = ["/bin", "/usr/bin"].some((dir) => existsSync(join(dir, program as string)));
-  if (!found && process.env["CI"]) throw new Error(`CI needs ${program}`);
-  if (!found) console.warn(`skipped: ${program} is not installed`);
-  return found;
-});
+/** The runner's own words, as the engine gives them. */
+function runnerWords(dir: string, stderr: string, umask: string): string[] {
+  const streams = ["/dev/null", join(dir, "stdout.log"), join(dir, stderr)];
+  return [RUNNER, dir, "this-boot", umask, ...streams, "", join(dir, "exit")];
+}
 
-describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s", (_name, shell) => {
+describe.each(shells())("%s", (_program, shell) => {
   /** Runs a command under the runner, as the engine does. */
   function run(command: string[], options: { env?: Record<string, string>; merge?: boolean } = {}) {
     const dir = join(tempDir(), "job");
     mkdirSync(dir);
     writeFileSync(join(dir, "stdout.log"), "");
     writeFileSync(join(dir, "stderr.log"), "");
-    const stderr = join(dir, options.merge ? "stdout.log" : "stderr.log");
-    const [program, ...flags] = shell as [string, ...string[]];
-    const child = spawn(
-      program,
-      [...flags, RUNNER, dir, "this-boot", "27", stderr, "", ...command],
-      {
-        detached: true,
-        stdio: "ignore",
-        env: options.env ?? process.env,
-        cwd: dir,
-      },
-    );
+    const stderr = options.merge ? "stdout.log" : "stderr.log";
+    const child = spawn(shell, [...runnerWords(dir, stderr, "27"), ...command], {
+      detached: true,
+      stdio: "ignore",
+      env: options.env ?? process.env,
+      cwd: dir,
+    });
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const log = (name: string) => readFileSync(join(dir, name), "utf8");
     return { dir, child, ended, log };
@@ -157,11 +151,8 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s", (_
     const dir = join(tempDir(), "job");
     mkdirSync(dir);
     writeFileSync(join(dir, "process"), "abandoned\n");
-    const [program, ...flags] = shell as [string, ...string[]];
-    const words = [...flags, RUNNER, dir, "this-boot", "22", join(dir, "stderr.log"), ""];
-    expect(() =>
-      execFileSync(program, [...words, "touch", join(dir, "ran")], { stdio: "ignore" }),
-    ).toThrow();
+    const words = [...runnerWords(dir, "stderr.log", "22"), "touch", join(dir, "ran")];
+    expect(() => execFileSync(shell, words, { stdio: "ignore" })).toThrow();
     expect(existsSync(join(dir, "ran"))).toBe(false);
     expect(existsSync(join(dir, "exit"))).toBe(false);
   });

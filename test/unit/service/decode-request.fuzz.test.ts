@@ -15,6 +15,8 @@ import {
   CleanupRequestSchema,
   GetRequestSchema,
   ListRequestSchema,
+  ResizeWindowRequestSchema,
+  SendInputRequestSchema,
   SignalRequestSchema,
   StartRequestSchema,
   WaitRequestSchema,
@@ -27,8 +29,10 @@ import { LinePattern } from "../../../src/core/line-pattern.js";
 import {
   requestedSpec,
   validDuration,
+  validInputPiece,
   validPageSize,
   validPort,
+  validWindowSize,
 } from "../../../src/core/validate.js";
 import {
   decodeAttach,
@@ -36,6 +40,8 @@ import {
   decodeCleanup,
   decodeId,
   decodeList,
+  decodeResizeWindow,
+  decodeSendInput,
   decodeSignal,
   decodeStart,
   decodeWait,
@@ -53,6 +59,8 @@ const REQUESTS: [DescMessage, (message: never) => unknown][] = [
   [WaitRequestSchema, (message) => checkWait(decodeWait(message).options)],
   [WatchJobsRequestSchema, decodeWatchJobs],
   [SignalRequestSchema, decodeSignal],
+  [SendInputRequestSchema, (message) => validInputPiece(decodeSendInput(message).options)],
+  [ResizeWindowRequestSchema, (message) => validWindowSize(decodeResizeWindow(message).size)],
   [
     CancelRequestSchema,
     (message) => timesOf("grace_period", decodeCancel(message).options.gracePeriodMs),
@@ -129,6 +137,8 @@ function scalarOf(type: ScalarType): fc.Arbitrary<unknown> {
       return text;
     case ScalarType.BOOL:
       return fc.boolean();
+    case ScalarType.BYTES:
+      return fc.uint8Array();
     case ScalarType.INT32:
       return fc.oneof(fc.integer(), fc.integer({ min: -2, max: 1002 }));
     case ScalarType.INT64:

@@ -5,6 +5,8 @@ import {
   CancelRequestSchema,
   CleanupRequestSchema,
   ListRequestSchema,
+  ResizeWindowRequestSchema,
+  SendInputRequestSchema,
   StartRequestSchema,
   Status,
   Stream,
@@ -18,6 +20,8 @@ import {
   decodeCleanup,
   decodeId,
   decodeList,
+  decodeResizeWindow,
+  decodeSendInput,
   decodeStart,
   decodeWait,
   decodeWatch,
@@ -48,6 +52,8 @@ test("what is not set stays so", () => {
     clearEnv: false,
     labels: {},
     mergeOutput: false,
+    pty: false,
+    stdin: false,
   });
   const id = "a";
   expect(decodeWait(create(WaitRequestSchema, { id }))).toEqual({ id, options: {} });
@@ -68,6 +74,9 @@ test("what is set arrives", () => {
     mergeOutput: true,
     timeout: { seconds: 2n },
     logLimitBytes: 100_000n,
+    pty: true,
+    windowSize: { rows: 50, columns: 132 },
+    stdin: true,
   });
   expect(decodeStart(start)).toEqual({
     command: "make",
@@ -80,6 +89,9 @@ test("what is set arrives", () => {
     mergeOutput: true,
     timeoutMs: 2000,
     logLimitBytes: 100_000,
+    pty: true,
+    windowSize: { rows: 50, columns: 132 },
+    stdin: true,
   });
   const attach = create(AttachRequestSchema, {
     id: "a",
@@ -111,6 +123,18 @@ test("what is set arrives", () => {
     pageSize: 7,
     pageToken: "t",
   });
+  const input = create(SendInputRequestSchema, {
+    id: "a",
+    offset: 0n,
+    data: Uint8Array.of(0, 255),
+    close: true,
+  });
+  expect(decodeSendInput(input)).toEqual({
+    id: "a",
+    options: { offset: 0, data: Uint8Array.of(0, 255), close: true },
+  });
+  const size = create(ResizeWindowRequestSchema, { id: "a", windowSize: { rows: 1, columns: 2 } });
+  expect(decodeResizeWindow(size)).toEqual({ id: "a", size: { rows: 1, columns: 2 } });
 });
 
 test.each([

@@ -26,6 +26,8 @@ const spec = {
   workDir: "/x",
   labels: { l: "v" },
   mergeOutput: true,
+  pty: false,
+  stdin: false,
   stdoutBytes: 2 ** 40,
   stderrBytes: 1,
   stdoutFirstOffset: 0,

@@ -35,6 +35,7 @@ const state: fc.Arbitrary<JobState> = fc.oneof(
     .map(([facts, e]) => ({ status: "failed" as const, ...facts, ...e })),
   fc.record({ status: fc.constant("orphaned" as const), error: text, completedTime: date }),
 );
+const side = fc.integer({ min: 1, max: 65_535 });
 const texts = fc.dictionary(
   text.filter((key) => key !== "__proto__"),
   text,
@@ -52,13 +53,16 @@ const record: fc.Arbitrary<JobRecord> = fc
       workDir: text.map((path) => `/${path}`),
       labels: texts,
       mergeOutput: fc.boolean(),
+      pty: fc.boolean(),
+      stdin: fc.boolean(),
     }),
     fc
       .tuple(
         optional("timeoutMs", fc.integer({ min: 1 })),
         optional("logLimitBytes", fc.integer({ min: 1 })),
+        optional("windowSize", fc.record({ rows: side, columns: side })),
       )
-      .map(([timeout, limit]) => ({ ...timeout, ...limit })),
+      .map(([timeout, limit, window]) => ({ ...timeout, ...limit, ...window })),
     fc.record({ sequence: fc.nat(), createdTime: date, state }),
     optional("defaultLogLimitBytes", fc.integer({ min: 1 })),
     optional(

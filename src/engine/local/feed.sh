@@ -1,0 +1,28 @@
+#!/bin/sh
+# Copies a job's input to where the command reads it: what is in stdin.log, and
+# what is added to it, until it is closed.
+# Usage: feed.sh DIR SHELL 3<stdin.bell 4<stdin.log >stdin.fifo
+{
+procman_dir=$1 procman_shell=$2
+# Signals to the job's group are for the command, not for what it reads from: all
+# but KILL, PIPE, CHLD, STOP and what continues a stopped process (17 to 20).
+trap '' 1 2 3 4 5 6 7 8 10 11 12 14 15 16 21 22 23 24 25 26 27 28 29 30 31
+PATH=/bin:/usr/bin:$PATH
+# A shell that cannot fork ends, and the command would take that for the end of
+# its input: ring, and begin again.
+trap 'echo >"$procman_dir/stdin.bell"; exec "$procman_shell" "$0" "$procman_dir" "$procman_shell"' EXIT
+
+# Rung after each addition, the first when the command is there. It ends with the
+# runner.
+while read -r _ <&3; do
+	# Where to go on is kept by the open file: no byte is copied twice, none left
+	# out. It fails when nobody reads any more.
+	cat <&4 || break
+	# Made after the last byte was written.
+	if [ -e "$procman_dir/stdin.closed" ]; then
+		cat <&4
+		break
+	fi
+done
+trap - EXIT
+}

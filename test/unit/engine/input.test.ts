@@ -1,0 +1,245 @@
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { JobInputs } from "../../../src/engine/local/job-input.js";
+import { processTable } from "../../../src/engine/local/platform.js";
+import { isAlive } from "../../../src/engine/local/signals.js";
+import { eventually } from "../../helpers/eventually.js";
+import { shells } from "../../helpers/shells.js";
+import { exitOf, isRunning, never, startJob, stopJob } from "./shell-job.js";
+
+const MIB = 1024 * 1024;
+
+describe.each(shells())("%s", (_program, shell) => {
+  const start = (
+    command: [string, ...string[]],
+    options: { pty?: boolean } = {},
+    inputs?: JobInputs,
+  ) => startJob(shell, command, { stdin: true, ...options }, inputs);
+
+  test.each([
+    [["cat"], "b\na\nc"],
+    [["wc", "-c"], "5\n"],
+    [["sort"], "a\nb\nc\n"],
+    [["sh", "-c", "read x; echo got $x; cat"], "got b\na\nc"],
+  ] as [[string, ...string[]], string][])(
+    "%j sees all bytes, as they come, and then the end",
+    async (command, output) => {
+      const job = await start(command);
+      expect(await job.send("b\n")).toBe(2);
+      expect(await job.send("a\n", { offset: 2 })).toBe(4);
+      expect(isRunning(job)).toBe(true);
+      expect(await job.send("c", { offset: 4, close: true })).toBe(5);
+      expect(await exitOf(job)).toMatchObject({ exitCode: 0 });
+      expect(job.log()).toBe(output);
+      expect(job.log("stderr.log")).toBe("");
+    },
+  );
+
+  test("what is sent comes while the input stays open", async () => {
+    const job = await start(["cat"]);
+    for (let n = 0, offset = 0; n < 50; n += 1) {
+      offset = await job.send(`line ${n}\n`, { offset });
+      await eventually("the line", () => job.log().endsWith(`line ${n}\n`));
+    }
+    expect(isRunning(job)).toBe(true);
+  });
+
+  test("any bytes, many of them, through a command that is slow to begin", async () => {
+    const job = await start(["sh", "-c", "sleep 0.3; exec sha256sum"]);
+    const hash = createHash("sha256");
+    for (let n = 0, offset = 0; n < 12; n += 1) {
+      const data = randomBytes(MIB - n);
+      hash.update(data);
+      offset = await job.send(data, { offset, close: n === 11 });
+    }
+    await job.ended;
+    expect(job.log().split(" ")[0]).toBe(hash.digest("hex"));
+  });
+
+  test("a closed input without a byte", async () => {
+    const job = await start(["wc", "-c"]);
+    expect(await job.send("", { close: true })).toBe(0);
+    await job.ended;
+    expect(job.log()).toBe("0\n");
+  });
+
+  test("what is sent again is not taken again, whole or in part, also after the end", async () => {
+    const job = await start(["cat"]);
+    expect(await job.send("abc", { offset: 0 })).toBe(3);
+    expect(await job.send("abc", { offset: 0 })).toBe(3);
+    expect(await job.send("bcdef", { offset: 1 })).toBe(6);
+    expect(await job.send("", {})).toBe(6);
+    expect(await job.send("de", { offset: 3 })).toBe(6);
+    expect(await job.send("f", { offset: 5, close: true })).toBe(6);
+    await job.ended;
+    expect(await job.send("f", { offset: 5, close: true })).toBe(6);
+    expect(await job.send("abc", { offset: 0 })).toBe(6);
+    expect(job.log()).toBe("abcdef");
+  });
+
+  test.each([
+    ["after the end", "x", { offset: 4 }, "OFFSET_OUT_OF_RANGE"],
+    ["other bytes", "abX", { offset: 0 }, "INPUT_CONFLICT"],
+    ["other bytes, and more", "bXdef", { offset: 1 }, "INPUT_CONFLICT"],
+    ["an end before the end", "ab", { offset: 0, close: true }, "INPUT_CONFLICT"],
+  ])("a wrong place is refused and changes nothing: %s", async (_what, data, more, reason) => {
+    const job = await start(["cat"]);
+    await job.send("abc");
+    await expect(job.send(data, more)).rejects.toMatchObject({ reason });
+    await job.send("d", { close: true });
+    await job.ended;
+    expect(job.log()).toBe("abcd");
+  });
+
+  test("nothing comes after the end", async () => {
+    const job = await start(["sh", "-c", "cat; sleep 1000"]);
+    await job.send("abc", { close: true });
+    const error = { reason: "INPUT_NOT_OPEN", message: expect.stringContaining("closed") };
+    await expect(job.send("d")).rejects.toMatchObject(error);
+    await expect(job.send("d", { offset: 3, close: true })).rejects.toMatchObject(error);
+    await eventually("the output", () => job.log() === "abc");
+  });
+
+  test("a command that has closed its input has it closed", async () => {
+    const job = await start(["sh", "-c", "read x; echo $x; exec <&-; sleep 1000"]);
+    await job.send("a\n");
+    await eventually("the output", () => job.log() === "a\n");
+    // What is written first tells the feeder.
+    await eventually("the error", () =>
+      job.send("b\n").then(
+        () => false,
+        (error: { reason: string }) => error.reason === "INPUT_NOT_OPEN",
+      ),
+    );
+    expect(isRunning(job)).toBe(true);
+  });
+
+  test("signals to the job's group do not end its input", async () => {
+    const signals = ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "IO", "VTALRM", "PROF"];
+    const job = await start(["sh", "-c", `trap '' ${signals.join(" ")}; echo ready; exec cat`]);
+    await eventually("the traps", () => job.log() === "ready\n");
+    for (const signal of signals.slice(0, 7)) {
+      process.kill(-(job.child.pid as number), `SIG${signal}` as NodeJS.Signals);
+    }
+    // The runner would not outlive these: they go to the others, as the engine sends them.
+    const group = processTable().all();
+    for (const { groupId, pid } of group) {
+      if (groupId !== job.child.pid || pid === job.child.pid) continue;
+      for (const signal of signals.slice(7)) process.kill(pid, `SIG${signal}` as NodeJS.Signals);
+    }
+    await job.send("still\n", { close: true });
+    expect(await exitOf(job)).toMatchObject({ exitCode: 0 });
+    expect(job.log()).toBe("ready\nstill\n");
+  });
+
+  test("a command gets no descriptor but its streams", async () => {
+    const job = await start(["ls", "-l", "/proc/self/fd"]);
+    await job.ended;
+    const targets = job
+      .log()
+      .split("\n")
+      .flatMap((line) => /(\d+ -> .*)$/.exec(line)?.[1] ?? [])
+      .filter((target) => target.includes(job.dir) || target.includes(".sh"));
+    expect(targets).toEqual([
+      `0 -> ${job.dir}/stdin.fifo`,
+      `1 -> ${job.dir}/stdout.log`,
+      `2 -> ${job.dir}/stderr.log`,
+    ]);
+  });
+
+  test("its files are private", async () => {
+    const job = await start(["true"]);
+    await job.ended;
+    for (const name of ["stdin.fifo", "stdin.bell", "stdin.feeder"]) {
+      expect(statSync(join(job.dir, name)).mode & 0o777, name).toBe(0o600);
+    }
+  });
+
+  test("the feeder ends with the job, politely ended too", async () => {
+    const job = await start(["sleep", "1000"]);
+    const pid = Number(readFileSync(join(job.dir, "stdin.feeder"), "utf8"));
+    const feeder = processTable().lookup(pid);
+    expect(feeder).toMatchObject({ sessionId: job.child.pid });
+    const began = performance.now();
+    await stopJob(job, 60_000);
+    // Not by force: that would come a minute later.
+    expect(performance.now() - began).toBeLessThan(50_000);
+    expect(await exitOf(job)).toMatchObject({ signal: "SIGTERM" });
+    await eventually("the feeder's end", () => processTable().lookup(pid)?.zombie ?? true);
+  });
+
+  test("a killed runner ends the input; nothing is left running for it", async () => {
+    const job = await start(["sh", "-c", "cat; echo end"]);
+    await job.send("a");
+    await eventually("the output", () => job.log() === "a");
+    process.kill(job.identity.runner.pid, "SIGKILL");
+    await eventually("the end", () => job.log() === "aend\n");
+    await eventually("its last process", () => !processTable().hasArgument(job.dir));
+    await expect(job.send("b")).rejects.toMatchObject({ reason: "INPUT_NOT_OPEN" });
+  });
+
+  test("with much that is not read a call waits for room, and gives up", async () => {
+    const inputs = new JobInputs({ roomCeilingMs: 50 });
+    const job = await start(
+      ["sh", "-c", "while [ ! -e go ]; do sleep 0.02; done; exec wc -c"],
+      {},
+      inputs,
+    );
+    let offset = 0;
+    const refused = await eventually("no room", async () => {
+      try {
+        offset = await job.send(Buffer.alloc(MIB), { offset });
+        return undefined;
+      } catch (error) {
+        return error as Error;
+      }
+    });
+    expect(refused).toMatchObject({ reason: "INPUT_BACKLOG" });
+    expect(offset).toBeLessThan(7 * MIB);
+    expect(await job.send("")).toBe(offset);
+    // One that has gone meanwhile has sent nothing.
+    const patient = new JobInputs();
+    const leave = new AbortController();
+    const sending = patient.send(
+      job.dir,
+      { offset, data: Buffer.alloc(MIB), close: false },
+      false,
+      leave.signal,
+    );
+    leave.abort(new Error("left"));
+    await expect(sending).rejects.toThrow("left");
+    expect(statSync(join(job.dir, "stdin.log")).size).toBe(offset);
+    const waiting = patient.send(
+      job.dir,
+      { offset, data: Buffer.alloc(MIB), close: true },
+      false,
+      never,
+    );
+    writeFileSync(join(job.dir, "go"), "");
+    expect(await waiting).toBe(offset + MIB);
+    await job.ended;
+    expect(job.log()).toBe(`${offset + MIB}\n`);
+  });
+
+  test("pieces that are sent at once are taken one after another", async () => {
+    const inputs = new JobInputs();
+    const job = await start(["sort", "-n"], {}, inputs);
+    const numbers = Array.from({ length: 100 }, (_, n) => n);
+    await Promise.all(numbers.map((n) => job.send(`${n}\n`)));
+    await job.send("", { close: true });
+    await job.ended;
+    expect(job.log()).toBe(numbers.map((n) => `${n}\n`).join(""));
+  });
+
+  test("a server that died before it rang has its successor ring", async () => {
+    const job = await start(["cat"]);
+    writeFileSync(join(job.dir, "stdin.log"), "abc");
+    writeFileSync(join(job.dir, "stdin.closed"), "");
+    expect(isAlive(job.identity.bootId, job.identity.command)).toBe(true);
+    expect(await job.send("abc", { offset: 0, close: true })).toBe(3);
+    await job.ended;
+    expect(job.log()).toBe("abc");
+  });
+});

@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { JobSpec } from "../../../src/core/job.js";
+import {
+  type Identity,
+  readExitRecord,
+  readProcessRecord,
+} from "../../../src/engine/local/job-files.js";
+import { JobInputs } from "../../../src/engine/local/job-input.js";
+import { processTable } from "../../../src/engine/local/platform.js";
+import { prepareCommand } from "../../../src/engine/local/prepare-command.js";
+import { runnerCommand, runnerScript } from "../../../src/engine/local/runner-command.js";
+import { SessionStops } from "../../../src/engine/local/session-stops.js";
+import { isAlive } from "../../../src/engine/local/signals.js";
+import { eventually } from "../../helpers/eventually.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+export const never = new AbortController().signal;
+
+/** A job as the engine starts it, but by a shell of the test's choice. */
+export interface ShellJob {
+  readonly dir: string;
+  readonly child: ChildProcess;
+  readonly identity: Identity;
+  /** Resolves when its first process has ended. */
+  readonly ended: Promise<void>;
+  log(name?: string): string;
+  /** Adds to its input. */
+  send(data: string | Uint8Array, more?: { offset?: number; close?: boolean }): Promise<number>;
+}
+
+export async function startJob(
+  shell: string,
+  [command, ...args]: [string, ...string[]],
+  options: Partial<JobSpec> = {},
+  inputs = new JobInputs(),
+): Promise<ShellJob> {
+  const dir = join(tempDir(), "job");
+  mkdirSync(dir, { mode: 0o700 });
+  for (const name of ["stdout.log", "stderr.log", "exit"]) writeFileSync(join(dir, name), "");
+  if (options.stdin) writeFileSync(join(dir, "stdin.log"), "");
+  const spec: JobSpec = {
+    id: "job",
+    requestId: "",
+    command,
+    args,
+    env: {},
+    clearEnv: false,
+    workDir: dir,
+    labels: {},
+    mergeOutput: false,
+    pty: false,
+    stdin: false,
+    ...options,
+  };
+  const prepared = await prepareCommand(spec);
+  writeFileSync(join(dir, "env"), runnerScript(prepared));
+  const [program, ...words] = runnerCommand(prepared, { dir, cgroup: "", shell });
+  const child = spawn(program as string, words, {
+    cwd: dir,
+    env: prepared.env,
+    detached: true,
+    stdio: "ignore",
+  });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  // Whatever has become of it: it leads the group of all that is not in a terminal.
+  onTestFinished(() => endGroup(child.pid as number));
+  const identity = await eventually("the command's identity", () => {
+    const record = readProcessRecord(dir);
+    return record.kind === "complete" ? record : undefined;
+  });
+  onTestFinished(async () => {
+    await stopJob({ dir, identity }, 0);
+    await ended;
+    await eventually("its last process", () => !processTable().hasArgument(dir));
+  });
+  return {
+    dir,
+    child,
+    identity,
+    ended,
+    log: (name = "stdout.log") => readFileSync(join(dir, name), "utf8"),
+    send: (data, { close = false, ...more } = {}) =>
+      inputs.send(dir, { data: Buffer.from(data), close, ...more }, spec.pty, never),
+  };
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** Ends it as the engine does. */
+export function stopJob(
+  { dir, identity }: Pick<ShellJob, "dir" | "identity">,
+  gracePeriodMs: number,
+): Promise<void> {
+  return new SessionStops().stop(dir, identity, gracePeriodMs, never);
+}
+
+/** How it ended, once it has. */
+export async function exitOf({ dir, ended }: ShellJob) {
+  await ended;
+  return readExitRecord(dir);
+}
+
+export function isRunning({ identity }: ShellJob): boolean {
+  return isAlive(identity.bootId, identity.command);
+}

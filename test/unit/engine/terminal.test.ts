@@ -1,0 +1,234 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { JobSpec } from "../../../src/core/job.js";
+import { readExitRecord } from "../../../src/engine/local/job-files.js";
+import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { processTable } from "../../../src/engine/local/platform.js";
+import { isAlive, signalGroup } from "../../../src/engine/local/signals.js";
+import { resizeTerminal } from "../../../src/engine/local/terminal.js";
+import { eventually } from "../../helpers/eventually.js";
+import { shells } from "../../helpers/shells.js";
+import { exitOf, type ShellJob, startJob, stopJob } from "./shell-job.js";
+
+/** What a terminal shows of lines. */
+const shown = (text: string) => text.replaceAll("\n", "\r\n");
+
+describe.each(shells())("%s", (_program, shell) => {
+  const start = (command: [string, ...string[]], options: Partial<JobSpec> = {}) =>
+    startJob(shell, command, {
+      pty: true,
+      mergeOutput: true,
+      windowSize: { rows: 30, columns: 100 },
+      ...options,
+    });
+  const script = (text: string, options: Partial<JobSpec> = {}) =>
+    start(["bash", "-c", text], options);
+  const output = (job: ShellJob, text: string) =>
+    eventually(`output of ${JSON.stringify(text)}`, () => job.log().includes(text));
+
+  test("both outputs are a terminal of the size and kind asked for, in one log", async () => {
+    const job = await script(
+      "[ -t 1 ] && [ -t 2 ] && stty size <&1; echo $TERM; echo err >&2; tput cols; exit 7",
+      { env: { TERM: "vt100" } },
+    );
+    expect(await exitOf(job)).toMatchObject({ exitCode: 7, cpuTimeMs: expect.any(Number) });
+    expect(job.log()).toBe(shown("30 100\nvt100\nerr\n100\n"));
+    expect(job.log("stderr.log")).toBe("");
+  });
+
+  test("TERM is xterm-256color, and input /dev/null, where nothing else is asked for", async () => {
+    const job = await script("echo $TERM; readlink /proc/self/fd/0; cat; cat; echo end");
+    await job.ended;
+    expect(job.log()).toBe(shown("xterm-256color\n/dev/null\nend\n"));
+  });
+
+  test("with input, that is the terminal too, for reading and writing, and nothing else is open", async () => {
+    const job = await script("tty; stty -a | head -n 1; echo written >&0; ls -l /proc/$$/fd", {
+      stdin: true,
+    });
+    await job.ended;
+    const [terminal, , written, ...rest] = job.log().split("\r\n");
+    expect(terminal).toMatch(/^\/dev\/pts\/\d+$/);
+    expect(written).toBe("written");
+    const targets = rest.flatMap((line) => /(\d+) -> (.*)$/.exec(line)?.slice(1).join(" ") ?? []);
+    const ours = targets.filter((each) => /pts|jobs?\/|\.sh|ptmx/.test(each));
+    expect(ours).toEqual([0, 1, 2].map((fd) => `${fd} ${terminal}`));
+  });
+
+  test("tells who the command is, in a session of its own that its runner leads", async () => {
+    const job = await script("echo $$; sleep 1000");
+    await output(job, "\n");
+    const { command, runner, recorder } = job.identity;
+    expect(command.pid).toBe(Number(job.log()));
+    expect(recorder.pid).toBe(job.child.pid);
+    expect(runner.pid).not.toBe(recorder.pid);
+    expect(processTable().lookup(command.pid)).toMatchObject({
+      sessionId: runner.pid,
+      groupId: runner.pid,
+    });
+  });
+
+  test("death by a signal is recorded as 128+n", async () => {
+    const job = await script("kill -9 $$");
+    expect(await exitOf(job)).toMatchObject({ exitCode: 137, signal: "SIGKILL" });
+    expect(job.log()).toBe("");
+  });
+
+  test("the end is recorded when all output is in the log, not before", async () => {
+    const job = await script("seq 1 100000; echo last; exit 3");
+    await eventually("the exit record", () => readExitRecord(job.dir));
+    const lines = job.log().split("\r\n");
+    expect(lines).toHaveLength(100_002);
+    expect(lines.slice(-2)).toEqual(["last", ""]);
+  });
+
+  test("arguments and environment arrive as they are", async () => {
+    const args = ["", " a  b ", "$HOME", "`id`", "*", "-n", "it's", "\\", '"', "ü\u{1f600}", "--"];
+    const job = await start(
+      ["bash", "-c", 'printf "<%s>" "$SHELL" "$SCRIPT" "$A.B" "$@"', ...args],
+      {
+        clearEnv: true,
+        env: { SHELL: "/bin/strange", PATH: process.env["PATH"] ?? "", "A.B": "x" },
+      },
+    );
+    await job.ended;
+    expect(job.log()).toBe(
+      ["/bin/strange", "", ".B", ...args.slice(1)].map((a) => `<${a}>`).join(""),
+    );
+    const env = await start(["env"], { clearEnv: true, env: { ONLY: "this" } });
+    await env.ended;
+    expect(env.log().split("\r\n").toSorted()).toEqual(["", "ONLY=this", "TERM=xterm-256color"]);
+  });
+
+  test("what is typed is echoed, read by lines, and can be corrected", async () => {
+    const job = await script('read -r line; echo "got $line"; cat; echo end', { stdin: true });
+    await job.send("helln\u007fo\n");
+    await output(job, "got hello");
+    await job.send("more\n", { close: true });
+    expect(await exitOf(job)).toMatchObject({ exitCode: 0 });
+    expect(job.log()).toContain(shown("more\nmore\nend\n"));
+  });
+
+  test("closed within a line, that is read and then the end", async () => {
+    const job = await script("cat; echo; echo end", { stdin: true });
+    expect(await job.send("part", { offset: 0, close: true })).toBe(6);
+    await job.ended;
+    expect(job.log()).toContain(shown("part\nend\n"));
+    expect(await job.send("part", { offset: 0, close: true })).toBe(6);
+    expect(readFileSync(join(job.dir, "stdin.log"), "latin1")).toBe("part\x04\x04");
+  });
+
+  test("Ctrl-C interrupts what runs in the foreground, and leaves the shell", async () => {
+    const job = await start(["bash", "--norc", "-i"], { stdin: true });
+    await output(job, "bash-");
+    await job.send("sleep 1000\r");
+    await eventually("the sleep", () => foreground(job) !== job.identity.command.pid);
+    await job.send("\x03");
+    await eventually("the prompt", () => foreground(job) === job.identity.command.pid);
+    await job.send("echo status $?\r");
+    await output(job, "status 130");
+    await job.send("exit 9\r");
+    expect(await exitOf(job)).toMatchObject({ exitCode: 9 });
+  });
+
+  test("a new size is told to what runs in the foreground", async () => {
+    const job = await script(
+      "trap 'stty size <&1' WINCH; echo ready; while :; do sleep 0.02; done",
+    );
+    await output(job, "ready");
+    expect(await resizeTerminal(job.identity.runner.pid, { rows: 50, columns: 132 })).toBe(true);
+    await output(job, "50 132");
+  });
+
+  test("ending it reaches everything in the terminal, what hides from its hangup too", async () => {
+    const job = await script(
+      [
+        "set -m; trap '' TERM HUP",
+        "(trap '' TERM HUP; sleep 1000; :) &",
+        "nohup sleep 1000 >/dev/null 2>&1 &",
+        "echo ready; while :; do sleep 0.05; done",
+      ].join("\n"),
+    );
+    await output(job, "ready");
+    const { runner } = job.identity;
+    const members = () =>
+      processTable()
+        .all()
+        .filter(({ sessionId, pid }) => sessionId === runner.pid && pid !== runner.pid);
+    await eventually("all of them", () => members().length >= 4);
+    await stopJob(job, 50);
+    expect(members().filter(({ zombie }) => !zombie)).toEqual([]);
+    expect(await exitOf(job)).toMatchObject({ exitCode: 137, signal: "SIGKILL" });
+  });
+
+  test("a polite end is one: the command's own exit code", async () => {
+    const job = await script(
+      "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.02; done",
+    );
+    await output(job, "ready");
+    signalGroup(job.identity, "SIGTERM");
+    expect(await exitOf(job)).toMatchObject({ exitCode: 4 });
+    expect(job.log()).toContain("bye");
+  });
+
+  test("when what makes the terminal is killed, the command goes on without, and its end is known", async () => {
+    const engine = new LocalEngine({ pollIntervalMs: 50 });
+    const job = await script("echo ready; sleep 1000");
+    await output(job, "ready");
+    process.kill(scriptOf(job), "SIGKILL");
+    await job.ended;
+    expect(await engine.inspect(job.dir)).toMatchObject({ kind: "alive", recorded: false });
+    expect(await engine.signal(job.dir, "TERM")).toBe(true);
+    await eventually("the end", async () => (await engine.inspect(job.dir)).kind === "exited");
+    expect(await engine.inspect(job.dir)).toMatchObject({ exitCode: 143, signal: "SIGTERM" });
+    engine.close();
+  });
+
+  test("when what sees to the record is killed, the runner's own counts", async () => {
+    const engine = new LocalEngine({ pollIntervalMs: 50 });
+    const job = await script("while [ ! -e go ]; do sleep 0.02; done; echo end; exit 6");
+    const { bootId, recorder } = job.identity;
+    process.kill(recorder.pid, "SIGKILL");
+    await eventually("its end", () => !isAlive(bootId, recorder));
+    expect(await engine.inspect(job.dir)).toMatchObject({ kind: "alive", recorded: false });
+    writeFileSync(join(job.dir, "go"), "");
+    await eventually("the end", async () => (await engine.inspect(job.dir)).kind === "exited");
+    expect(await engine.inspect(job.dir)).toMatchObject({ exitCode: 6 });
+    engine.close();
+  });
+
+  test("a runner that was killed leaves no exit code", async () => {
+    const engine = new LocalEngine({ pollIntervalMs: 50 });
+    const job = await script("echo ready; sleep 1000");
+    await output(job, "ready");
+    process.kill(job.identity.runner.pid, "SIGKILL");
+    await eventually("the end", async () => (await engine.inspect(job.dir)).kind === "gone");
+    engine.close();
+  });
+});
+
+/** The script(1) of a job: its first process is the parent. */
+function scriptOf(job: ShellJob): number {
+  const found = processTable()
+    .all()
+    .find(({ pid, sessionId }) => sessionId === job.child.pid && commandName(pid) === "script");
+  if (!found) throw new Error("no script");
+  return found.pid;
+}
+
+function commandName(pid: number): string {
+  return statFields(pid)[0] ?? "";
+}
+
+/** The process group in the foreground of the command's terminal. */
+function foreground(job: ShellJob): number {
+  return Number(statFields(job.identity.command.pid)[6]);
+}
+
+/** From the name on: see proc_pid_stat(5). */
+function statFields(pid: number): string[] {
+  const [, name = "", rest = ""] =
+    /^\d+ \((.*)\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, "latin1")) ?? [];
+  return [name, ...rest.split(" ")];
+}
