@@ -1,9 +1,11 @@
 import type { Procman } from "../core/api.js";
+import type { Input } from "./input.js";
 import type { Output } from "./output.js";
 
 /** What the commands know of the world; tests have another one. */
 export interface Cli {
   readonly env: NodeJS.ProcessEnv;
+  readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
   /** The current directory. @throws Error when it is gone. */

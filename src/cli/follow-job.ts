@@ -19,6 +19,8 @@ export type Followed =
 export interface WayBack {
   readonly id: string;
   readonly stateDirOption: string | undefined;
+  /** What to say of `attach` besides: " -i". */
+  readonly attachOption?: string;
 }
 
 export interface CopyOptions extends AttachOptions {
@@ -60,11 +62,11 @@ export async function copyOutput(
 export async function untilInterrupted(
   follow: (signal: AbortSignal) => Promise<Job>,
   interruption: AbortSignal,
-  { id, stateDirOption }: WayBack,
+  { id, stateDirOption, attachOption = "" }: WayBack,
   { stderr }: Cli,
 ): Promise<Followed> {
   const where = stateDirOption === undefined ? "" : ` --state-dir ${quoted(stateDirOption)}`;
-  const attach = `procman attach${where} ${id}`;
+  const attach = `procman attach${where}${attachOption} ${id}`;
   try {
     return { kind: "ended", job: await follow(interruption) };
   } catch (error) {

@@ -45,6 +45,8 @@ export function formatJobDetails(
     ],
     ["stderr", job.mergeOutput ? undefined : logText(job.stderrBytes, job.stderrFirstOffset)],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
+    ["terminal", terminalText(job)],
+    ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],
     ["held by", "containment" in job ? job.containment : undefined],
   ];
   return facts.flatMap(([name, value]) =>
@@ -75,6 +77,10 @@ export function formatJobSummary(
 function logText(bytes: number, firstOffset: number): string {
   const gone = firstOffset === 0 ? "" : `; the last ${byteCount(bytes - firstOffset)} are kept`;
   return byteCount(bytes) + gone;
+}
+
+function terminalText({ windowSize }: Job): string | undefined {
+  return windowSize && `${windowSize.columns}x${windowSize.rows} at the start`;
 }
 
 function labelsText({ labels }: Job): string {

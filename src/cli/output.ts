@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { styleText } from "node:util";
+import type { WindowSize } from "../core/job.js";
 import { CliError } from "./cli-error.js";
 
 export type Style = Parameters<typeof styleText>[0];
@@ -46,6 +47,12 @@ export class Output {
   /** Columns of the terminal; unlimited elsewhere. */
   get width(): number {
     return (this.isTerminal && this.#stream.columns) || Number.POSITIVE_INFINITY;
+  }
+
+  /** The size of the terminal, where this is one that tells. */
+  get windowSize(): WindowSize | undefined {
+    const { rows, columns } = this.#stream;
+    return this.isTerminal && rows && columns ? { rows, columns } : undefined;
   }
 
   /** Lines of the terminal. */

@@ -2,6 +2,7 @@ import { createProcmanClient } from "../client/index.js";
 import type { Cli } from "./cli.js";
 import { ensureServer, socketPathOf } from "./ensure-server.js";
 import { EXIT } from "./exit-codes.js";
+import { Input } from "./input.js";
 import { Output } from "./output.js";
 
 /** The world of this process. */
@@ -9,6 +10,10 @@ export function processCli(): Cli {
   const { env } = process;
   return {
     env,
+    // Only when it is used: to look at process.stdin opens it.
+    get stdin() {
+      return new Input(process.stdin);
+    },
     stdout: new Output(process.stdout, "stdout", env),
     stderr: new Output(process.stderr, "stderr", env),
     workDir: () => process.cwd(),

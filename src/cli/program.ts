@@ -8,8 +8,10 @@ import { cleanupCommand } from "./commands/cleanup.js";
 import { getCommand } from "./commands/get.js";
 import { lsCommand } from "./commands/ls.js";
 import { refreshCommand } from "./commands/refresh.js";
+import { resizeCommand } from "./commands/resize.js";
 import { rmCommand } from "./commands/rm.js";
 import { runCommand } from "./commands/run.js";
+import { sendCommand } from "./commands/send.js";
 import { serveCommand } from "./commands/serve.js";
 import { signalCommand } from "./commands/signal.js";
 import { stopCommand } from "./commands/stop.js";
@@ -38,6 +40,8 @@ const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
   attachCommand,
   watchCommand,
   waitCommand,
+  sendCommand,
+  resizeCommand,
   signalCommand,
   cancelCommand,
   rmCommand,

@@ -319,6 +319,8 @@ test.each([
   ["attach"],
   ["watch"],
   ["wait"],
+  ["send"],
+  ["resize"],
   ["signal"],
   ["cancel"],
   ["rm"],

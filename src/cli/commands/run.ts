@@ -1,11 +1,21 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { StartOptions } from "../../core/api.js";
+import type { Procman, StartOptions } from "../../core/api.js";
+import type { Job } from "../../core/job.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
 import { type CommandContext, withClient } from "../command-context.js";
 import { parsePositiveDurationMs } from "../duration-option.js";
-import { copyOutput, sayHowItEnded, untilInterrupted } from "../follow-job.js";
+import { type DetachKeyOption, detachKeyOption } from "../detach-key.js";
+import {
+  copyOutput,
+  type Followed,
+  sayHowItEnded,
+  untilInterrupted,
+  type WayBack,
+} from "../follow-job.js";
+import { followWithInput } from "../follow-with-input.js";
+import { canInteract, followWindow } from "../interact.js";
 import { jobExitCode } from "../job-exit-code.js";
 import { jobJson } from "../json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
@@ -13,7 +23,7 @@ import type { JsonOption } from "../print-job.js";
 import { parseSizeBytes } from "../size-option.js";
 import type { StateDirOption } from "../state-dir.js";
 
-interface RunOptions extends StateDirOption, JsonOption {
+interface RunOptions extends StateDirOption, JsonOption, DetachKeyOption {
   readonly detach?: boolean;
   readonly env?: KeyValues;
   readonly clearEnv?: boolean;
@@ -25,6 +35,8 @@ interface RunOptions extends StateDirOption, JsonOption {
   readonly timeout?: number;
   readonly progress: boolean;
   readonly logLimit?: number;
+  readonly stdin?: boolean;
+  readonly tty?: boolean;
 }
 
 const HELP = `
@@ -37,10 +49,18 @@ shown below it, until the next output; what draws its own is left alone.
 Ctrl-C detaches: the job goes on, and "procman attach" comes back to it.
 run exits as the job did; see "procman --help" for its other exit codes.
 
+With -i the job reads what run reads from stdin, to its end; with -d its input stays
+open for "procman send" and "procman attach -i". With -t it runs in a terminal of
+its own, so that programs draw their bars; stdout and stderr are one then. -it makes
+this terminal the job's, and Ctrl-] detaches.
+
 Examples:
   procman run -- make -j8
   procman run -d --label team=ml --timeout 12h -- ./train.sh --epochs 10
   procman run -d --log-limit 100MB -- ./server --verbose
+  procman run -t -- pip install numpy
+  procman run -it -- bash
+  procman run -i -- sort < words.txt
   procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
   procman run --request-id deploy-42 -- ./deploy.sh     once, however often it is run`;
 
@@ -71,25 +91,22 @@ export function runCommand(context: CommandContext): Command {
         "(default: the server's, which is none unless serve was told one)",
       parseSizeBytes,
     )
+    .option("-i, --stdin", "send stdin to the job; with -d, only keep its input open")
+    .option("-t, --tty", "run it in a terminal of its own")
+    .addOption(detachKeyOption())
     .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
     .addHelpText("after", HELP)
     .action(async (words: string[], options: RunOptions) => {
-      const { detach, json = false, progress } = options;
+      const { detach, json = false } = options;
       const request = startRequest(words, options, cli);
       await withClient(context, options.stateDir, async (client) => {
         const interruption = detach ? undefined : cli.interruption();
-        const { id, ...job } = await client.start(request);
-        if (!interruption) return cli.stdout.line(json ? jobJson({ id, ...job }) : id);
+        const job = await client.start(request);
+        if (!interruption) return cli.stdout.line(json ? jobJson(job) : job.id);
 
-        if (cli.stderr.isTerminal) {
-          await cli.stderr.line(cli.stderr.paint("dim", `procman: job ${id}; Ctrl-C detaches`));
-        }
-        const followed = await untilInterrupted(
-          (signal) => copyOutput(client, id, { follow: true, signal, json, progress }, cli),
-          interruption,
-          { id, stateDirOption: stateDirOption(options.stateDir) },
-          cli,
-        );
+        await sayHowToDetach(job, options, cli);
+        const way = { id: job.id, stateDirOption: stateDirOption(options.stateDir) };
+        const followed = await followStarted(client, job, options, interruption, way, cli);
         if (followed.kind === "detached") return exit(followed.exitCode);
         await sayHowItEnded(followed.job, cli);
         exit(jobExitCode(followed.job));
@@ -97,9 +114,41 @@ export function runCommand(context: CommandContext): Command {
     });
 }
 
+async function sayHowToDetach(job: Job, { detachKey }: RunOptions, cli: Cli): Promise<void> {
+  if (!cli.stderr.isTerminal) return;
+  const key = canInteract(job, cli) ? detachKey.name : "Ctrl-C";
+  await cli.stderr.line(cli.stderr.paint("dim", `procman: job ${job.id}; ${key} detaches`));
+}
+
+async function followStarted(
+  client: Procman,
+  job: Job,
+  { json = false, detachKey, ...options }: RunOptions,
+  interruption: AbortSignal,
+  way: WayBack,
+  cli: Cli,
+): Promise<Followed> {
+  const { id, stdin, pty } = job;
+  if (stdin) {
+    const entry = { json, detachKey, redraw: false };
+    return followWithInput(client, job, entry, interruption, way, cli);
+  }
+  // In a terminal, the program sees to that itself.
+  const progress = options.progress && !pty;
+  const stopFollowing = pty ? followWindow(client, id, cli) : () => {};
+  const follow = (signal: AbortSignal) =>
+    copyOutput(client, id, { follow: true, signal, json, progress }, cli);
+  try {
+    return await untilInterrupted(follow, interruption, way, cli);
+  } finally {
+    stopFollowing();
+  }
+}
+
 function startRequest(words: readonly string[], options: RunOptions, cli: Cli): StartOptions {
   const [command = "", ...args] = words;
-  const { requestId, mergeOutput = false, timeout, logLimit, label = {} } = options;
+  const { requestId, mergeOutput = false, timeout, logLimit, label = {}, tty, stdin } = options;
+  const { windowSize } = cli.stdout;
   const workDir = options.workDir?.startsWith("/")
     ? options.workDir
     : resolve(currentDir(cli), options.workDir ?? "");
@@ -113,6 +162,8 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
     ...(requestId === undefined ? {} : { requestId }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(logLimit === undefined ? {} : { logLimitBytes: logLimit }),
+    ...(tty ? { pty: true, ...(windowSize ? { windowSize } : {}) } : {}),
+    ...(stdin ? { stdin: true } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
-import { Writable } from "node:stream";
+import { PassThrough, Writable } from "node:stream";
 import type { Cli } from "../../../src/cli/cli.js";
+import { Input, type InputStream } from "../../../src/cli/input.js";
 import { Output, type OutputStream } from "../../../src/cli/output.js";
 import { runCli } from "../../../src/cli/run-cli.js";
 import type { JobPage, ListOptions, Procman } from "../../../src/core/api.js";
@@ -9,18 +10,21 @@ export interface FakeCliOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly terminal?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** A stream that keeps what is written. */
 export class Captured extends Writable implements OutputStream {
   readonly isTTY: boolean;
-  readonly columns: number;
+  columns: number;
+  rows: number;
   readonly #pieces: Buffer[] = [];
 
-  constructor({ terminal = false, columns = 80 }: FakeCliOptions = {}) {
+  constructor({ terminal = false, columns = 80, rows = 24 }: FakeCliOptions = {}) {
     super();
     this.isTTY = terminal;
     this.columns = columns;
+    this.rows = rows;
   }
 
   get bytes(): Buffer {
@@ -38,6 +42,22 @@ export class Captured extends Writable implements OutputStream {
   override _write(data: Buffer, _encoding: string, done: () => void): void {
     this.#pieces.push(data);
     done();
+  }
+}
+
+/** What is typed, or piped in. */
+export class Typed extends PassThrough implements InputStream {
+  readonly isTTY: boolean;
+  /** Whether keys come as they are pressed. */
+  isRaw = false;
+
+  constructor({ terminal = false }: FakeCliOptions = {}) {
+    super();
+    this.isTTY = terminal;
+  }
+
+  setRawMode(raw: boolean): void {
+    this.isRaw = raw;
   }
 }
 
@@ -63,6 +83,8 @@ export class PagedProcman extends FakeProcman {
 export class FakeCli implements Cli {
   readonly procman = new PagedProcman();
   readonly env: NodeJS.ProcessEnv;
+  readonly typed: Typed;
+  readonly stdin: Input;
   readonly out: Captured;
   readonly err: Captured;
   readonly stdout: Output;
@@ -74,6 +96,8 @@ export class FakeCli implements Cli {
 
   constructor(options: FakeCliOptions = {}) {
     this.env = options.env ?? {};
+    this.typed = new Typed(options);
+    this.stdin = new Input(this.typed);
     this.out = new Captured(options);
     this.err = new Captured(options);
     this.stdout = new Output(this.out, "stdout", this.env);

@@ -1,0 +1,87 @@
+import type { Procman } from "../core/api.js";
+import { ProcmanError } from "../core/errors.js";
+import { batched } from "./batched.js";
+
+/** What one call may carry. */
+const MAX_PIECE_BYTES = 1024 * 1024;
+
+export interface PumpOptions {
+  /** Close the job's input at the end. */
+  readonly close: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Sends a job what is read, in order and once, through restarts of the server.
+ * It resolves when all was taken, or when the signal is aborted.
+ * @throws ProcmanError, JOB_NOT_RUNNING and INPUT_NOT_OPEN too
+ */
+export async function pumpInput(
+  client: Procman,
+  id: string,
+  read: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+  { close, signal }: PumpOptions,
+): Promise<void> {
+  const done = new AbortController();
+  const locateEnd = async () => (await client.sendInput(id, { signal })).nextOffset;
+  let offset = await locateEnd();
+  const send = async (piece: { readonly data?: Uint8Array; readonly close?: boolean }) => {
+    for (;;) {
+      try {
+        ({ nextOffset: offset } = await client.sendInput(id, { ...piece, offset, signal }));
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof ProcmanError)) throw error;
+        // A command that does not read now may do so later.
+        if (error.reason === "INPUT_BACKLOG") continue;
+        if (error.reason !== "INPUT_CONFLICT") throw error;
+        // Somebody else sends input too, and was first.
+        offset = await locateEnd();
+      }
+    }
+  };
+  try {
+    const pieces = read(AbortSignal.any([signal, done.signal]));
+    for await (const piece of batched(pieces, MAX_PIECE_BYTES)) {
+      for (let begin = 0; begin < piece.length; begin += MAX_PIECE_BYTES) {
+        await send({ data: piece.subarray(begin, begin + MAX_PIECE_BYTES) });
+      }
+    }
+    if (close && !signal.aborted) await send({ close: true });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    done.abort();
+  }
+}
+
+/** Whether that only means that the job wants no more. */
+export function wantsNoMore(error: unknown): boolean {
+  return (
+    error instanceof ProcmanError &&
+    (error.reason === "JOB_NOT_RUNNING" || error.reason === "INPUT_NOT_OPEN")
+  );
+}
+
+/**
+ * Follows a job while its input is sent; what goes wrong with either ends both. A
+ * job that takes no more input is followed on.
+ */
+export async function whilePumping<T>(
+  pump: (signal: AbortSignal) => Promise<void>,
+  follow: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const pumping = pump(either).catch((error: unknown) => {
+    if (!wantsNoMore(error)) stop.abort(error);
+  });
+  try {
+    return await follow(either);
+  } finally {
+    stop.abort();
+    await pumping;
+  }
+}

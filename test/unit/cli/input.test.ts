@@ -1,0 +1,243 @@
+import { describe, expect, test } from "vitest";
+import { ProcmanError } from "../../../src/core/errors.js";
+import { batched } from "../../../src/cli/batched.js";
+import { parseDetachKey } from "../../../src/cli/detach-key.js";
+import { TerminalState, withoutQuestions } from "../../../src/cli/terminal-state.js";
+import { parseWindowSize } from "../../../src/cli/window-size-option.js";
+import { eventually } from "../../helpers/eventually.js";
+import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
+
+function cliWithJob(options: FakeCliOptions = {}, job = {}): FakeCli {
+  const cli = new FakeCli(options);
+  cli.procman.addJob("job1", { stdin: true, ...job });
+  return cli;
+}
+
+const sent = (cli: FakeCli) => cli.procman.inputOf("job1").toString();
+
+describe("send", () => {
+  test("sends all that it reads, and leaves the input open", async () => {
+    const cli = cliWithJob();
+    const running = cli.run("send", "job1");
+    cli.typed.write("one\n");
+    await eventually("the first line", () => sent(cli) === "one\n");
+    cli.typed.end("two\n");
+    expect(await running).toBe(0);
+    expect(sent(cli)).toBe("one\ntwo\n");
+    expect(cli.procman.lastCall("sendInput")[1]).not.toHaveProperty("close");
+  });
+
+  test("--close closes it after the last byte", async () => {
+    const cli = cliWithJob();
+    cli.typed.end("bytes");
+    expect(await cli.run("send", "--close", "job1")).toBe(0);
+    expect(cli.procman.lastCall("sendInput")[1]).toMatchObject({ offset: 5, close: true });
+  });
+
+  test("says what is wrong where the job takes none", async () => {
+    const cli = cliWithJob();
+    cli.procman.failure = new ProcmanError("INPUT_NOT_OPEN", "the input of job job1: it is closed");
+    cli.typed.end("x");
+    expect(await cli.run("send", "job1")).toBe(1);
+    expect(cli.err.text).toContain("closed");
+  });
+
+  test.each([
+    ["INPUT_BACKLOG", "a command that does not read now"],
+    ["INPUT_CONFLICT", "somebody else who was first"],
+  ] as const)("after %s (%s) it tries again", async (reason, _why) => {
+    const cli = cliWithJob();
+    const running = cli.run("send", "job1");
+    await eventually("the first call", () => cli.procman.calls.length > 0);
+    cli.procman.failure = new ProcmanError(reason, "not now");
+    cli.typed.end("late");
+    expect(await running).toBe(0);
+    expect(sent(cli)).toBe("late");
+  });
+});
+
+describe("following with input", () => {
+  test("attach -i sends stdin, closes the input, and shows the output", async () => {
+    const cli = cliWithJob();
+    const running = cli.run("attach", "-i", "job1");
+    cli.typed.end("question\n");
+    await eventually("the input", () => sent(cli) === "question\n");
+    cli.procman.write("job1", "answer\n");
+    cli.procman.end("job1");
+    expect(await running).toBe(0);
+    expect(cli.out.text).toBe("answer\n");
+  });
+
+  test("a job that takes no more is followed on", async () => {
+    const cli = cliWithJob();
+    const running = cli.run("attach", "-i", "job1");
+    await eventually("the first call", () => cli.procman.calls.length > 2);
+    cli.procman.failure = new ProcmanError("INPUT_NOT_OPEN", "nobody reads");
+    cli.typed.write("x");
+    await eventually("the failure", () => cli.procman.failure === undefined);
+    cli.procman.write("job1", "still here\n");
+    cli.procman.end("job1");
+    expect(await running).toBe(0);
+    expect(cli.out.text).toBe("still here\n");
+    expect(cli.err.text).toBe("");
+  });
+
+  test("what else goes wrong with the input ends it", async () => {
+    const cli = cliWithJob();
+    cli.typed.write("x");
+    const running = cli.run("attach", "-i", "job1");
+    await eventually("the first call", () => sent(cli) === "x");
+    cli.procman.failure = new ProcmanError("DISK_FULL", "no space");
+    cli.typed.write("y");
+    expect(await running).toBe(1);
+    expect(cli.err.text).toContain("no space");
+  });
+
+  test("a job without input is not attached to with -i, nor one with --no-follow", async () => {
+    const cli = cliWithJob({}, { stdin: false });
+    expect(await cli.run("attach", "-i", "job1")).toBe(1);
+    expect(cli.err.text).toContain("takes no input");
+    expect(await cliWithJob().run("attach", "-i", "--no-follow", "job1")).toBe(2);
+  });
+});
+
+describe("a terminal for a terminal", () => {
+  const terminal = { terminal: true, rows: 30, columns: 100 };
+
+  test("keys go as they are, the detach key leaves, and all is as it was", async () => {
+    const cli = cliWithJob(terminal, { pty: true });
+    const running = cli.run("attach", "-i", "job1");
+    await eventually("the keys", () => cli.typed.isRaw);
+    cli.typed.write("ls\r\x03");
+    await eventually("the input", () => sent(cli) === "ls\r\x03");
+    cli.procman.write("job1", "\x1b[?1049h\x1b[?25l");
+    await eventually("the output", () => cli.out.text.includes("\x1b[?1049h"));
+    cli.typed.write("q\x1dzzz");
+    expect(await running).toBe(130);
+    expect(sent(cli)).toBe("ls\r\x03q");
+    expect(cli.typed.isRaw).toBe(false);
+    expect(cli.out.text).toContain("\x1b[?1049l\x1b[?25h");
+    expect(cli.err.text).toContain("procman attach -i job1");
+  });
+
+  test("begins with a screenful, and has the job draw anew in this size, then in the next", async () => {
+    const cli = cliWithJob(terminal, { pty: true });
+    const running = cli.run("attach", "-i", "job1");
+    const sizes = () =>
+      cli.procman.calls
+        .filter(({ method }) => method === "resizeWindow")
+        .map(({ args }) => args[1]);
+    await eventually("the sizes", () => sizes().length === 2);
+    expect(sizes()).toEqual([
+      { rows: 29, columns: 100 },
+      { rows: 30, columns: 100 },
+    ]);
+    expect(cli.procman.lastCall("attach")[1]).toMatchObject({ tailLines: 30, follow: true });
+    cli.out.rows = 50;
+    cli.out.emit("resize");
+    await eventually("the size", () => sizes().length === 3);
+    expect(sizes()[2]).toEqual({ rows: 50, columns: 100 });
+    cli.procman.end("job1");
+    expect(await running).toBe(0);
+    expect(cli.typed.isRaw).toBe(false);
+  });
+
+  test("run -it asks for a terminal of this size", async () => {
+    const cli = new FakeCli(terminal);
+    expect(await cli.run("run", "-d", "-it", "bash")).toBe(0);
+    expect(cli.procman.lastCall("start")[0]).toMatchObject({
+      pty: true,
+      stdin: true,
+      windowSize: { rows: 30, columns: 100 },
+    });
+    const plain = new FakeCli();
+    expect(await plain.run("run", "-d", "-t", "bash")).toBe(0);
+    const [request] = plain.procman.lastCall("start");
+    expect(request).toMatchObject({ pty: true });
+    expect(request).not.toHaveProperty("windowSize");
+    expect(request).not.toHaveProperty("stdin");
+  });
+});
+
+describe("the detach key", () => {
+  test.each([
+    ["ctrl-]", "\x1d", "Ctrl-]"],
+    ["ctrl-b", "\x02", "Ctrl-B"],
+    ["Ctrl-\\", "\x1c", "Ctrl-\\"],
+    ["^p", "\x10", "Ctrl-P"],
+    ["ctrl-]", "\x1b[93;5u", "Ctrl-]"],
+    ["ctrl-]", "\x1b[27;5;93~", "Ctrl-]"],
+  ])("%s is found in what is typed: %j", (text, keys, name) => {
+    const key = parseDetachKey(text);
+    expect(key.name).toBe(name);
+    expect(key.findIn(Buffer.from(`ab${keys}c`))).toBe(2);
+    expect(key.findIn(Buffer.from("ab\x1b[93;1uc"))).toBe(-1);
+  });
+
+  test.each(["", "]", "ctrl-", "ctrl-1", "alt-x", "ctrl-xx"])("%j is none", (text) => {
+    expect(() => parseDetachKey(text)).toThrow("ctrl-]");
+  });
+});
+
+describe("what a program has made of the terminal", () => {
+  test("is undone, but for what it has undone itself", () => {
+    const state = new TerminalState();
+    for (const piece of ["\x1b[?1049h\x1b[?25l\x1b[?10", "00;1006h text \x1b[?1049l"]) {
+      state.shown(Buffer.from(piece));
+    }
+    expect(state.restoring()).toBe("\x1b[?1000l\x1b[?1006l\x1b[?25h\x1b[0m");
+    expect(new TerminalState().restoring()).toBe("\x1b[0m");
+  });
+
+  test("questions are not asked again; all else is shown as it is", () => {
+    const questions = [
+      "\x1b[c",
+      "\x1b[>c",
+      "\x1b[0c",
+      "\x1b[6n",
+      "\x1b[?6n",
+      "\x1b[>q",
+      "\x1b[?2026$p",
+      "\x1b[18t",
+      "\x1b[?u",
+      "\x1b]11;?\x07",
+      "\x1b]4;1;?\x1b\\",
+      "\x1bP+q544e\x1b\\",
+    ];
+    const shown = "\x1b[1;31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x1b[10;5H\xff\x00";
+    const log = Buffer.from(questions.join("-") + shown, "latin1");
+    const expected = "-".repeat(questions.length - 1) + shown;
+    expect(Buffer.from(withoutQuestions(log)).toString("latin1")).toBe(expected);
+  });
+});
+
+test("pieces that came while the one before was used are one", async () => {
+  let wait = Promise.resolve();
+  async function* source() {
+    for (const text of ["a", "b", "c", "d"]) yield Buffer.from(text);
+    await wait;
+    yield Buffer.from("e");
+  }
+  let more = () => {};
+  wait = new Promise((resolve) => {
+    more = resolve;
+  });
+  const pieces: string[] = [];
+  for await (const piece of batched(source(), 3)) {
+    pieces.push(Buffer.from(piece).toString());
+    more();
+  }
+  expect(pieces.join("")).toBe("abcde");
+  expect(pieces[0]).toBe("abc");
+});
+
+test.each([
+  ["120x40", { columns: 120, rows: 40 }],
+  [" 1x1 ", { columns: 1, rows: 1 }],
+])("%j is a size", (text, size) => {
+  expect(parseWindowSize(text)).toEqual(size);
+});
+
+test.each(["", "120", "x40", "0x10", "-1x5", "1.5x2"])("%j is none", (text) => {
+  expect(() => parseWindowSize(text)).toThrow("120x40");
+});
