@@ -55,6 +55,11 @@ export type Observation =
       readonly kind: "alive";
       /** False when nobody will record the exit, so that it must be polled for. */
       readonly recorded: boolean;
+      /**
+       * Whether the command has ended, by itself, and only the last of its output
+       * is on its way: an end that is to be told soon, and that nothing changes.
+       */
+      readonly isEnding: boolean;
       /** Age of the process by the kernel's clock, which no wall-clock jump moves. */
       readonly ageMs: number;
     } & Started)

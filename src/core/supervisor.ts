@@ -6,12 +6,22 @@ import { type Job, isTerminal, type JobSpec } from "./job.js";
 import { JobEntry } from "./job-entry.js";
 import type { Log } from "./log.js";
 import { logLimitOf } from "./log-limit.js";
-import type { Engine, JobRecord, JobStore, OutputReader, StopIntent } from "./ports.js";
+import type {
+  Engine,
+  JobRecord,
+  JobStore,
+  Observation,
+  OutputReader,
+  StopIntent,
+} from "./ports.js";
 import type { StopKind } from "./status.js";
 import { LONGEST_TIMEOUT_MS } from "./waiting.js";
 
 /** Between SIGTERM and SIGKILL where nobody says otherwise. */
 export const DEFAULT_GRACE_PERIOD_MS = 5000;
+
+/** Between looks at a job that is about to end. */
+const ENDING_PAUSE_MS = 20;
 
 export interface SupervisorOptions {
   readonly engine: Engine;
@@ -202,7 +212,8 @@ export class Supervisor {
   }
 
   async #recordStop(entry: JobEntry, kind: StopKind, gracePeriodMs: number): Promise<void> {
-    const { engine, store } = this.#options;
+    const { store } = this.#options;
+    if (!entry.record.stop) await this.#lookPastEnding(entry);
     await this.#inspect(entry);
     if (isTerminal(entry.record.state)) throw jobNotRunning(entry.id);
     // The first to be recorded counts.
@@ -215,10 +226,20 @@ export class Supervisor {
     });
     entry.record = { ...before, stop };
     // An exit record that was there before any signal is the command's own end.
-    const seen = await engine.inspect(store.dirOf(entry.id));
+    const seen = await this.#lookPastEnding(entry);
     if (seen.kind !== "exited") return;
     await this.#replace(entry, advanceRecord(before, seen, new Date()));
     throw jobNotRunning(entry.id);
+  }
+
+  /** A command that has ended by itself is not made a cancelled one in its job's last moments. */
+  async #lookPastEnding(entry: JobEntry): Promise<Observation> {
+    const { engine, store, closing } = this.#options;
+    for (;;) {
+      const seen = await engine.inspect(store.dirOf(entry.id));
+      if (seen.kind !== "alive" || !seen.isEnding) return seen;
+      await sleep(ENDING_PAUSE_MS, undefined, { signal: closing });
+    }
   }
 
   async #endProcesses(entry: JobEntry, gracePeriodMs: number): Promise<void> {

@@ -125,6 +125,20 @@ describe("a server that dies within SendInput", () => {
   );
 });
 
+test.each(["terminal:ended", "atomic-file:written@2", "atomic-file:renamed@2"])(
+  "a server that dies ending the terminal of a command that has ended, at %s, learns that end again",
+  async (point) => {
+    const server = TestServer.prepare();
+    await server.start({ env: { PROCMAN_CRASH_AT: point } });
+    const args = ["-c", "set -m; yes & sleep 0.1; exit 9"];
+    const { job } = await server.client.start({ command: "bash", args, pty: true });
+    expect(await server.ended()).toBe("SIGKILL");
+    await server.start();
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 9 });
+  },
+);
+
 test.each(["atomic-file:written@2", "atomic-file:renamed@2"])(
   "a server that dies recording the end, at %s, learns it again",
   async (point) => {

@@ -113,7 +113,7 @@ export class MemoryMachine {
       const { exit } = this.#job(id);
       return exit
         ? { kind: "exited", ...STARTED, ...exit }
-        : { kind: "alive", recorded: true, ageMs: 0, ...STARTED };
+        : { kind: "alive", recorded: true, isEnding: false, ageMs: 0, ...STARTED };
     };
     return {
       prepare: async (spec) => ({ spec, argv: [spec.command], env: {}, envScript: "" }),

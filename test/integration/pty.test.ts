@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Containment, Status, Stream, Terminator } from "../../gen/procman/v1/procman_pb.js";
@@ -27,6 +27,44 @@ async function output(server: TestServer, id: string, text: string): Promise<voi
   await eventually(`output of ${text}`, () =>
     readFileSync(join(server.stateDir, "jobs", id, "stdout.log"), "latin1").includes(text),
   );
+}
+
+/** Whether a record of the job's end is whole. */
+function recordOf(server: TestServer, id: string, name: "exit" | "ended"): boolean {
+  const path = join(server.stateDir, "jobs", id, name);
+  return existsSync(path) && readFileSync(path, "utf8").endsWith("\n");
+}
+
+/** The script(1) of a job: /proc names the job's directory among its parent's words. */
+function scriptOf(id: string): number {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const found = pids.map(Number).find((pid) => {
+    const parent = Number(statOf(pid)[1]);
+    return nameOf(pid) === "script" && readProc(parent, "cmdline").includes(`/jobs/${id}`);
+  });
+  if (found === undefined) throw new Error("no script");
+  return found;
+}
+
+/** From the state on: see proc_pid_stat(5). */
+function statOf(pid: number): string[] {
+  return /\) (.*)$/s.exec(readProc(pid, "stat"))?.[1]?.split(" ") ?? [];
+}
+
+function nameOf(pid: number): string | undefined {
+  return /\((.*)\)/s.exec(readProc(pid, "stat"))?.[1];
+}
+
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+function stateOf(pid: number): string | undefined {
+  return statOf(pid)[0];
 }
 
 describe("a job in a terminal", () => {
@@ -102,6 +140,56 @@ describe("a job in a terminal", () => {
     expect(timedOut).toMatchObject({ status: Status.FAILED, signal: "SIGTERM" });
     expect([Containment.SESSION, Containment.CGROUP]).toContain(timedOut!.containment);
   });
+
+  test("ends with its command, also where something left behind goes on writing", async () => {
+    const args = ["-c", "set -m; yes & sleep 0.2; exit 3"];
+    const { job } = await server.client.start({ command: "bash", args, pty: true });
+    const { id } = job!;
+    await eventually("the command's end", () => recordOf(server, id, "ended"));
+    // Too late: that is how the command ended.
+    expect(await errorOf(server.client.cancel({ id }))).toMatchObject({
+      reason: "JOB_NOT_RUNNING",
+    });
+    const { job: ended } = await server.client.wait({ id });
+    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 3 });
+    const { job: later } = await server.client.get({ id });
+    expect(later!.stdoutBytes).toBe(ended!.stdoutBytes);
+  });
+
+  test("goes on after a stop of its whole group, and its end is known", async () => {
+    const script = "echo one; kill -STOP 0; echo two; exit 5";
+    const { job } = await server.client.start({ command: "sh", args: ["-c", script], pty: true });
+    const { id, pid } = job!;
+    await output(server, id, "one");
+    await eventually("the stop", () => stateOf(pid) === "T");
+    await server.client.signal({ id, signal: "CONT" });
+    const { job: ended } = await server.client.wait({ id });
+    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 5 });
+    expect((await readOutput(server.client, id)).toString()).toBe("one\r\ntwo\r\n");
+  });
+
+  test.each(["SIGSTOP", "SIGSTOP and SIGCONT to its group"])(
+    "is cancelled where what makes it was stopped, by %s",
+    async (how) => {
+      const script = "trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.02; done";
+      const { job } = await server.client.start({
+        command: "bash",
+        args: ["-c", script],
+        pty: true,
+      });
+      const { id, pid } = job!;
+      await output(server, id, "ready");
+      const maker = scriptOf(id);
+      const group = Number(statOf(pid)[2]);
+      if (how === "SIGSTOP") process.kill(maker, "SIGSTOP");
+      else process.kill(-group, "SIGSTOP");
+      await eventually("the stop", () => stateOf(maker) === "T");
+      if (how !== "SIGSTOP") process.kill(-group, "SIGCONT");
+      const { job: ended } = await server.client.cancel({ id });
+      expect(ended).toMatchObject({ status: Status.CANCELLED, exitCode: 0 });
+      expect((await readOutput(server.client, id)).toString()).toContain("bye");
+    },
+  );
 
   test("what cannot be is refused", async () => {
     const { client } = server;

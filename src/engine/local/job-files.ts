@@ -27,6 +27,11 @@ export interface ProcessName {
   readonly startTime: string;
 }
 
+/** Whether the job has a terminal: then somebody other than the runner sees to its record. */
+export function isInTerminal({ runner, recorder }: Identity): boolean {
+  return runner.pid !== recorder.pid;
+}
+
 /** The `process` file: written once by the runner, or by whoever gives the job up. */
 export type ProcessRecord =
   | { readonly kind: "missing" }

@@ -10,6 +10,7 @@ import { ExitWatch } from "./exit-watch.js";
 import {
   claimProcessRecord,
   type Identity,
+  isInTerminal,
   readExitRecord,
   readProcessRecord,
 } from "./job-files.js";
@@ -18,9 +19,10 @@ import { listeningPort } from "./listening-port.js";
 import { prepareCommand } from "./prepare-command.js";
 import { processTable } from "./platform.js";
 import { isStopUnfinished, SessionStops } from "./session-stops.js";
-import { isAlive, signalGroup } from "./signals.js";
+import { isAlive, signalGroup, signalTerminal } from "./signals.js";
 import { awaitIdentity, killRunner, type RunnerProcess, spawnRunner } from "./spawn-runner.js";
 import { resizeTerminal } from "./terminal.js";
+import { TerminalDrains } from "./terminal-drains.js";
 
 /** Runs commands as processes of this machine, each under a runner of its own. */
 export class LocalEngine implements Engine {
@@ -29,6 +31,7 @@ export class LocalEngine implements Engine {
   readonly #runners = new Map<string, RunnerProcess>();
   readonly #stops = new SessionStops();
   readonly #inputs = new JobInputs();
+  readonly #drains = new TerminalDrains();
   /** Of jobs that have not been released: a job that deletes its files can still be ended. */
   readonly #identities = new Map<string, Identity>();
 
@@ -93,11 +96,7 @@ export class LocalEngine implements Engine {
 
   watchExit(dir: string, onChange: () => void): () => void {
     let pid: number | undefined;
-    const stop = this.#exits.add(
-      dir,
-      () => (pid ??= this.#identityOf(dir)?.recorder.pid),
-      onChange,
-    );
+    const stop = this.#exits.add(dir, () => (pid ??= this.#identityOf(dir)?.runner.pid), onChange);
     const ended = this.#runners.get(dir)?.ended;
     ended?.addEventListener("abort", onChange);
     return () => {
@@ -146,6 +145,7 @@ export class LocalEngine implements Engine {
     const cgroup = this.#identityOf(dir)?.cgroup;
     if (cgroup) removeCgroup(cgroup);
     this.#identities.delete(dir);
+    this.#drains.delete(dir);
   }
 
   close(): void {
@@ -204,42 +204,30 @@ export class LocalEngine implements Engine {
   #inspectStarted(dir: string, identity: Identity): Observation {
     const { bootId, runner, recorder, command, notExecuted } = identity;
     const started = startedAs(identity);
-    const exited = (): Observation | undefined => {
-      // A runner's own record counts where nobody is left to see to the job's.
-      const exit =
-        readExitRecord(dir) ??
-        (isAlive(bootId, recorder) ? undefined : readExitRecord(dir, "ended"));
-      return (
-        exit && {
-          kind: "exited",
-          ...started,
-          ...exit,
-          ...(notExecuted === undefined ? {} : { notExecuted }),
-        }
-      );
-    };
-    const known = exited();
-    if (known) return known;
-    if (bootId !== processTable().bootId()) {
-      return {
-        kind: "gone",
-        started,
-        reason: "the machine was restarted while the command ran",
-      };
-    }
+    // Before the records are looked for: who is gone has made theirs, or never will.
+    const hasTerminal = isInTerminal(identity);
     const recorded = isAlive(bootId, recorder);
-    if (recorded || isAlive(bootId, runner) || isAlive(bootId, command)) {
-      const ageMs = processTable().ageMs(command.startTime);
-      return { kind: "alive", recorded, ageMs, ...started };
+    const isRunning =
+      (hasTerminal ? isAlive(bootId, runner) : recorded) || isAlive(bootId, command);
+    const ended = hasTerminal ? readExitRecord(dir, "ended") : undefined;
+    // A runner's own record counts where nobody is left to see to the job's.
+    const exit = readExitRecord(dir) ?? (recorded ? undefined : ended);
+    if (exit) {
+      const complaint = notExecuted === undefined ? {} : { notExecuted };
+      return { kind: "exited", ...started, ...exit, ...complaint };
     }
-    // The record may have been written between the two looks.
-    return (
-      exited() ?? {
-        kind: "gone",
-        started,
-        reason: `its runner (process ${recorder.pid}) was killed before it could record how the command ended`,
-      }
-    );
+    if (recorded || isRunning) {
+      const isEnding = ended !== undefined || !isRunning;
+      if (isEnding) this.#drains.look(dir, identity);
+      else signalTerminal(identity, "SIGCONT");
+      const ageMs = processTable().ageMs(command.startTime);
+      return { kind: "alive", recorded, isEnding, ageMs, ...started };
+    }
+    const reason =
+      bootId === processTable().bootId()
+        ? `its runner (process ${recorder.pid}) was killed before it could record how the command ended`
+        : "the machine was restarted while the command ran";
+    return { kind: "gone", started, reason };
   }
 }
 
@@ -256,10 +244,6 @@ async function checkRoom(dir: string): Promise<void> {
 
 function startedAs({ command, startedTime, cgroup }: Identity): Started {
   return { pid: command.pid, startedTime, containment: cgroup === "" ? "session" : "cgroup" };
-}
-
-function isInTerminal({ runner, recorder }: Identity): boolean {
-  return runner.pid !== recorder.pid;
 }
 
 function signalName(text: string): NodeJS.Signals {

@@ -6,7 +6,7 @@ import { killCgroup } from "./cgroup.js";
 import type { Identity } from "./job-files.js";
 import { processTable } from "./platform.js";
 import { Session } from "./session.js";
-import { isAlive, sendSignal, signalGroup } from "./signals.js";
+import { isAlive, sendSignal, signalGroup, signalTerminal } from "./signals.js";
 
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
@@ -86,9 +86,8 @@ async function stopSession(
   };
   await pollUntil(killed, () => Number.POSITIVE_INFINITY, signal);
   // A runner that somebody stopped could not record the exit.
-  for (const name of [identity.runner, identity.recorder]) {
-    if (isAlive(identity.bootId, name)) sendSignal(name.pid, "SIGCONT");
-  }
+  signalTerminal(identity, "SIGCONT");
+  if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
   rmSync(markPath(dir), { force: true });
 }
 

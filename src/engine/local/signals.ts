@@ -1,4 +1,4 @@
-import type { Identity, ProcessName } from "./job-files.js";
+import { type Identity, isInTerminal, type ProcessName } from "./job-files.js";
 import { processTable } from "./platform.js";
 import type { ProcessInfo } from "./process-table.js";
 
@@ -30,6 +30,8 @@ export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean
   // A living member keeps the group's number from being given to another.
   const group = command?.groupId ?? (runner && identity.runner.pid);
   if (group === undefined) return false;
+  // First, so that it has heard of the stop by the time that its child goes on.
+  if (signal === "SIGCONT") signalTerminal(identity, signal);
   if (CAUGHT_BY_RUNNER.has(signal)) {
     sendSignal(-group, signal);
   } else {
@@ -40,6 +42,17 @@ export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean
     }
   }
   return true;
+}
+
+/**
+ * Sends a signal to what makes the job's terminal, where it has one: script(1)
+ * stops itself when the runner is stopped, and nobody else continues it.
+ */
+export function signalTerminal(identity: Identity, signal: NodeJS.Signals): void {
+  const { bootId, recorder } = identity;
+  if (!isInTerminal(identity)) return;
+  // Its leader, while alive, keeps the group's number from being given to another.
+  if (lookupAlive(bootId, recorder)?.groupId === recorder.pid) sendSignal(-recorder.pid, signal);
 }
 
 export function sameProcess(info: ProcessInfo, name: ProcessName): boolean {

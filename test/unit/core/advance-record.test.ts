@@ -8,7 +8,7 @@ const startedTime = new Date("2026-01-02T03:04:06Z");
 const completedTime = new Date("2026-01-02T03:05:00Z");
 const start = { pid: 42, startedTime, containment: "session" } as const;
 const running = { status: "running", ...start } as const;
-const alive: Observation = { kind: "alive", recorded: true, ageMs: 5, ...start };
+const alive: Observation = { kind: "alive", recorded: true, isEnding: false, ageMs: 5, ...start };
 const exited = (exitCode: number, signal?: string): Observation => ({
   kind: "exited",
   ...start,
