@@ -5,12 +5,18 @@
 {
 procman_dir=$1 procman_shell=$2
 # Signals to the job's group are for the command, not for what it reads from: all
-# but KILL, PIPE, CHLD, STOP and what continues a stopped process (17 to 20).
-trap '' 1 2 3 4 5 6 7 8 10 11 12 14 15 16 21 22 23 24 25 26 27 28 29 30 31
+# but KILL, CHLD, STOP and what continues a stopped process (17 to 20).
+trap '' 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 21 22 23 24 25 26 27 28 29 30 31
 PATH=/bin:/usr/bin:$PATH
 # A shell that cannot fork ends, and the command would take that for the end of
-# its input: ring, and begin again.
-trap 'echo >"$procman_dir/stdin.bell"; exec "$procman_shell" "$0" "$procman_dir" "$procman_shell"' EXIT
+# its input: wait a second, ring, and begin again. Waiting must not fork either,
+# which dash has no means for; bash is where dash is /bin/sh.
+procman_again='read -r -t 1 _ <>"$0/stdin.bell"; echo >"$0/stdin.bell"; exec "$1" "$2" "$0" "$1"'
+trap '
+	procman_waiter=bash
+	command -v bash >/dev/null || procman_waiter=$procman_shell
+	BASH_ENV= exec "$procman_waiter" -c "$procman_again" "$procman_dir" "$procman_shell" "$0"
+' EXIT
 
 # Rung after each addition, the first when the command is there. It ends with the
 # runner.

@@ -22,6 +22,12 @@ const FEED = join(import.meta.dirname, "../../../src/engine/local/feed.sh");
 /** Nobody else's, so that a limit on its processes is one on those of a test. */
 const LIMITED_USER = 54_321;
 
+/** User and system time: see proc_pid_stat(5). */
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
+
 describe.each(shells())("%s", (_program, shell) => {
   test.skipIf(process.getuid?.() !== 0)(
     "a feeder that cannot fork begins again, where it was, and the input has not ended",
@@ -63,6 +69,15 @@ describe.each(shells())("%s", (_program, shell) => {
       add("b");
       await eventually("a complaint", () => statSync(path("complaints")).size > 0);
       expect(readFileSync(path("output"), "utf8")).toBe("a");
+      const ticks = cpuTicks(feeder.pid as number);
+      const { size } = statSync(path("complaints"));
+      const from = performance.now();
+      await eventually(
+        "other tries, for a second",
+        () => statSync(path("complaints")).size > size && performance.now() - from > 1000,
+      );
+      // It waits between them: without that it would be 100 a second.
+      expect(cpuTicks(feeder.pid as number) - ticks).toBeLessThan(20);
       limit(100);
       await outputIs("ab");
       add("c");
