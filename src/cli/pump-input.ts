@@ -1,3 +1,4 @@
+import { nanoid } from "nanoid";
 import type { Procman } from "../core/api.js";
 import { ProcmanError } from "../core/errors.js";
 import { batched } from "./batched.js";
@@ -6,6 +7,11 @@ import { batched } from "./batched.js";
 const MAX_PIECE_BYTES = 1024 * 1024;
 
 export interface PumpOptions {
+  /**
+   * Who sends. What is read again by the same one is not sent twice. Default: a
+   * name that nobody else has.
+   */
+  readonly sender?: string | undefined;
   /** Close the job's input at the end. */
   readonly close: boolean;
   readonly signal: AbortSignal;
@@ -20,24 +26,26 @@ export async function pumpInput(
   client: Procman,
   id: string,
   read: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
-  { close, signal }: PumpOptions,
+  { close, signal, ...options }: PumpOptions,
 ): Promise<void> {
   const done = new AbortController();
-  const locateEnd = async () => (await client.sendInput(id, { signal })).nextOffset;
-  let offset = await locateEnd();
+  let sender = options.sender ?? nanoid();
+  let offset = 0;
   const send = async (piece: { readonly data?: Uint8Array; readonly close?: boolean }) => {
     for (;;) {
       try {
-        ({ nextOffset: offset } = await client.sendInput(id, { ...piece, offset, signal }));
+        await client.sendInput(id, { ...piece, sender, offset, signal });
+        offset += piece.data?.length ?? 0;
         return;
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof ProcmanError)) throw error;
         // A command that does not read now may do so later.
         if (error.reason === "INPUT_BACKLOG") continue;
-        if (error.reason !== "INPUT_CONFLICT") throw error;
-        // Somebody else sends input too, and was first.
-        offset = await locateEnd();
+        if (error.reason !== "OFFSET_OUT_OF_RANGE" || offset === 0) throw error;
+        // So many others have sent since the last piece that this one was forgotten.
+        sender = nanoid();
+        offset = 0;
       }
     }
   };

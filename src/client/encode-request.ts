@@ -106,9 +106,10 @@ export function encodeCancel(
 
 export function encodeSendInput(
   id: string,
-  { offset, data = new Uint8Array(), close = false }: SendInputOptions,
+  { sender = "", offset, data = new Uint8Array(), close = false }: SendInputOptions,
 ): MessageInitShape<typeof SendInputRequestSchema> {
-  return { id, data, close, ...(offset === undefined ? {} : { offset: int64("offset", offset) }) };
+  const position = offset === undefined ? {} : { offset: int64("offset", offset) };
+  return { id, sender, data, close, ...position };
 }
 
 export function encodeResizeWindow(

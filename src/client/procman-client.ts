@@ -164,11 +164,11 @@ class ProcmanClient implements Procman {
     return decodeJob(job);
   }
 
-  /** Repeated where its offset makes that safe. */
+  /** Repeated where its offset makes that safe, or there is nothing to take twice. */
   async sendInput(id: string, { signal, ...options }: SendInputOptions): Promise<InputPosition> {
     const request = encodeSendInput(id, options);
     const send = (signal: AbortSignal) => this.#rpc.sendInput(request, { signal });
-    const repeats = options.offset !== undefined || (!options.data?.length && !options.close);
+    const repeats = options.offset !== undefined || !options.data?.length;
     const { nextOffset } = await (repeats
       ? this.#calls.repeatable(signal, send)
       : this.#calls.once(signal, send));

@@ -190,19 +190,25 @@ export interface CancelOptions extends CallOptions {
 
 export interface SendInputOptions extends CallOptions {
   /**
-   * How many bytes were sent before. Makes the call safe to repeat: what was
-   * taken before is not taken twice. Default: at the end, wherever that is now.
+   * Who sends: a name picked by the caller, at random where others send too. At
+   * most 64 letters, digits and characters of "-_.:". Default "". The 64 last
+   * heard of are remembered.
+   */
+  readonly sender?: string;
+  /**
+   * How many bytes this sender has sent before. Makes the call safe to repeat:
+   * what was taken before is not taken twice. Default: whatever that is.
    */
   readonly offset?: number;
-  /** At most 1 MiB. Default: none, which only tells where the input ends. */
+  /** At most 1 MiB. Default: none, which only tells how far the sender has come. */
   readonly data?: Uint8Array;
   /** The command reads to the end of this, and then the end of file. Default false. */
   readonly close?: boolean;
 }
 
-/** How far a job's input has come. */
+/** How far a sender of input has come. */
 export interface InputPosition {
-  /** The offset for what comes next. */
+  /** Its next offset. */
   readonly nextOffset: number;
 }
 

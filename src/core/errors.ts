@@ -12,10 +12,10 @@ export type ErrorReason =
   | "OFFSET_OUT_OF_RANGE"
   /** The job takes no input, its input is closed, or nobody reads it any more. */
   | "INPUT_NOT_OPEN"
-  /** Other bytes were sent at that offset. */
-  | "INPUT_CONFLICT"
   /** The command does not read; there may be room later. */
   | "INPUT_BACKLOG"
+  /** More than one job can have in all. */
+  | "INPUT_LIMIT"
   | "NO_TERMINAL"
   | "DISK_FULL"
   | "TOO_MANY_OPEN_FILES"

@@ -74,7 +74,9 @@ export type Observation =
 
 /** A piece of a job's input. */
 export interface InputPiece {
-  /** Where in the input it belongs; absent: at the end. */
+  /** Who sends it. */
+  readonly sender: string;
+  /** How much this sender has sent before; absent: whatever that is. */
   readonly offset?: number;
   readonly data: Uint8Array;
   /** Nothing comes after it. */
@@ -111,8 +113,8 @@ export interface Engine {
    * Adds to the job's input, and closes it. What it has resolved for reaches the
    * command whatever becomes of this process. A piece at an offset that was taken
    * before is answered again and not taken twice, also after the job's end.
-   * @returns the offset for the next piece.
-   * @throws ProcmanError INPUT_NOT_OPEN, INPUT_CONFLICT, INPUT_BACKLOG, OFFSET_OUT_OF_RANGE
+   * @returns the sender's next offset.
+   * @throws ProcmanError INPUT_NOT_OPEN, INPUT_BACKLOG, INPUT_LIMIT, OFFSET_OUT_OF_RANGE
    */
   sendInput(dir: string, piece: InputPiece, signal: AbortSignal): Promise<number>;
   /**

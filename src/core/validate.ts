@@ -11,6 +11,7 @@ const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
 const MAX_PORT = 65_535;
 const MAX_INPUT_PIECE_BYTES = 1024 * 1024;
+const INPUT_SENDER = /^[\w.:-]{0,64}$/;
 /** The kernel keeps each in 16 bits. */
 const MAX_WINDOW_SIDE = 65_535;
 const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
@@ -113,7 +114,10 @@ export function validWindowSize(size: WindowSize): WindowSize {
 /** What a call asks to add to a job's input. @throws ProcmanError INVALID_ARGUMENT */
 export function validInputPiece(options: SendInputOptions): InputPiece {
   const violations = new Violations();
-  const { offset, data = new Uint8Array(), close = false } = options;
+  const { sender = "", offset, data = new Uint8Array(), close = false } = options;
+  if (!INPUT_SENDER.test(sender)) {
+    violations.add("sender", 'must be at most 64 letters, digits and characters of "-_.:"');
+  }
   if (offset !== undefined && !(Number.isSafeInteger(offset) && offset >= 0)) {
     violations.add("offset", "must be a whole number from 0 on");
   }
@@ -121,7 +125,7 @@ export function validInputPiece(options: SendInputOptions): InputPiece {
     violations.add("data", `must not be longer than ${MAX_INPUT_PIECE_BYTES} bytes`);
   }
   violations.throwIfAny();
-  return { data, close, ...(offset === undefined ? {} : { offset }) };
+  return { sender, data, close, ...(offset === undefined ? {} : { offset }) };
 }
 
 class Violations {

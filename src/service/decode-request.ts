@@ -122,10 +122,11 @@ export function decodeSendInput(request: SendInputRequest): {
   id: string;
   options: SendInputOptions;
 } {
-  const { data, close, offset } = request;
+  const { sender, data, close, offset } = request;
   return decoding((report) => ({
     id: checkedId(request.id, report),
     options: {
+      sender,
       data,
       close,
       ...(offset === undefined ? {} : { offset: notNegative("offset", Number(offset), report) }),

@@ -95,7 +95,8 @@ test("a server that dies between the command's end and that of its children ends
 
 describe("a server that dies within SendInput", () => {
   // @2 is within the second piece, @3 within the last, which closes the input.
-  test.each(["input:appended@2", "input:before-ring@2", "input:appended@3", "input:before-ring@3"])(
+  const points = ["expected", "appended", "before-ring"].map((name) => `input:${name}`);
+  test.each(points.flatMap((name) => [`${name}@2`, `${name}@3`]))(
     "at %s: sent again, the piece comes once",
     async (point) => {
       const server = TestServer.prepare();

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -9,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -52,11 +54,39 @@ function fill(disk: string): void {
   }
 }
 
+/** Room for so much after all. */
+function giveBack(disk: string, bytes: number): void {
+  const filler = join(disk, "filler");
+  truncateSync(filler, statSync(filler).size - bytes);
+}
+
 function makeRoom(disk: string): void {
   rmSync(join(disk, "filler"));
 }
 
 describe.skipIf(!isRoot)("disk full", () => {
+  test("within a piece of input: the part that was taken does not come twice", async () => {
+    const disk = smallDisk(4096);
+    const server = await TestServer.start({ stateDir: join(disk, "state") });
+    const { job } = await server.client.start({ command: "sha256sum", stdin: true });
+    const { id } = job!;
+    const data = randomBytes(256 * 1024);
+    fill(disk);
+    giveBack(disk, 64 * 1024);
+    const piece = { id, sender: "a", offset: 0n, data, close: true };
+    const error = await errorOf(server.client.sendInput(piece));
+    expect(error).toMatchObject({ code: "ResourceExhausted", reason: "DISK_FULL" });
+    expect(error.message).toMatch(/after [1-9]\d* bytes were taken/);
+    const { nextOffset } = await server.client.sendInput({ id, sender: "a" });
+    expect(nextOffset).toBe(BigInt(statSync(join(disk, "state/jobs", id, "stdin.log")).size));
+    expect(nextOffset).toBeGreaterThan(0n);
+    makeRoom(disk);
+    expect((await server.client.sendInput(piece)).nextOffset).toBe(BigInt(data.length));
+    await server.client.wait({ id });
+    const hash = createHash("sha256").update(data).digest("hex");
+    expect((await readOutput(server.client, id)).toString()).toContain(hash);
+  });
+
   test("at Start: a clear error, nothing left, and all is well once there is room", async () => {
     const disk = smallDisk(2048);
     const server = await TestServer.start({ stateDir: join(disk, "state") });

@@ -26,6 +26,8 @@ interface FakeJob {
   job: Job;
   readonly output: { stream: Stream; data: Buffer }[];
   input: Buffer;
+  /** Bytes of it, by sender. */
+  readonly takenOf: Map<string, number>;
 }
 
 /** A call as it came, by the name of its method. */
@@ -74,7 +76,7 @@ export class FakeProcman implements Procman {
       containment: "session",
       ...rest,
     } as Job;
-    this.#jobs.set(id, { job, output: [], input: Buffer.alloc(0) });
+    this.#jobs.set(id, { job, output: [], input: Buffer.alloc(0), takenOf: new Map() });
     this.#changed.emit("change", id);
     return job;
   }
@@ -219,9 +221,12 @@ export class FakeProcman implements Procman {
   async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
     this.#note("sendInput", id, options);
     const entry = this.#entry(id);
-    const { offset = entry.input.length, data = new Uint8Array() } = options;
-    entry.input = Buffer.concat([entry.input.subarray(0, offset), data]);
-    return { nextOffset: entry.input.length };
+    const { sender = "", data = new Uint8Array() } = options;
+    const taken = entry.takenOf.get(sender) ?? 0;
+    const rest = data.subarray(taken - (options.offset ?? taken));
+    entry.input = Buffer.concat([entry.input, rest]);
+    entry.takenOf.set(sender, taken + rest.length);
+    return { nextOffset: taken + rest.length };
   }
 
   async resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job> {

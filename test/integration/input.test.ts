@@ -54,16 +54,18 @@ describe("SendInput", () => {
       code: "OutOfRange",
       reason: "OFFSET_OUT_OF_RANGE",
     });
-    expect(await refused({ offset: 1n, data: bytes("xyz") })).toMatchObject({
-      code: "Aborted",
-      reason: "INPUT_CONFLICT",
+    expect(await refused({ offset: 1n, sender: "other", data: bytes("x") })).toMatchObject({
+      reason: "OFFSET_OUT_OF_RANGE",
     });
+    for (const sender of ["a b", "\n", "é", "x".repeat(65)]) {
+      expect(await refused({ sender })).toMatchObject({ fields: ["sender"] });
+    }
     expect(await refused({ data: new Uint8Array(MIB + 1) })).toMatchObject({
       code: "InvalidArgument",
       fields: ["data"],
     });
     expect(await refused({ offset: -1n })).toMatchObject({ fields: ["offset"] });
-    await client.sendInput({ id, close: true });
+    for (let n = 0; n < 2; n += 1) await client.sendInput({ id, close: true });
     expect(await refused({ data: bytes("x") })).toMatchObject({ reason: "INPUT_NOT_OPEN" });
     await client.cancel({ id, gracePeriod: { seconds: 0n, nanos: 0 } });
     expect(await refused({ data: bytes("x") })).toMatchObject({
@@ -121,6 +123,23 @@ test("a command that gets its end while no server runs is known to have ended", 
   const { job } = await server.client.wait({ id });
   expect(job).toMatchObject({ status: Status.FAILED, exitCode: 3 });
   expect((await readOutput(server.client, id)).toString().trim()).toBe("5");
+});
+
+test("senders that begin anew and repeat themselves do not take each other's bytes", async () => {
+  const server = await TestServer.start();
+  const { id } = await startReader(server, "cat");
+  const send = (sender: string, offset: number, text: string) =>
+    server.client.sendInput({ id, sender, offset: BigInt(offset), data: bytes(text) });
+  await Promise.all(["a", "b", "c"].map((sender) => send(sender, 0, "y\n")));
+  await server.kill();
+  await server.start();
+  for (const sender of ["a", "b", "c"]) {
+    expect((await send(sender, 0, "y\nn\n")).nextOffset).toBe(4n);
+  }
+  await server.client.sendInput({ id, close: true });
+  await server.client.wait({ id });
+  const output = (await readOutput(server.client, id)).toString();
+  expect(output).toBe("y\n".repeat(3) + "n\n".repeat(3));
 });
 
 test("nothing is lost and nothing comes twice, however often the server is killed", {

@@ -30,6 +30,8 @@ export function sendCommand(context: CommandContext): Command {
       const { signal } = new AbortController();
       await withClient(context, stateDir, async (client) => {
         const id = await resolveJobId(client, given);
+        // A job that takes none is told of before anything is typed.
+        await client.sendInput(id, {});
         await pumpInput(client, id, (signal) => stdin.pieces(signal), { close, signal });
       });
     });

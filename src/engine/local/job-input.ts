@@ -7,6 +7,7 @@ import { type ErrorReason, fromSystemError, ProcmanError } from "../../core/erro
 import type { InputPiece } from "../../core/ports.js";
 import { unlessAborted } from "../../core/waiting.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
+import { InputSenders } from "./input-senders.js";
 import { readExitRecord } from "./job-files.js";
 
 /** All that one job can have: it stays on disk until the job is removed. */
@@ -23,16 +24,17 @@ const END_OF_FILE = 4;
 const NEWLINE = 10;
 const RETURN = 13;
 
+const NOTHING = new Uint8Array();
+
 export interface JobInputsOptions {
   /** How long a call waits for room. Default 5000. */
   readonly roomCeilingMs?: number;
 }
 
 /**
- * Adds to jobs' input. The truth is stdin.log: its size is how much was taken. So
- * a server that dies at any moment has taken a piece or not, and what it has
- * answered for comes to the command without it. None of it is synced: what would
- * lose it ends the command too.
+ * Adds to jobs' input. The truth is stdin.log: what is in it was taken. So a server
+ * that dies at any moment has taken a piece, a part of it or none, and what it has
+ * answered for comes to the command without it.
  */
 export class JobInputs {
   readonly #roomCeilingMs: number;
@@ -45,126 +47,144 @@ export class JobInputs {
 
   /**
    * Takes a piece, after those before it.
-   * @returns where the input ends now.
+   * @returns the sender's next offset.
    * @throws ProcmanError; the signal's reason
    */
   send(dir: string, piece: InputPiece, isTerminal: boolean, signal: AbortSignal): Promise<number> {
-    const sending = (this.#last.get(dir) ?? Promise.resolve()).then(() =>
-      this.#take(dir, piece, isTerminal, signal),
-    );
-    const settled = sending.catch(() => {});
+    const patience = { until: performance.now() + this.#roomCeilingMs, signal };
+    const take = () => takePiece(dir, piece, isTerminal, patience);
+    const changesNothing = piece.data.length === 0 && !piece.close;
+    return unlessAborted(changesNothing ? take() : this.#inTurn(dir, take), signal);
+  }
+
+  #inTurn<T>(dir: string, take: () => Promise<T>): Promise<T> {
+    const taking = (this.#last.get(dir) ?? Promise.resolve()).then(take);
+    const settled = taking.catch(() => {});
     this.#last.set(dir, settled);
     void settled.then(() => {
       if (this.#last.get(dir) === settled) this.#last.delete(dir);
     });
-    return unlessAborted(sending, signal);
-  }
-
-  async #take(
-    dir: string,
-    piece: InputPiece,
-    isTerminal: boolean,
-    signal: AbortSignal,
-  ): Promise<number> {
-    signal.throwIfAborted();
-    try {
-      const log = await open(join(dir, "stdin.log"), "r+");
-      try {
-        const { size } = await log.stat();
-        const at = piece.offset ?? size;
-        if (at > size)
-          throw inputError("OFFSET_OUT_OF_RANGE", dir, `it ends at ${size}, not ${at}`);
-        const data = isTerminal && piece.close ? await endedLine(log, at, piece.data) : piece.data;
-        await checkSame(dir, log, { ...piece, data }, at, size);
-        const rest = data.subarray(size - at);
-        const closes = piece.close && !isClosed(dir);
-        if (rest.length > 0 || closes) await checkOpen(dir);
-        if (rest.length > 0) {
-          const limitBytes = isTerminal ? MAX_TERMINAL_INPUT_BYTES : MAX_INPUT_BYTES;
-          checkLength(dir, size + rest.length, limitBytes);
-          await this.#awaitRoom(dir, log, signal);
-          await append(log, rest, size);
-          crashPoint("input:appended");
-        }
-        if (closes) await writeFile(join(dir, "stdin.closed"), "", { mode: 0o600 });
-        crashPoint("input:before-ring");
-        // Also for what was there before: its server may have died before it rang.
-        await ringFeeder(dir);
-        return size + rest.length;
-      } finally {
-        await log.close();
-      }
-    } catch (error) {
-      if (signal.aborted) throw error;
-      throw fromSystemError(error, `add to the input of job ${basename(dir)}`, basename(dir));
-    }
-  }
-
-  /** Waits until the command has read most of what there is. */
-  async #awaitRoom(dir: string, log: FileHandle, signal: AbortSignal): Promise<void> {
-    const startedAt = performance.now();
-    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      const stats = await log.stat();
-      const backlogBytes = stats.size - (fedBytes(dir, stats) ?? stats.size);
-      if (backlogBytes < MAX_BACKLOG_BYTES) return;
-      if (performance.now() - startedAt > this.#roomCeilingMs) {
-        const message = `its command has not read ${backlogBytes} bytes of it yet`;
-        throw inputError("INPUT_BACKLOG", dir, message);
-      }
-      await sleep(pauseMs, undefined, { signal });
-      await checkOpen(dir);
-    }
+    return taking;
   }
 }
 
-/** The data with what ends it on a terminal: Ctrl-D, which within a line only ends that. */
-async function endedLine(log: FileHandle, at: number, data: Uint8Array): Promise<Uint8Array> {
-  const last = data.at(-1) ?? (at === 0 ? NEWLINE : (await read(log, at - 1, 1))[0]);
-  const lineBegins = last === NEWLINE || last === RETURN || last === END_OF_FILE;
-  return Buffer.concat([data, Buffer.alloc(lineBegins ? 1 : 2, END_OF_FILE)]);
+/** How long to wait for room. */
+interface Patience {
+  /** As of performance.now(). */
+  readonly until: number;
+  readonly signal: AbortSignal;
 }
 
-/** What is there already must be what is sent again, and nothing may follow the last piece. */
-async function checkSame(
+async function takePiece(
   dir: string,
-  log: FileHandle,
-  { data, close }: InputPiece,
-  at: number,
-  size: number,
-): Promise<void> {
-  const known = await read(log, at, Math.min(size - at, data.length));
-  const differs = known.compare(data, 0, known.length) !== 0;
-  if (!differs && !(close && at + data.length < size)) return;
-  const message = `something else was sent at offset ${at}; it ends at ${size}`;
-  throw inputError("INPUT_CONFLICT", dir, message);
+  { sender, offset, data, close }: InputPiece,
+  isTerminal: boolean,
+  patience: Patience,
+): Promise<number> {
+  patience.signal.throwIfAborted();
+  try {
+    const log = await open(join(dir, "stdin.log"), "r+");
+    try {
+      const senders = await InputSenders.read(dir, log);
+      const taken = senders.takenOf(sender);
+      const at = offset ?? taken;
+      if (at > taken) {
+        const message = `of sender ${JSON.stringify(sender)} it has ${taken} bytes, not ${at}`;
+        throw inputError("OFFSET_OUT_OF_RANGE", dir, message);
+      }
+      const rest = data.subarray(taken - at);
+      // Once a terminal has its end it is not given another, whether or not this was noted.
+      const wasClosed = isClosed(dir) || senders.endIsTaken;
+      const closes = close && !wasClosed;
+      if (rest.length > 0 && wasClosed) throw inputError("INPUT_NOT_OPEN", dir, "it is closed");
+      if (rest.length > 0 || closes) await checkFed(dir);
+      if (rest.length > 0) {
+        checkLength(dir, senders.logBytes + rest.length, isTerminal);
+        await awaitRoom(dir, log, patience);
+      }
+      const { logBytes } = senders;
+      const end = isTerminal && closes ? await endOfLine(log, rest, logBytes) : NOTHING;
+      if (rest.length + end.length > 0) {
+        await senders.expect({ sender, dataBytes: rest.length, endBytes: end.length });
+        crashPoint("input:expected");
+        await append(dir, log, Buffer.concat([rest, end]), logBytes);
+        crashPoint("input:appended");
+      }
+      if (close) await writeFile(join(dir, "stdin.closed"), "", { mode: 0o600 });
+      crashPoint("input:before-ring");
+      // Also for what was there before: its server may have died before it rang.
+      await ringFeeder(dir);
+      return taken + rest.length;
+    } finally {
+      await log.close();
+    }
+  } catch (error) {
+    if (patience.signal.aborted) throw error;
+    throw fromSystemError(error, `add to the input of job ${basename(dir)}`, basename(dir));
+  }
 }
 
-async function checkOpen(dir: string): Promise<void> {
-  if (isClosed(dir)) throw inputError("INPUT_NOT_OPEN", dir, "it is closed");
+/** Waits until the command has read most of what there is. */
+async function awaitRoom(dir: string, log: FileHandle, { until, signal }: Patience): Promise<void> {
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    const stats = await log.stat();
+    const backlogBytes = stats.size - (fedBytes(dir, stats) ?? stats.size);
+    if (backlogBytes < MAX_BACKLOG_BYTES) return;
+    const leftMs = until - performance.now();
+    if (leftMs <= 0) {
+      const message = `its command has not read ${backlogBytes} bytes of it yet`;
+      throw inputError("INPUT_BACKLOG", dir, message);
+    }
+    await sleep(Math.min(pauseMs, leftMs), undefined, { signal });
+    await checkFed(dir);
+  }
+}
+
+/** What ends the data on a terminal: Ctrl-D, which within a line only ends that. */
+async function endOfLine(log: FileHandle, data: Uint8Array, logBytes: number): Promise<Uint8Array> {
+  const last = data.at(-1) ?? (logBytes === 0 ? NEWLINE : await byteAt(log, logBytes - 1));
+  const lineBegins = last === NEWLINE || last === RETURN || last === END_OF_FILE;
+  return Buffer.alloc(lineBegins ? 1 : 2, END_OF_FILE);
+}
+
+async function checkFed(dir: string): Promise<void> {
   if (!(await isFeeding(dir)) || readExitRecord(dir)) {
     throw inputError("INPUT_NOT_OPEN", dir, "nobody reads it any more");
   }
 }
 
-function checkLength(dir: string, lengthBytes: number, limitBytes: number): void {
+function checkLength(dir: string, lengthBytes: number, isTerminal: boolean): void {
+  const limitBytes = isTerminal ? MAX_TERMINAL_INPUT_BYTES : MAX_INPUT_BYTES;
   if (lengthBytes <= limitBytes) return;
-  throw inputError("OFFSET_OUT_OF_RANGE", dir, `it would be longer than ${limitBytes} bytes`);
+  throw inputError("INPUT_LIMIT", dir, `it would have more than ${limitBytes} bytes in all`);
 }
 
 function isClosed(dir: string): boolean {
   return statSync(join(dir, "stdin.closed"), { throwIfNoEntry: false }) !== undefined;
 }
 
-async function append(log: FileHandle, data: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < data.length; ) {
-    const { bytesWritten } = await log.write(data, done, data.length - done, offset + done);
-    done += bytesWritten;
+async function append(
+  dir: string,
+  log: FileHandle,
+  data: Uint8Array,
+  offset: number,
+): Promise<void> {
+  let done = 0;
+  try {
+    while (done < data.length) {
+      const { bytesWritten } = await log.write(data, done, data.length - done, offset + done);
+      done += bytesWritten;
+    }
+  } catch (error) {
+    // They may have been read already, so they cannot be taken back.
+    const attempt = `add to the input of job ${basename(dir)}, after ${done} bytes were taken`;
+    throw fromSystemError(error, attempt, basename(dir));
   }
 }
 
-async function read(log: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await log.read(Buffer.alloc(length), 0, length, offset);
-  return buffer.subarray(0, bytesRead);
+async function byteAt(log: FileHandle, offset: number): Promise<number | undefined> {
+  const { buffer, bytesRead } = await log.read(Buffer.alloc(1), 0, 1, offset);
+  return bytesRead === 1 ? buffer[0] : undefined;
 }
 
 function inputError(reason: ErrorReason, dir: string, what: string): ProcmanError {

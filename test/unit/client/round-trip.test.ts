@@ -171,7 +171,7 @@ describe("what the client encodes, the server decodes", () => {
   });
 
   test("sendInput and resizeWindow", () => {
-    const options = { offset: 2 ** 50, data: Uint8Array.of(0, 255), close: true };
+    const options = { sender: "me", offset: 2 ** 50, data: Uint8Array.of(0, 255), close: true };
     const input = sent(SendInputRequestSchema, encodeSendInput("job1", options));
     expect(service.decodeSendInput(input)).toEqual({ id: "job1", options });
     const nothing = sent(SendInputRequestSchema, encodeSendInput("job1", {}));

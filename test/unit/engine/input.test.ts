@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { JobInputs } from "../../../src/engine/local/job-input.js";
@@ -79,18 +79,84 @@ describe.each(shells())("%s", (_program, shell) => {
     expect(job.log()).toBe("abcdef");
   });
 
-  test.each([
-    ["after the end", "x", { offset: 4 }, "OFFSET_OUT_OF_RANGE"],
-    ["other bytes", "abX", { offset: 0 }, "INPUT_CONFLICT"],
-    ["other bytes, and more", "bXdef", { offset: 1 }, "INPUT_CONFLICT"],
-    ["an end before the end", "ab", { offset: 0, close: true }, "INPUT_CONFLICT"],
-  ])("a wrong place is refused and changes nothing: %s", async (_what, data, more, reason) => {
+  test("a place that the sender has not come to is refused, and changes nothing", async () => {
     const job = await start(["cat"]);
     await job.send("abc");
-    await expect(job.send(data, more)).rejects.toMatchObject({ reason });
+    const error = { reason: "OFFSET_OUT_OF_RANGE" };
+    await expect(job.send("x", { offset: 4 })).rejects.toMatchObject(error);
+    await expect(job.send("x", { offset: 1, sender: "b" })).rejects.toMatchObject(error);
+    await expect(job.send("", { offset: 4 })).rejects.toMatchObject(error);
     await job.send("d", { close: true });
     await job.ended;
     expect(job.log()).toBe("abcd");
+  });
+
+  test("what one sender sends is not taken for another's, be it the same", async () => {
+    const job = await start(["cat"]);
+    for (const sender of ["a", "b", "a", ""]) await job.send("y\n", { sender });
+    expect(await job.send("y\n", { sender: "b", offset: 2 })).toBe(4);
+    expect(await job.send("y\n", { sender: "b", offset: 2 })).toBe(4);
+    expect(await job.send("y\n", { sender: "a", offset: 2 })).toBe(4);
+    expect(await job.send("", { sender: "a" })).toBe(4);
+    expect(await job.send("", { sender: "c" })).toBe(0);
+    expect(await job.send("y\ny", { sender: "", offset: 0, close: true })).toBe(3);
+    await job.ended;
+    expect(job.log()).toBe(`${"y\n".repeat(5)}y`);
+  });
+
+  test("a piece of which a part was taken goes on there, also after others", async () => {
+    const job = await start(["cat"]);
+    await job.send("before ", { sender: "a" });
+    await job.send("whole", { sender: "b" });
+    // As when the server dies, or the disk is full, within the piece of b.
+    truncateSync(join(job.dir, "stdin.log"), "before wh".length);
+    expect(await job.send("", { sender: "b" })).toBe(2);
+    await job.send("-", { sender: "c" });
+    expect(await job.send("whole ", { sender: "b", offset: 0 })).toBe(6);
+    expect(await job.send("after", { sender: "a", offset: 7, close: true })).toBe(12);
+    await job.ended;
+    expect(readFileSync(join(job.dir, "stdin.log"), "utf8")).toBe("before wh-ole after");
+  });
+
+  test("the senders that were last heard of are remembered", async () => {
+    const job = await start(["cat"]);
+    await job.send("first", { sender: "first" });
+    for (let n = 0; n < 63; n += 1) await job.send("x", { sender: `other-${n}` });
+    expect(await job.send("first!", { sender: "first", offset: 0 })).toBe(6);
+    await job.send("x", { sender: "one-too-many" });
+    expect(await job.send("", { sender: "first" })).toBe(6);
+    expect(await job.send("", { sender: "other-0" })).toBe(0);
+    const gone = job.send("x", { sender: "other-0", offset: 1 });
+    await expect(gone).rejects.toMatchObject({ reason: "OFFSET_OUT_OF_RANGE" });
+  });
+
+  test("what is closed can be closed again", async () => {
+    for (const pty of [false, true]) {
+      const job = await start(["sh", "-c", "cat; sleep 1000"], { pty });
+      await job.send("abc", { close: true });
+      expect(await job.send("", { sender: "other", close: true })).toBe(0);
+      expect(await job.send("", { close: true })).toBe(3);
+      expect(await job.send("abc", { offset: 0, close: true })).toBe(3);
+      const end = pty ? "\x04\x04" : "";
+      expect(readFileSync(join(job.dir, "stdin.log"), "utf8")).toBe(`abc${end}`);
+    }
+  });
+
+  test("a terminal's end that was taken, and not noted, is not given again", async () => {
+    const job = await start(["sh", "-c", "cat; cat; sleep 1000"], { pty: true });
+    await job.send("abc\n", { close: true });
+    rmSync(join(job.dir, "stdin.closed"));
+    await expect(job.send("d")).rejects.toMatchObject({ reason: "INPUT_NOT_OPEN" });
+    expect(await job.send("abc\n", { offset: 0, close: true })).toBe(4);
+    expect(existsSync(join(job.dir, "stdin.closed"))).toBe(true);
+    expect(readFileSync(join(job.dir, "stdin.log"), "utf8")).toBe("abc\n\x04");
+  });
+
+  test("more than a job can have is refused, and can be closed", async () => {
+    const job = await start(["sleep", "1000"]);
+    truncateSync(join(job.dir, "stdin.log"), 16 * 1024 * MIB);
+    await expect(job.send("x")).rejects.toMatchObject({ reason: "INPUT_LIMIT" });
+    expect(await job.send("", { close: true })).toBe(0);
   });
 
   test("nothing comes after the end", async () => {
@@ -99,6 +165,7 @@ describe.each(shells())("%s", (_program, shell) => {
     const error = { reason: "INPUT_NOT_OPEN", message: expect.stringContaining("closed") };
     await expect(job.send("d")).rejects.toMatchObject(error);
     await expect(job.send("d", { offset: 3, close: true })).rejects.toMatchObject(error);
+    await expect(job.send("d", { sender: "other" })).rejects.toMatchObject(error);
     await eventually("the output", () => job.log() === "abc");
   });
 
@@ -182,6 +249,23 @@ describe.each(shells())("%s", (_program, shell) => {
     await expect(job.send("b")).rejects.toMatchObject({ reason: "INPUT_NOT_OPEN" });
   });
 
+  test("callers wait for room at once, each no longer than the ceiling, and a query not at all", async () => {
+    const inputs = new JobInputs({ roomCeilingMs: 1000 });
+    const job = await start(["sleep", "1000"], {}, inputs);
+    await job.send(Buffer.alloc(MIB));
+    await job.send(Buffer.alloc(MIB));
+    const began = performance.now();
+    const waiting = [1, 2, 3, 4].map((n) =>
+      expect(job.send(Buffer.alloc(MIB), { sender: `${n}` })).rejects.toMatchObject({
+        reason: "INPUT_BACKLOG",
+      }),
+    );
+    expect(await job.send("")).toBe(2 * MIB);
+    expect(performance.now() - began).toBeLessThan(1000);
+    await Promise.all(waiting);
+    expect(performance.now() - began).toBeLessThan(2000);
+  });
+
   test("with much that is not read a call waits for room, and gives up", async () => {
     const inputs = new JobInputs({ roomCeilingMs: 50 });
     const job = await start(
@@ -206,7 +290,7 @@ describe.each(shells())("%s", (_program, shell) => {
     const leave = new AbortController();
     const sending = patient.send(
       job.dir,
-      { offset, data: Buffer.alloc(MIB), close: false },
+      { sender: "", offset, data: Buffer.alloc(MIB), close: false },
       false,
       leave.signal,
     );
@@ -215,7 +299,7 @@ describe.each(shells())("%s", (_program, shell) => {
     expect(statSync(join(job.dir, "stdin.log")).size).toBe(offset);
     const waiting = patient.send(
       job.dir,
-      { offset, data: Buffer.alloc(MIB), close: true },
+      { sender: "", offset, data: Buffer.alloc(MIB), close: true },
       false,
       never,
     );
@@ -238,6 +322,7 @@ describe.each(shells())("%s", (_program, shell) => {
   test("a server that died before it rang has its successor ring", async () => {
     const job = await start(["cat"]);
     writeFileSync(join(job.dir, "stdin.log"), "abc");
+    writeFileSync(join(job.dir, "stdin.senders"), "0 3 0\n0 \n");
     writeFileSync(join(job.dir, "stdin.closed"), "");
     expect(isAlive(job.identity.bootId, job.identity.command)).toBe(true);
     expect(await job.send("abc", { offset: 0, close: true })).toBe(3);

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { JobSpec } from "../../../src/core/job.js";
+import type { InputPiece } from "../../../src/core/ports.js";
 import {
   type Identity,
   readExitRecord,
@@ -28,7 +29,7 @@ export interface ShellJob {
   readonly ended: Promise<void>;
   log(name?: string): string;
   /** Adds to its input. */
-  send(data: string | Uint8Array, more?: { offset?: number; close?: boolean }): Promise<number>;
+  send(data: string | Uint8Array, more?: Partial<InputPiece>): Promise<number>;
 }
 
 export async function startJob(
@@ -83,7 +84,7 @@ export async function startJob(
     ended,
     log: (name = "stdout.log") => readFileSync(join(dir, name), "utf8"),
     send: (data, { close = false, ...more } = {}) =>
-      inputs.send(dir, { data: Buffer.from(data), close, ...more }, spec.pty, never),
+      inputs.send(dir, { sender: "", ...more, data: Buffer.from(data), close }, spec.pty, never),
   };
 }
 

@@ -125,13 +125,14 @@ test("what is set arrives", () => {
   });
   const input = create(SendInputRequestSchema, {
     id: "a",
+    sender: "me",
     offset: 0n,
     data: Uint8Array.of(0, 255),
     close: true,
   });
   expect(decodeSendInput(input)).toEqual({
     id: "a",
-    options: { offset: 0, data: Uint8Array.of(0, 255), close: true },
+    options: { sender: "me", offset: 0, data: Uint8Array.of(0, 255), close: true },
   });
   const size = create(ResizeWindowRequestSchema, { id: "a", windowSize: { rows: 1, columns: 2 } });
   expect(decodeResizeWindow(size)).toEqual({ id: "a", size: { rows: 1, columns: 2 } });
