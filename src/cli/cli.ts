@@ -15,6 +15,8 @@ export interface Cli {
    * the second one ends the process.
    */
   interruption(signals?: readonly NodeJS.Signals[]): AbortSignal;
+  /** Calls back when the process ends, for what takes no time. Returns how to end that. */
+  onExit(listener: () => void): () => void;
   /**
    * From now on Ctrl-Z stops the process only after `before` is through, and
    * `after` is called when it goes on. Returns how to end that.

@@ -1,9 +1,11 @@
 import type { Procman } from "../core/api.js";
+import type { ProcmanError } from "../core/errors.js";
 import type { Job } from "../core/job.js";
 import type { Cli } from "./cli.js";
 import { CliError } from "./cli-error.js";
 import type { DetachKey } from "./detach-key.js";
-import { pumpInput, whilePumping } from "./pump-input.js";
+import { sendKeys } from "./keys.js";
+import { pumpInput, wantsNoMore, whilePumping } from "./pump-input.js";
 import { TerminalState, withoutQuestions } from "./terminal-state.js";
 
 export interface InteractOptions {
@@ -16,6 +18,9 @@ export interface InteractOptions {
   readonly onDetach: () => void;
   readonly signal: AbortSignal;
 }
+
+/** Whatever ends it, the terminal is to be left as it was. */
+export const LEAVE_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 /** Whether this terminal can be lent to a job. */
 export function canInteract(job: Pick<Job, "pty" | "stdin">, { stdin, stdout }: Cli): boolean {
@@ -33,22 +38,51 @@ export async function interact(
   cli: Cli,
 ): Promise<Job> {
   const { stdin, stdout } = cli;
+  const { detachKey, onDetach } = options;
   const state = new TerminalState();
   const giveKeysBack = stdin.takeKeys();
+  // A second signal, and what nobody has thought of.
+  const stopRestoring = cli.onExit(() => {
+    giveKeysBack();
+    stdout.writeNow(state.restoring());
+  });
   const stopFollowing = followWindow(client, id, cli, options);
+  const onDropped = () => void stdout.write("\u0007").catch(() => {});
   try {
     return await whilePumping(
-      (signal) => {
-        const keys = (signal: AbortSignal) => untilDetached(stdin.pieces(signal), options);
-        return pumpInput(client, id, keys, { close: false, signal });
-      },
+      (signal) =>
+        sendKeys(
+          stdin.pieces(signal),
+          (keys) => pumpKeys(client, id, keys, { detachKey, signal }, cli),
+          { detachKey, onDetach, onDropped },
+        ),
       (signal) => show(client, id, { ...options, signal }, state, cli),
       options.signal,
     );
   } finally {
+    stopRestoring();
     stopFollowing();
     giveKeysBack();
     await stdout.write(state.restoring());
+  }
+}
+
+/** Who types what is read no more is told how to leave. */
+async function pumpKeys(
+  client: Procman,
+  id: string,
+  keys: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+  { detachKey, signal }: Pick<InteractOptions, "detachKey" | "signal">,
+  { stdout }: Cli,
+): Promise<void> {
+  try {
+    await pumpInput(client, id, keys, { close: false, signal });
+  } catch (error) {
+    if (!wantsNoMore(error)) throw error;
+    // Its end is told of as well.
+    if ((error as ProcmanError).reason === "JOB_NOT_RUNNING") return;
+    const note = `procman: job ${id} takes no more input; ${detachKey.name} leaves`;
+    await stdout.write(`\r\n${stdout.paint("dim", note)}\r\n`);
   }
 }
 
@@ -59,6 +93,7 @@ export function followWindow(
   { stdout }: Cli,
   { redraw = false } = {},
 ): () => void {
+  const stopped = new AbortController();
   let last: Promise<unknown> = Promise.resolve();
   const resize = (rowsLess = 0) => {
     const { windowSize } = stdout;
@@ -66,14 +101,19 @@ export function followWindow(
     const { rows, columns } = windowSize;
     const size = { rows: Math.max(rows - rowsLess, 1), columns };
     // What goes wrong with it is told by those who follow the output.
-    last = last.then(() => client.resizeWindow(id, size)).catch(() => {});
+    const { signal } = stopped;
+    last = last.then(() => client.resizeWindow(id, size, { signal })).catch(() => {});
   };
   if (redraw) {
     // Programs draw anew for another size only.
     resize(1);
     resize();
   }
-  return stdout.onResize(() => resize());
+  const stopListening = stdout.onResize(() => resize());
+  return () => {
+    stopListening();
+    stopped.abort();
+  };
 }
 
 async function show(
@@ -94,19 +134,4 @@ async function show(
     await stdout.write(data);
   }
   throw new CliError(`the output of job ${id} ended unexpectedly`);
-}
-
-async function* untilDetached(
-  pieces: AsyncIterable<Uint8Array>,
-  { detachKey, onDetach }: InteractOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const piece of pieces) {
-    const end = detachKey.findIn(piece);
-    if (end < 0) yield piece;
-    else {
-      if (end > 0) yield piece.subarray(0, end);
-      onDetach();
-      return;
-    }
-  }
 }

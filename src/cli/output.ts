@@ -74,6 +74,11 @@ export class Output {
     return this.#last;
   }
 
+  /** Before what is still to be written: for when the process ends. */
+  writeNow(data: string): void {
+    this.#stream.write(data);
+  }
+
   line(text: string): Promise<void> {
     return this.write(`${text}\n`);
   }

@@ -26,6 +26,10 @@ export function processCli(): Cli {
       for (const signal of signals) process.on(signal, interrupt);
       return interrupted.signal;
     },
+    onExit: (listener) => {
+      process.on("exit", listener);
+      return () => process.off("exit", listener);
+    },
     onSuspension: (before, after) => {
       const suspend = () => {
         before()

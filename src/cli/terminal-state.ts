@@ -3,9 +3,16 @@
 /** Private modes that programs set, by what they are there for. */
 const CURSOR_SHOWN = 25;
 const OTHER_MODES = [
-  // Cursor keys, mouse, focus, the other screen, pasting.
-  1, 9, 47, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1047, 1049, 2004,
+  // Cursor keys, where margins count from, mouse, focus, the other screen, pasting.
+  1, 6, 9, 47, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1047, 1049, 2004,
 ];
+
+/**
+ * The margins, without moving the cursor; lines that go on at the edge; letters
+ * for letters; the number pad's keys, the cursor's shape, and no colours: whether
+ * or not these were changed.
+ */
+const AS_USUAL = "\u001b7\u001b[r\u001b8\u001b[?7h\u001b(B\u000f\u001b>\u001b[0 q\u001b[0m";
 
 /** Longer than any of the sequences looked for, so that one cut in two is found. */
 const KEPT_CHARS = 64;
@@ -35,11 +42,11 @@ export class TerminalState {
 
   /** What brings the terminal back. */
   restoring(): string {
-    const modes = [...this.#set].map((number) => `\u001b[?${number}l`).join("");
+    // The last first: the cursor comes back with the screen that it was on.
+    const modes = [...this.#set].toReversed().map((number) => `\u001b[?${number}l`);
     const cursor = this.#cursorHidden ? "\u001b[?25h" : "";
     const keys = this.#keysSpelt ? "\u001b[<u\u001b[>4m" : "";
-    // Colours and weights, whether or not there are any.
-    return `${modes}${cursor}${keys}\u001b[0m`;
+    return `${modes.join("")}${cursor}${keys}${AS_USUAL}`;
   }
 
   #note(number: number, isSet: boolean): void {

@@ -79,6 +79,11 @@ export class TestTerminal {
     execFileSync("stty", ["-F", this.#note("tty"), ...size]);
   }
 
+  /** As stty tells. */
+  get settings(): string {
+    return execFileSync("stty", ["-F", this.#note("tty"), "-a"], { encoding: "utf8" });
+  }
+
   /** The command's. */
   get pid(): number {
     return Number(this.#note("pid"));

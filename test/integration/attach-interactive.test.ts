@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { eventually } from "../helpers/eventually.js";
 import { MAIN, TestServer } from "../helpers/test-server.js";
@@ -34,6 +35,18 @@ class Person {
     });
   }
 
+  /** The shell's only child. */
+  procmanPid(): Promise<number> {
+    const shell = this.terminal.pid;
+    return eventually("procman", () =>
+      Number(readFileSync(`/proc/${shell}/task/${shell}/children`, "utf8").trim().split(" ")[0]),
+    );
+  }
+
+  hasRawKeys(): boolean {
+    return this.terminal.settings.includes("-icanon");
+  }
+
   /** Waits for the shell to come back, with the terminal as it was; returns procman's exit code. */
   async leaves(): Promise<number> {
     await this.terminal.ended;
@@ -56,6 +69,13 @@ async function startShell(server: TestServer): Promise<string> {
     windowSize: { rows: 24, columns: 80 },
   });
   return job!.id;
+}
+
+async function leavesSoon(person: Person, leave: () => void): Promise<void> {
+  const began = performance.now();
+  leave();
+  expect(await person.leaves()).toBe(130);
+  expect(performance.now() - began).toBeLessThan(5000);
 }
 
 describe("a shell in a job", needsTerminal, () => {
@@ -155,6 +175,61 @@ describe("a shell in a job", needsTerminal, () => {
     for (const restored of ["\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l"]) {
       expect(person.terminal.output).toContain(restored);
     }
+  });
+
+  test.each(["SIGTERM", "SIGHUP", "SIGQUIT"] as const)(
+    "%s leaves the terminal as it was",
+    async (signal) => {
+      const server = await TestServer.start();
+      const script = "printf '\\033[?1049h\\033[5;10r\\033(0full screen'; cat >/dev/null";
+      const { job } = await server.client.start({
+        command: "sh",
+        args: ["-c", script],
+        pty: true,
+        stdin: true,
+      });
+      const person = new Person(server, "attach", "-i", job!.id);
+      await person.sees("full screen");
+      process.kill(await person.procmanPid(), signal);
+      expect(await person.leaves()).toBe(130);
+      for (const restored of ["\x1b[?1049l", "\x1b[r", "\x1b(B"]) {
+        expect(person.terminal.output).toContain(restored);
+      }
+    },
+  );
+
+  test("can be left while the server is stopped, and when it is dead", async () => {
+    const server = await TestServer.start();
+    const id = await startShell(server);
+    const people = [1, 2, 3].map(() => new Person(server, "attach", "-i", id));
+    for (const person of people) await person.sees(PROMPT);
+    const [one, other, third] = people as [Person, Person, Person];
+    process.kill(server.pid, "SIGSTOP");
+    onTestFinished(() => void process.kill(server.pid, "SIGCONT"));
+    await leavesSoon(one, () => one.type("ab\x1d"));
+    // Twice: the first one's way is to leave as well.
+    const pid = await other.procmanPid();
+    await leavesSoon(other, () => process.kill(pid, "SIGTERM"));
+    process.kill(server.pid, "SIGCONT");
+    await server.kill();
+    await leavesSoon(third, () => third.type("ab\x1d"));
+    await server.start();
+  });
+
+  test("can be left after its input was closed by somebody else", async () => {
+    const server = await TestServer.start();
+    const { job } = await server.client.start({
+      command: "sleep",
+      args: ["1000"],
+      pty: true,
+      stdin: true,
+    });
+    const person = new Person(server, "attach", "-i", job!.id);
+    await eventually("the keys", () => person.hasRawKeys());
+    await server.client.sendInput({ id: job!.id, close: true });
+    person.type("x");
+    await person.sees("takes no more input");
+    await leavesSoon(person, () => person.type("\x1d"));
   });
 
   test("what asks the terminal something is not shown again", async () => {

@@ -67,6 +67,34 @@ test("run -it takes bytes where there is no terminal: their end is Ctrl-D", asyn
   expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining("a\r\nb\r\n") });
 });
 
+test("run -i that is repeated goes on with the same input", async () => {
+  const run = ["run", "--request-id", "again", "-i", "--", "cat"];
+  const { child, ended } = launch(...run);
+  child.stdin.write("one\n");
+  let shown = "";
+  child.stdout.on("data", (data: Buffer) => (shown += data.toString()));
+  await eventually("the first line", () => shown === "one\n");
+  child.kill("SIGINT");
+  const { stderr } = await ended;
+  const id = /attach -i (\w+)/.exec(stderr)?.[1] as string;
+  expect(await procman("between\n", "send", id)).toMatchObject({ code: 0 });
+  const output = "one\nbetween\ntwo\n";
+  expect(await procman("one\ntwo\n", ...run)).toMatchObject({ code: 0, stdout: output });
+  expect(await procman("one\ntwo\n", ...run)).toMatchObject({ code: 0, stdout: output });
+});
+
+test("two that send the same at once are two; attach -i leaves the input open", async () => {
+  const { stdout } = await procman("", "run", "-d", "-i", "--", "cat");
+  const id = stdout.trim();
+  const attached = launch("attach", "-i", id);
+  attached.child.stdin.end("a\n");
+  const sending = Array.from({ length: 6 }, () => procman("y\n", "send", id));
+  for (const sent of await Promise.all(sending)) expect(sent.code).toBe(0);
+  expect(await procman("z\n", "send", "--close", id)).toMatchObject({ code: 0 });
+  const { stdout: shown } = await attached.ended;
+  expect(shown.split("\n").sort().join("")).toBe("ayyyyyyz");
+});
+
 test("send, from one process after another, then the end", async () => {
   const { stdout } = await procman("", "run", "-d", "-i", "--", "cat");
   const id = stdout.trim();

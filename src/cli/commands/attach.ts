@@ -13,8 +13,9 @@ import {
   untilInterrupted,
   type WayBack,
 } from "../follow-job.js";
-import { followWithInput } from "../follow-with-input.js";
 import { EXIT } from "../exit-codes.js";
+import { followWithInput } from "../follow-with-input.js";
+import { canInteract, LEAVE_SIGNALS } from "../interact.js";
 import { outputStart, type OutputStartOptions } from "../output-start-options.js";
 import type { JsonOption } from "../print-job.js";
 import { resolveJobId } from "../resolve-job-id.js";
@@ -31,8 +32,8 @@ The job's stdout goes to stdout and its stderr to stderr, byte by byte. Offsets
 are positions in each stream, from 0; "procman get" tells their sizes.
 Ctrl-C leaves; the job goes on.
 
-With -i, stdin goes to the job, which has to have been started with -i as well.
-Where the job has a terminal, and this is one, it becomes the job's: every key goes
+With -i, stdin goes to the job, which has to have been started with -i as well. The
+end of stdin leaves the job's input open; "procman send --close" closes it. Where the job has a terminal, and this is one, it becomes the job's: every key goes
 there, Ctrl-C too; Ctrl-] leaves, and the job goes on. It begins with a screenful
 of what was shown before.
 
@@ -90,9 +91,17 @@ async function enter(
   }
   const job = await client.get(id);
   if (!job.stdin) throw new CliError(`job ${id} takes no input; it was started without -i`);
+  const { json = false, detachKey, stdoutOffset, stderrOffset, stream } = options;
+  const interactive = !json && canInteract(job, cli);
+  if (interactive && (stdoutOffset ?? stderrOffset ?? stream) !== undefined) {
+    const message =
+      "--stdout-offset, --stderr-offset and --stream are not for a terminal's output; --tail is";
+    throw new CliError(message, { exitCode: EXIT.usage });
+  }
   const { windowSize } = cli.stdout;
   const screenful = job.pty && windowSize ? { tailLines: windowSize.rows } : {};
-  const { json = false, detachKey } = options;
-  const attach = { ...screenful, ...outputStart(options), json, detachKey, redraw: true };
-  return followWithInput(client, job, attach, cli.interruption(), way, cli);
+  const bytes = { close: false };
+  const attach = { ...screenful, ...outputStart(options), json, detachKey, bytes, redraw: true };
+  const interruption = cli.interruption(interactive ? LEAVE_SIGNALS : undefined);
+  return followWithInput(client, job, attach, interruption, way, cli);
 }

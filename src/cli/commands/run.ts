@@ -15,7 +15,7 @@ import {
   type WayBack,
 } from "../follow-job.js";
 import { followWithInput } from "../follow-with-input.js";
-import { canInteract, followWindow } from "../interact.js";
+import { canInteract, followWindow, LEAVE_SIGNALS } from "../interact.js";
 import { jobExitCode } from "../job-exit-code.js";
 import { jobJson } from "../json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
@@ -49,10 +49,11 @@ shown below it, until the next output; what draws its own is left alone.
 Ctrl-C detaches: the job goes on, and "procman attach" comes back to it.
 run exits as the job did; see "procman --help" for its other exit codes.
 
-With -i the job reads what run reads from stdin, to its end; with -d its input stays
-open for "procman send" and "procman attach -i". With -t it runs in a terminal of
-its own, so that programs draw their bars; stdout and stderr are one then. -it makes
-this terminal the job's, and Ctrl-] detaches.
+With -i the job reads what run reads from stdin, to its end; repeated with the same
+--request-id and the same stdin, it goes on where it was. With -d its input stays open for
+"procman send" and "procman attach -i". With -t it runs in a terminal of its own, so
+that programs draw their bars; stdout and stderr are one then. -it makes this
+terminal the job's, and Ctrl-] detaches.
 
 Examples:
   procman run -- make -j8
@@ -100,7 +101,9 @@ export function runCommand(context: CommandContext): Command {
       const { detach, json = false } = options;
       const request = startRequest(words, options, cli);
       await withClient(context, options.stateDir, async (client) => {
-        const interruption = detach ? undefined : cli.interruption();
+        const { tty: pty = false, stdin = false } = options;
+        const signals = canInteract({ pty, stdin }, cli) ? LEAVE_SIGNALS : undefined;
+        const interruption = detach ? undefined : cli.interruption(signals);
         const job = await client.start(request);
         if (!interruption) return cli.stdout.line(json ? jobJson(job) : job.id);
 
@@ -130,7 +133,11 @@ async function followStarted(
 ): Promise<Followed> {
   const { id, stdin, pty } = job;
   if (stdin) {
-    const entry = { json, detachKey, redraw: false };
+    // What is read from a file or a pipe is the same where the same run is repeated: the
+    // same sender does not send it twice. What is typed is not.
+    const sender = cli.stdin.isTerminal ? undefined : "run";
+    const bytes = { sender, close: true };
+    const entry = { json, detachKey, bytes, redraw: false };
     return followWithInput(client, job, entry, interruption, way, cli);
   }
   // In a terminal, the program sees to that itself.

@@ -89,8 +89,12 @@ export class FakeCli implements Cli {
   readonly err: Captured;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** The signals that are taken for Ctrl-C. */
+  interruptedBy: readonly string[] = [];
   /** Ctrl-C. */
   readonly interrupt = new AbortController();
+  /** What is done when the process ends. */
+  exit: () => void = () => {};
   /** The state directories whose servers were asked for. */
   readonly connected: string[] = [];
 
@@ -108,8 +112,16 @@ export class FakeCli implements Cli {
     return "/home/me";
   }
 
-  interruption(): AbortSignal {
+  interruption(signals: readonly string[] = ["SIGINT"]): AbortSignal {
+    this.interruptedBy = signals;
     return this.interrupt.signal;
+  }
+
+  onExit(listener: () => void): () => void {
+    this.exit = listener;
+    return () => {
+      this.exit = () => {};
+    };
   }
 
   onSuspension(): () => void {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { CallOptions, SendInputOptions } from "../../../src/core/api.js";
 import { ProcmanError } from "../../../src/core/errors.js";
 import { batched } from "../../../src/cli/batched.js";
 import { parseDetachKey } from "../../../src/cli/detach-key.js";
@@ -12,6 +13,12 @@ function cliWithJob(options: FakeCliOptions = {}, job = {}): FakeCli {
   cli.procman.addJob("job1", { stdin: true, ...job });
   return cli;
 }
+
+/** What sendInput was called with. */
+const calls = (cli: FakeCli) =>
+  cli.procman.calls
+    .filter(({ method }) => method === "sendInput")
+    .map(({ args }) => args[1] as SendInputOptions);
 
 const sent = (cli: FakeCli) => cli.procman.inputOf("job1").toString();
 
@@ -42,22 +49,34 @@ describe("send", () => {
     expect(cli.err.text).toContain("closed");
   });
 
-  test.each([
-    ["INPUT_BACKLOG", "a command that does not read now"],
-    ["INPUT_CONFLICT", "somebody else who was first"],
-  ] as const)("after %s (%s) it tries again", async (reason, _why) => {
+  test("where the command does not read now, it tries again", async () => {
     const cli = cliWithJob();
     const running = cli.run("send", "job1");
-    await eventually("the first call", () => cli.procman.calls.length > 0);
-    cli.procman.failure = new ProcmanError(reason, "not now");
+    await eventually("the first call", () => calls(cli).length === 1);
+    cli.procman.failure = new ProcmanError("INPUT_BACKLOG", "not now");
     cli.typed.end("late");
     expect(await running).toBe(0);
     expect(sent(cli)).toBe("late");
   });
+
+  test("each is a sender of its own; one that was forgotten begins anew", async () => {
+    const cli = cliWithJob();
+    const running = cli.run("send", "job1");
+    cli.typed.write("y\n");
+    await eventually("the first line", () => sent(cli) === "y\n");
+    cli.procman.failure = new ProcmanError("OFFSET_OUT_OF_RANGE", "of which sender?");
+    cli.typed.end("y\n");
+    expect(await running).toBe(0);
+    expect(sent(cli)).toBe("y\ny\n");
+    const senders = calls(cli).slice(1);
+    expect(senders.map(({ offset }) => offset)).toEqual([0, 2, 0]);
+    expect(senders[1]).toMatchObject({ sender: senders[0]?.sender });
+    expect(new Set(senders.map(({ sender }) => sender)).size).toBe(2);
+  });
 });
 
 describe("following with input", () => {
-  test("attach -i sends stdin, closes the input, and shows the output", async () => {
+  test("attach -i sends stdin, leaves the input open, and shows the output", async () => {
     const cli = cliWithJob();
     const running = cli.run("attach", "-i", "job1");
     cli.typed.end("question\n");
@@ -66,12 +85,28 @@ describe("following with input", () => {
     cli.procman.end("job1");
     expect(await running).toBe(0);
     expect(cli.out.text).toBe("answer\n");
+    expect(calls(cli).some(({ close }) => close)).toBe(false);
+    expect(cli.interruptedBy).toEqual(["SIGINT"]);
+  });
+
+  test.each([
+    ["piped in, the same when it is run again", { terminal: false }, true],
+    ["typed", { terminal: true }, false],
+  ])("run -i closes it, and is the same sender for what is %s", async (_what, options, isSame) => {
+    const cli = new FakeCli(options);
+    const running = cli.run("run", "-i", "cat");
+    cli.typed.end("bytes");
+    await eventually("the end", () => calls(cli).length === 2);
+    cli.procman.end("job1");
+    expect(await running).toBe(0);
+    expect(calls(cli)).toMatchObject([{ offset: 0 }, { offset: 5, close: true }]);
+    for (const { sender } of calls(cli)) expect(sender === "run").toBe(isSame);
   });
 
   test("a job that takes no more is followed on", async () => {
     const cli = cliWithJob();
     const running = cli.run("attach", "-i", "job1");
-    await eventually("the first call", () => cli.procman.calls.length > 2);
+    await eventually("the first calls", () => cli.procman.calls.length > 1);
     cli.procman.failure = new ProcmanError("INPUT_NOT_OPEN", "nobody reads");
     cli.typed.write("x");
     await eventually("the failure", () => cli.procman.failure === undefined);
@@ -142,6 +177,74 @@ describe("a terminal for a terminal", () => {
     expect(cli.typed.isRaw).toBe(false);
   });
 
+  test("after a job takes no more, that is said once, and the detach key still leaves", async () => {
+    const cli = cliWithJob(terminal, { pty: true });
+    const running = cli.run("attach", "-i", "job1");
+    await eventually("the keys", () => cli.typed.isRaw);
+    cli.procman.failure = new ProcmanError("INPUT_NOT_OPEN", "it is closed");
+    cli.typed.write("x");
+    await eventually("the note", () => cli.out.text.includes("no more input; Ctrl-] leaves"));
+    cli.typed.write("y");
+    cli.procman.write("job1", "still shown");
+    await eventually("the output", () => cli.out.text.includes("still shown"));
+    cli.typed.write("\x1d");
+    expect(await running).toBe(130);
+    expect(cli.out.text.match(/no more input/g)).toHaveLength(1);
+    expect(cli.typed.isRaw).toBe(false);
+  });
+
+  test("the detach key leaves while nothing is answered, and with more typed than can wait", async () => {
+    const cli = cliWithJob(terminal, { pty: true });
+    const noAnswer = ({ signal }: CallOptions = {}) =>
+      new Promise<never>((_resolve, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason as Error));
+      });
+    cli.procman.sendInput = (_id, options) => noAnswer(options);
+    cli.procman.resizeWindow = (_id, _size, options) => noAnswer(options);
+    const running = cli.run("attach", "-i", "job1");
+    await eventually("the keys", () => cli.typed.isRaw);
+    for (let n = 0; n < 40; n += 1) cli.typed.write("x".repeat(64 * 1024));
+    await eventually("the bell", () => cli.out.text.includes("\x07"));
+    cli.typed.write("\x1b[93");
+    cli.typed.write(";69u");
+    expect(await running).toBe(130);
+    expect(cli.typed.isRaw).toBe(false);
+  });
+
+  test("a signal is as the detach key; a second one leaves the terminal as it was, too", async () => {
+    const cli = cliWithJob(terminal, { pty: true });
+    const running = cli.run("attach", "-i", "job1");
+    await eventually("the keys", () => cli.typed.isRaw);
+    expect(cli.interruptedBy).toEqual(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]);
+    cli.procman.write("job1", "\x1b[?1049h");
+    await eventually("the output", () => cli.out.text.includes("\x1b[?1049h"));
+    cli.exit();
+    expect(cli.typed.isRaw).toBe(false);
+    expect(cli.out.text).toContain("\x1b[?1049l");
+    cli.interrupt.abort();
+    expect(await running).toBe(130);
+    const run = new FakeCli(terminal);
+    const other = run.run("run", "-it", "bash");
+    await eventually("the keys", () => run.typed.isRaw);
+    expect(run.interruptedBy).toContain("SIGTERM");
+    run.procman.end("job1");
+    expect(await other).toBe(0);
+  });
+
+  test.each([
+    ["--stdout-offset", "1"],
+    ["--stderr-offset", "0"],
+    ["--stream", "stdout"],
+  ])("%s is not for it", async (...option) => {
+    const cli = cliWithJob(terminal, { pty: true });
+    expect(await cli.run("attach", "-i", ...option, "job1")).toBe(2);
+    expect(cli.err.text).toContain(option[0]);
+    const piped = cliWithJob({}, { pty: true });
+    const running = piped.run("attach", "-i", ...option, "job1");
+    piped.procman.end("job1");
+    expect(await running).toBe(0);
+  });
+
   test("run -it asks for a terminal of this size", async () => {
     const cli = new FakeCli(terminal);
     expect(await cli.run("run", "-d", "-it", "bash")).toBe(0);
@@ -166,6 +269,10 @@ describe("the detach key", () => {
     ["Ctrl-\\", "\x1c", "Ctrl-\\"],
     ["^p", "\x10", "Ctrl-P"],
     ["ctrl-]", "\x1b[93;5u", "Ctrl-]"],
+    ["ctrl-]", "\x1b[93;69u", "Ctrl-]"],
+    ["ctrl-]", "\x1b[93;133:1u", "Ctrl-]"],
+    ["ctrl-b", "\x1b[98:66;197;2u", "Ctrl-B"],
+    ["ctrl-]", "\x1b[27;69;93~", "Ctrl-]"],
     ["ctrl-]", "\x1b[27;5;93~", "Ctrl-]"],
   ])("%s is found in what is typed: %j", (text, keys, name) => {
     const key = parseDetachKey(text);
@@ -174,8 +281,8 @@ describe("the detach key", () => {
     expect(key.findIn(Buffer.from("ab\x1b[93;1uc"))).toBe(-1);
   });
 
-  test.each(["", "]", "ctrl-", "ctrl-1", "alt-x", "ctrl-xx"])("%j is none", (text) => {
-    expect(() => parseDetachKey(text)).toThrow("ctrl-]");
+  test.each(["", "]", "ctrl-", "ctrl-1", "alt-x", "ctrl-xx", "ctrl-["])("%j is none", (text) => {
+    expect(() => parseDetachKey(text)).toThrow(/ctrl-\]|Escape/);
   });
 });
 
@@ -185,8 +292,10 @@ describe("what a program has made of the terminal", () => {
     for (const piece of ["\x1b[?1049h\x1b[?25l\x1b[?10", "00;1006h text \x1b[?1049l"]) {
       state.shown(Buffer.from(piece));
     }
-    expect(state.restoring()).toBe("\x1b[?1000l\x1b[?1006l\x1b[?25h\x1b[0m");
-    expect(new TerminalState().restoring()).toBe("\x1b[0m");
+    // Also what cannot be seen: margins, lines cut at the edge, other letters.
+    const usual = "\x1b7\x1b[r\x1b8\x1b[?7h\x1b(B\x0f\x1b>\x1b[0 q\x1b[0m";
+    expect(state.restoring()).toBe(`\x1b[?1006l\x1b[?1000l\x1b[?25h${usual}`);
+    expect(new TerminalState().restoring()).toBe(usual);
   });
 
   test("questions are not asked again; all else is shown as it is", () => {
