@@ -115,7 +115,8 @@ export function validWindowSize(size: WindowSize): WindowSize {
 export function validInputPiece(options: SendInputOptions): InputPiece {
   const violations = new Violations();
   const { sender = "", offset, data = new Uint8Array(), close = false } = options;
-  if (!INPUT_SENDER.test(sender)) {
+  // The types allow no other, but callers in JavaScript may.
+  if (typeof sender !== "string" || !INPUT_SENDER.test(sender)) {
     violations.add("sender", 'must be at most 64 letters, digits and characters of "-_.:"');
   }
   if (offset !== undefined && !(Number.isSafeInteger(offset) && offset >= 0)) {
