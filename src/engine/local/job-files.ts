@@ -52,9 +52,11 @@ export function readProcessRecord(dir: string): ProcessRecord {
   if (!bootId || !runner || !command || !cgroupLine?.startsWith(CGROUP)) {
     return { kind: "incomplete" };
   }
-  // Written before there was anything to run the runner in.
-  const recorder = readIdentity(join(dir, "recorder")) ?? runner;
-  const complaint = rest.find((line) => line.startsWith(NOT_EXECUTED))?.slice(NOT_EXECUTED.length);
+  const after = (start: string) => rest.find((line) => line.startsWith(start))?.slice(start.length);
+  const recorderLine = after(RECORDER);
+  const recorder = recorderLine === undefined ? runner : processTable().parseIdentity(recorderLine);
+  if (!recorder) return { kind: "incomplete" };
+  const complaint = after(NOT_EXECUTED);
   return {
     kind: "complete",
     bootId,
@@ -104,12 +106,8 @@ export function readExitRecord(dir: string, name: "exit" | "ended" = "exit"): Ex
 }
 
 const CGROUP = "cgroup ";
+const RECORDER = "recorder ";
 const NOT_EXECUTED = "not executed: ";
-
-function readIdentity(path: string): ProcessName | undefined {
-  const [line] = completeLines(readWithTime(path)?.text ?? "");
-  return line === undefined ? undefined : processTable().parseIdentity(line);
-}
 
 /** `44: exec: x: not found` and its variants in bash and busybox -> `x: not found`. */
 function withoutShellPrefix(complaint: string): string {

@@ -20,7 +20,13 @@ import { prepareCommand } from "./prepare-command.js";
 import { processTable } from "./platform.js";
 import { isStopUnfinished, SessionStops } from "./session-stops.js";
 import { isAlive, signalGroup, signalTerminal } from "./signals.js";
-import { awaitIdentity, killRunner, type RunnerProcess, spawnRunner } from "./spawn-runner.js";
+import {
+  awaitIdentity,
+  killRunner,
+  type RunnerProcess,
+  spawnRunner,
+  terminalComplaint,
+} from "./spawn-runner.js";
 import { resizeTerminal } from "./terminal.js";
 import { TerminalDrains } from "./terminal-drains.js";
 
@@ -155,18 +161,21 @@ export class LocalEngine implements Engine {
   /** A claim that fails means that the runner has recorded the command after all. */
   async #giveUp(dir: string, runner: RunnerProcess): Promise<Identity> {
     let identity: Identity | undefined;
+    let complaint: string | undefined;
     try {
       if (!(await this.abandon(dir))) identity = this.#identityOf(dir);
       if (identity) return identity;
       await checkRoom(dir);
+      complaint = await terminalComplaint(dir);
     } finally {
       if (!identity) killRunner(runner);
     }
-    throw new ProcmanError(
-      "PROCESS_LIMIT",
-      `start the command of job ${basename(dir)}: its runner could not start it (out of processes or memory)`,
-      { jobId: basename(dir) },
-    );
+    const why =
+      complaint === undefined
+        ? "its runner could not start it (out of processes or memory)"
+        : `its terminal could not be made: ${complaint}`;
+    const jobId = basename(dir);
+    throw new ProcmanError("PROCESS_LIMIT", `start the command of job ${jobId}: ${why}`, { jobId });
   }
 
   /** Files that are out of reach say nothing about the job; those that are gone do. */

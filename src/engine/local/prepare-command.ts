@@ -4,12 +4,19 @@ import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { fromSystemError, ProcmanError } from "../../core/errors.js";
 import type { JobSpec } from "../../core/job.js";
 import type { PreparedCommand } from "../../core/ports.js";
+import { checkExecLength } from "./exec-length.js";
+import { quoted } from "./shell-word.js";
 import { splitEnvironment } from "./split-environment.js";
 
 /** Where execvp looks when there is no PATH. */
 const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";
 
 const DEFAULT_TERM = "xterm-256color";
+
+/** What may be said of the server's own terminal, and is not so of the job's. */
+const OF_A_TERMINAL = new Set(
+  "COLUMNS LINES TERMCAP TMUX TMUX_PANE STY WINDOW WINDOWID SSH_TTY GPG_TTY".split(" "),
+);
 
 /** script(1) runs what it is given by this one, and some versions say where they write in SCRIPT. */
 const SCRIPT_VARIABLES = { SHELL: "/bin/sh", SCRIPT: "" };
@@ -26,8 +33,8 @@ export async function prepareCommand(spec: JobSpec): Promise<PreparedCommand> {
   // Without a PATH, everybody looks somewhere else.
   const command = env["PATH"] === undefined ? file : spec.command;
   const argv = [command, ...spec.args];
-  // env(1) would take such a command for a variable.
-  if (command.includes("=")) return { spec, argv, env, envScript: "", ...(await terminal(spec)) };
+  // They come by way of env's script, past the kernel's own look at them.
+  if (spec.pty) checkExecLength("args", argv);
   const { own, script } = splitEnvironment(
     env,
     {
@@ -37,7 +44,15 @@ export async function prepareCommand(spec: JobSpec): Promise<PreparedCommand> {
     },
     () => findCommand("env", "/", DEFAULT_PATH),
   );
-  return { spec, argv, env: own, envScript: await script, ...(await terminal(spec)) };
+  const envScript = await script;
+  // env(1) would take such a command for a variable.
+  const between = envScript !== "" && command.includes("=") ? await nice() : "";
+  return { spec, argv, env: own, envScript: between + envScript, ...(await terminal(spec)) };
+}
+
+/** Puts a program before the command that does nothing but execute it. */
+async function nice(): Promise<string> {
+  return `set -- ${quoted(await findCommand("nice", "/", DEFAULT_PATH))} -n 0 "$@"\n`;
 }
 
 /** What makes the job's terminal, where it has one. */
@@ -55,9 +70,9 @@ async function terminal({ pty }: JobSpec): Promise<Pick<PreparedCommand, "script
 
 function jobEnvironment(spec: JobSpec): Record<string, string> {
   const inherited = spec.clearEnv ? {} : (process.env as Record<string, string>);
-  // The server's own terminal, if any, says nothing about the job's.
-  const terminal = spec.pty ? { TERM: DEFAULT_TERM } : {};
-  return { ...inherited, ...terminal, ...spec.env };
+  if (!spec.pty) return { ...inherited, ...spec.env };
+  const others = Object.entries(inherited).filter(([name]) => !OF_A_TERMINAL.has(name));
+  return { ...Object.fromEntries(others), TERM: DEFAULT_TERM, ...spec.env };
 }
 
 async function checkWorkDir(workDir: string): Promise<void> {

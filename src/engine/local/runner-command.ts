@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { JobSpec } from "../../core/job.js";
 import type { PreparedCommand } from "../../core/ports.js";
 import { processTable } from "./platform.js";
 import { quoted } from "./shell-word.js";
@@ -23,63 +22,51 @@ export interface RunnerPlace {
 
 /** The words that run a job's command under its runner, and that under what else it needs. */
 export function runnerCommand(command: PreparedCommand, place: RunnerPlace): string[] {
-  const { stdin, pty } = command.spec;
-  const words = pty ? inTerminal(command, place) : onFiles(command, place);
-  return stdin ? [place.shell, ownScript("input.sh"), place.dir, ...words] : words;
+  const { spec, argv } = command;
+  const stderr = join(place.dir, spec.mergeOutput ? "stdout.log" : "stderr.log");
+  const words = spec.pty ? inTerminal(command, place) : [...runner(stderr, place), ...argv];
+  return spec.stdin ? [place.shell, ownScript("input.sh"), place.dir, ...words] : words;
 }
 
-/**
- * What the runner is to do right before it executes the command, besides what the
- * environment needs: in a terminal, give it that for its output, and for its
- * input where it has one.
- */
-export function runnerScript({ spec, envScript }: PreparedCommand): string {
-  if (!spec.pty) return envScript;
-  const input = spec.stdin ? `<&${TERMINAL_FD} ` : "";
-  const streams = `exec ${input}>&${TERMINAL_FD} 2>&${TERMINAL_FD} ${TERMINAL_FD}>&-`;
-  return `${streams}\n${envScript}`;
-}
-
-function onFiles({ spec, argv }: PreparedCommand, place: RunnerPlace): string[] {
-  const stdout = join(place.dir, "stdout.log");
-  const stderr = spec.mergeOutput ? stdout : join(place.dir, "stderr.log");
-  return runner([stdinOf(spec, place), stdout, stderr], "exit", argv, place);
+/** What the runner is to do right before it executes the command; empty for nothing. */
+export function runnerScript({ spec, argv, envScript }: PreparedCommand): string {
+  if (spec.pty) {
+    const input = spec.stdin ? `<&${TERMINAL_FD} ` : "";
+    const lines = [
+      'read -r procman_recorder <"$procman_dir/recorder"',
+      `exec ${input}>&${TERMINAL_FD} 2>&${TERMINAL_FD} ${TERMINAL_FD}>&-`,
+      // Not among script's words: it takes one, which the kernel allows 128 KiB.
+      `set -- ${argv.map(quoted).join(" ")}`,
+    ];
+    return `${lines.join("\n")}\n${envScript}`;
+  }
+  return spec.stdin ? `exec <"$procman_dir/stdin.fifo" 9>&-\n${envScript}` : envScript;
 }
 
 /**
  * The runner runs in the terminal, and records the end in a file of its own: it
  * is the job's end only when all of the terminal's output has come through.
  */
-function inTerminal(command: PreparedCommand, place: RunnerPlace): string[] {
-  const { spec, argv, script = "script" } = command;
+function inTerminal({ spec, script = "script" }: PreparedCommand, place: RunnerPlace): string[] {
   const { dir, shell } = place;
-  const words = runner([NOTHING, NOTHING, NOTHING], "ended", argv, place);
   const { rows, columns } = spec.windowSize ?? { rows: 0, columns: 0 };
+  const words = runner(NOTHING, place).map(quoted).join(" ");
   const line = [
     // script has turned the echo off, since its own input is no terminal.
     `PATH=/bin:/usr/bin:$PATH stty sane iutf8 rows ${rows} columns ${columns}`,
-    `exec ${words.map(quoted).join(" ")} ${TERMINAL_FD}<&0 <${NOTHING} >${NOTHING} 2>&1`,
+    `exec ${words} ${TERMINAL_FD}<&0 <${NOTHING} >${NOTHING} 2>&1`,
   ].join("\n");
   // util-linux has the one form, the BSDs have the other.
   const scriptWords =
     process.platform === "linux"
       ? [script, "-q", "-c", line, NOTHING]
       : [script, "-q", NOTHING, shell, "-c", line];
-  return [shell, ownScript("terminal.sh"), dir, stdinOf(spec, place), ...scriptWords];
+  const stdin = spec.stdin ? join(dir, "stdin.fifo") : NOTHING;
+  return [shell, ownScript("terminal.sh"), dir, stdin, ...scriptWords];
 }
 
-function runner(
-  streams: readonly string[],
-  exit: "exit" | "ended",
-  argv: readonly string[],
-  { dir, cgroup, shell }: RunnerPlace,
-): string[] {
-  const options = [dir, processTable().bootId(), UMASK, ...streams, cgroup, join(dir, exit)];
-  return [shell, ownScript("runner.sh"), ...options, ...argv];
-}
-
-function stdinOf({ stdin }: JobSpec, { dir }: RunnerPlace): string {
-  return stdin ? join(dir, "stdin.fifo") : NOTHING;
+function runner(stderr: string, { dir, cgroup, shell }: RunnerPlace): string[] {
+  return [shell, ownScript("runner.sh"), dir, processTable().bootId(), UMASK, stderr, cgroup];
 }
 
 function ownScript(name: string): string {

@@ -1,16 +1,17 @@
 #!/bin/sh
 # The parent of one job's command, so that how the command ends is recorded
-# whoever else is alive. Usage:
-#   runner.sh DIR BOOT_ID UMASK STDIN STDOUT STDERR CGROUP EXIT COMMAND...
-# STDIN, STDOUT and STDERR are files, and EXIT is the one to record the end in.
+# whoever else is alive. Usage: runner.sh DIR BOOT_ID UMASK STDERR_LOG CGROUP COMMAND...
+# These words stay as they are: a server that runs on while its files are replaced
+# (an upgrade) starts its next jobs with this file. What else there is to be told is
+# in DIR/env.
 #
 # One compound command: the shell has read all of it before it runs any of it,
 # so the file may be replaced (an upgrade) while jobs run. Its variables have names
 # that the server keeps out of its environment, which is the command's.
 {
-procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stdin=$4 procman_stdout=$5
-procman_stderr=$6 procman_cgroup=$7 procman_exit=$8
-shift 8
+procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stderr=$4 procman_cgroup=$5
+shift 5
+procman_recorder=
 umask 077
 procman_newline='
 '
@@ -27,15 +28,15 @@ procman_runner=$procman_me
 	procman_identify
 	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
 	# What a shell cannot hand on of the environment: puts env(1) before the command.
-	# And what becomes of its streams in a terminal.
+	# And where its streams lead, if not from nothing to the logs.
 	[ ! -e "$procman_dir/env" ] || . "$procman_dir/env"
 	# Only one can make this file: the runner, or a server that gives the job up.
 	set -C
 	printf '%s\n' "$procman_boot" "$procman_runner" "$procman_me" "cgroup $procman_cgroup" \
-		>"$procman_dir/process" || exit
+		${procman_recorder:+"recorder $procman_recorder"} >"$procman_dir/process" || exit
 	umask "$procman_mask"
 	exec "$@"
-) <"$procman_stdin" >>"$procman_stdout" 2>>"$procman_stderr" 9>&-
+) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr"
 procman_code=$?
 
 read -r procman_owner <"$procman_dir/process"
@@ -62,6 +63,9 @@ times >>"$procman_dir/process"
 while read -r procman_line; do
 	procman_self=$procman_kids procman_kids=$procman_line
 done <"$procman_dir/process"
+# In a terminal, what sees to that makes it the job's own record.
+procman_exit=$procman_dir/exit
+[ ! -e "$procman_dir/recorder" ] || procman_exit=$procman_dir/ended
 # Until there is room on the disk, but not after the job's directory is gone.
 until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
 	[ -d "$procman_dir" ] || exit 1

@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../../core/crash-point.js";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
 import type { PreparedCommand } from "../../core/ports.js";
-import { type Identity, readProcessRecord } from "./job-files.js";
+import { type Identity, isInTerminal, readProcessRecord } from "./job-files.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
 import { sendSignal } from "./signals.js";
 
@@ -77,6 +77,7 @@ export async function awaitIdentity(
     if (record.kind === "complete") {
       // It was read before the record was made.
       rmSync(envPath(dir), { force: true });
+      if (isInTerminal(record)) rmSync(complaintPath(dir), { force: true });
       return record;
     }
     const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
@@ -89,6 +90,17 @@ export async function awaitIdentity(
 export function killRunner({ child, ended }: RunnerProcess): void {
   // Its number is its own as long as this process, its parent, has not heard of its end.
   if (child.pid !== undefined && !ended.aborted) sendSignal(-child.pid, "SIGKILL");
+}
+
+/** What script(1) had to say, where it could not make the job's terminal. */
+export async function terminalComplaint(dir: string): Promise<string | undefined> {
+  const text = await readFile(complaintPath(dir), "utf8").catch(() => "");
+  return text.trim().split("\n")[0] || undefined;
+}
+
+/** Written by terminal.sh. */
+function complaintPath(dir: string): string {
+  return join(dir, "complaint");
 }
 
 /** What the runner reads right before it executes the command. */

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../../core/errors.js";
+import { checkExecLength } from "./exec-length.js";
 import { quoted } from "./shell-word.js";
 
 /*
@@ -18,9 +18,6 @@ const SHELLS = new RegExp(
     String.raw`HOSTNAME|HOSTTYPE|MACHTYPE|OSTYPE|UID|EUID|GROUPS|SHELLOPTS|FUNCNAME|DIRSTACK|POSIXLY_CORRECT)$`,
 );
 const PREFIXES = /^(?:BASH|LD_|DYLD_)/;
-const MAX_VARIABLE_BYTES = 128 * 1024;
-/** Of about 2 MiB that arguments and environment may have together. */
-const MAX_TOTAL_BYTES = 1024 * 1024;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** What shells set where it is not set, and hand on. */
@@ -62,7 +59,10 @@ export function splitEnvironment(
   const made = [...(clearEnv ? MADE : []), ...Object.keys(changed)];
   const unset = made.filter((name) => !(name in env));
   if (kept.length === 0 && unset.length === 0) return { own, script: Promise.resolve("") };
-  checkLength(env);
+  checkExecLength(
+    "env",
+    variables.map(([name, value]) => `${name}=${value}`),
+  );
   const words = [
     ...unset.flatMap((name) => ["-u", name]),
     ...kept.map(([name, value]) => `${name}=${value}`),
@@ -71,16 +71,4 @@ export function splitEnvironment(
     (program) => `set -- ${[program, ...words].map(quoted).join(" ")} "$@"\n`,
   );
   return { own, script };
-}
-
-/** The kernel would refuse it only when env(1) executes the command: MAX_ARG_STRLEN. */
-function checkLength(env: Readonly<Record<string, string>>): void {
-  let total = 0;
-  for (const [name, value] of Object.entries(env)) {
-    const length = Buffer.byteLength(name) + Buffer.byteLength(value) + "=\0".length;
-    total += length;
-    if (length > MAX_VARIABLE_BYTES || total > MAX_TOTAL_BYTES) {
-      throw invalidArgument("env", "arguments and environment are too long for the kernel");
-    }
-  }
 }

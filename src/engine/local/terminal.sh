@@ -17,7 +17,7 @@ printf '%s\n' "$procman_me" >"$procman_dir/recorder" || exit
 # Opened for both, so that script's input never ends: it would type an end of file
 # of its own, whenever it thinks fit.
 [ "$procman_stdin" = /dev/null ] || exec 8<>"$procman_stdin"
-"$@" <"$procman_stdin" >>"$procman_dir/stdout.log" 8>&- 9>&-
+"$@" <"$procman_stdin" >>"$procman_dir/stdout.log" 2>"$procman_dir/complaint" 8>&- 9>&-
 # What the runner has recorded.
 PATH=/bin:/usr/bin:$PATH cat "$procman_dir/ended" >"$procman_dir/exit"
 }

@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { readlinkSync } from "node:fs";
 import { promisify } from "node:util";
 import type { WindowSize } from "../../core/job.js";
 
@@ -24,20 +23,20 @@ export async function resizeTerminal(pid: number, { rows, columns }: WindowSize)
   if (terminal === undefined) return false;
   const file = process.platform === "linux" ? "-F" : "-f";
   const size = ["rows", String(rows), "columns", String(columns)];
-  await run("stty", [file, terminal, ...size], { env: { PATH } });
-  return true;
+  try {
+    await run("stty", [file, terminal, ...size], { env: { PATH } });
+    return true;
+  } catch (error) {
+    // It has ended, with that process or before: stty's own exit code.
+    if (typeof (error as { code?: unknown }).code === "number") return false;
+    throw error;
+  }
 }
 
 async function terminalOf(pid: number): Promise<string | undefined> {
-  if (process.platform !== "linux") {
-    const { stdout } = await run("ps", ["-o", "tty=", "-p", String(pid)], { env: { PATH } });
-    const name = stdout.trim();
-    return name.startsWith("tty") ? `/dev/${name}` : undefined;
-  }
-  try {
-    const path = readlinkSync(`/proc/${pid}/fd/${TERMINAL_FD}`);
-    return path.startsWith("/dev/pts/") ? path : undefined;
-  } catch {
-    return undefined;
-  }
+  // Not by its name, which is given to another terminal once it is free.
+  if (process.platform === "linux") return `/proc/${pid}/fd/${TERMINAL_FD}`;
+  const { stdout } = await run("ps", ["-o", "tty=", "-p", String(pid)], { env: { PATH } });
+  const name = stdout.trim();
+  return name.startsWith("tty") ? `/dev/${name}` : undefined;
 }

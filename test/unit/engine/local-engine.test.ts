@@ -332,6 +332,20 @@ onLinux("ending a job", () => {
 });
 
 describe("giving a start up", () => {
+  test("where no terminal is to be had, what script(1) said of that is told", async () => {
+    const engine = newEngine();
+    const dir = jobDir(engine);
+    const script = join(tempDir(), "script");
+    writeFileSync(script, "#!/bin/sh\necho 'script: no more of them' >&2\nexit 1\n", {
+      mode: 0o755,
+    });
+    const prepared = await engine.prepare(spec("true", [], { pty: true }));
+    await expect(engine.start(dir, { ...prepared, script })).rejects.toMatchObject({
+      reason: "PROCESS_LIMIT",
+      message: expect.stringMatching(/terminal could not be made: script: no more of them$/),
+    });
+  });
+
   test("what was not started never will be", async () => {
     const engine = newEngine();
     const dir = jobDir(engine);

@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { JobSpec } from "../../../src/core/job.js";
 import { readExitRecord } from "../../../src/engine/local/job-files.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
@@ -9,6 +9,7 @@ import { isAlive, signalGroup } from "../../../src/engine/local/signals.js";
 import { resizeTerminal } from "../../../src/engine/local/terminal.js";
 import { eventually } from "../../helpers/eventually.js";
 import { shells } from "../../helpers/shells.js";
+import { tempDir } from "../../helpers/temp-dir.js";
 import { exitOf, type ShellJob, startJob, stopJob } from "./shell-job.js";
 
 /** What a terminal shows of lines. */
@@ -101,6 +102,48 @@ describe.each(shells())("%s", (_program, shell) => {
     expect(env.log().split("\r\n").toSorted()).toEqual(["", "ONLY=this", "TERM=xterm-256color"]);
   });
 
+  test("arguments may be long, and stand in the command's own title only", async () => {
+    const long = Array.from({ length: 8 }, (_, n) => `${n}`.repeat(100_000));
+    const job = await start(["bash", "-c", "echo $#; sleep 1000; :", "bash", ...long]);
+    await output(job, "8");
+    const titles = processTable()
+      .all()
+      .filter(({ sessionId }) => [job.child.pid, job.identity.runner.pid].includes(sessionId))
+      .filter(({ pid }) =>
+        readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(long[3] as string),
+      )
+      .map(({ pid }) => pid);
+    expect(titles).toEqual([job.identity.command.pid]);
+    const tooLong = start(["true", "x".repeat(130 * 1024)]);
+    await expect(tooLong).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
+  });
+
+  test("a command with = in its name has its environment, SHELL too", async () => {
+    const dir = tempDir();
+    symlinkSync("/usr/bin/env", join(dir, "a=b"));
+    const job = await start([join(dir, "a=b")], {
+      clearEnv: true,
+      env: { SHELL: "/bin/false", "A.B": "x" },
+    });
+    await job.ended;
+    expect(job.log().split("\r\n").toSorted()).toEqual([
+      "",
+      "A.B=x",
+      "SHELL=/bin/false",
+      "TERM=xterm-256color",
+    ]);
+  });
+
+  test("nothing of the server's own terminal is said to it, but what is asked for", async () => {
+    vi.stubEnv("COLUMNS", "33");
+    vi.stubEnv("LINES", "44");
+    vi.stubEnv("TMUX", "/tmp/tmux");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const job = await start(["sh", "-c", "echo $COLUMNS,$LINES,$TMUX"], { env: { LINES: "55" } });
+    await job.ended;
+    expect(job.log()).toBe(shown(",55,\n"));
+  });
+
   test("what is typed is echoed, read by lines, and can be corrected", async () => {
     const job = await script('read -r line; echo "got $line"; cat; echo end', { stdin: true });
     await job.send("helln\u007fo\n");
@@ -139,6 +182,9 @@ describe.each(shells())("%s", (_program, shell) => {
     await output(job, "ready");
     expect(await resizeTerminal(job.identity.runner.pid, { rows: 50, columns: 132 })).toBe(true);
     await output(job, "50 132");
+    await stopJob(job, 0);
+    await job.ended;
+    expect(await resizeTerminal(job.identity.runner.pid, { rows: 5, columns: 5 })).toBe(false);
   });
 
   test("ending it reaches everything in the terminal, what hides from its hangup too", async () => {
