@@ -1,12 +1,9 @@
 #!/bin/sh
 # Copies a job's input to where the command reads it: what is in stdin.log, and
 # what is added to it, until it is closed.
-# Usage: feed.sh DIR SHELL 3<stdin.bell 4<stdin.log >stdin.fifo
+# Usage: feed.sh DIR SHELL 3<stdin.bell 4<stdin.log >stdin.fifo, with signals ignored
 {
 procman_dir=$1 procman_shell=$2
-# Signals to the job's group are for the command, not for what it reads from: all
-# but KILL, CHLD, STOP and what continues a stopped process (17 to 20).
-trap '' 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 21 22 23 24 25 26 27 28 29 30 31
 PATH=/bin:/usr/bin:$PATH
 # A shell that cannot fork ends, and the command would take that for the end of
 # its input: wait a second, ring, and begin again. Waiting must not fork either,
