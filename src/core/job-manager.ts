@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
 import type {
   AttachEvent,
@@ -22,6 +23,7 @@ import type {
   WatchOptions,
 } from "./api.js";
 import { awaitOutcome } from "./await-outcome.js";
+import { streamUntilEither, untilEither } from "./either-signal.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
 import { isTerminal, type Job, type WindowSize } from "./job.js";
 import { inParallel } from "./in-parallel.js";
@@ -80,6 +82,8 @@ export class JobManager implements Procman {
 
   protected constructor(options: JobManagerOptions) {
     this.#options = options;
+    // Every call that waits listens to it.
+    setMaxListeners(0, this.#closing.signal);
     this.#changes = new JobChanges(options.keptRemovals);
     this.#views = new JobViews(options.store, options.output);
     this.#growth = new OutputGrowth({
@@ -174,10 +178,9 @@ export class JobManager implements Procman {
     const from = await this.#outputStart(entry, options);
     const following = options.follow ? { ended: entry.ended } : {};
     yield { type: "opened", job };
-    const chunks = this.#options.output.chunks(this.#dirOf(entry), from, {
-      ...following,
-      signal: this.#until(options.signal),
-    });
+    const chunks = streamUntilEither(options.signal, this.#closing.signal, (signal) =>
+      this.#options.output.chunks(this.#dirOf(entry), from, { ...following, signal }),
+    );
     for await (const chunk of chunks) yield { type: "chunk", ...chunk };
     yield { type: "ended", job: await this.#views.of(entry) };
   }
@@ -187,10 +190,9 @@ export class JobManager implements Procman {
     const job = await this.#views.of(entry);
     const from = await this.#outputStart(entry, options);
     yield { type: "opened", job };
-    const lines = this.#options.output.lines(this.#dirOf(entry), from, {
-      ended: entry.ended,
-      signal: this.#until(options.signal),
-    });
+    const lines = streamUntilEither(options.signal, this.#closing.signal, (signal) =>
+      this.#options.output.lines(this.#dirOf(entry), from, { ended: entry.ended, signal }),
+    );
     for await (const line of lines) yield { type: "line", ...line };
     yield { type: "ended", job: await this.#views.of(entry) };
   }
@@ -198,7 +200,9 @@ export class JobManager implements Procman {
   async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
     const entry = this.#entry(id);
     const job = { ...this.#options, ended: entry.ended, dir: this.#dirOf(entry) };
-    const outcome = await awaitOutcome(job, options, this.#until(options.signal));
+    const outcome = await untilEither(options.signal, this.#closing.signal, (signal) =>
+      awaitOutcome(job, options, signal),
+    );
     return { ...(await this.#views.of(entry)), ...(outcome ? { outcome } : {}) };
   }
 
@@ -210,7 +214,9 @@ export class JobManager implements Procman {
       matching: (filter: JobFilter) => this.#matching(filter),
       entry: (id: string) => this.#jobs.get(id),
     };
-    return watchJobs(jobs, options, this.#until(signal));
+    return streamUntilEither(signal, this.#closing.signal, (either) =>
+      watchJobs(jobs, options, either),
+    );
   }
 
   async signal(id: string, signal: string, _options: CallOptions = {}): Promise<Job> {
@@ -224,19 +230,23 @@ export class JobManager implements Procman {
     const entry = this.#entry(id);
     const graceMs = validDuration("grace_period", options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
     const stopping = this.#supervisor.stop(entry, "cancel", graceMs);
-    const stop = this.#until(options.signal);
-    try {
-      await unlessAborted(stopping, stop);
-    } catch (error) {
-      // The job is ended all the same; only nobody waits for it here.
-      if (stop.aborted) stopping.catch((error: unknown) => this.#logUnlessClosing(error, entry));
-      throw error;
-    }
+    await untilEither(options.signal, this.#closing.signal, async (signal) => {
+      try {
+        await unlessAborted(stopping, signal);
+      } catch (error) {
+        // The job is ended all the same; only nobody waits for it here.
+        if (signal.aborted) stopping.catch((late: unknown) => this.#logUnlessClosing(late, entry));
+        throw error;
+      }
+    });
     return this.#views.of(entry);
   }
 
   async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
-    return this.#input.send(this.#entry(id), options, this.#until(options.signal));
+    const entry = this.#entry(id);
+    return untilEither(options.signal, this.#closing.signal, (signal) =>
+      this.#input.send(entry, options, signal),
+    );
   }
 
   async resizeWindow(id: string, size: WindowSize, _options: CallOptions = {}): Promise<Job> {
@@ -335,11 +345,6 @@ export class JobManager implements Procman {
 
   #dirOf(entry: JobEntry): string {
     return this.#options.store.dirOf(entry.id);
-  }
-
-  /** Aborted when the caller gives up or this manager closes. */
-  #until(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
   }
 
   #throwIfClosing(): void {

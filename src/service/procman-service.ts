@@ -16,7 +16,7 @@ import {
   decodeWatch,
   decodeWatchJobs,
 } from "./decode-request.js";
-import { eitherSignal } from "./either-signal.js";
+import { eitherSignal } from "../core/either-signal.js";
 import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent, HEARTBEAT } from "./encode-event.js";
 import { encodeJob } from "./encode-job.js";
 import { encodeWaited } from "./encode-waited.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { eitherSignal } from "../../../src/service/either-signal.js";
+import { eitherSignal } from "../../../src/core/either-signal.js";
 import { withHeartbeats } from "../../../src/service/with-heartbeats.js";
 import { collect } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";

@@ -25,3 +25,33 @@ export function eitherSignal(a: AbortSignal, b: AbortSignal): EitherSignal {
   if (a.aborted || b.aborted) onAbort();
   return { signal: controller.signal, release };
 }
+
+/** Does something with a signal made of two, of which the first may be missing. */
+export async function untilEither<T>(
+  a: AbortSignal | undefined,
+  b: AbortSignal,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (!a) return act(b);
+  const { signal, release } = eitherSignal(a, b);
+  try {
+    return await act(signal);
+  } finally {
+    release();
+  }
+}
+
+/** The same for a stream, once it is asked for its first item. */
+export async function* streamUntilEither<T>(
+  a: AbortSignal | undefined,
+  b: AbortSignal,
+  open: (signal: AbortSignal) => AsyncIterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  if (!a) return yield* open(b);
+  const { signal, release } = eitherSignal(a, b);
+  try {
+    yield* open(signal);
+  } finally {
+    release();
+  }
+}
