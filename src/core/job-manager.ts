@@ -176,10 +176,11 @@ export class JobManager implements Procman {
     // First: a client that comes back goes on from what it says, and misses nothing.
     const job = await this.#views.of(entry);
     const from = await this.#outputStart(entry, options);
-    const following = options.follow ? { ended: entry.ended } : {};
+    const { transientData = false } = options;
+    const reading = { ...(options.follow ? { ended: entry.ended } : {}), transientData };
     yield { type: "opened", job };
     const chunks = streamUntilEither(options.signal, this.#closing.signal, (signal) =>
-      this.#options.output.chunks(this.#dirOf(entry), from, { ...following, signal }),
+      this.#options.output.chunks(this.#dirOf(entry), from, { ...reading, signal }),
     );
     for await (const chunk of chunks) yield { type: "chunk", ...chunk };
     yield { type: "ended", job: await this.#views.of(entry) };

@@ -205,7 +205,7 @@ export interface OutputReader {
   chunks(
     dir: string,
     from: OutputPositions,
-    options: { ended?: AbortSignal; signal?: AbortSignal },
+    options: { ended?: AbortSignal; signal?: AbortSignal; transientData?: boolean },
   ): AsyncIterable<OutputChunk>;
   /**
    * The same as lines; the unterminated last one comes at the end, or where a

@@ -2,7 +2,7 @@ import type { OutputChunk } from "../core/api.js";
 import type { Stream } from "../core/job.js";
 import type { FeedReader, LogFeed } from "./log-feed.js";
 import type { LogFeeds } from "./log-feeds.js";
-import { bytesUpTo, CHUNK_BYTES, LogFile, logPath } from "./log-file.js";
+import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile, logPath } from "./log-file.js";
 import type { LogStart } from "./log-start.js";
 import { offsetOutOfRange } from "./offset-out-of-range.js";
 import { HISTORY } from "./seen-marks.js";
@@ -20,7 +20,8 @@ export interface LogCursor {
   /**
    * The next bytes, at most CHUNK_BYTES, without those that were seen in a look
    * from `beforeMs` on, unless the first was; undefined when there are none, or
-   * what was next is gone.
+   * what was next is gone. Where the data is transient, it is good until the
+   * next bytes are asked for.
    * @throws ProcmanError OFFSET_OUT_OF_RANGE when the log was cut short
    */
   next(beforeMs: number): Promise<OutputChunk | undefined>;
@@ -31,19 +32,28 @@ export interface LogCursor {
   close(): void;
 }
 
+export interface LogCursorOptions {
+  readonly stream: Stream;
+  readonly start: LogStart;
+  readonly position: number;
+  readonly transientData: boolean;
+}
+
 /** Reads up to the size that the log had when it was opened. */
 export class SnapshotCursor implements LogCursor {
   readonly stale = false;
   readonly #stream: Stream;
   readonly #start: LogStart;
   readonly #file: LogFile;
+  readonly #memory: Buffer | undefined;
   #position: number;
   #end = 0;
 
-  constructor(dir: string, stream: Stream, start: LogStart, position: number) {
+  constructor(dir: string, { stream, start, position, transientData }: LogCursorOptions) {
     this.#stream = stream;
     this.#start = start;
     this.#file = new LogFile(logPath(dir, stream), start);
+    this.#memory = transientData ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
     this.#position = position;
   }
 
@@ -63,7 +73,7 @@ export class SnapshotCursor implements LogCursor {
     this.#position = from;
     if (from >= this.#end) return undefined;
     const length = Math.min(CHUNK_BYTES, this.#end - from);
-    const { offset, data } = await this.#file.readKept(from, length);
+    const { offset, data } = await this.#file.readKept(from, length, this.#memory);
     this.#position = offset + data.length;
     if (data.length > 0) return { stream: this.#stream, offset, data };
     if (this.#position === from) {
@@ -90,15 +100,19 @@ export class FollowCursor implements LogCursor, FeedReader {
   readonly #stream: Stream;
   readonly #start: LogStart;
   readonly #feed: LogFeed;
+  readonly #transientData: boolean;
+  #memory: Buffer | undefined;
   #end = Number.POSITIVE_INFINITY;
   #position: number;
   wake: (() => void) | undefined;
 
-  constructor(feeds: LogFeeds, dir: string, stream: Stream, start: LogStart, position: number) {
+  constructor(feeds: LogFeeds, dir: string, options: LogCursorOptions) {
+    const { stream, start, position, transientData } = options;
     this.#stream = stream;
     this.#start = start;
     this.#position = position;
     this.#feed = feeds.join(logPath(dir, stream), start, this);
+    this.#transientData = transientData;
   }
 
   /** What is gone cannot be next. It may lie beyond the size last seen. */
@@ -135,7 +149,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     const { size, seen } = this.#feed;
     const end = Math.min(size, this.#end, seen.endOfSeenBefore(from, beforeMs));
     if (from >= end) return undefined;
-    const { offset, data } = bytesUpTo(await this.#feed.read(from), end);
+    const { offset, data } = bytesUpTo(await this.#read(from), end);
     this.#position = offset + data.length;
     if (data.length === 0) {
       if (offset === from) await this.look();
@@ -144,6 +158,17 @@ export class FollowCursor implements LogCursor, FeedReader {
     const seenTime = seen.timeOf(this.#position - 1);
     const chunk = { stream: this.#stream, offset, data };
     return seenTime === undefined ? chunk : { ...chunk, seenTime };
+  }
+
+  #read(from: number): Promise<LogBytes> {
+    if (!this.#transientData) return this.#feed.read(from);
+    const before = this.#memory;
+    // At the head, where it may wait for long, it keeps none.
+    this.#memory = undefined;
+    return this.#feed.read(from, () => {
+      this.#memory = before ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      return this.#memory;
+    });
   }
 
   async settle(): Promise<void> {

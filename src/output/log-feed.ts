@@ -129,18 +129,29 @@ export class LogFeed {
    * At most CHUNK_BYTES from `position`, which must be below `size`, or from
    * where the log begins by then. Other followers may hold the same memory: it
    * is not to be written to.
+   * @param ownMemory of a reader that wants such bytes there as no other may have
    */
-  async read(position: number): Promise<LogBytes> {
+  async read(position: number, ownMemory?: () => Buffer): Promise<LogBytes> {
     const shared = this.#blocks.find((b) => b.offset <= position && position < b.end);
     if (shared !== undefined) return bytesFrom(await shared.bytes, position);
     const end = Math.min(position + CHUNK_BYTES, this.#size);
-    const bytes = this.#file.readKept(position, end - position);
-    const block = { offset: position, end, bytes };
-    // Those behind the head read for themselves, and do not push out what the
-    // others share.
-    const newest = this.#blocks.at(-1);
-    if (newest === undefined || newest.end <= position) this.#share(block);
+    const length = end - position;
+    if (!this.#isForOthers(position)) {
+      return this.#file.readKept(position, length, ownMemory?.());
+    }
+    const bytes = this.#file.readKept(position, length);
+    this.#share({ offset: position, end, bytes });
     return bytes;
+  }
+
+  /**
+   * Those behind the head read for themselves, and do not push out what the others
+   * share; so does one alone, until it is there.
+   */
+  #isForOthers(position: number): boolean {
+    const newest = this.#blocks.at(-1);
+    if (newest !== undefined && newest.end > position) return false;
+    return this.#readers.size > 1 || this.#size - position <= CHUNK_BYTES;
   }
 
   #share(block: Block): void {

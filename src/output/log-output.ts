@@ -37,6 +37,8 @@ export interface ReadingOptions {
   readonly ended?: AbortSignal;
   /** Stops at once and fails with its reason. */
   readonly signal?: AbortSignal;
+  /** As in AttachOptions. */
+  readonly transientData?: boolean;
 }
 
 /** Reads the logs `stdout.log` and `stderr.log` of a job's directory. */
@@ -87,21 +89,22 @@ export class LogOutput implements OutputReader {
   /**
    * The bytes of the streams that `from` names, at most CHUNK_BYTES at a time,
    * without those that a limit has taken, or takes before they are read.
-   * The data may be shared with other followers: keep it, but do not write to it.
+   * The data may be shared with other followers: keep it, unless it is
+   * transient, but do not write to it.
    * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was cut short
    * meanwhile; SHUTTING_DOWN after close; the signal's reason
    */
   async *chunks(
     dir: string,
     from: OutputPositions,
-    { ended, signal }: ReadingOptions = {},
+    { ended, signal, transientData = false }: ReadingOptions = {},
   ): AsyncGenerator<OutputChunk, void, undefined> {
     const starts = await this.#bounded.starts(dir);
     signal?.throwIfAborted();
     if (this.#closed) throw shuttingDown();
     allowManyListeners(ended, signal);
 
-    const cursors = this.#cursors(dir, starts, from, ended !== undefined);
+    const cursors = this.#cursors(dir, starts, from, { ended, transientData });
     // On the signal's event and not only in `finally`: a consumer that went away
     // may never call `return`.
     const interrupt = new Interrupt(() => {
@@ -147,15 +150,19 @@ export class LogOutput implements OutputReader {
     await this.#bounded.close();
   }
 
-  #cursors(dir: string, starts: LogStarts, from: OutputPositions, follow: boolean): LogCursor[] {
+  #cursors(
+    dir: string,
+    starts: LogStarts,
+    from: OutputPositions,
+    { ended, transientData }: { ended: AbortSignal | undefined; transientData: boolean },
+  ): LogCursor[] {
     const cursors: LogCursor[] = [];
     for (const stream of STREAMS) {
       const position = from[stream];
       if (position === undefined) continue;
+      const options = { stream, start: starts[stream], position, transientData };
       cursors.push(
-        follow
-          ? new FollowCursor(this.#feeds, dir, stream, starts[stream], position)
-          : new SnapshotCursor(dir, stream, starts[stream], position),
+        ended ? new FollowCursor(this.#feeds, dir, options) : new SnapshotCursor(dir, options),
       );
     }
     return cursors;

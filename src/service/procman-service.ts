@@ -104,7 +104,8 @@ export function createProcmanService(
     }),
     attach: streaming((request, signal) => {
       const { id, options } = decodeAttach(request);
-      return procman.attach(id, { ...options, signal });
+      // Every protocol has encoded an event when it asks for the next one.
+      return procman.attach(id, { ...options, signal, transientData: true });
     }, encodeAttachEvent),
     watch: streaming((request, signal) => {
       const { id, options } = decodeWatch(request);

@@ -2,8 +2,14 @@ import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { describe, expect, test } from "vitest";
-import { Status, Stream, Terminator } from "../../gen/procman/v1/procman_pb.js";
+import { ProcmanService, Status, Stream, Terminator } from "../../gen/procman/v1/procman_pb.js";
 import { collect, errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { linesOf, readOutput } from "../helpers/output.js";
@@ -29,6 +35,29 @@ async function ended(script: string): Promise<string> {
 /** All that a process has read since it began (Linux). */
 function bytesRead(pid: number): number {
   return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
+}
+
+function clientOver(protocol: string): Client<typeof ProcmanService> {
+  const authorize: Interceptor = (next) => (request) => {
+    request.header.set("Authorization", `Bearer ${server.token}`);
+    return next(request);
+  };
+  const options = { baseUrl: server.baseUrl, interceptors: [authorize] };
+  if (protocol === "gRPC") return createClient(ProcmanService, createGrpcTransport(options));
+  const http = { ...options, httpVersion: "1.1" } as const;
+  const transport =
+    protocol === "Connect" ? createConnectTransport(http) : createGrpcWebTransport(http);
+  return createClient(ProcmanService, transport);
+}
+
+/** In bytes from `offset` on of the numbers from 0 on, four bytes each; -1 where all are right. */
+function firstWrongByte(data: Uint8Array, offset: number): number {
+  const expected = Buffer.alloc(data.length + 4);
+  const first = Math.floor(offset / 4);
+  for (let i = 0; i + 4 <= expected.length; i += 4) expected.writeUInt32LE(first + i / 4, i);
+  const skip = offset % 4;
+  if (expected.subarray(skip, skip + data.length).equals(data)) return -1;
+  return data.findIndex((byte, i) => byte !== expected[skip + i]);
 }
 
 describe("Attach", () => {
@@ -146,6 +175,31 @@ describe("Attach", () => {
     expect(next).toBe(BigInt(bytes));
     expect(hash.digest("hex")).toBe(expected.digest("hex"));
   });
+
+  test.each(["gRPC", "gRPC-Web", "Connect"])(
+    "20 MB arrive over %s, read while they are written and afterwards, also slowly",
+    async (protocol) => {
+      const program = `const b=Buffer.alloc(1e6);let n=0;for(let k=0;k<20;k++){for(let i=0;i<1e6;i+=4)b.writeUInt32LE(n++,i);require("fs").writeSync(1,b)}`;
+      const { job } = await server.client.start({
+        command: process.execPath,
+        args: ["-e", program],
+      });
+      const client = clientOver(protocol);
+      for (const follow of [true, true, false]) {
+        let size = 0;
+        const request = { id: job!.id, follow, streams: [Stream.STDOUT] };
+        for await (const { event } of client.attach(request)) {
+          if (event.case !== "chunk") continue;
+          const { data, offset } = event.value;
+          expect(offset).toBe(BigInt(size));
+          expect(firstWrongByte(data, size)).toBe(-1);
+          size += data.length;
+          if (size % 7 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        expect(size).toBe(20_000_000);
+      }
+    },
+  );
 
   test("bytes of every value arrive", async () => {
     const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
