@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
@@ -101,11 +102,13 @@ describe("a shell in a job", needsTerminal, () => {
     second.type("echo it is $x\r");
     await second.sees("it is kept");
     second.terminal.resize(120, 40);
-    await eventually("the new size", async () => {
-      second.type("stty size\r");
-      await second.sees(/\r\d+ \d+\r/);
-      return second.terminal.output.includes("\r40 120\r");
+    const { job: shell } = await server.client.get({ id });
+    await eventually("the new size", () => {
+      const terminal = `/proc/${shell!.pid}/fd/0`;
+      return execFileSync("stty", ["-F", terminal, "size"]).toString() === "40 120\n";
     });
+    second.type("stty size\r");
+    await second.sees("\r40 120\r");
     second.type("exit 7\r");
     // As attach does.
     expect(await second.leaves()).toBe(0);
