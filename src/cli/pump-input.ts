@@ -1,10 +1,8 @@
 import { nanoid } from "nanoid";
 import type { Procman } from "../core/api.js";
 import { ProcmanError } from "../core/errors.js";
+import { MAX_INPUT_PIECE_BYTES } from "../core/job.js";
 import { batched } from "./batched.js";
-
-/** What one call may carry. */
-const MAX_PIECE_BYTES = 1024 * 1024;
 
 export interface PumpOptions {
   /**
@@ -51,9 +49,9 @@ export async function pumpInput(
   };
   try {
     const pieces = read(AbortSignal.any([signal, done.signal]));
-    for await (const piece of batched(pieces, MAX_PIECE_BYTES)) {
-      for (let begin = 0; begin < piece.length; begin += MAX_PIECE_BYTES) {
-        await send({ data: piece.subarray(begin, begin + MAX_PIECE_BYTES) });
+    for await (const piece of batched(pieces, MAX_INPUT_PIECE_BYTES)) {
+      for (let begin = 0; begin < piece.length; begin += MAX_INPUT_PIECE_BYTES) {
+        await send({ data: piece.subarray(begin, begin + MAX_INPUT_PIECE_BYTES) });
       }
     }
     if (close && !signal.aborted) await send({ close: true });

@@ -1,4 +1,4 @@
-import type { Job, OutputSizes, Progress } from "./job.js";
+import { type Job, NO_OUTPUT, type OutputSizes, type Progress } from "./job.js";
 import type { JobEntry } from "./job-entry.js";
 import { logLimitOf } from "./log-limit.js";
 import type { JobStore, OutputReader } from "./ports.js";
@@ -7,13 +7,6 @@ interface Output {
   readonly sizes: OutputSizes;
   readonly progress: Progress | undefined;
 }
-
-const NOTHING: OutputSizes = {
-  stdoutBytes: 0,
-  stderrBytes: 0,
-  stdoutFirstOffset: 0,
-  stderrFirstOffset: 0,
-};
 
 /** Jobs as clients see them: their records, and what they have written. */
 export class JobViews {
@@ -47,7 +40,7 @@ export class JobViews {
     const dir = this.#store.dirOf(entry.id);
     const before = this.#known.get(entry);
     // Logs that cannot be read must not keep anybody from seeing this job and all others.
-    const sizes = await this.#output.sizes(dir).catch(() => before?.sizes ?? NOTHING);
+    const sizes = await this.#output.sizes(dir).catch(() => before?.sizes ?? NO_OUTPUT);
     if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
     const progress = await this.#output.progress(dir).catch(() => before?.progress);
     const output = { sizes, progress };

@@ -44,6 +44,9 @@ export interface JobSpec {
   readonly stdin: boolean;
 }
 
+/** The most that one call may add to a job's input. */
+export const MAX_INPUT_PIECE_BYTES = 1024 * 1024;
+
 /** The size of a terminal in characters. */
 export interface WindowSize {
   readonly rows: number;
@@ -122,6 +125,13 @@ export interface OutputSizes {
   readonly stdoutFirstOffset: number;
   readonly stderrFirstOffset: number;
 }
+
+export const NO_OUTPUT: OutputSizes = {
+  stdoutBytes: 0,
+  stderrBytes: 0,
+  stdoutFirstOffset: 0,
+  stderrFirstOffset: 0,
+};
 
 /** A job as clients see it. Its `logLimitBytes` is the one in force, whoever chose it. */
 export type Job = JobSpec &

@@ -1,17 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inParallel } from "./in-parallel.js";
-import { isTerminal, type OutputSizes } from "./job.js";
+import { isTerminal, NO_OUTPUT, type OutputSizes } from "./job.js";
 import type { JobEntry } from "./job-entry.js";
 
 /** How many jobs are looked at at a time. */
 const CONCURRENCY = 16;
-
-const NOTHING: OutputSizes = {
-  stdoutBytes: 0,
-  stderrBytes: 0,
-  stdoutFirstOffset: 0,
-  stderrFirstOffset: 0,
-};
 
 export interface OutputGrowthOptions {
   /** The jobs there are. */
@@ -80,7 +73,7 @@ export class OutputGrowth {
       // A log that cannot be looked at now is looked at next time.
       const sizes = await this.#options.sizes(entry).catch(() => undefined);
       if (!sizes || isTerminal(entry.record.state)) return;
-      const told = this.#told.get(entry) ?? NOTHING;
+      const told = this.#told.get(entry) ?? NO_OUTPUT;
       if (sizes.stdoutBytes === told.stdoutBytes && sizes.stderrBytes === told.stderrBytes) return;
       this.#told.set(entry, sizes);
       this.#options.onGrowth(entry);

@@ -1,6 +1,6 @@
 import type { ListOptions, SendInputOptions, StartOptions } from "./api.js";
 import { type FieldViolation, ProcmanError } from "./errors.js";
-import type { JobSpec, WindowSize } from "./job.js";
+import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "./job.js";
 import { logLimitFault } from "./log-limit.js";
 import type { InputPiece } from "./ports.js";
 
@@ -10,7 +10,6 @@ const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
 const MAX_PORT = 65_535;
-const MAX_INPUT_PIECE_BYTES = 1024 * 1024;
 const INPUT_SENDER = /^[\w.:-]{0,64}$/;
 /** The kernel keeps each in 16 bits. */
 const MAX_WINDOW_SIDE = 65_535;

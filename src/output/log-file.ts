@@ -82,10 +82,14 @@ export class LogFile {
    * The bytes of a range, in that memory or else in memory of their own; fewer
    * where the log ends earlier.
    */
-  async read(offset: number, length: number, memory?: Buffer): Promise<Buffer> {
+  async read(
+    offset: number,
+    length: number,
+    memory: Buffer = Buffer.allocUnsafe(length),
+  ): Promise<Buffer> {
     await this.open();
     if (this.#handle === undefined) return NOTHING;
-    const buffer = memory?.subarray(0, length) ?? Buffer.allocUnsafe(length);
+    const buffer = memory.subarray(0, length);
     try {
       const { bytesRead } = await this.#handle.read(buffer, 0, length, offset);
       return bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
@@ -98,17 +102,16 @@ export class LogFile {
    * The bytes of a range that were still the log's when they had been read: a
    * hole that was made meanwhile gives zeros, and those are left out in front.
    */
-  async readKept(offset: number, length: number, memory?: Buffer): Promise<LogBytes> {
-    const data =
-      this.#readCached(offset, length, memory) ?? (await this.read(offset, length, memory));
+  async readKept(
+    offset: number,
+    length: number,
+    memory: Buffer = Buffer.allocUnsafe(length),
+  ): Promise<LogBytes> {
+    const cached = memory.subarray(0, length);
+    const isCached = this.#handle !== undefined && readCached(this.#handle.fd, cached, offset);
+    const data = isCached ? cached : await this.read(offset, length, memory);
     // Looked at after the read, and nothing comes between: see LogStart.
     return bytesFrom({ offset, data }, this.#start.firstOffset);
-  }
-
-  #readCached(offset: number, length: number, memory?: Buffer): Buffer | undefined {
-    if (this.#handle === undefined) return undefined;
-    const buffer = memory?.subarray(0, length) ?? Buffer.allocUnsafe(length);
-    return readCached(this.#handle.fd, buffer, offset) ? buffer : undefined;
   }
 
   /** Lets go of the file, once the reads under way are through. */

@@ -16,7 +16,7 @@ import {
   decodeWatch,
   decodeWatchJobs,
 } from "./decode-request.js";
-import { eitherSignal } from "../core/either-signal.js";
+import { eitherSignal, untilEither } from "../core/either-signal.js";
 import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent, HEARTBEAT } from "./encode-event.js";
 import { encodeJob } from "./encode-job.js";
 import { encodeWaited } from "./encode-waited.js";
@@ -47,7 +47,7 @@ export function createProcmanService(
   /** A call that does something and answers; closing lets it finish. */
   const unary =
     <Request, Response>(answer: (request: Request, signal: AbortSignal) => Promise<Response>) =>
-    async (request: Request, { signal }: HandlerContext): Promise<Response> => {
+    async (request: Request, { signal }: Pick<HandlerContext, "signal">): Promise<Response> => {
       try {
         return await answer(request, signal);
       } catch (error) {
@@ -56,18 +56,13 @@ export function createProcmanService(
     };
 
   /** A call that answers when something has happened, which may be never. */
-  const waiting =
-    <Request, Response>(answer: (request: Request, signal: AbortSignal) => Promise<Response>) =>
-    async (request: Request, context: HandlerContext): Promise<Response> => {
-      const { signal, release } = eitherSignal(context.signal, closing);
-      try {
-        return await answer(request, signal);
-      } catch (error) {
-        throw toConnectError(error, signal);
-      } finally {
-        release();
-      }
-    };
+  const waiting = <Request, Response>(
+    answer: (request: Request, signal: AbortSignal) => Promise<Response>,
+  ) => {
+    const call = unary(answer);
+    return (request: Request, context: HandlerContext): Promise<Response> =>
+      untilEither(context.signal, closing, (signal) => call(request, { signal }));
+  };
 
   const streaming = <Request, Event, Response>(
     open: (request: Request, signal: AbortSignal) => AsyncIterable<Event>,

@@ -33,7 +33,8 @@ are positions in each stream, from 0; "procman get" tells their sizes.
 Ctrl-C leaves; the job goes on.
 
 With -i, stdin goes to the job, which has to have been started with -i as well. The
-end of stdin leaves the job's input open; "procman send --close" closes it. Where the job has a terminal, and this is one, it becomes the job's: every key goes
+end of stdin leaves the job's input open; "procman send --close" closes it. Where
+the job has a terminal, and this is one, it becomes the job's: every key goes
 there, Ctrl-C too; Ctrl-] leaves, and the job goes on. It begins with a screenful
 of what was shown before.
 

@@ -86,8 +86,9 @@ export async function claimProcessRecord(dir: string): Promise<boolean> {
 
 /**
  * How the command ended, from the job's record `exit`, or `ended`, which the
- * runner in a terminal makes first. Once it is whole: the code, then what `times` printed (the
- * runner's own times, then its children's), each line ended by a newline.
+ * runner in a terminal makes first. Once it is whole: the code, then what `times`
+ * printed (the runner's own times, then its children's), each line ended by a
+ * newline.
  */
 export function readExitRecord(dir: string, name: "exit" | "ended" = "exit"): Exit | undefined {
   const file = readWithTime(join(dir, name));
