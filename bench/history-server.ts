@@ -11,15 +11,15 @@ import {
 import pino from "pino";
 import { AttachResponseSchema, ProcmanService, Stream } from "../gen/procman/v1/procman_pb.js";
 import { Manager } from "../src/manager.js";
-import { CHUNK_BYTES } from "../src/output/log-file.js";
-import { AccessControl } from "../src/server/access-control.js";
-import { createConnectHandler } from "../src/server/connect-handler.js";
-import { createGrpcServer } from "../src/server/grpc-server.js";
-import { createHttpServer } from "../src/server/http-server.js";
+import { CHUNK_BYTES } from "../src/logs/reading/log-file.js";
+import { AccessControl } from "../src/server/access/access-control.js";
+import { createConnectHandler } from "../src/server/http/connect-handler.js";
+import { createGrpcServer } from "../src/server/grpc/grpc-server.js";
+import { createHttpServer } from "../src/server/http/http-server.js";
 import { DEFAULT_TIMEOUTS } from "../src/server/limits.js";
-import { Listeners } from "../src/server/listeners.js";
+import { Listeners } from "../src/server/listeners/listeners.js";
 import { startServer } from "../src/server/start-server.js";
-import { createProcmanService } from "../src/service/procman-service.js";
+import { createProcmanService } from "../src/server/procman-service.js";
 import { HISTORY_BYTES } from "./history-bytes.js";
 
 /**

@@ -1,4 +1,4 @@
-import { formatTable } from "../src/cli/table.js";
+import { formatTable } from "../src/cli/format/table.js";
 
 /** Prints rows of cells under their titles; all but the first column are right-aligned. */
 export function printTable(

@@ -1,4 +1,4 @@
-export type * from "./core/api.js";
-export { type ErrorReason, type FieldViolation, ProcmanError } from "./core/errors.js";
-export type * from "./core/job.js";
+export type * from "./contract/procman.js";
+export { type ErrorReason, type FieldViolation, ProcmanError } from "./contract/errors.js";
+export type * from "./contract/job.js";
 export { Manager, type ManagerOptions } from "./manager.js";

@@ -1,12 +1,12 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { fromSystemError, ProcmanError } from "./core/errors.js";
+import { fromSystemError, ProcmanError } from "./contract/errors.js";
 import { JobManager, type JobManagerOptions } from "./core/job-manager.js";
-import { type Log, silentLog } from "./core/log.js";
+import { type Log, silentLog } from "./contract/log.js";
 import { validDefaultLogLimit } from "./core/log-limit.js";
 import { openEngine } from "./engine/engine.js";
-import { processIdentifier } from "./engine/local/process-identifier.js";
-import { LogOutput } from "./output/log-output.js";
+import { processIdentifier } from "./engine/local/process/process-identifier.js";
+import { LogOutput } from "./logs/log-output.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { lockOwner, lockStateDir, type StateDirLock } from "./storage/state-dir-lock.js";

@@ -1,5 +1,5 @@
-import type { JobFilter, Procman } from "../core/api.js";
-import type { Job } from "../core/job.js";
+import type { JobFilter, Procman } from "../contract/procman.js";
+import type { Job } from "../contract/job.js";
 
 /** A page holds jobs with their environments: of moderate size. */
 const PAGE_SIZE = 200;

@@ -1,6 +1,6 @@
-import type { Procman } from "../core/api.js";
-import type { Input } from "./input.js";
-import type { Output } from "./output.js";
+import type { Procman } from "../contract/procman.js";
+import type { Input } from "./terminal/input.js";
+import type { Output } from "./terminal/output.js";
 
 /** What the commands know of the world; tests have another one. */
 export interface Cli {

@@ -1,4 +1,4 @@
-import type { Procman } from "../core/api.js";
+import type { Procman } from "../contract/procman.js";
 import type { Cli } from "./cli.js";
 
 /** What a command is made with. */

@@ -1,7 +1,7 @@
-import type { Procman } from "../core/api.js";
+import type { Procman } from "../contract/procman.js";
 import { type CommandContext, withClient } from "./command-context.js";
 import { EXIT } from "./exit-codes.js";
-import { printable } from "./printable.js";
+import { printable } from "./format/printable.js";
 import { resolveJobId } from "./resolve-job-id.js";
 
 /**

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { CliError } from "./cli-error.js";
 import { EXIT } from "./exit-codes.js";
-import { printable } from "./printable.js";
+import { printable } from "./format/printable.js";
 
 const CEILING_MS = 10_000;
 const POLL_MS = 20;

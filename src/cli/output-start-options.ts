@@ -1,5 +1,5 @@
-import type { OutputStart } from "../core/api.js";
-import type { Stream } from "../core/job.js";
+import type { OutputStart } from "../contract/procman.js";
+import type { Stream } from "../contract/job.js";
 
 /** The options that say where in a job's output to begin. */
 export interface OutputStartOptions {

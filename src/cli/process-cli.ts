@@ -2,8 +2,8 @@ import { createProcmanClient } from "../client/index.js";
 import type { Cli } from "./cli.js";
 import { ensureServer, socketPathOf } from "./ensure-server.js";
 import { EXIT } from "./exit-codes.js";
-import { Input } from "./input.js";
-import { Output } from "./output.js";
+import { Input } from "./terminal/input.js";
+import { Output } from "./terminal/output.js";
 
 /** The world of this process. */
 export function processCli(): Cli {

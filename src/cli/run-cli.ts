@@ -1,10 +1,10 @@
 import { CommanderError } from "commander";
-import { ProcmanError } from "../core/errors.js";
+import { ProcmanError } from "../contract/errors.js";
 import type { Cli } from "./cli.js";
 import { CliError } from "./cli-error.js";
 import { EXIT } from "./exit-codes.js";
-import { OutputClosed } from "./output.js";
-import { printable } from "./printable.js";
+import { OutputClosed } from "./terminal/output.js";
+import { printable } from "./format/printable.js";
 import { createProgram } from "./program.js";
 
 /**

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { Manager, type ManagerOptions, managerPid } from "../manager.js";
 import { type RunningServer, startServer } from "../server/start-server.js";
-import type { TlsFiles } from "../server/tls-files.js";
+import type { TlsFiles } from "../server/listeners/tls-files.js";
 import type { Cli } from "./cli.js";
 import { CliError } from "./cli-error.js";
 import { createLogger } from "./create-logger.js";

@@ -1,13 +1,13 @@
-import type { WaitedJob, WaitUntil } from "../core/api.js";
-import { isTerminal } from "../core/job.js";
+import type { WaitedJob, WaitUntil } from "../contract/procman.js";
+import { isTerminal } from "../contract/job.js";
 import type { Cli } from "./cli.js";
 import { CliError } from "./cli-error.js";
 import { EXIT } from "./exit-codes.js";
-import { formatJobSummary } from "./job-details.js";
-import { jobExitCode } from "./job-exit-code.js";
-import { waitedJson } from "./json.js";
+import { formatJobSummary } from "./format/job-details.js";
+import { jobExitCode } from "./format/job-exit-code.js";
+import { waitedJson } from "./format/json.js";
 import { outputStart, type OutputStartOptions } from "./output-start-options.js";
-import type { JsonOption } from "./print-job.js";
+import type { JsonOption } from "./format/print-job.js";
 
 export interface WaitUntilOptions extends Omit<OutputStartOptions, "tail"> {
   readonly forOutput?: string;

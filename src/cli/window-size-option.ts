@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import type { WindowSize } from "../core/job.js";
+import type { WindowSize } from "../contract/job.js";
 
 /** "120x40", as terminals are described. @throws InvalidArgumentError */
 export function parseWindowSize(text: string): WindowSize {

@@ -1,6 +1,6 @@
-import { ProcmanError } from "../core/errors.js";
+import { ProcmanError } from "../contract/errors.js";
 import { CallScope } from "./call-scope.js";
-import { decodeError, unreachable } from "./decode-error.js";
+import { decodeError, unreachable } from "../wire/decode-error.js";
 import { type ReceiveOptions, receive } from "./receive.js";
 import { Reconnection, type ReconnectOptions } from "./reconnection.js";
 

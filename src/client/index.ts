@@ -1,10 +1,10 @@
-import type { Procman } from "../core/api.js";
+import type { Procman } from "../contract/procman.js";
 import { createNodeTransport, type ServerAddress } from "./node-transport.js";
 import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./procman-client.js";
 
-export type * from "../core/api.js";
-export { type ErrorReason, type FieldViolation, ProcmanError } from "../core/errors.js";
-export type * from "../core/job.js";
+export type * from "../contract/procman.js";
+export { type ErrorReason, type FieldViolation, ProcmanError } from "../contract/errors.js";
+export type * from "../contract/job.js";
 export type { ServerAddress, TlsOptions } from "./node-transport.js";
 export {
   createProcmanClientFromTransport,

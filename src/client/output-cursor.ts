@@ -1,5 +1,5 @@
-import type { OutputStart } from "../core/api.js";
-import { type OutputSizes, STREAMS, type Stream } from "../core/job.js";
+import type { OutputStart } from "../contract/procman.js";
+import { type OutputSizes, STREAMS, type Stream } from "../contract/job.js";
 
 /** Finds where the last lines of a stream begin now; undefined when it has none. */
 export type LocateTail = (stream: Stream) => Promise<number | undefined>;

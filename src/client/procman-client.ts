@@ -21,12 +21,12 @@ import type {
   WatchEvent,
   WatchJobsOptions,
   WatchOptions,
-} from "../core/api.js";
-import type { Job, Stream, WindowSize } from "../core/job.js";
+} from "../contract/procman.js";
+import type { Job, Stream, WindowSize } from "../contract/job.js";
 import { CallRunner, type Connection } from "./call-runner.js";
-import { decodeAttachEvent, decodeWatchEvent } from "./decode-event.js";
-import { decodeJob } from "./decode-job.js";
-import { decodeWaited } from "./decode-waited.js";
+import { decodeAttachEvent, decodeWatchEvent } from "../wire/decode-event.js";
+import { decodeJob } from "../wire/decode-job.js";
+import { decodeWaited } from "../wire/decode-waited.js";
 import {
   encodeAttach,
   encodeCancel,
@@ -38,7 +38,7 @@ import {
   encodeWait,
   encodeWatch,
   encodeWatchJobs,
-} from "./encode-request.js";
+} from "../wire/encode-request.js";
 import { followJobs } from "./follow-jobs.js";
 import { followOutput } from "./follow-output.js";
 import type { ReconnectOptions } from "./reconnection.js";

@@ -1,5 +1,5 @@
 import { CallScope } from "./call-scope.js";
-import { decodeError, unreachable } from "./decode-error.js";
+import { decodeError, unreachable } from "../wire/decode-error.js";
 
 export interface ReceiveOptions {
   readonly server: string;

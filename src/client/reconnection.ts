@@ -1,5 +1,5 @@
-import type { ProcmanError } from "../core/errors.js";
-import { isTransient } from "./decode-error.js";
+import type { ProcmanError } from "../contract/errors.js";
+import { isTransient } from "../wire/decode-error.js";
 import { pause } from "./pause.js";
 
 export interface ReconnectOptions {

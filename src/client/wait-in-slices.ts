@@ -1,5 +1,5 @@
-import type { WaitedJob, WaitOptions, WaitUntil } from "../core/api.js";
-import { isTerminal } from "../core/job.js";
+import type { WaitedJob, WaitOptions, WaitUntil } from "../contract/procman.js";
+import { isTerminal } from "../contract/job.js";
 
 type SliceOptions = Omit<WaitOptions, "signal">;
 

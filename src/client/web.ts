@@ -1,11 +1,11 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
-import type { Procman } from "../core/api.js";
+import type { Procman } from "../contract/procman.js";
 import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./procman-client.js";
 
-export type * from "../core/api.js";
-export { type ErrorReason, type FieldViolation, ProcmanError } from "../core/errors.js";
-export type * from "../core/job.js";
+export type * from "../contract/procman.js";
+export { type ErrorReason, type FieldViolation, ProcmanError } from "../contract/errors.js";
+export type * from "../contract/job.js";
 export type { ReconnectOptions } from "./reconnection.js";
 
 export interface WebClientOptions extends ProcmanClientOptions {

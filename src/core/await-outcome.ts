@@ -1,8 +1,8 @@
-import type { OutputPattern, WaitOptions, WaitOutcome, WaitUntil } from "./api.js";
+import type { OutputPattern, WaitOptions, WaitOutcome, WaitUntil } from "../contract/procman.js";
 import { LinePattern } from "./line-pattern.js";
 import type { Engine, OutputReader } from "./ports.js";
 import { validDuration, validPort } from "./validate.js";
-import { anyAborted, timeoutSignal } from "./waiting.js";
+import { anyAborted, timeoutSignal } from "../platform/waiting.js";
 
 /** How long looking once at output that is already there may take. */
 const LONGEST_LOOK_MS = 10_000;

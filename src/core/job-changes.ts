@@ -1,6 +1,6 @@
 import { nanoid } from "nanoid";
-import type { JobFilter } from "./api.js";
-import type { Status } from "./job.js";
+import type { JobFilter } from "../contract/procman.js";
+import type { Status } from "../contract/job.js";
 import { type Filtered, isMatch } from "./job-filter.js";
 
 /** How many removals are remembered, at least. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { isTerminal } from "./job.js";
+import { isTerminal } from "../contract/job.js";
 import type { JobRecord } from "./ports.js";
 
 /** One job while this process looks after it. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { JobFilter } from "./api.js";
-import type { JobSpec, Status } from "./job.js";
+import type { JobFilter } from "../contract/procman.js";
+import type { JobSpec, Status } from "../contract/job.js";
 
 /** What of a job filters look at. */
 export interface Filtered {

@@ -1,6 +1,6 @@
-import type { InputPosition, SendInputOptions } from "./api.js";
-import { jobNotRunning, ProcmanError } from "./errors.js";
-import { isTerminal, type WindowSize } from "./job.js";
+import type { InputPosition, SendInputOptions } from "../contract/procman.js";
+import { jobNotRunning, ProcmanError } from "../contract/errors.js";
+import { isTerminal, type WindowSize } from "../contract/job.js";
 import type { JobEntry } from "./job-entry.js";
 import type { Engine, JobStore } from "./ports.js";
 import { validInputPiece, validWindowSize } from "./validate.js";

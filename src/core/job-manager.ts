@@ -21,25 +21,25 @@ import type {
   WatchEvent,
   WatchJobsOptions,
   WatchOptions,
-} from "./api.js";
+} from "../contract/procman.js";
 import { awaitOutcome } from "./await-outcome.js";
-import { streamUntilEither, untilEither } from "./either-signal.js";
-import { invalidArgument, jobNotFound, ProcmanError } from "./errors.js";
-import { isTerminal, type Job, type WindowSize } from "./job.js";
-import { inParallel } from "./in-parallel.js";
+import { streamUntilEither, untilEither } from "../platform/either-signal.js";
+import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
+import { isTerminal, type Job, type WindowSize } from "../contract/job.js";
+import { inParallel } from "../platform/in-parallel.js";
 import { JobChanges } from "./job-changes.js";
 import type { JobEntry } from "./job-entry.js";
 import { isMatch } from "./job-filter.js";
 import { JobInput } from "./job-input.js";
 import { JobViews } from "./job-views.js";
-import type { Log } from "./log.js";
+import type { Log } from "../contract/log.js";
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js";
 import { StartRequests } from "./start-requests.js";
 import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
 import { requestedSpec, validDuration, validPageSize } from "./validate.js";
-import { unlessAborted } from "./waiting.js";
+import { unlessAborted } from "../platform/waiting.js";
 import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs are taken over at a time after a restart. */

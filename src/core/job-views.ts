@@ -1,4 +1,4 @@
-import { type Job, NO_OUTPUT, type OutputSizes, type Progress } from "./job.js";
+import { type Job, NO_OUTPUT, type OutputSizes, type Progress } from "../contract/job.js";
 import type { JobEntry } from "./job-entry.js";
 import { logLimitOf } from "./log-limit.js";
 import type { JobStore, OutputReader } from "./ports.js";

@@ -1,5 +1,5 @@
 import { RE2JS } from "re2js";
-import { ProcmanError } from "./errors.js";
+import { ProcmanError } from "../contract/errors.js";
 
 const FIELD = "output.pattern";
 const MAX_PATTERN_BYTES = 1024;

@@ -1,4 +1,4 @@
-import { invalidArgument } from "./errors.js";
+import { invalidArgument } from "../contract/errors.js";
 import type { JobRecord } from "./ports.js";
 
 /** Less would be cut all the time, for next to nothing. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { inParallel } from "./in-parallel.js";
-import { isTerminal, NO_OUTPUT, type OutputSizes } from "./job.js";
+import { inParallel } from "../platform/in-parallel.js";
+import { isTerminal, NO_OUTPUT, type OutputSizes } from "../contract/job.js";
 import type { JobEntry } from "./job-entry.js";
 
 /** How many jobs are looked at at a time. */

@@ -1,5 +1,5 @@
-import type { JobFilter } from "./api.js";
-import { ProcmanError } from "./errors.js";
+import type { JobFilter } from "../contract/procman.js";
+import { ProcmanError } from "../contract/errors.js";
 import { filterDigest } from "./job-filter.js";
 
 /** Where a page of List ends. Opaque to clients, and good for the same filters only. */

@@ -1,4 +1,4 @@
-import type { OutputChunk, OutputLine, OutputStart, WaitOutcome } from "./api.js";
+import type { OutputChunk, OutputLine, OutputStart, WaitOutcome } from "../contract/procman.js";
 import type {
   Exit,
   JobSpec,
@@ -8,7 +8,7 @@ import type {
   Started,
   Stream,
   WindowSize,
-} from "./job.js";
+} from "../contract/job.js";
 import type { LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./status.js";
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { ProcmanError } from "./errors.js";
+import { ProcmanError } from "../contract/errors.js";
 import type { JobEntry } from "./job-entry.js";
 import type { RequestedSpec } from "./validate.js";
 

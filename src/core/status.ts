@@ -1,4 +1,4 @@
-import type { Status } from "./job.js";
+import type { Status } from "../contract/job.js";
 
 /** What a stop was asked for by; the first to be recorded counts. */
 export type StopKind = "cancel" | "timeout";

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { advanceRecord, pendingRecord, started } from "./advance-record.js";
-import { crashPoint } from "./crash-point.js";
-import { jobNotFound, jobNotRunning, ProcmanError } from "./errors.js";
-import { type Job, isTerminal, type JobSpec } from "./job.js";
+import { advanceRecord, pendingRecord, started } from "./transitions.js";
+import { crashPoint } from "../platform/crash-point.js";
+import { jobNotFound, jobNotRunning, ProcmanError } from "../contract/errors.js";
+import { type Job, isTerminal, type JobSpec } from "../contract/job.js";
 import { JobEntry } from "./job-entry.js";
-import type { Log } from "./log.js";
+import type { Log } from "../contract/log.js";
 import { logLimitOf } from "./log-limit.js";
 import type {
   Engine,
@@ -15,7 +15,7 @@ import type {
   StopIntent,
 } from "./ports.js";
 import type { StopKind } from "./status.js";
-import { LONGEST_TIMEOUT_MS } from "./waiting.js";
+import { LONGEST_TIMEOUT_MS } from "../platform/waiting.js";
 
 /** Between SIGTERM and SIGKILL where nobody says otherwise. */
 export const DEFAULT_GRACE_PERIOD_MS = 5000;

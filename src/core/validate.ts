@@ -1,6 +1,6 @@
-import type { ListOptions, SendInputOptions, StartOptions } from "./api.js";
-import { type FieldViolation, ProcmanError } from "./errors.js";
-import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "./job.js";
+import type { ListOptions, SendInputOptions, StartOptions } from "../contract/procman.js";
+import { type FieldViolation, ProcmanError } from "../contract/errors.js";
+import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
 import { logLimitFault } from "./log-limit.js";
 import type { InputPiece } from "./ports.js";
 

@@ -1,12 +1,12 @@
-import type { JobFilter, JobsEvent, WatchJobsOptions } from "./api.js";
-import { inParallel } from "./in-parallel.js";
-import type { Job } from "./job.js";
+import type { JobFilter, JobsEvent, WatchJobsOptions } from "../contract/procman.js";
+import { inParallel } from "../platform/in-parallel.js";
+import type { Job } from "../contract/job.js";
 import { hadMatched, type JobChanges, type JobHistory } from "./job-changes.js";
 import type { JobEntry } from "./job-entry.js";
 import { filterDigest, isMatch } from "./job-filter.js";
 import type { JobViews } from "./job-views.js";
 import type { OutputGrowth } from "./output-growth.js";
-import { unlessAborted } from "./waiting.js";
+import { unlessAborted } from "../platform/waiting.js";
 
 /** How many jobs of a snapshot are looked at at a time: each may have a log open. */
 const SNAPSHOT_CONCURRENCY = 32;

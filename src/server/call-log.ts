@@ -1,8 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { toConnectError } from "../service/error-map.js";
-import { peerKey } from "./peer.js";
+import { toConnectError } from "../wire/error-map.js";
+import { peerKey } from "./access/peer.js";
 
 type AnyUnary = (request: unknown, context: HandlerContext) => Promise<unknown>;
 type AnyStreaming = (request: unknown, context: HandlerContext) => AsyncIterable<unknown>;

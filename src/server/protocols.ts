@@ -1,15 +1,15 @@
 import type { Logger } from "pino";
 import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
-import type { Procman } from "../core/api.js";
-import { ProcmanError } from "../core/errors.js";
-import { createProcmanService } from "../service/procman-service.js";
-import type { AccessControl } from "./access-control.js";
+import type { Procman } from "../contract/procman.js";
+import { ProcmanError } from "../contract/errors.js";
+import { createProcmanService } from "./procman-service.js";
+import type { AccessControl } from "./access/access-control.js";
 import { logCalls } from "./call-log.js";
-import { type CallCheck, createConnectHandler } from "./connect-handler.js";
-import { createGrpcServer } from "./grpc-server.js";
-import { createHttpServer } from "./http-server.js";
+import { type CallCheck, createConnectHandler } from "./http/connect-handler.js";
+import { createGrpcServer } from "./grpc/grpc-server.js";
+import { createHttpServer } from "./http/http-server.js";
 import type { Timeouts } from "./limits.js";
-import type { Door } from "./listeners.js";
+import type { Door } from "./listeners/listeners.js";
 
 export interface ProtocolsOptions {
   readonly procman: Procman;

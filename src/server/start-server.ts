@@ -1,14 +1,14 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import type { Procman } from "../core/api.js";
-import { AccessControl } from "./access-control.js";
-import { loadAccessToken, watchAccessToken } from "./access-token.js";
+import type { Procman } from "../contract/procman.js";
+import { AccessControl } from "./access/access-control.js";
+import { loadAccessToken, watchAccessToken } from "./access/access-token.js";
 import { DEFAULT_TIMEOUTS, MAX_CONNECTIONS, type Timeouts } from "./limits.js";
-import { formatAddress, type ListenAddress } from "./listen-on-tcp.js";
-import { Listeners } from "./listeners.js";
+import { formatAddress, type ListenAddress } from "./listeners/listen-on-tcp.js";
+import { Listeners } from "./listeners/listeners.js";
 import { createProtocols } from "./protocols.js";
-import type { TlsFiles } from "./tls-files.js";
+import type { TlsFiles } from "./listeners/tls-files.js";
 
 /** How long calls may go on after close was called. */
 const CLOSE_GRACE_MS = 2000;

@@ -1,6 +1,6 @@
 import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { crashPoint } from "../core/crash-point.js";
+import { crashPoint } from "../platform/crash-point.js";
 
 /**
  * Replaces a file's content so that a reader, also after a crash at any moment,

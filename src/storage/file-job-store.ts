@@ -1,7 +1,7 @@
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { crashPoint } from "../core/crash-point.js";
-import { fromSystemError, jobNotFound } from "../core/errors.js";
+import { crashPoint } from "../platform/crash-point.js";
+import { fromSystemError, jobNotFound } from "../contract/errors.js";
 import { logLimitOf } from "../core/log-limit.js";
 import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
 import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";

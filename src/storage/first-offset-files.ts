@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { fromSystemError } from "../core/errors.js";
+import { fromSystemError } from "../contract/errors.js";
 import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
 import { syncDirectory, writeFileDurable } from "./atomic-file.js";
 

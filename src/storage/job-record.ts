@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CONTAINMENTS, type JobSpec, type JobState } from "../core/job.js";
+import { CONTAINMENTS, type JobSpec, type JobState } from "../contract/job.js";
 import type { JobRecord } from "../core/ports.js";
 
 /** Version that is written. A record of a newer one is read for what is known here. */

@@ -1,6 +1,6 @@
 import { link, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ProcmanError } from "../core/errors.js";
+import { ProcmanError } from "../contract/errors.js";
 import { writeFileAtomic, writeFileDurable } from "./atomic-file.js";
 
 /**

@@ -18,9 +18,9 @@ import type {
   WatchEvent,
   WatchJobsOptions,
   WatchOptions,
-} from "../../src/core/api.js";
-import { jobNotFound, ProcmanError } from "../../src/core/errors.js";
-import type { Job, Stream, WindowSize } from "../../src/core/job.js";
+} from "../../src/contract/procman.js";
+import { jobNotFound, ProcmanError } from "../../src/contract/errors.js";
+import type { Job, Stream, WindowSize } from "../../src/contract/job.js";
 
 interface FakeJob {
   job: Job;

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import type { JobFilter, JobsEvent } from "../../src/core/api.js";
+import type { JobFilter, JobsEvent } from "../../src/contract/procman.js";
 import { isMatch } from "../../src/core/job-filter.js";
-import { isTerminal, type Job } from "../../src/core/job.js";
+import { isTerminal, type Job } from "../../src/contract/job.js";
 
 /**
  * What one who watches jobs makes of the events, as the contract says; and all

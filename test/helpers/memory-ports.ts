@@ -1,6 +1,6 @@
 import { JobManager, type JobManagerOptions } from "../../src/core/job-manager.js";
-import type { Exit, OutputSizes, Progress } from "../../src/core/job.js";
-import { silentLog } from "../../src/core/log.js";
+import type { Exit, OutputSizes, Progress } from "../../src/contract/job.js";
+import { silentLog } from "../../src/contract/log.js";
 import type {
   Engine,
   JobRecord,

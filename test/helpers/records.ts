@@ -1,4 +1,4 @@
-import type { JobState } from "../../src/core/job.js";
+import type { JobState } from "../../src/contract/job.js";
 import type { JobRecord } from "../../src/core/ports.js";
 
 /** A record with plain values, but for those given. */

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createProcmanClient } from "../../src/client/index.js";
-import type { Procman } from "../../src/core/api.js";
-import { ProcmanError } from "../../src/core/errors.js";
+import type { Procman } from "../../src/contract/procman.js";
+import { ProcmanError } from "../../src/contract/errors.js";
 import { Manager } from "../../src/manager.js";
 import { eventually } from "../helpers/eventually.js";
 import { tempDir } from "../helpers/temp-dir.js";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { Status, type WatchJobsResponse } from "../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient } from "../../src/client/index.js";
-import type { Job } from "../../src/core/job.js";
+import type { Job } from "../../src/contract/job.js";
 import { eventually } from "../helpers/eventually.js";
 import { JobsPicture } from "../helpers/jobs-picture.js";
 import { tempDir } from "../helpers/temp-dir.js";

@@ -1,11 +1,11 @@
 import { Command } from "commander";
-import type { Procman } from "../../core/api.js";
-import { STREAMS } from "../../core/job.js";
+import type { Procman } from "../../contract/procman.js";
+import { STREAMS } from "../../contract/job.js";
 import { choices } from "../choice-option.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
 import { type CommandContext, withClient } from "../command-context.js";
-import { type DetachKeyOption, detachKeyOption } from "../detach-key.js";
+import { type DetachKeyOption, detachKeyOption } from "../terminal/detach-key.js";
 import {
   copyOutput,
   type Followed,
@@ -14,10 +14,10 @@ import {
   type WayBack,
 } from "../follow-job.js";
 import { EXIT } from "../exit-codes.js";
-import { followWithInput } from "../follow-with-input.js";
-import { canInteract, LEAVE_SIGNALS } from "../interact.js";
+import { followWithInput } from "../terminal/follow-with-input.js";
+import { canInteract, LEAVE_SIGNALS } from "../terminal/interact.js";
 import { outputStart, type OutputStartOptions } from "../output-start-options.js";
-import type { JsonOption } from "../print-job.js";
+import type { JsonOption } from "../format/print-job.js";
 import { resolveJobId } from "../resolve-job-id.js";
 import type { StateDirOption } from "../state-dir.js";
 import { parseWholeNumber } from "../whole-number-option.js";

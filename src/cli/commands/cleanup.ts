@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "../command-context.js";
 import { parseDurationMs } from "../duration-option.js";
-import { removedJson } from "../json.js";
-import type { JsonOption } from "../print-job.js";
+import { removedJson } from "../format/json.js";
+import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";
 
 interface CleanupOptions extends StateDirOption, JsonOption {

@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "../command-context.js";
-import { formatJobDetails } from "../job-details.js";
-import { jobJson } from "../json.js";
-import type { JsonOption } from "../print-job.js";
+import { formatJobDetails } from "../format/job-details.js";
+import { jobJson } from "../format/json.js";
+import type { JsonOption } from "../format/print-job.js";
 import { resolveJobId } from "../resolve-job-id.js";
-import { printable } from "../printable.js";
+import { printable } from "../format/printable.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const HELP = `

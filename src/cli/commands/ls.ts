@@ -1,17 +1,17 @@
 import { Command } from "commander";
-import type { JobFilter, Procman } from "../../core/api.js";
-import { STATUSES, type Status } from "../../core/job.js";
+import type { JobFilter, Procman } from "../../contract/procman.js";
+import { STATUSES, type Status } from "../../contract/job.js";
 import { allJobs } from "../all-jobs.js";
 import { choices } from "../choice-option.js";
 import type { Cli } from "../cli.js";
 import { type CommandContext, withClient } from "../command-context.js";
 import { EXIT } from "../exit-codes.js";
-import { formatJobTable } from "../job-table.js";
-import { jobJson } from "../json.js";
+import { formatJobTable } from "../format/job-table.js";
+import { jobJson } from "../format/json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
-import type { JsonOption } from "../print-job.js";
+import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";
-import { printJobLines, printJobsEvents, watchOnScreen } from "../watch-live.js";
+import { printJobLines, printJobsEvents, watchOnScreen } from "../terminal/watch-live.js";
 
 interface LsOptions extends StateDirOption, JsonOption {
   readonly status?: readonly Status[];

@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "../command-context.js";
-import { formatJobTable } from "../job-table.js";
-import { jobJson } from "../json.js";
-import type { JsonOption } from "../print-job.js";
+import { formatJobTable } from "../format/job-table.js";
+import { jobJson } from "../format/json.js";
+import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const HELP = `

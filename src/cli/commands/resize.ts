@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "../command-context.js";
-import { type JsonOption, printJob } from "../print-job.js";
+import { type JsonOption, printJob } from "../format/print-job.js";
 import { resolveJobId } from "../resolve-job-id.js";
 import type { StateDirOption } from "../state-dir.js";
 import { parseWindowSize } from "../window-size-option.js";

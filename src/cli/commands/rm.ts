@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import type { CommandContext } from "../command-context.js";
 import { eachJob } from "../each-job.js";
-import { removedJson } from "../json.js";
-import type { JsonOption } from "../print-job.js";
+import { removedJson } from "../format/json.js";
+import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const HELP = `

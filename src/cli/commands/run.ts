@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { Procman, StartOptions } from "../../core/api.js";
-import type { Job } from "../../core/job.js";
+import type { Procman, StartOptions } from "../../contract/procman.js";
+import type { Job } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
 import { type CommandContext, withClient } from "../command-context.js";
 import { parsePositiveDurationMs } from "../duration-option.js";
-import { type DetachKeyOption, detachKeyOption } from "../detach-key.js";
+import { type DetachKeyOption, detachKeyOption } from "../terminal/detach-key.js";
 import {
   copyOutput,
   type Followed,
@@ -14,12 +14,12 @@ import {
   untilInterrupted,
   type WayBack,
 } from "../follow-job.js";
-import { followWithInput } from "../follow-with-input.js";
-import { canInteract, followWindow, LEAVE_SIGNALS } from "../interact.js";
-import { jobExitCode } from "../job-exit-code.js";
-import { jobJson } from "../json.js";
+import { followWithInput } from "../terminal/follow-with-input.js";
+import { canInteract, followWindow, LEAVE_SIGNALS } from "../terminal/interact.js";
+import { jobExitCode } from "../format/job-exit-code.js";
+import { jobJson } from "../format/json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
-import type { JsonOption } from "../print-job.js";
+import type { JsonOption } from "../format/print-job.js";
 import { parseSizeBytes } from "../size-option.js";
 import type { StateDirOption } from "../state-dir.js";
 

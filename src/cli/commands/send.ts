@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "../command-context.js";
-import { pumpInput } from "../pump-input.js";
+import { pumpInput } from "../terminal/pump-input.js";
 import { resolveJobId } from "../resolve-job-id.js";
 import type { StateDirOption } from "../state-dir.js";
 

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import type { TlsFiles } from "../../server/tls-files.js";
+import type { TlsFiles } from "../../server/listeners/tls-files.js";
 import type { CommandContext } from "../command-context.js";
 import { parseDurationMs, parsePositiveDurationMs } from "../duration-option.js";
 import { type ListenOption, parseListen } from "../listen-option.js";

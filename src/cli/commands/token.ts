@@ -19,7 +19,9 @@ export function tokenCommand(context: CommandContext): Command {
     .option("--rotate", "make a new one")
     .addHelpText("after", HELP)
     .action(async ({ rotate, stateDir }: StateDirOption & { readonly rotate?: boolean }) => {
-      const { loadAccessToken, rotateAccessToken } = await import("../../server/access-token.js");
+      const { loadAccessToken, rotateAccessToken } = await import(
+        "../../server/access/access-token.js"
+      );
       const dir = context.stateDir(stateDir);
       await mkdir(dir, { recursive: true, mode: 0o700 });
       const path = join(dir, "token");

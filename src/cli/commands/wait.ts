@@ -1,10 +1,10 @@
 import { Command, Option } from "commander";
-import { isTerminal, type Stream, STREAMS } from "../../core/job.js";
+import { isTerminal, type Stream, STREAMS } from "../../contract/job.js";
 import { choices } from "../choice-option.js";
 import { type CommandContext, withClient } from "../command-context.js";
 import { parseDurationMs } from "../duration-option.js";
-import { jobExitCode } from "../job-exit-code.js";
-import { type JsonOption, printJob } from "../print-job.js";
+import { jobExitCode } from "../format/job-exit-code.js";
+import { type JsonOption, printJob } from "../format/print-job.js";
 import { resolveJobId } from "../resolve-job-id.js";
 import type { StateDirOption } from "../state-dir.js";
 import { sayWhatCame, waitUntil, type WaitUntilOptions } from "../wait-until.js";

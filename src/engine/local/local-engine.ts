@@ -2,33 +2,33 @@ import { access, rm, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromSystemError, invalidArgument, ProcmanError } from "../../core/errors.js";
-import type { JobSpec, Started, WindowSize } from "../../core/job.js";
+import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
+import type { JobSpec, Started, WindowSize } from "../../contract/job.js";
 import type { Engine, InputPiece, Observation, PreparedCommand } from "../../core/ports.js";
-import { leaveJobCgroup, makeCgroup, removeCgroup, removeCgroupOf } from "./cgroup.js";
-import { ExitWatch } from "./exit-watch.js";
+import { leaveJobCgroup, makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
+import { ExitWatch } from "./runner/exit-watch.js";
 import {
   claimProcessRecord,
   type Identity,
   isInTerminal,
   readExitRecord,
   readProcessRecord,
-} from "./job-files.js";
-import { JobInputs } from "./job-input.js";
-import { listeningPort } from "./listening-port.js";
-import { prepareCommand } from "./prepare-command.js";
-import { processTable } from "./platform.js";
-import { isStopUnfinished, SessionStops } from "./session-stops.js";
-import { isAlive, signalGroup, signalTerminal } from "./signals.js";
+} from "./runner/job-files.js";
+import { JobInputs } from "./input/job-input.js";
+import { listeningPort } from "./process/listening-port.js";
+import { prepareCommand } from "./runner/prepare-command.js";
+import { processTable } from "./process/platform.js";
+import { isStopUnfinished, SessionStops } from "./containment/session-stops.js";
+import { isAlive, signalGroup, signalTerminal } from "./process/signals.js";
 import {
   awaitIdentity,
   killRunner,
   type RunnerProcess,
   spawnRunner,
   terminalComplaint,
-} from "./spawn-runner.js";
-import { resizeTerminal } from "./terminal.js";
-import { TerminalDrains } from "./terminal-drains.js";
+} from "./runner/spawn-runner.js";
+import { resizeTerminal } from "./terminal/terminal.js";
+import { TerminalDrains } from "./terminal/terminal-drains.js";
 
 /** Runs commands as processes of this machine, each under a runner of its own. */
 export class LocalEngine implements Engine {

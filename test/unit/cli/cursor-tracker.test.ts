@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { CursorTracker } from "../../../src/cli/cursor-tracker.js";
+import { CursorTracker } from "../../../src/cli/terminal/cursor-tracker.js";
 
 const ESC = "\u001b";
 

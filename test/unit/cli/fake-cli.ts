@@ -1,9 +1,9 @@
 import { PassThrough, Writable } from "node:stream";
 import type { Cli } from "../../../src/cli/cli.js";
-import { Input, type InputStream } from "../../../src/cli/input.js";
-import { Output, type OutputStream } from "../../../src/cli/output.js";
+import { Input, type InputStream } from "../../../src/cli/terminal/input.js";
+import { Output, type OutputStream } from "../../../src/cli/terminal/output.js";
 import { runCli } from "../../../src/cli/run-cli.js";
-import type { JobPage, ListOptions, Procman } from "../../../src/core/api.js";
+import type { JobPage, ListOptions, Procman } from "../../../src/contract/procman.js";
 import { FakeProcman } from "../../helpers/fake-procman.js";
 
 export interface FakeCliOptions {

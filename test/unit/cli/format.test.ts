@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { commandLine } from "../../../src/cli/command-line.js";
-import { formatJobDetails, formatJobSummary } from "../../../src/cli/job-details.js";
-import { jobExitCode } from "../../../src/cli/job-exit-code.js";
-import { progressText, shortDuration, statusText } from "../../../src/cli/job-facts.js";
-import { formatJobTable } from "../../../src/cli/job-table.js";
-import { attachEventJson, jobJson, removedJson } from "../../../src/cli/json.js";
-import { printable } from "../../../src/cli/printable.js";
-import { formatTable } from "../../../src/cli/table.js";
+import { commandLine } from "../../../src/cli/format/command-line.js";
+import { formatJobDetails, formatJobSummary } from "../../../src/cli/format/job-details.js";
+import { jobExitCode } from "../../../src/cli/format/job-exit-code.js";
+import { progressText, shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
+import { formatJobTable } from "../../../src/cli/format/job-table.js";
+import { attachEventJson, jobJson, removedJson } from "../../../src/cli/format/json.js";
+import { printable } from "../../../src/cli/format/printable.js";
+import { formatTable } from "../../../src/cli/format/table.js";
 import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";
 
 const plain = { paint: (_style: unknown, text: string) => text, width: Number.POSITIVE_INFINITY };

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { CallOptions, SendInputOptions } from "../../../src/core/api.js";
-import { ProcmanError } from "../../../src/core/errors.js";
-import { batched } from "../../../src/cli/batched.js";
-import { parseDetachKey } from "../../../src/cli/detach-key.js";
-import { TerminalState, withoutQuestions } from "../../../src/cli/terminal-state.js";
+import type { CallOptions, SendInputOptions } from "../../../src/contract/procman.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
+import { batched } from "../../../src/cli/terminal/batched.js";
+import { parseDetachKey } from "../../../src/cli/terminal/detach-key.js";
+import { TerminalState, withoutQuestions } from "../../../src/cli/terminal/terminal-state.js";
 import { parseWindowSize } from "../../../src/cli/window-size-option.js";
 import { eventually } from "../../helpers/eventually.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { LineView } from "../../../src/cli/line-view.js";
-import type { OutputLine, Terminator } from "../../../src/core/api.js";
+import { LineView } from "../../../src/cli/terminal/line-view.js";
+import type { OutputLine, Terminator } from "../../../src/contract/procman.js";
 import { FakeCli } from "./fake-cli.js";
 
 const CLEAR = "\r\u001b[K";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
-import { Output, OutputClosed } from "../../../src/cli/output.js";
+import { Output, OutputClosed } from "../../../src/cli/terminal/output.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { Captured } from "./fake-cli.js";
 

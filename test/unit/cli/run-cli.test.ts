@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { AttachOptions, StartOptions } from "../../../src/core/api.js";
-import { ProcmanError } from "../../../src/core/errors.js";
+import type { AttachOptions, StartOptions } from "../../../src/contract/procman.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { endedJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";

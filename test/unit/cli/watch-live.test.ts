@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { LiveJobs } from "../../../src/cli/live-jobs.js";
-import { formatLiveTable } from "../../../src/cli/live-table.js";
-import { Redraws } from "../../../src/cli/redraws.js";
-import type { JobsEvent } from "../../../src/core/api.js";
-import type { Job } from "../../../src/core/job.js";
+import { LiveJobs } from "../../../src/cli/terminal/live-jobs.js";
+import { formatLiveTable } from "../../../src/cli/format/live-table.js";
+import { Redraws } from "../../../src/cli/terminal/redraws.js";
+import type { JobsEvent } from "../../../src/contract/procman.js";
+import type { Job } from "../../../src/contract/job.js";
 import { eventually } from "../../helpers/eventually.js";
 import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";

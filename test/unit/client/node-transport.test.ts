@@ -6,9 +6,9 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { expect, onTestFinished, test } from "vitest";
 import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient, type ServerAddress } from "../../../src/client/index.js";
-import type { Procman } from "../../../src/core/api.js";
-import { encodeAttachEvent } from "../../../src/service/encode-event.js";
-import { encodeJob } from "../../../src/service/encode-job.js";
+import type { Procman } from "../../../src/contract/procman.js";
+import { encodeAttachEvent } from "../../../src/wire/encode-event.js";
+import { encodeJob } from "../../../src/wire/encode-job.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { endedJob, runningJob } from "./some-job.js";
 

@@ -10,16 +10,21 @@ import {
   createProcmanClientFromTransport,
   type TransportClientOptions,
 } from "../../../src/client/index.js";
-import type { AttachEvent, JobsEvent, Procman, WatchJobsOptions } from "../../../src/core/api.js";
-import { jobNotFound, ProcmanError } from "../../../src/core/errors.js";
-import type { Job, Stream } from "../../../src/core/job.js";
+import type {
+  AttachEvent,
+  JobsEvent,
+  Procman,
+  WatchJobsOptions,
+} from "../../../src/contract/procman.js";
+import { jobNotFound, ProcmanError } from "../../../src/contract/errors.js";
+import type { Job, Stream } from "../../../src/contract/job.js";
 import {
   type AttachResponseInit,
   encodeAttachEvent,
   encodeJobsEvent,
-} from "../../../src/service/encode-event.js";
-import { encodeJob } from "../../../src/service/encode-job.js";
-import { toConnectError } from "../../../src/service/error-map.js";
+} from "../../../src/wire/encode-event.js";
+import { encodeJob } from "../../../src/wire/encode-job.js";
+import { toConnectError } from "../../../src/wire/error-map.js";
 import { endedJob, runningJob } from "./some-job.js";
 
 /** A client of a server that does what the test says. */

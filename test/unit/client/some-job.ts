@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { CONTAINMENTS, type Job } from "../../../src/core/job.js";
+import { CONTAINMENTS, type Job } from "../../../src/contract/job.js";
 
 export const T0 = new Date("2026-01-02T03:04:05.678Z");
 const T1 = new Date("2026-01-02T03:04:06.789Z");

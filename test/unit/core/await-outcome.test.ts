@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { awaitOutcome } from "../../../src/core/await-outcome.js";
-import type { WaitOptions } from "../../../src/core/api.js";
+import type { WaitOptions } from "../../../src/contract/procman.js";
 import type { Engine, OutputReader } from "../../../src/core/ports.js";
 import { eventually } from "../../helpers/eventually.js";
 

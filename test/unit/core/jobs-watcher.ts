@@ -1,9 +1,9 @@
 import { Code, ConnectError, createRouterTransport, type Interceptor } from "@connectrpc/connect";
 import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { createProcmanClientFromTransport } from "../../../src/client/index.js";
-import type { JobFilter, JobsEvent, Procman } from "../../../src/core/api.js";
-import { ProcmanError } from "../../../src/core/errors.js";
-import { createProcmanService } from "../../../src/service/procman-service.js";
+import type { JobFilter, JobsEvent, Procman } from "../../../src/contract/procman.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
+import { createProcmanService } from "../../../src/server/procman-service.js";
 import { JobsPicture } from "../../helpers/jobs-picture.js";
 
 /** One who watches jobs, at a pace of its own, and keeps a picture of them. */

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import type { JobFilter } from "../../../src/core/api.js";
-import { ProcmanError } from "../../../src/core/errors.js";
+import type { JobFilter } from "../../../src/contract/procman.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
 import type { ErrorReason, Job, Status } from "../../../src/index.js";
 import { Manager } from "../../../src/manager.js";
-import { isTerminal } from "../../../src/core/job.js";
+import { isTerminal } from "../../../src/contract/job.js";
 
 /** What jobs run: some end by themselves, one does not. */
 export const COMMANDS = {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { STATUSES } from "../../../src/core/job.js";
+import { STATUSES } from "../../../src/contract/job.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import {
   COMMANDS,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { STATUSES } from "../../../src/core/job.js";
+import { STATUSES } from "../../../src/contract/job.js";
 import { type JobEvent, nextStatus } from "../../../src/core/status.js";
 
 const exited = (exitCode: number, stop?: "cancel" | "timeout"): JobEvent => ({

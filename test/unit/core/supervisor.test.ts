@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { ProcmanError } from "../../../src/core/errors.js";
-import type { JobSpec } from "../../../src/core/job.js";
-import { silentLog } from "../../../src/core/log.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
+import type { JobSpec } from "../../../src/contract/job.js";
+import { silentLog } from "../../../src/contract/log.js";
 import type { JobRecord } from "../../../src/core/ports.js";
 import { Supervisor } from "../../../src/core/supervisor.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";

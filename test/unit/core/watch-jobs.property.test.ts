@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { JobFilter } from "../../../src/core/api.js";
-import type { Job } from "../../../src/core/job.js";
+import type { JobFilter } from "../../../src/contract/procman.js";
+import type { Job } from "../../../src/contract/job.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type MemoryManager, MemoryMachine } from "../../helpers/memory-ports.js";
 import { ClientWatcher, DirectWatcher, type JobsWatcher } from "./jobs-watcher.js";

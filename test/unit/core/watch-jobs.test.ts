@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { JobsEvent, WatchJobsOptions } from "../../../src/core/api.js";
+import type { JobsEvent, WatchJobsOptions } from "../../../src/contract/procman.js";
 import { eventually } from "../../helpers/eventually.js";
 import { MemoryMachine, type MemoryManager } from "../../helpers/memory-ports.js";
 

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { parseListeners } from "../../../src/engine/local/listeners-darwin.js";
+import { parseListeners } from "../../../src/engine/local/process/listeners-darwin.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";

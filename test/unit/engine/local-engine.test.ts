@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { JobSpec } from "../../../src/core/job.js";
+import type { JobSpec } from "../../../src/contract/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
-import { readProcessRecord } from "../../../src/engine/local/job-files.js";
-import { processTable } from "../../../src/engine/local/platform.js";
-import { isAlive } from "../../../src/engine/local/signals.js";
+import { readProcessRecord } from "../../../src/engine/local/runner/job-files.js";
+import { processTable } from "../../../src/engine/local/process/platform.js";
+import { isAlive } from "../../../src/engine/local/process/signals.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 

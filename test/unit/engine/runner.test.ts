@@ -2,7 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readExitRecord, readProcessRecord } from "../../../src/engine/local/job-files.js";
+import { readExitRecord, readProcessRecord } from "../../../src/engine/local/runner/job-files.js";
 import { eventually } from "../../helpers/eventually.js";
 import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";

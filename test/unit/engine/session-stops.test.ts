@@ -1,11 +1,14 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Identity } from "../../../src/engine/local/job-files.js";
+import type { Identity } from "../../../src/engine/local/runner/job-files.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
-import { processTable } from "../../../src/engine/local/platform.js";
-import { isStopUnfinished, SessionStops } from "../../../src/engine/local/session-stops.js";
-import { readProcessRecord } from "../../../src/engine/local/job-files.js";
+import { processTable } from "../../../src/engine/local/process/platform.js";
+import {
+  isStopUnfinished,
+  SessionStops,
+} from "../../../src/engine/local/containment/session-stops.js";
+import { readProcessRecord } from "../../../src/engine/local/runner/job-files.js";
 import { eventually } from "../../helpers/eventually.js";
 import { someRecord } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";

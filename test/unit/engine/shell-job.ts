@@ -2,19 +2,19 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { JobSpec } from "../../../src/core/job.js";
+import type { JobSpec } from "../../../src/contract/job.js";
 import type { InputPiece } from "../../../src/core/ports.js";
 import {
   type Identity,
   readExitRecord,
   readProcessRecord,
-} from "../../../src/engine/local/job-files.js";
-import { JobInputs } from "../../../src/engine/local/job-input.js";
-import { processTable } from "../../../src/engine/local/platform.js";
-import { prepareCommand } from "../../../src/engine/local/prepare-command.js";
-import { runnerCommand, runnerScript } from "../../../src/engine/local/runner-command.js";
-import { SessionStops } from "../../../src/engine/local/session-stops.js";
-import { isAlive } from "../../../src/engine/local/signals.js";
+} from "../../../src/engine/local/runner/job-files.js";
+import { JobInputs } from "../../../src/engine/local/input/job-input.js";
+import { processTable } from "../../../src/engine/local/process/platform.js";
+import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
+import { runnerCommand, runnerScript } from "../../../src/engine/local/runner/runner-command.js";
+import { SessionStops } from "../../../src/engine/local/containment/session-stops.js";
+import { isAlive } from "../../../src/engine/local/process/signals.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 

@@ -1,12 +1,12 @@
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { JobSpec } from "../../../src/core/job.js";
-import { readExitRecord } from "../../../src/engine/local/job-files.js";
+import type { JobSpec } from "../../../src/contract/job.js";
+import { readExitRecord } from "../../../src/engine/local/runner/job-files.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
-import { processTable } from "../../../src/engine/local/platform.js";
-import { isAlive, signalGroup } from "../../../src/engine/local/signals.js";
-import { resizeTerminal } from "../../../src/engine/local/terminal.js";
+import { processTable } from "../../../src/engine/local/process/platform.js";
+import { isAlive, signalGroup } from "../../../src/engine/local/process/signals.js";
+import { resizeTerminal } from "../../../src/engine/local/terminal/terminal.js";
 import { eventually } from "../../helpers/eventually.js";
 import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";

@@ -8,8 +8,8 @@ import {
   ProcmanService,
 } from "../../../gen/procman/v1/procman_pb.js";
 import { logCalls } from "../../../src/server/call-log.js";
-import { peerKey } from "../../../src/server/peer.js";
-import { createProcmanService } from "../../../src/service/procman-service.js";
+import { peerKey } from "../../../src/server/access/peer.js";
+import { createProcmanService } from "../../../src/server/procman-service.js";
 import { errorOf } from "../../helpers/errors.js";
 import { FakeProcman } from "../../helpers/fake-procman.js";
 

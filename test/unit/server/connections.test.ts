@@ -1,7 +1,7 @@
 import { connect as http2Connect } from "node:http2";
 import { connect } from "node:net";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { protocolOf } from "../../../src/server/sniff-protocol.js";
+import { protocolOf } from "../../../src/server/listeners/sniff-protocol.js";
 import { collect, errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";

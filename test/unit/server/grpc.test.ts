@@ -15,7 +15,7 @@ import {
   GetRequestSchema,
   GetResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
-import { createReflection } from "../../../src/server/grpc-reflection.js";
+import { createReflection } from "../../../src/server/grpc/grpc-reflection.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";
 

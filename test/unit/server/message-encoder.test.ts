@@ -6,7 +6,7 @@ import {
   Stream,
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
-import { MessageEncoder } from "../../../src/server/message-encoder.js";
+import { MessageEncoder } from "../../../src/server/grpc/message-encoder.js";
 
 type AttachResponseInit = MessageInitShape<typeof AttachResponseSchema>;
 

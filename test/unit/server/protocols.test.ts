@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { type AttachResponse, Status, Stream } from "../../../gen/procman/v1/procman_pb.js";
-import { ProcmanError } from "../../../src/core/errors.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
 import { collect, errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { networkClient, type Protocol, startFakeServer } from "../../helpers/fake-server.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { JobState } from "../../../src/core/job.js";
+import type { JobState } from "../../../src/contract/job.js";
 import type { JobRecord } from "../../../src/core/ports.js";
 import { formatRecord, parseRecord } from "../../../src/storage/job-record.js";
 import { someRecord } from "../../helpers/records.js";

@@ -1,0 +1,49 @@
+import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import {
+  AttachResponseSchema,
+  JobSchema,
+  WaitResponseSchema,
+  WatchJobsResponseSchema,
+  WatchResponseSchema,
+} from "../../../gen/procman/v1/procman_pb.js";
+import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../../contract/procman.js";
+import type { Job } from "../../contract/job.js";
+import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "../../wire/encode-event.js";
+import { encodeJob } from "../../wire/encode-job.js";
+import { encodeWaited } from "../../wire/encode-waited.js";
+
+/*
+ * One line of JSON each, in the API's own form: what `--json` prints. Fields
+ * that have their zero value are there too, for those who read it with jq.
+ */
+
+export function jobJson(job: Job): string {
+  return messageJson(JobSchema, encodeJob(job));
+}
+
+export function attachEventJson(event: AttachEvent): string {
+  return messageJson(AttachResponseSchema, encodeAttachEvent(event));
+}
+
+export function watchEventJson(event: WatchEvent): string {
+  return messageJson(WatchResponseSchema, encodeWatchEvent(event));
+}
+
+export function waitedJson(waited: WaitedJob): string {
+  return messageJson(WaitResponseSchema, encodeWaited(waited));
+}
+
+export function jobsEventJson(event: JobsEvent): string {
+  return messageJson(WatchJobsResponseSchema, encodeJobsEvent(event));
+}
+
+export function removedJson(id: string): string {
+  return JSON.stringify({ id });
+}
+
+function messageJson<Schema extends DescMessage>(
+  schema: Schema,
+  message: MessageInitShape<Schema>,
+): string {
+  return JSON.stringify(toJson(schema, create(schema, message), { alwaysEmitImplicit: true }));
+}

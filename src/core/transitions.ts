@@ -1,0 +1,101 @@
+import {
+  type Exit,
+  isTerminal,
+  type JobSpec,
+  type JobState,
+  type Started,
+} from "../contract/job.js";
+import type { JobRecord, Observation } from "./ports.js";
+import { nextStatus } from "./status.js";
+
+/**
+ * The record that an observation makes of a record; the same one when it tells
+ * nothing new. Pure: recovery, Refresh and the exit watcher all come here.
+ */
+export function advanceRecord(record: JobRecord, observation: Observation, now: Date): JobRecord {
+  const { state } = record;
+  if (isTerminal(state)) return record;
+  switch (observation.kind) {
+    case "starting":
+      return record;
+    case "not-started":
+      if (state.status === "pending") return record;
+      return orphan(record, "the record of its process was deleted", now);
+    case "alive":
+      if (state.status === "running") return record;
+      return started(record, startOf(observation));
+    case "exited":
+      return ended(record, observation, observation.notExecuted);
+    case "gone":
+      return orphan(record, observation.reason, now, observation.started);
+  }
+}
+
+/** A new job's record, before anything runs. */
+export function pendingRecord(
+  spec: JobSpec,
+  sequence: number,
+  defaultLogLimitBytes: number | undefined,
+): JobRecord {
+  const record: JobRecord = {
+    spec,
+    sequence,
+    createdTime: new Date(),
+    state: { status: "pending" },
+  };
+  const takesDefault = spec.logLimitBytes === undefined && defaultLogLimitBytes !== undefined;
+  return takesDefault ? { ...record, defaultLogLimitBytes } : record;
+}
+
+/** A pending job's record once its command runs. */
+export function started(record: JobRecord, start: Started): JobRecord {
+  const status = nextStatus(record.state.status, { type: "started" });
+  if (status !== "running") throw new RangeError(`a started job cannot be ${status}`);
+  return { ...record, state: { status, ...startOf(start) } };
+}
+
+function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): JobRecord {
+  const { stop } = record;
+  const status = nextStatus(record.state.status, {
+    type: "exited",
+    exitCode: seen.exitCode,
+    ...(stop ? { stop: stop.kind } : {}),
+  });
+  const facts: Started & Exit = {
+    ...(record.state.status === "running" ? startOf(record.state) : startOf(seen)),
+    exitCode: seen.exitCode,
+    completedTime: seen.completedTime,
+    ...(seen.signal === undefined ? {} : { signal: seen.signal }),
+    ...(seen.cpuTimeMs === undefined ? {} : { cpuTimeMs: seen.cpuTimeMs }),
+  };
+  switch (status) {
+    case "completed":
+    case "cancelled":
+      return { ...record, state: { status, ...facts } };
+    case "failed": {
+      const error = failure(record, notExecuted);
+      return { ...record, state: { status, ...facts, ...(error === undefined ? {} : { error }) } };
+    }
+    case "pending":
+    case "running":
+    case "orphaned":
+      throw new RangeError(`a job with an exit record cannot be ${status}`);
+  }
+}
+
+function failure(record: JobRecord, notExecuted: string | undefined): string | undefined {
+  if (notExecuted !== undefined) return `the command could not be executed: ${notExecuted}`;
+  if (record.stop?.kind === "timeout") return `timed out after ${record.spec.timeoutMs} ms`;
+  return undefined;
+}
+
+function orphan(record: JobRecord, error: string, now: Date, seen?: Started): JobRecord {
+  nextStatus(record.state.status, { type: "vanished" });
+  const start = record.state.status === "running" ? record.state : seen;
+  const state: JobState = { status: "orphaned", error, completedTime: now };
+  return { ...record, state: start ? { ...state, ...startOf(start) } : state };
+}
+
+function startOf({ pid, startedTime, containment }: Started): Started {
+  return { pid, startedTime, containment };
+}

@@ -1,0 +1,84 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fromSystemError } from "../../../contract/errors.js";
+import type { ProcessInfo, ProcessTable } from "./process-table.js";
+
+/** USER_HZ, the unit of times in /proc: 100 on every architecture Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+let bootId: string | undefined;
+
+/** Linux: /proc, see proc_pid_stat(5). */
+export const linuxProcessTable: ProcessTable = {
+  bootId() {
+    bootId ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    return bootId;
+  },
+
+  lookup(pid) {
+    const text = readProc(pid, "stat");
+    return text === undefined ? undefined : parseStat(text);
+  },
+
+  all() {
+    return processIds().flatMap((pid) => linuxProcessTable.lookup(pid) ?? []);
+  },
+
+  ageMs(startTime) {
+    return Math.max(0, (uptimeSeconds() - Number(startTime) / TICKS_PER_SECOND) * 1000);
+  },
+
+  mark() {
+    return String(Math.floor(uptimeSeconds() * TICKS_PER_SECOND));
+  },
+
+  startedBy(startTime, mark) {
+    return Number(startTime) <= Number(mark);
+  },
+
+  parseIdentity(line) {
+    return parseStat(line);
+  },
+
+  hasArgument(text) {
+    return processIds().some((pid) => readProc(pid, "cmdline")?.split("\0").includes(text));
+  },
+};
+
+/** The name in parentheses may hold anything, parentheses too: count from the last one. */
+function parseStat(text: string): ProcessInfo | undefined {
+  const match = /^(\d+) \(.*\) (.*)$/s.exec(text.trim());
+  const pid = Number(match?.[1]);
+  const [state, , groupId, sessionId, ...rest] = match?.[2]?.split(" ") ?? [];
+  const startTime = rest[15];
+  if (state === undefined || startTime === undefined) return undefined;
+  return {
+    pid,
+    groupId: Number(groupId),
+    sessionId: Number(sessionId),
+    startTime,
+    zombie: state === "Z" || state === "X",
+  };
+}
+
+/** The clock that start times are told by. */
+function uptimeSeconds(): number {
+  return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+}
+
+function processIds(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function readProc(pid: number, file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "latin1");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    // Mounted with hidepid, /proc shows a user only their own: others are no job's.
+    if (code === "EPERM" || code === "EACCES") return undefined;
+    throw fromSystemError(error, `read /proc/${pid}/${file}`);
+  }
+}

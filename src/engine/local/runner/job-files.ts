@@ -1,0 +1,157 @@
+import { readFileSync, statSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { fromSystemError } from "../../../contract/errors.js";
+import type { Exit } from "../../../contract/job.js";
+import { processTable } from "../process/platform.js";
+
+/** Who the runner and its command are. */
+export interface Identity {
+  readonly bootId: string;
+  /** Leads the session that the command is in, and waits for it. */
+  readonly runner: ProcessName;
+  /** Sees to the exit record: the runner, or in a terminal the parent of what makes that. */
+  readonly recorder: ProcessName;
+  readonly command: ProcessName;
+  /** When the runner wrote it down. */
+  readonly startedTime: Date;
+  /** The directory of the job's own cgroup; empty where it has none. */
+  readonly cgroup: string;
+  /** The shell's complaint, where the command could not be executed. */
+  readonly notExecuted?: string;
+}
+
+export interface ProcessName {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** Whether the job has a terminal: then somebody other than the runner sees to its record. */
+export function isInTerminal({ runner, recorder }: Identity): boolean {
+  return runner.pid !== recorder.pid;
+}
+
+/** The `process` file: written once by the runner, or by whoever gives the job up. */
+export type ProcessRecord =
+  | { readonly kind: "missing" }
+  /** Being written, or cut short. */
+  | { readonly kind: "incomplete" }
+  | { readonly kind: "abandoned" }
+  | ({ readonly kind: "complete" } & Identity);
+
+const ABANDONED = "abandoned\n";
+
+export function readProcessRecord(dir: string): ProcessRecord {
+  const file = readWithTime(join(dir, "process"));
+  if (!file) return { kind: "missing" };
+  if (file.text === ABANDONED) return { kind: "abandoned" };
+  const [bootId, runnerLine, commandLine, cgroupLine, ...rest] = completeLines(file.text);
+  const runner = runnerLine === undefined ? undefined : processTable().parseIdentity(runnerLine);
+  const command = commandLine === undefined ? undefined : processTable().parseIdentity(commandLine);
+  if (!bootId || !runner || !command || !cgroupLine?.startsWith(CGROUP)) {
+    return { kind: "incomplete" };
+  }
+  const after = (start: string) => rest.find((line) => line.startsWith(start))?.slice(start.length);
+  const recorderLine = after(RECORDER);
+  const recorder = recorderLine === undefined ? runner : processTable().parseIdentity(recorderLine);
+  if (!recorder) return { kind: "incomplete" };
+  const complaint = after(NOT_EXECUTED);
+  return {
+    kind: "complete",
+    bootId,
+    runner: { pid: runner.pid, startTime: runner.startTime },
+    recorder: { pid: recorder.pid, startTime: recorder.startTime },
+    command: { pid: command.pid, startTime: command.startTime },
+    cgroup: cgroupLine.slice(CGROUP.length),
+    startedTime: file.createdTime,
+    ...(complaint === undefined ? {} : { notExecuted: withoutShellPrefix(complaint) }),
+  };
+}
+
+/**
+ * Makes the `process` file in the runner's place, so that a runner that comes
+ * late finds it taken and runs nothing.
+ * @returns false when the runner was first.
+ */
+export async function claimProcessRecord(dir: string): Promise<boolean> {
+  try {
+    await writeFile(join(dir, "process"), ABANDONED, { mode: 0o600, flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw fromSystemError(error, `create the process file in ${dir}`);
+  }
+}
+
+/**
+ * How the command ended, from the job's record `exit`, or `ended`, which the
+ * runner in a terminal makes first. Once it is whole: the code, then what `times`
+ * printed (the runner's own times, then its children's), each line ended by a
+ * newline.
+ */
+export function readExitRecord(dir: string, name: "exit" | "ended" = "exit"): Exit | undefined {
+  const file = readWithTime(join(dir, name));
+  if (!file || !file.text.endsWith("\n")) return undefined;
+  const [code, , children] = completeLines(file.text);
+  if (code === undefined || !/^\d{1,3}$/.test(code)) return undefined;
+  const exitCode = Number(code);
+  const signal = signalOf(exitCode);
+  const cpuTimeMs = parseTimes(children ?? "");
+  return {
+    exitCode,
+    ...(signal === undefined ? {} : { signal }),
+    ...(cpuTimeMs === undefined ? {} : { cpuTimeMs }),
+    completedTime: file.modifiedTime,
+  };
+}
+
+const CGROUP = "cgroup ";
+const RECORDER = "recorder ";
+const NOT_EXECUTED = "not executed: ";
+
+/** `44: exec: x: not found` and its variants in bash and busybox -> `x: not found`. */
+function withoutShellPrefix(complaint: string): string {
+  return complaint.replace(/^(?:exec: )?(?:line )?\d+: (?:exec: )?/, "");
+}
+
+/** Lines that have their newline; a cut one at the end is left out. */
+function completeLines(text: string): string[] {
+  return text.split("\n").slice(0, -1);
+}
+
+/** 128+n is death by signal n, by the shell's convention. */
+function signalOf(exitCode: number): string | undefined {
+  if (exitCode <= 128) return undefined;
+  const number = exitCode - 128;
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+}
+
+/** `0m1.25s 0m0.03s` (user, system) as milliseconds. */
+function parseTimes(line: string): number | undefined {
+  const match = /^(\d+)m([\d.,]+)s (\d+)m([\d.,]+)s$/.exec(line.trim());
+  if (!match) return undefined;
+  const [userMinutes, userSeconds, systemMinutes, systemSeconds] = match
+    .slice(1)
+    .map((part) => Number(part.replace(",", "."))) as [number, number, number, number];
+  return Math.round(((userMinutes + systemMinutes) * 60 + userSeconds + systemSeconds) * 1000);
+}
+
+interface FileWithTime {
+  readonly text: string;
+  readonly createdTime: Date;
+  readonly modifiedTime: Date;
+}
+
+function readWithTime(path: string): FileWithTime | undefined {
+  try {
+    const text = readFileSync(path, "utf8");
+    const { mtime, birthtime } = statSync(path);
+    // Where the file system has no birth time, Node gives another one or 1970.
+    const born = birthtime.getTime() > 0 && birthtime <= mtime ? birthtime : mtime;
+    return { text, createdTime: born, modifiedTime: mtime };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw fromSystemError(error, `read ${path}`);
+  }
+}

@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { crashPoint } from "../../../platform/crash-point.js";
+import { fromSystemError, invalidArgument, ProcmanError } from "../../../contract/errors.js";
+import type { PreparedCommand } from "../../../core/ports.js";
+import { type Identity, isInTerminal, readProcessRecord } from "./job-files.js";
+import { runnerCommand, runnerScript } from "./runner-command.js";
+import { sendSignal } from "../process/signals.js";
+
+/** A runner records its command's identity some milliseconds after it was spawned. */
+const RECORD_CEILING_MS = 15_000;
+
+export interface RunnerProcess {
+  readonly child: ChildProcess;
+  /** Aborted when the runner has ended, which is after it wrote the exit record. */
+  readonly ended: AbortSignal;
+}
+
+/**
+ * Spawns the runner as the leader of a new session. It is not bound to this
+ * process: nothing of it is piped here, and it goes on when this process ends.
+ */
+export async function spawnRunner(
+  dir: string,
+  command: PreparedCommand,
+  cgroup: string,
+): Promise<RunnerProcess> {
+  const { spec, env } = command;
+  const script = runnerScript(command);
+  const place = { dir, cgroup, shell: "/bin/sh" };
+  // Made here, empty, so that the exit can be watched for as a change of one
+  // quiet file rather than of a directory in which logs grow.
+  const attempt = `start the command of job ${spec.id}`;
+  try {
+    await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" });
+    if (script !== "") await writeFile(envPath(dir), script, { mode: 0o600 });
+    if (spec.stdin) await writeFile(join(dir, "stdin.log"), "", { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    throw fromSystemError(error, attempt, spec.id);
+  }
+  crashPoint("start:before-spawn");
+  let child: ChildProcess;
+  try {
+    const [program, ...words] = runnerCommand(command, place) as [string, ...string[]];
+    child = spawn(program, words, { cwd: spec.workDir, env, detached: true, stdio: "ignore" });
+  } catch (error) {
+    throw spawnError(error, attempt, command);
+  }
+  const ended = new AbortController();
+  child.once("exit", () => ended.abort());
+  child.unref();
+  if (child.pid === undefined) {
+    const [error] = (await once(child, "error").catch((error: unknown) => [error])) as [unknown];
+    throw spawnError(error, attempt, command);
+  }
+  child.on("error", () => {});
+  crashPoint("start:spawned");
+  return { child, ended: ended.signal };
+}
+
+/**
+ * Waits until the runner has recorded who the command is.
+ * @returns undefined when it ended, or took too long, without that.
+ */
+export async function awaitIdentity(
+  dir: string,
+  runner: RunnerProcess,
+): Promise<Identity | undefined> {
+  const startedAt = process.hrtime.bigint();
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 50)) {
+    const runnerEnded = runner.ended.aborted;
+    const record = readProcessRecord(dir);
+    if (record.kind === "complete") {
+      // It was read before the record was made.
+      rmSync(envPath(dir), { force: true });
+      if (isInTerminal(record)) rmSync(complaintPath(dir), { force: true });
+      return record;
+    }
+    const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
+    if (runnerEnded || elapsedMs > RECORD_CEILING_MS) return undefined;
+    await sleep(pauseMs);
+  }
+}
+
+/** With what it has started: nothing of a Start that failed may run. */
+export function killRunner({ child, ended }: RunnerProcess): void {
+  // Its number is its own as long as this process, its parent, has not heard of its end.
+  if (child.pid !== undefined && !ended.aborted) sendSignal(-child.pid, "SIGKILL");
+}
+
+/** What script(1) had to say, where it could not make the job's terminal. */
+export async function terminalComplaint(dir: string): Promise<string | undefined> {
+  const text = await readFile(complaintPath(dir), "utf8").catch(() => "");
+  return text.trim().split("\n")[0] || undefined;
+}
+
+/** Written by terminal.sh. */
+function complaintPath(dir: string): string {
+  return join(dir, "complaint");
+}
+
+/** What the runner reads right before it executes the command. */
+function envPath(dir: string): string {
+  return join(dir, "env");
+}
+
+function spawnError(error: unknown, attempt: string, command: PreparedCommand): ProcmanError {
+  const { code } = error as NodeJS.ErrnoException;
+  const jobId = command.spec.id;
+  if (code === "E2BIG") return tooLong(command);
+  if (code === "ENOENT" || code === "EACCES" || code === "ENOTDIR") {
+    return new ProcmanError("WORK_DIR_NOT_FOUND", `${attempt}: work_dir cannot be entered`, {
+      jobId,
+      violations: [{ field: "work_dir", description: "cannot be entered" }],
+      cause: error,
+    });
+  }
+  return fromSystemError(error, attempt, jobId);
+}
+
+/** Of the two, the longer one is named. */
+function tooLong({ argv, env }: Pick<PreparedCommand, "argv" | "env">): ProcmanError {
+  const lengthOf = (words: readonly string[]) => words.join("").length;
+  const field = lengthOf(argv) >= lengthOf(Object.entries(env).flat()) ? "args" : "env";
+  return invalidArgument(field, "arguments and environment are too long for the kernel");
+}

@@ -1,0 +1,144 @@
+import { setImmediate as eventLoopTurn } from "node:timers/promises";
+import type { OutputChunk, OutputLine } from "../../contract/procman.js";
+import type { Stream } from "../../contract/job.js";
+import type { LinePattern } from "../../core/line-pattern.js";
+import type { LineSearch, OutputPositions } from "../../core/ports.js";
+import { LineSplitter, type SplitLine } from "./line-splitter.js";
+import { outputLine } from "./output-line.js";
+
+/** How long a last line that matches already is given to be completed. */
+const COMPLETION_MS = 200;
+
+/** How long others wait for their turn, unless one line takes longer. */
+const TURN_MS = 5;
+
+/** The reading is not needed any more. */
+const ENOUGH = Symbol("enough");
+
+export interface FindLineOptions {
+  /** Whether the chunks end because there will be no more. */
+  readonly toTheEnd: boolean;
+  /** Aborted when what was found so far has to do. */
+  readonly enough?: AbortSignal | undefined;
+  /** Stops at once and fails with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The first line that the pattern is found in. A last line that matches, however
+ * it may go on, counts before its terminator has come.
+ */
+export async function findLine(
+  read: (signal: AbortSignal) => AsyncIterable<OutputChunk>,
+  from: OutputPositions,
+  pattern: LinePattern,
+  { toTheEnd, enough, signal }: FindLineOptions,
+): Promise<LineSearch> {
+  const stop = new AbortController();
+  const stopReading = () => stop.abort(ENOUGH);
+  const fail = () => stop.abort(signal?.reason);
+  enough?.addEventListener("abort", stopReading);
+  signal?.addEventListener("abort", fail);
+  if (enough?.aborted) stopReading();
+  if (signal?.aborted) fail();
+
+  const search = new LogSearch(from, pattern, stop.signal);
+  let completion: NodeJS.Timeout | undefined;
+  let isAtEnd = false;
+  try {
+    for await (const chunk of read(stop.signal)) {
+      const line = await search.add(chunk);
+      if (line) return { type: "line", line };
+      if (search.unfinished) completion ??= setTimeout(stopReading, COMPLETION_MS);
+    }
+    isAtEnd = toTheEnd;
+  } catch (error) {
+    if (error !== ENOUGH) throw error;
+  } finally {
+    clearTimeout(completion);
+    enough?.removeEventListener("abort", stopReading);
+    signal?.removeEventListener("abort", fail);
+  }
+  const line = isAtEnd ? search.end() : search.unfinished;
+  if (line) return { type: "line", line };
+  return isAtEnd ? undefined : { type: "searched", ...search.offsets };
+}
+
+/** The lines of a job's logs, looked at one after another. */
+class LogSearch {
+  readonly #pattern: LinePattern;
+  readonly #stopped: AbortSignal;
+  readonly #splitters = new Map<Stream, LineSplitter>();
+  /** Of each stream, the last line as far as it is written, where that matches already. */
+  readonly #unfinished = new Map<Stream, OutputLine>();
+  #turnBegan = performance.now();
+
+  constructor(from: OutputPositions, pattern: LinePattern, stopped: AbortSignal) {
+    this.#pattern = pattern;
+    this.#stopped = stopped;
+    for (const [stream, offset] of Object.entries(from) as [Stream, number][]) {
+      this.#splitters.set(stream, new LineSplitter(offset));
+    }
+  }
+
+  get unfinished(): OutputLine | undefined {
+    return this.#unfinished.values().next().value;
+  }
+
+  /** Where in each stream the first line begins that may still match. */
+  get offsets(): { stdoutOffset: number; stderrOffset: number } {
+    const offsetOf = (stream: Stream) => this.#splitters.get(stream)?.offset ?? 0;
+    return { stdoutOffset: offsetOf("stdout"), stderrOffset: offsetOf("stderr") };
+  }
+
+  /** @returns the first line that matches among those that the chunk completes. */
+  async add(chunk: OutputChunk): Promise<OutputLine | undefined> {
+    const { stream, offset, data, seenTime } = chunk;
+    let splitter = this.#splitters.get(stream);
+    if (!splitter) return undefined;
+    if (splitter.pushOffset !== offset) {
+      // A log limit has taken what lay between, and the end of the line before it.
+      const line = this.#lastLine(stream, splitter);
+      if (line) return line;
+      splitter = new LineSplitter(offset);
+      this.#splitters.set(stream, splitter);
+    }
+    splitter.push(data);
+    for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
+      if (this.#matches(stream, line)) return outputLine(stream, line, seenTime);
+      await this.#letOthersRun();
+    }
+    const rest = splitter.rest();
+    if (rest && (this.#unfinished.has(stream) || this.#pattern.matchesBeginning(rest.text))) {
+      this.#unfinished.set(stream, outputLine(stream, rest, seenTime));
+    }
+    await this.#letOthersRun();
+    return undefined;
+  }
+
+  /** @returns the last line of a stream, where that matches. */
+  end(): OutputLine | undefined {
+    for (const [stream, splitter] of this.#splitters) {
+      const line = this.#lastLine(stream, splitter);
+      if (line) return line;
+    }
+    return undefined;
+  }
+
+  #lastLine(stream: Stream, splitter: LineSplitter): OutputLine | undefined {
+    splitter.end();
+    const line = splitter.next();
+    return line && this.#matches(stream, line) ? outputLine(stream, line) : undefined;
+  }
+
+  #matches(stream: Stream, { text }: SplitLine): boolean {
+    return this.#unfinished.has(stream) || this.#pattern.matches(text);
+  }
+
+  async #letOthersRun(): Promise<void> {
+    if (performance.now() - this.#turnBegan < TURN_MS) return;
+    await eventLoopTurn();
+    this.#turnBegan = performance.now();
+    this.#stopped.throwIfAborted();
+  }
+}

@@ -1,0 +1,62 @@
+import { type Progress, STREAMS } from "../../contract/job.js";
+import { LineSplitter } from "../lines/line-splitter.js";
+import { LogFile, logPath, statLog } from "../reading/log-file.js";
+import { BOTH_WHOLE, type LogStart } from "../reading/log-start.js";
+import { parseProgress } from "./parse-progress.js";
+
+/** How much of the end of a log is looked at. */
+const LOOK_BYTES = 8 * 1024;
+
+/**
+ * The last progress that the ends of the logs in `dir` tell of: of the log that
+ * was modified last, else of the other.
+ */
+export async function lastProgress(
+  dir: string,
+  starts = BOTH_WHOLE,
+): Promise<Progress | undefined> {
+  const logs = await Promise.all(
+    STREAMS.map(async (stream) => {
+      const path = logPath(dir, stream);
+      return { path, start: starts[stream], ...(await statLog(path)) };
+    }),
+  );
+  for (const { path, start, size } of logs.sort((a, b) => b.modifiedMs - a.modifiedMs)) {
+    if (size === 0) continue;
+    const progress = lastOf(await linesAtEnd(path, start, size));
+    if (progress !== undefined) return progress;
+  }
+  return undefined;
+}
+
+function lastOf(lines: readonly string[]): Progress | undefined {
+  for (const line of lines.toReversed()) {
+    const progress = parseProgress(line);
+    if (progress !== undefined) return progress;
+  }
+  return undefined;
+}
+
+async function linesAtEnd(path: string, start: LogStart, size: number): Promise<string[]> {
+  const file = new LogFile(path, start);
+  try {
+    const from = Math.max(0, size - LOOK_BYTES);
+    const { offset, data } = await file.readKept(from, size - from);
+    const lines = split(data);
+    // The first one most likely lacks its beginning, which may tell "5%" for 45%.
+    return offset === 0 ? lines : lines.slice(1);
+  } finally {
+    file.close();
+  }
+}
+
+function split(bytes: Buffer): string[] {
+  const splitter = new LineSplitter(0);
+  splitter.push(bytes);
+  splitter.end();
+  const lines = [];
+  for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
+    lines.push(line.text);
+  }
+  return lines;
+}

@@ -1,0 +1,61 @@
+import type { OutputStart } from "../../contract/procman.js";
+import { invalidArgument } from "../../contract/errors.js";
+import { STREAMS, type Stream } from "../../contract/job.js";
+import type { OutputPositions } from "../../core/ports.js";
+import { LogFile, logPath } from "./log-file.js";
+import { BOTH_WHOLE } from "./log-start.js";
+import { type OffsetBeyondEnd, offsetOutOfRange } from "./offset-out-of-range.js";
+import { tailStart } from "./tail-start.js";
+
+/**
+ * Where in the logs of `dir` to begin: of the streams asked for, the offset
+ * asked for, or where the log itself or its last lines begin, if that is later.
+ * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
+ */
+export async function resolveStart(
+  dir: string,
+  start: OutputStart,
+  starts = BOTH_WHOLE,
+): Promise<OutputPositions> {
+  checkCount("tail_lines", start.tailLines);
+  const logs = streamsOf(start).map((stream) => ({
+    stream,
+    offset: offsetOf(start, stream),
+    file: new LogFile(logPath(dir, stream)),
+  }));
+  try {
+    const sized = await Promise.all(
+      logs.map(async (log) => ({ ...log, size: await log.file.size() })),
+    );
+    const beyond: OffsetBeyondEnd[] = sized.filter(({ offset, size }) => offset > size);
+    if (beyond.length > 0) throw offsetOutOfRange(beyond);
+
+    const lines = start.tailLines;
+    const positions: OutputPositions = {};
+    for (const { stream, offset, file, size } of sized) {
+      const floor = Math.max(offset, starts[stream].firstOffset);
+      const tail = lines === undefined ? floor : await tailStart(file, { size, lines, floor });
+      // It may have moved on meanwhile, so that a hole was looked at.
+      positions[stream] = Math.max(tail, starts[stream].firstOffset);
+    }
+    return positions;
+  } finally {
+    for (const { file } of logs) file.close();
+  }
+}
+
+function streamsOf(start: OutputStart): readonly Stream[] {
+  const asked = start.streams ?? [];
+  return asked.length === 0 ? STREAMS : STREAMS.filter((stream) => asked.includes(stream));
+}
+
+function offsetOf(start: OutputStart, stream: Stream): number {
+  const offset = stream === "stdout" ? start.stdoutOffset : start.stderrOffset;
+  checkCount(`${stream}_offset`, offset);
+  return offset ?? 0;
+}
+
+function checkCount(field: string, value: number | undefined): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
+  throw invalidArgument(field, `${value} is not a whole number from 0 on`);
+}

@@ -1,0 +1,95 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  type ContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import type { Metadata, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { type Peer, peerKey } from "../access/peer.js";
+
+/** One for all: making an error takes longer than most calls. */
+const CALL_IS_OVER = new ConnectError("the call is over", Code.Canceled);
+
+export type GrpcCall =
+  | ServerUnaryCall<Uint8Array, Uint8Array>
+  | ServerWritableStream<Uint8Array, Uint8Array>;
+
+/** What a handler is told of a call that came over gRPC. */
+export class GrpcContext implements HandlerContext {
+  readonly method: DescMethod;
+  readonly protocolName = "grpc";
+  readonly requestMethod = "POST";
+  readonly responseHeader = new Headers();
+  readonly responseTrailer = new Headers();
+  readonly values: ContextValues;
+  readonly #call: GrpcCall;
+  readonly #ended = new AbortController();
+  #requestHeader: Headers | undefined;
+
+  constructor(method: DescMethod, call: GrpcCall) {
+    this.method = method;
+    this.#call = call;
+    this.values = createContextValues().set(peerKey, peerOfCall(call));
+    // Also emitted after the end.
+    call.on("cancelled", () => this.#cancel());
+    if (call.cancelled) this.#cancel();
+  }
+
+  get service() {
+    return this.method.parent;
+  }
+
+  get url(): string {
+    return `http://${this.#call.getHost()}${this.#call.getPath()}`;
+  }
+
+  /** Aborted when the client leaves, the deadline passes, or the call is over. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get requestHeader(): Headers {
+    this.#requestHeader ??= headersOf(this.#call.metadata);
+    return this.#requestHeader;
+  }
+
+  timeoutMs(): number | undefined {
+    const deadlineMs = Number(this.#call.getDeadline());
+    return Number.isFinite(deadlineMs) ? deadlineMs - Date.now() : undefined;
+  }
+
+  /** To be called when the call is over. */
+  end(): void {
+    this.#ended.abort(CALL_IS_OVER);
+  }
+
+  #cancel(): void {
+    if (!this.#ended.signal.aborted) this.#ended.abort(this.#cancelReason());
+  }
+
+  #cancelReason(): ConnectError {
+    const leftMs = this.timeoutMs();
+    // Timers are a millisecond early at times.
+    return leftMs !== undefined && leftMs <= 1
+      ? new ConnectError("the operation timed out", Code.DeadlineExceeded)
+      : new ConnectError("the client canceled the call", Code.Canceled);
+  }
+}
+
+/** "unknown" is what grpc-js calls whoever has no IP address. */
+function peerOfCall(call: GrpcCall): Peer {
+  const name = call.getPeer();
+  return { name: name === "unknown" ? "unix socket" : name };
+}
+
+function headersOf(metadata: Metadata): Headers {
+  const headers = new Headers();
+  for (const key of Object.keys(metadata.getMap())) {
+    for (const value of metadata.get(key)) {
+      headers.append(key, typeof value === "string" ? value : value.toString("base64"));
+    }
+  }
+  return headers;
+}

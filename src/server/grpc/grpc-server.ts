@@ -1,0 +1,76 @@
+import type { Http2Server } from "node:http2";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import type { Logger } from "pino";
+import { file_procman_v1_procman, ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import type { AccessControl } from "../access/access-control.js";
+import { adaptService } from "./grpc-adapter.js";
+import { type Guard, guardLocal, guardNetwork } from "./grpc-guard.js";
+import { createReflection } from "./grpc-reflection.js";
+import { guardStreams } from "./grpc-streams.js";
+import {
+  MAX_CONCURRENT_STREAMS,
+  MAX_REQUEST_BYTES,
+  MAX_RESPONSE_BYTES,
+  type Timeouts,
+} from "../limits.js";
+
+/** A gRPC server that listens to nothing: connections are injected. */
+export interface GrpcServer {
+  /** For connections over TCP. */
+  readonly network: ConnectionInjector;
+  /** For connections over the unix socket: no token is asked for. */
+  readonly local: ConnectionInjector;
+  /** Takes no new calls, and closes each connection when its calls are over. */
+  closeWhenIdle(): void;
+  /** Breaks off what is left. */
+  destroy(): void;
+}
+
+export interface GrpcServerOptions {
+  readonly service: ServiceImpl<typeof ProcmanService>;
+  readonly access: AccessControl;
+  readonly timeouts: Timeouts;
+  readonly logger: Logger;
+}
+
+/** The service with health checks and reflection beside it. */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { service, access, timeouts, logger } = options;
+  const server = new Server({
+    "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
+    "grpc.max_send_message_length": MAX_RESPONSE_BYTES,
+    "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
+    "grpc.max_connection_idle_ms": timeouts.idleMs,
+    // Bookkeeping of every call and connection that nobody asks for.
+    "grpc.enable_channelz": 0,
+  });
+  const { definition, handlers } = adaptService(ProcmanService, service);
+  server.addService(definition, handlers);
+  createReflection(file_procman_v1_procman).addToServer(server);
+  const health = new HealthImplementation({ "": "SERVING", [ProcmanService.typeName]: "SERVING" });
+  health.addToServer(server);
+
+  /** What takes connections of one kind. */
+  const openDoor = (guard: Guard): ConnectionInjector => {
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    // A private property. Where it is none any more, nothing is served rather than unguarded.
+    const http2Server = [...server["http2Servers"].keys()].at(-1);
+    if (!http2Server) throw new Error("grpc-js has changed: its HTTP/2 server is not found");
+    guardStreams(http2Server as Http2Server, { guard, timeouts, logger });
+    return injector;
+  };
+  const network = openDoor(guardNetwork(access));
+  const local = openDoor(guardLocal(access));
+  return {
+    network,
+    local,
+    closeWhenIdle: () => {
+      health.setStatus("", "NOT_SERVING");
+      health.setStatus(ProcmanService.typeName, "NOT_SERVING");
+      server.tryShutdown(() => {});
+    },
+    destroy: () => server.forceShutdown(),
+  };
+}

@@ -1,0 +1,133 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type Interceptor,
+  type MethodImpl,
+  type ServiceImpl,
+} from "@connectrpc/connect";
+import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { Logger } from "pino";
+import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import { MAX_DEADLINE_MS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "../limits.js";
+import { type Peer, peerKey } from "../access/peer.js";
+import { untilArrived } from "../listeners/until-arrived.js";
+
+/** Large lists only: for less, compressing costs more time than it saves. */
+const COMPRESS_MIN_BYTES = 256 * 1024;
+const NEVER_COMPRESS = Number.MAX_SAFE_INTEGER;
+
+const refusalKey = createContextKey<ConnectError | undefined>(undefined);
+
+export interface ConnectHandlerOptions {
+  readonly service: ServiceImpl<typeof ProcmanService>;
+  readonly check: CallCheck;
+  readonly logger: Logger;
+}
+
+/** Whether a call may be made: the error to refuse it with, or nothing. Asked once for each. */
+export type CallCheck = (req: IncomingMessage, peer: Peer) => ConnectError | undefined;
+
+/** Serves a request, or returns false when its path is no RPC's. */
+export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, peer: Peer) => boolean;
+
+/** Connect, Connect-Web and gRPC-Web over HTTP/1.1. */
+export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
+  const { service, check, logger } = options;
+  const common = {
+    interceptors: [refuse],
+    // gRPC proper needs HTTP/2.
+    grpc: false,
+    acceptCompression: [compressionGzip],
+    readMaxBytes: MAX_REQUEST_BYTES,
+    writeMaxBytes: MAX_RESPONSE_BYTES,
+    maxTimeoutMs: MAX_DEADLINE_MS,
+    // A misspelt field, or name of an enum, would ask for something else in silence.
+    jsonOptions: { ignoreUnknownFields: false },
+  };
+  const unary = createConnectRouter({ ...common, compressMinBytes: COMPRESS_MIN_BYTES });
+  const streaming = createConnectRouter({ ...common, compressMinBytes: NEVER_COMPRESS });
+  for (const [name, method] of Object.entries<DescMethod>(ProcmanService.method)) {
+    const router = method.methodKind === "unary" ? unary : streaming;
+    router.rpc(method, service[name as keyof typeof service] as MethodImpl<DescMethod>);
+  }
+  const handlers = new Map(
+    [...unary.handlers, ...streaming.handlers].map((handler) => [handler.requestPath, handler]),
+  );
+
+  return (req, res, peer) => {
+    const [path = ""] = (req.url ?? "").split("?", 1);
+    const handler = handlers.get(path);
+    if (!handler) return false;
+    const refusal = check(req, peer);
+    const values = createContextValues().set(peerKey, peer).set(refusalKey, refusal);
+    const serve = async () => {
+      const request = universalRequestFromNodeRequest(req, res, undefined, values);
+      res.on("finish", () => req.resume());
+      // Too large a request is answered before all of it was read. Destroying it,
+      // as iterators do, would leave the connection with half a request in it.
+      const body = req.iterator({ destroyOnReturn: false });
+      const admitted = refusal ? withoutMessage(request, refusal) : { ...request, body };
+      const response = await handler(admitted);
+      if (response.body && !res.shouldKeepAlive) response.body = closing(response.body, req);
+      await universalResponseToNodeResponse(response, res);
+    };
+    serve().catch((error: unknown) => {
+      res.destroy();
+      if (clientLeft(error)) return;
+      logger.error({ path, peer: peer.name, err: error }, "a request failed unexpectedly");
+    });
+    return true;
+  };
+}
+
+/** Of the last response of a connection. */
+async function* closing<T>(
+  body: AsyncIterable<T> | Iterable<T>,
+  req: IncomingMessage,
+): AsyncGenerator<T> {
+  yield* body;
+  await untilArrived(req);
+}
+
+/** Answers in the call's own protocol. */
+const refuse: Interceptor = (next) => (request) => {
+  const refusal = request.contextValues.get(refusalKey);
+  if (refusal) throw refusal;
+  return next(request);
+};
+
+/** Of whoever may not call, no message is read, unpacked or parsed: it comes before interceptors do. */
+function withoutMessage(
+  request: UniversalServerRequest,
+  refusal: ConnectError,
+): UniversalServerRequest {
+  const [path = ""] = request.url.split("?", 1);
+  const url = `${path}?encoding=json&message={}`;
+  const header = new Headers(request.header);
+  header.delete("content-length");
+  return { ...request, url, header, body: failing(refusal) };
+}
+
+function failing(error: Error): AsyncIterable<Uint8Array> {
+  const next = async () => {
+    throw error;
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
+}
+
+function clientLeft(error: unknown): boolean {
+  const { code, cause } = ConnectError.from(error);
+  if (code === Code.Aborted || code === Code.Canceled) return true;
+  // The connection broke, in one of the ways there are.
+  return cause instanceof Error && "syscall" in cause;
+}

@@ -1,0 +1,110 @@
+import { describe, expect, test } from "vitest";
+import { advanceRecord } from "../../../src/core/transitions.js";
+import type { Observation, StopIntent } from "../../../src/core/ports.js";
+import { someRecord } from "../../helpers/records.js";
+
+const now = new Date("2026-06-01T00:00:00Z");
+const startedTime = new Date("2026-01-02T03:04:06Z");
+const completedTime = new Date("2026-01-02T03:05:00Z");
+const start = { pid: 42, startedTime, containment: "session" } as const;
+const running = { status: "running", ...start } as const;
+const alive: Observation = { kind: "alive", recorded: true, isEnding: false, ageMs: 5, ...start };
+const exited = (exitCode: number, signal?: string): Observation => ({
+  kind: "exited",
+  ...start,
+  exitCode,
+  completedTime,
+  ...(signal ? { signal } : {}),
+});
+const stop = (kind: StopIntent["kind"]): StopIntent => ({
+  kind,
+  requestedTime: now,
+  gracePeriodMs: 1,
+});
+
+describe("what changes nothing", () => {
+  test.each([
+    [someRecord(running), alive],
+    [someRecord(running), { kind: "starting" }],
+    [someRecord(), { kind: "not-started" }],
+    [someRecord({ status: "completed", ...start, completedTime, exitCode: 0 }), exited(7)],
+    [
+      someRecord({ status: "orphaned", error: "gone", completedTime }),
+      { kind: "gone", reason: "again" },
+    ],
+  ] as const)("%o seen as %o", (record, seen) => {
+    expect(advanceRecord(record, seen, now)).toBe(record);
+  });
+});
+
+test("a pending job that is found alive is running", () => {
+  expect(advanceRecord(someRecord(), alive, now).state).toEqual(running);
+});
+
+test("an exit keeps the start that was recorded and takes the end from the exit record", () => {
+  const earlier = new Date("2026-01-02T03:04:05Z");
+  const next = advanceRecord(someRecord({ ...running, startedTime: earlier }), exited(7), now);
+  expect(next.state).toEqual({
+    status: "failed",
+    ...start,
+    startedTime: earlier,
+    exitCode: 7,
+    completedTime,
+  });
+});
+
+test("a job that was never seen running is followed to its end all the same", () => {
+  expect(advanceRecord(someRecord(), exited(0), now).state).toMatchObject({
+    status: "completed",
+    pid: 42,
+    startedTime,
+  });
+});
+
+test("a cancel that was recorded wins whatever the exit code", () => {
+  for (const exitCode of [0, 1, 143]) {
+    const record = someRecord(running, { stop: stop("cancel") });
+    expect(advanceRecord(record, exited(exitCode), now).state).toMatchObject({
+      status: "cancelled",
+      exitCode,
+    });
+  }
+});
+
+test("a timeout fails the job and says so", () => {
+  const record = someRecord(running, { stop: stop("timeout"), spec: { timeoutMs: 1500 } });
+  expect(advanceRecord(record, exited(143, "SIGTERM"), now).state).toMatchObject({
+    status: "failed",
+    signal: "SIGTERM",
+    error: "timed out after 1500 ms",
+  });
+});
+
+test("a command that could not be executed says why", () => {
+  const seen: Observation = { ...exited(126), notExecuted: "x: Exec format error" } as Observation;
+  expect(advanceRecord(someRecord(running), seen, now).state).toMatchObject({
+    status: "failed",
+    error: "the command could not be executed: x: Exec format error",
+  });
+});
+
+test("a job that is gone is orphaned with the reason, and has no exit code", () => {
+  const { state } = advanceRecord(
+    someRecord(running, { stop: stop("cancel") }),
+    { kind: "gone", reason: "the machine was restarted" },
+    now,
+  );
+  expect(state).toEqual({
+    status: "orphaned",
+    ...start,
+    completedTime: now,
+    error: "the machine was restarted",
+  });
+});
+
+test("a running job whose process record is gone is orphaned", () => {
+  expect(advanceRecord(someRecord(running), { kind: "not-started" }, now).state).toMatchObject({
+    status: "orphaned",
+    pid: 42,
+  });
+});

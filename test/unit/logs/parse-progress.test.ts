@@ -1,0 +1,247 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseProgress } from "../../../src/logs/progress/parse-progress.js";
+
+const MIB = 1024 * 1024;
+
+describe("what tells progress", () => {
+  test.each([
+    ["45%", { percent: 45, unit: "" }],
+    ["45.2 %", { percent: 45.2, unit: "" }],
+    ["45,2%", { percent: 45.2, unit: "" }],
+    ["0%", { percent: 0, unit: "" }],
+    ["100%", { percent: 100, unit: "" }],
+    ["Downloading... 45% done", { percent: 45, unit: "" }],
+    ["Processing lines: 45%", { percent: 45, unit: "" }],
+    ["progress=45%", { percent: 45, unit: "" }],
+    ["[=====>    ] 45%", { percent: 45, unit: "" }],
+    ["Fetching https://example.com/100%25/3/10 45%", { percent: 45, unit: "" }],
+    ["     32,768  45%    1.20MB/s    0:00:12", { percent: 45, unit: "B", rate: 1.2e6 }],
+    ["45% ETA: 1m 20s", { percent: 45, unit: "", etaMs: 80_000 }],
+    [
+      "[download]  45.2% of 80.00MiB at 1.25MiB/s ETA 00:12",
+      { percent: 45.2, total: 80 * MIB, unit: "B", rate: 1.25 * MIB, etaMs: 12_000 },
+    ],
+    [
+      "progress [====----] 45% | ETA: 12s | 45/100",
+      { percent: 45, current: 45, total: 100, unit: "", etaMs: 12_000 },
+    ],
+    ["CPU 3%, done 45%", { percent: 45, unit: "" }],
+
+    ["[3/10]", { percent: 30, current: 3, total: 10, unit: "" }],
+    ["[ 3/10] Building CXX object foo.o", { percent: 30, current: 3, total: 10, unit: "" }],
+    ["3/10 files", { percent: 30, current: 3, total: 10, unit: "files" }],
+    ["copied 3 / 10 Files, 2 skipped", { percent: 30, current: 3, total: 10, unit: "files" }],
+    ["1,500/2,000 rows processed", { percent: 75, current: 1500, total: 2000, unit: "rows" }],
+    ["29/100 steps", { percent: 29, current: 29, total: 100, unit: "steps" }],
+    ["512/1024 bytes", { percent: 50, current: 512, total: 1024, unit: "B" }],
+    ["Step 3/10 : RUN make", { percent: 30, current: 3, total: 10, unit: "step" }],
+    [
+      "    Building [====>      ] 45/100: serde",
+      { percent: 45, current: 45, total: 100, unit: "" },
+    ],
+
+    ["12.5 MiB / 80 MiB", { percent: 15.625, current: 12.5 * MIB, total: 80 * MIB, unit: "B" }],
+    ["12.5MB/80MB", { percent: 15.625, current: 12.5e6, total: 80e6, unit: "B" }],
+    ["500 kB of 2 GB", { percent: 0.025, current: 5e5, total: 2e9, unit: "B" }],
+    [
+      "abc: Downloading [==>  ]  12.5MB/80MB",
+      { percent: 15.625, current: 12.5e6, total: 80e6, unit: "B" },
+    ],
+    [
+      "   ━━━━━╸━━━ 12.5/80.0 MB 1.2 MB/s eta 0:01:12",
+      { percent: 15.625, current: 12.5e6, total: 80e6, unit: "B", rate: 1.2e6, etaMs: 72_000 },
+    ],
+
+    [
+      " 45%|####  | 45/100 [00:10<00:12,  4.5it/s]",
+      { percent: 45, current: 45, total: 100, unit: "it", rate: 4.5, etaMs: 12_000 },
+    ],
+    [
+      "train:   0%|          | 0/100 [00:00<?, ?it/s]",
+      { percent: 0, current: 0, total: 100, unit: "it" },
+    ],
+    [
+      "50%|█████     | 1/2 [00:02<1:00:02,  2.50s/it, loss=0.5]",
+      { percent: 50, current: 1, total: 2, unit: "it", rate: 0.4, etaMs: 3_602_000 },
+    ],
+    [
+      " 35%|███▌  | 1.20M/3.40M [00:10<00:12, 1.50MB/s]",
+      { percent: 35, current: 1.2e6, total: 3.4e6, unit: "B", rate: 1.5e6, etaMs: 12_000 },
+    ],
+    [
+      " 10%|█  | 1/10 [00:10<00:12, 12.0 keys/s]",
+      { percent: 10, current: 1, total: 10, unit: "keys", rate: 12, etaMs: 12_000 },
+    ],
+    ["45it [00:10,  4.5it/s]", { current: 45, unit: "it", rate: 4.5 }],
+
+    [
+      "Receiving objects:  45% (450/1000), 1.2 MiB | 3.4 MiB/s",
+      { percent: 45, current: 450, total: 1000, unit: "objects" },
+    ],
+    [
+      "remote: Resolving deltas: 100% (5/5), done.",
+      { percent: 100, current: 5, total: 5, unit: "deltas" },
+    ],
+
+    [
+      '{"progress": {"percent": 45, "current": 9, "total": 20, "unit": "B", "rate": 2.5, "eta_seconds": 1.5}}',
+      { percent: 45, current: 9, total: 20, unit: "B", rate: 2.5, etaMs: 1500 },
+    ],
+    [
+      '{"level":"info","progress":{"current":3,"total":10}}',
+      { percent: 30, current: 3, total: 10, unit: "" },
+    ],
+  ])("%s", (line, expected) => {
+    expect(parseProgress(line)).toEqual({ ...expected, text: line });
+  });
+});
+
+describe("what does not", () => {
+  test.each([
+    "",
+    "hello",
+    "2024/01/02",
+    "2024/01/02 12:34:56 INFO listening",
+    "01/02/2024 files",
+    "[2024/01/02]",
+    "see https://example.com/3/10 for files",
+    "https://example.com/a%20b?done=45%25",
+    "https://example.com/?width=45%",
+    "3/10 tests passed",
+    "3/10",
+    "1/2 cup",
+    "3/10 files failed",
+    "7/7 tests",
+    "10.0.0.0/8 files",
+    "192.168.1.1/24",
+    "v1.2/3.4 files",
+    "1.2.3/4.5.6",
+    "python3.8/3.9",
+    "src/3/10 files",
+    "HTTP/1.1 200",
+    "[10/3]",
+    "[0/0]",
+    "[3/10",
+    "attempt [3/10]",
+    "101%",
+    "1234%",
+    "-5%",
+    "+5%",
+    "10-20%",
+    "45%20",
+    "%45",
+    "100%d",
+    "a45%",
+    "CPU: 45%",
+    "Memory usage is at 12.5MiB / 80MiB, used 45%",
+    "Mem 12.5MiB / 80MiB",
+    "disk 45% full",
+    "5 packets transmitted, 5 received, 0% packet loss",
+    "coverage: 85.5% of statements",
+    "Lines        : 85.5% ( 85/100 )",
+    " rename src/{a => b}/c.ts (95%)",
+    "similarity index 95%",
+    "45% faster",
+    "3 MB/80 MB/s",
+    "90MB/80MB",
+    "1.2 MB/s",
+    '{"progress": 0.45}',
+    '{"progress": null}',
+    '{"progress": [45]}',
+    '{"progress": {"percent": "45"}}',
+    '{"progress": {"percent": 145}}',
+    '{"progress": {"current": -1}}',
+    '{"progress": {"current": 11, "total": 10}}',
+    '{"progress": {"percent": 45}',
+  ])("%s", (line) => {
+    expect(parseProgress(line)).toBeUndefined();
+  });
+});
+
+test("escape sequences are no part of it", () => {
+  expect(parseProgress("\x1b[2K\x1b[1G\x1b[32m4\x1b[1m5\x1b[0m%\x1b[K")).toEqual({
+    percent: 45,
+    unit: "",
+    text: "45%",
+  });
+});
+
+test("text is cut to 256 bytes, between characters", () => {
+  const text = parseProgress(`45% ${"€".repeat(200)}`)?.text ?? "";
+  expect(text).toBe(`45% ${"€".repeat(84)}`);
+  expect(parseProgress(`45% ${"x".repeat(252)}y`)?.text).toBe(`45% ${"x".repeat(252)}`);
+});
+
+test("only the first 4 KiB count", () => {
+  expect(parseProgress(`${" ".repeat(4093)}45%`)).toBeDefined();
+  expect(parseProgress(`${" ".repeat(4094)}45%`)).toBeUndefined();
+});
+
+test("what comes out is in range, whatever goes in", () => {
+  const word = fc.constantFrom(
+    ..."0 5 10 99 100 1,000 4.5 % %| / [ ] ( ) < : , . - = # █ | it s MB MiB B /s files of ETA eta".split(
+      " ",
+    ),
+    " ",
+    "\x1b[1m",
+    '{"progress": {"percent": ',
+    "}}",
+  );
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 25, size: "max" }), (words) => {
+      const progress = parseProgress(words.join(""));
+      if (progress === undefined) return;
+      const { percent, current = 0, total, rate = 0, etaMs = 0, text } = progress;
+      expect(percent ?? 0).toBeGreaterThanOrEqual(0);
+      expect(percent ?? 0).toBeLessThanOrEqual(100);
+      expect(percent ?? progress.current).toBeDefined();
+      if (total !== undefined) expect(total).toBeGreaterThan(0);
+      for (const value of [current, rate, etaMs]) {
+        expect(Number.isFinite(value) && value >= 0).toBe(true);
+      }
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(256);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+// An expression that is not linear takes minutes for these, and the test times out.
+test.each(
+  [
+    "9",
+    "9/",
+    "1,",
+    "1,111",
+    "[",
+    "[=",
+    "| ",
+    "9 ",
+    "a ",
+    "9%",
+    "%|",
+    "9%|",
+    "9.9",
+    "1:",
+    "eta 1",
+    "Aa a: ",
+  ].concat([
+    "9 %",
+    "http://",
+    "[9/",
+    "1/1 ",
+    "\x1b[",
+    "\x1b];a",
+    "[====",
+    " of ",
+    "9 B/",
+    "9it [",
+    "lines ",
+  ]),
+)("a line of nothing but %o is read in linear time", (piece) => {
+  const filler = piece.repeat(4096 / piece.length);
+  for (let i = 0; i < 200; i += 1) {
+    parseProgress(`5%x 1/1x ${filler}`);
+    parseProgress(`"progress"${filler}`);
+  }
+});

@@ -1,0 +1,114 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as eventLoopTurn } from "node:timers/promises";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { CHUNK_BYTES, LogFile } from "../../../src/logs/reading/log-file.js";
+import { loadReadCached, readCached } from "../../../src/logs/reading/read-cached.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+const MIB = 1024 * 1024;
+
+function fileOf(content: Buffer): string {
+  const path = join(tempDir(), "log");
+  writeFileSync(path, content);
+  return path;
+}
+
+function openFile(path: string): number {
+  const fd = openSync(path, "r");
+  onTestFinished(() => closeSync(fd));
+  return fd;
+}
+
+describe.runIf(process.platform === "linux")("readCached", () => {
+  test("reads what was just written, from any offset", async () => {
+    await loadReadCached();
+    const content = randomBytes(3 * CHUNK_BYTES + 17);
+    const fd = openFile(fileOf(content));
+    await eventLoopTurn();
+    for (const [offset, length] of [
+      [0, CHUNK_BYTES],
+      [4097, CHUNK_BYTES],
+      [content.length - 17, 17],
+    ] as const) {
+      const into = Buffer.alloc(length);
+      expect(readCached(fd, into, offset)).toBe(true);
+      expect(into.equals(content.subarray(offset, offset + length))).toBe(true);
+    }
+  });
+
+  test("reads beyond 4 GiB", async () => {
+    await loadReadCached();
+    const path = fileOf(Buffer.alloc(0));
+    const offset = 5 * 1024 ** 3;
+    execFileSync("sh", [
+      "-c",
+      `printf end | dd of="$0" bs=1M seek=5120 conv=notrunc status=none`,
+      path,
+    ]);
+    await eventLoopTurn();
+    const into = Buffer.alloc(3);
+    expect(readCached(openFile(path), into, offset)).toBe(true);
+    expect(into.toString()).toBe("end");
+  });
+
+  test("does not say it has read what is not there", async () => {
+    await loadReadCached();
+    const fd = openFile(fileOf(Buffer.from("abc")));
+    await eventLoopTurn();
+    expect(readCached(fd, Buffer.alloc(4), 0)).toBe(false);
+    expect(readCached(fd, Buffer.alloc(1), 3)).toBe(false);
+    expect(readCached(-1, Buffer.alloc(1), 0)).toBe(false);
+  });
+
+  test("leaves a turn to others after a MiB", async () => {
+    await loadReadCached();
+    const fd = openFile(fileOf(Buffer.alloc(CHUNK_BYTES)));
+    const into = Buffer.alloc(CHUNK_BYTES);
+    await eventLoopTurn();
+    let reads = 0;
+    while (readCached(fd, into, 0)) reads += 1;
+    expect(reads).toBe(MIB / CHUNK_BYTES);
+    await eventLoopTurn();
+    expect(readCached(fd, into, 0)).toBe(true);
+  });
+});
+
+test("a log is the same whether it has to be read from the disk or not", async () => {
+  const content = randomBytes(2 * MIB);
+  const path = fileOf(content);
+  const read = async (): Promise<boolean> => {
+    const file = new LogFile(path);
+    onTestFinished(() => file.close());
+    for (let offset = 0; offset < content.length; offset += CHUNK_BYTES) {
+      const { data } = await file.readKept(offset, CHUNK_BYTES);
+      if (!data.equals(content.subarray(offset, offset + CHUNK_BYTES))) return false;
+    }
+    return true;
+  };
+  expect(await read()).toBe(true);
+  // GNU dd's way of dropping a file from memory; elsewhere it stays there.
+  execFileSync("sh", ["-c", `dd of="$0" oflag=nocache conv=notrunc,fdatasync count=0 || :`, path], {
+    stdio: "ignore",
+  });
+  expect(await read()).toBe(true);
+});
+
+test("reading on and on keeps nothing else from going on", async () => {
+  const file = new LogFile(fileOf(Buffer.alloc(64 * MIB)));
+  onTestFinished(() => file.close());
+  let turns = 0;
+  let reading = true;
+  const count = () => {
+    turns += 1;
+    if (reading) setImmediate(count);
+  };
+  setImmediate(count);
+  for (let offset = 0; offset < 64 * MIB; offset += CHUNK_BYTES) {
+    await file.readKept(offset, CHUNK_BYTES);
+  }
+  reading = false;
+  expect(turns).toBeGreaterThan(16);
+});

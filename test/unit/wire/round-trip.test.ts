@@ -1,0 +1,304 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  AttachRequestSchema,
+  AttachResponseSchema,
+  CancelRequestSchema,
+  CleanupRequestSchema,
+  JobSchema,
+  ListRequestSchema,
+  ResizeWindowRequestSchema,
+  SendInputRequestSchema,
+  StartRequestSchema,
+  WaitRequestSchema,
+  WaitResponseSchema,
+  WatchJobsRequestSchema,
+  WatchJobsResponseSchema,
+  WatchResponseSchema,
+} from "../../../gen/procman/v1/procman_pb.js";
+import {
+  decodeAttachEvent,
+  decodeJobsEvent,
+  decodeWatchEvent,
+} from "../../../src/wire/decode-event.js";
+import { decodeJob } from "../../../src/wire/decode-job.js";
+import { decodeWaited } from "../../../src/wire/decode-waited.js";
+import {
+  encodeAttach,
+  encodeCancel,
+  encodeCleanup,
+  encodeList,
+  encodeResizeWindow,
+  encodeSendInput,
+  encodeStart,
+  encodeWait,
+  encodeWatchJobs,
+} from "../../../src/wire/encode-request.js";
+import type {
+  AttachEvent,
+  JobsEvent,
+  WaitedJob,
+  WaitUntil,
+  WatchEvent,
+} from "../../../src/contract/procman.js";
+import { ProcmanError } from "../../../src/contract/errors.js";
+import type { Status, Stream } from "../../../src/contract/job.js";
+import * as service from "../../../src/wire/decode-request.js";
+import {
+  encodeAttachEvent,
+  encodeJobsEvent,
+  encodeWatchEvent,
+  HEARTBEAT,
+} from "../../../src/wire/encode-event.js";
+import { encodeJob } from "../../../src/wire/encode-job.js";
+import { encodeWaited } from "../../../src/wire/encode-waited.js";
+import { anyJob, endedJob, runningJob, T0 } from "../client/some-job.js";
+
+/** As it arrives at the other end. */
+function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
+  return fromBinary(schema, toBinary(schema, create(schema, message)));
+}
+
+describe("what the server encodes, the client decodes", () => {
+  test("jobs in every state", () => {
+    fc.assert(
+      fc.property(anyJob, (job) => {
+        expect(decodeJob(sent(JobSchema, encodeJob(job)))).toEqual(job);
+      }),
+    );
+  });
+
+  test.each<AttachEvent>([
+    { type: "opened", job: runningJob() },
+    { type: "chunk", stream: "stderr", offset: 2 ** 40, data: new Uint8Array([0, 255, 10]) },
+    { type: "chunk", stream: "stdout", offset: 0, data: new Uint8Array([1]), seenTime: T0 },
+    { type: "ended", job: endedJob() },
+  ])("attach: $type", (event) => {
+    expect(decodeAttachEvent(sent(AttachResponseSchema, encodeAttachEvent(event)))).toEqual(event);
+  });
+
+  const line = { type: "line", stream: "stdout", text: "50%", offset: 3, nextOffset: 7 } as const;
+  test.each<WatchEvent>([
+    { ...line, terminator: "lf" },
+    { ...line, terminator: "crlf" },
+    { ...line, terminator: "cr", progress: { percent: 50, unit: "", text: "50%", etaMs: 1500 } },
+    { ...line, terminator: "none", seenTime: T0 },
+  ])("watch: a line that ends with $terminator", (event) => {
+    expect(decodeWatchEvent(sent(WatchResponseSchema, encodeWatchEvent(event)))).toEqual(event);
+  });
+
+  test.each<JobsEvent>([
+    { type: "snapshot", jobs: [runningJob(), endedJob()], revision: "a.1" },
+    { type: "snapshot", jobs: [], revision: "" },
+    { type: "resumed", revision: "a.1" },
+    { type: "changed", job: endedJob(), revision: "a.2" },
+    { type: "removed", id: "job1", revision: "a.3" },
+  ])("watchJobs: $type", (event) => {
+    expect(decodeJobsEvent(sent(WatchJobsResponseSchema, encodeJobsEvent(event)))).toEqual(event);
+  });
+
+  const foundLine = {
+    stream: "stderr",
+    text: "> ",
+    offset: 3,
+    nextOffset: 5,
+    terminator: "none",
+  } as const;
+  test.each<WaitedJob>([
+    runningJob(),
+    endedJob(),
+    { ...runningJob(), outcome: { type: "line", line: foundLine } },
+    { ...runningJob(), outcome: { type: "port", port: 65_535 } },
+    {
+      ...endedJob(),
+      outcome: { type: "searched", stdoutOffset: 2 ** 40, stderrOffset: 0 },
+    },
+  ])("wait: $status, $outcome.type", (waited) => {
+    expect(decodeWaited(sent(WaitResponseSchema, encodeWaited(waited)))).toEqual(waited);
+  });
+
+  test("heartbeats, and events of a later version, are no events", () => {
+    expect(decodeAttachEvent(sent(AttachResponseSchema, HEARTBEAT))).toBeUndefined();
+    expect(decodeWatchEvent(sent(WatchResponseSchema, HEARTBEAT))).toBeUndefined();
+    expect(decodeJobsEvent(sent(WatchJobsResponseSchema, HEARTBEAT))).toBeUndefined();
+    expect(decodeAttachEvent(sent(AttachResponseSchema, {}))).toBeUndefined();
+  });
+
+  test("a job that cannot be is the server's fault, and is not made up for", () => {
+    const { exitCode: _, ...endless } = encodeJob(endedJob());
+    expect(() => decodeJob(sent(JobSchema, endless))).toThrow("job1 in status completed without");
+    const newer = Object.assign(encodeJob(runningJob()), { status: 99 });
+    expect(() => decodeJob(sent(JobSchema, newer))).toThrow("status 99");
+    expect(() => decodeJob(undefined)).toThrow(ProcmanError);
+  });
+});
+
+describe("what the client encodes, the server decodes", () => {
+  test("start", () => {
+    const request = {
+      command: "make",
+      args: ["-j8", ""],
+      env: { A: "1", B: "" },
+      clearEnv: true,
+      workDir: "/tmp",
+      labels: { team: "x" },
+      requestId: "once",
+      mergeOutput: true,
+      timeoutMs: 1500,
+      logLimitBytes: 2 ** 40,
+      pty: true,
+      windowSize: { rows: 50, columns: 132 },
+      stdin: true,
+    };
+    expect(service.decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
+    expect(service.decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
+      command: "x",
+      args: [],
+      env: {},
+      clearEnv: false,
+      labels: {},
+      mergeOutput: false,
+      pty: false,
+      stdin: false,
+    });
+  });
+
+  test("sendInput and resizeWindow", () => {
+    const options = { sender: "me", offset: 2 ** 50, data: Uint8Array.of(0, 255), close: true };
+    const input = sent(SendInputRequestSchema, encodeSendInput("job1", options));
+    expect(service.decodeSendInput(input)).toEqual({ id: "job1", options });
+    const nothing = sent(SendInputRequestSchema, encodeSendInput("job1", {}));
+    expect(service.decodeSendInput(nothing).options).not.toHaveProperty("offset");
+    const size = { rows: 50, columns: 132 };
+    const resize = sent(ResizeWindowRequestSchema, encodeResizeWindow("job1", size));
+    expect(service.decodeResizeWindow(resize)).toEqual({ id: "job1", size });
+  });
+
+  test("list", () => {
+    const request = {
+      statuses: ["failed", "orphaned"] as const,
+      labels: { a: "b" },
+      pageSize: 7,
+      pageToken: "t",
+    };
+    expect(service.decodeList(sent(ListRequestSchema, encodeList(request)))).toEqual(request);
+  });
+
+  test.each([
+    { statuses: ["running"] as const, labels: { a: "b" }, sinceRevision: "a.1" },
+    { statuses: [], labels: {}, sinceRevision: "" },
+  ])("watchJobs %j", (request) => {
+    const sentRequest = sent(WatchJobsRequestSchema, encodeWatchJobs(request));
+    expect(service.decodeWatchJobs(sentRequest)).toEqual(request);
+  });
+
+  test.each([
+    [{}, { streams: [], follow: false, stdoutOffset: 0, stderrOffset: 0 }],
+    [
+      { streams: ["stderr"], follow: true, tailLines: 0, stdoutOffset: 2 ** 50, stderrOffset: 3 },
+      { streams: ["stderr"], follow: true, tailLines: 0, stdoutOffset: 2 ** 50, stderrOffset: 3 },
+    ],
+    [
+      { tailLines: Number.POSITIVE_INFINITY },
+      { streams: [], follow: false, tailLines: 2 ** 31 - 1, stdoutOffset: 0, stderrOffset: 0 },
+    ],
+  ] as const)("attach %j", (options, expected) => {
+    const request = sent(AttachRequestSchema, encodeAttach("job1", options));
+    expect(service.decodeAttach(request)).toEqual({ id: "job1", options: expected });
+  });
+
+  test.each<[WaitUntil, WaitUntil]>([
+    [
+      { type: "output", pattern: "ready" },
+      { type: "output", pattern: "ready", streams: [], stdoutOffset: 0, stderrOffset: 0 },
+    ],
+    [
+      { type: "output", pattern: "", streams: ["stdout"], stdoutOffset: 5, stderrOffset: 2 ** 40 },
+      { type: "output", pattern: "", streams: ["stdout"], stdoutOffset: 5, stderrOffset: 2 ** 40 },
+    ],
+    [
+      { type: "port", port: 0 },
+      { type: "port", port: 0 },
+    ],
+    [
+      { type: "port", port: 99_999 },
+      { type: "port", port: 99_999 },
+    ],
+  ])("wait until %j", (until, arrived) => {
+    const request = sent(WaitRequestSchema, encodeWait("i", { until, timeoutMs: 1 }));
+    expect(service.decodeWait(request)).toEqual({
+      id: "i",
+      options: { timeoutMs: 1, until: arrived },
+    });
+  });
+
+  test.each<[string, WaitUntil]>([
+    ["port", { type: "port", port: -1 }],
+    ["output.stdout_offset", { type: "output", pattern: "x", stdoutOffset: -1 }],
+    ["output.stderr_offset", { type: "output", pattern: "x", stderrOffset: -1 }],
+  ])("the server refuses a wrong %s", (field, until) => {
+    const request = sent(WaitRequestSchema, encodeWait("i", { until }));
+    expect(() => service.decodeWait(request)).toThrow(`${field}: must not be negative`);
+  });
+
+  test.each([
+    [undefined, undefined],
+    [0, 0],
+    [0.25, 1],
+    [1, 1],
+    [999, 999],
+    [1000.5, 1001],
+    [2 ** 45 + 1, 2 ** 45 + 1],
+    [Number.POSITIVE_INFINITY, 315_576_000_000_000],
+  ])("a duration of %s ms arrives as %s ms", (ms, arrived) => {
+    const given = (key: string) => (ms === undefined ? {} : { [key]: ms });
+    const expected = (key: string) => (ms === undefined ? {} : { [key]: arrived });
+    const wait = sent(WaitRequestSchema, encodeWait("i", given("timeoutMs")));
+    expect(service.decodeWait(wait).options).toEqual(expected("timeoutMs"));
+    const cancel = sent(CancelRequestSchema, encodeCancel("i", given("gracePeriodMs")));
+    expect(service.decodeCancel(cancel).options).toEqual(expected("gracePeriodMs"));
+    const cleanup = sent(CleanupRequestSchema, encodeCleanup(given("olderThanMs")));
+    expect(service.decodeCleanup(cleanup)).toEqual(expected("olderThanMs"));
+  });
+
+  test.each([-1, -0.5, Number.NEGATIVE_INFINITY])("the server refuses %s ms", (timeoutMs) => {
+    const request = sent(WaitRequestSchema, encodeWait("i", { timeoutMs }));
+    expect(() => service.decodeWait(request)).toThrow("timeout: must not be negative");
+  });
+
+  test.each([
+    ["timeout", () => encodeStart({ command: "x", timeoutMs: Number.NaN })],
+    ["log_limit_bytes", () => encodeStart({ command: "x", logLimitBytes: 1.5 })],
+    ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
+    ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
+    ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],
+    ["port", () => encodeWait("i", { until: { type: "port", port: 0.5 } })],
+    [
+      "output.stdout_offset",
+      () => encodeWait("i", { until: { type: "output", pattern: "x", stdoutOffset: 0.5 } }),
+    ],
+    [
+      "output.streams",
+      () => encodeWait("i", { until: { type: "output", pattern: "x", streams: ["x" as Stream] } }),
+    ],
+    ["page_size", () => encodeList({ pageSize: 2 ** 31 })],
+    ["offset", () => encodeSendInput("i", { offset: 0.5 })],
+    ["window_size", () => encodeResizeWindow("i", { rows: 0.5, columns: 1 })],
+    ["statuses", () => encodeList({ statuses: ["done" as Status] })],
+    ["statuses", () => encodeList({ statuses: ["toString" as Status] })],
+  ])("what the wire cannot carry is refused: %s", (field, encode) => {
+    expect(encode).toThrow(
+      expect.objectContaining({
+        reason: "INVALID_ARGUMENT",
+        violations: [expect.objectContaining({ field })],
+      }),
+    );
+  });
+});
