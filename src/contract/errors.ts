@@ -1,3 +1,5 @@
+import { defined } from "../platform/defined.js";
+
 /** Every reason an RPC can fail for; the contract names most of them. */
 export type ErrorReason =
   | "JOB_NOT_FOUND"
@@ -61,11 +63,39 @@ export class ProcmanError extends Error {
   }
 }
 
+/** Collects the arguments that are wrong, so that a caller is told of all of them at once. */
+export class Violations {
+  readonly #found: FieldViolation[] = [];
+
+  add(field: string, description: string): void {
+    this.#found.push({ field, description });
+  }
+
+  /** @throws ProcmanError INVALID_ARGUMENT with every violation that was added */
+  throwIfAny(): void {
+    if (this.#found.length > 0) throw argumentError("INVALID_ARGUMENT", this.#found);
+  }
+}
+
+export interface ArgumentErrorOptions extends Omit<ProcmanErrorOptions, "violations"> {
+  /** Default: "field: description" of every violation. */
+  readonly message?: string;
+}
+
+/** An error that names the arguments to blame. */
+export function argumentError(
+  reason: ErrorReason,
+  violations: readonly FieldViolation[],
+  options: ArgumentErrorOptions = {},
+): ProcmanError {
+  const texts = violations.map(({ field, description }) => `${field}: ${description}`);
+  const { message = texts.join("; "), ...rest } = options;
+  return new ProcmanError(reason, message, { ...rest, violations });
+}
+
 /** An INVALID_ARGUMENT about one field. */
-export function invalidArgument(field: string, description: string): ProcmanError {
-  return new ProcmanError("INVALID_ARGUMENT", `${field}: ${description}`, {
-    violations: [{ field, description }],
-  });
+export function invalidArgument(field: string, description: string, cause?: unknown): ProcmanError {
+  return argumentError("INVALID_ARGUMENT", [{ field, description }], { cause });
 }
 
 export function jobNotFound(id: string): ProcmanError {
@@ -84,7 +114,7 @@ export function fromSystemError(error: unknown, attempt: string, jobId?: string)
   if (error instanceof ProcmanError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = `${attempt}: ${error instanceof Error ? error.message : String(error)}`;
-  const options = { cause: error, ...(jobId === undefined ? {} : { jobId }) };
+  const options = { cause: error, ...defined({ jobId }) };
   switch (code) {
     case "ENOSPC":
     case "EDQUOT":

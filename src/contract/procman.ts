@@ -5,6 +5,9 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The longest duration that a call or a job can have: google.protobuf.Duration's, 10,000 years. */
+export const MAX_DURATION_MS = 315_576_000_000_000;
+
 export interface StartOptions extends CallOptions {
   /** A name looked up on the job's PATH, or a path (relative to `workDir`). */
   readonly command: string;

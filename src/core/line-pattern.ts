@@ -1,7 +1,6 @@
 import { RE2JS } from "re2js";
-import { ProcmanError } from "../contract/errors.js";
+import { invalidArgument, type ProcmanError } from "../contract/errors.js";
 
-const FIELD = "output.pattern";
 const MAX_PATTERN_BYTES = 1024;
 
 /*
@@ -101,6 +100,5 @@ function tooLarge(): ProcmanError {
 }
 
 function invalidPattern(description: string, cause?: unknown): ProcmanError {
-  const violations = [{ field: FIELD, description }];
-  return new ProcmanError("INVALID_ARGUMENT", `${FIELD}: ${description}`, { violations, cause });
+  return invalidArgument("output.pattern", description, cause);
 }

@@ -1,5 +1,5 @@
 import type { JobFilter } from "../contract/procman.js";
-import { ProcmanError } from "../contract/errors.js";
+import { argumentError } from "../contract/errors.js";
 import { filterDigest } from "./job-filter.js";
 
 /** Where a page of List ends. Opaque to clients, and good for the same filters only. */
@@ -17,9 +17,7 @@ export function parsePageToken(token: string, filter: JobFilter): number {
   const broken = version !== "1" || !/^\d{1,15}$/.test(sequence ?? "");
   if (broken || digest !== filterDigest(filter)) {
     const description = broken ? "is not one that List returned" : "is for other filters";
-    throw new ProcmanError("INVALID_PAGE_TOKEN", `page_token: ${description}`, {
-      violations: [{ field: "page_token", description }],
-    });
+    throw argumentError("INVALID_PAGE_TOKEN", [{ field: "page_token", description }]);
   }
   return Number(sequence);
 }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { ProcmanError } from "../contract/errors.js";
+import { argumentError } from "../contract/errors.js";
 import type { JobEntry } from "./job-entry.js";
 import type { RequestedSpec } from "./validate.js";
 
@@ -17,11 +17,10 @@ export class StartRequests {
     const known = this.#byId.get(requestId);
     if (known) {
       if (isSameRequest(known.spec, spec)) return known.entry;
-      throw new ProcmanError(
-        "REQUEST_ID_CONFLICT",
-        `request_id ${JSON.stringify(requestId)} was used for another request`,
-        { violations: [{ field: "request_id", description: "was used for another request" }] },
-      );
+      const description = "was used for another request";
+      throw argumentError("REQUEST_ID_CONFLICT", [{ field: "request_id", description }], {
+        message: `request_id ${JSON.stringify(requestId)} ${description}`,
+      });
     }
     const entry = start();
     const request = { spec, entry };

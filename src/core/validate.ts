@@ -1,11 +1,15 @@
-import type { ListOptions, SendInputOptions, StartOptions } from "../contract/procman.js";
-import { type FieldViolation, ProcmanError } from "../contract/errors.js";
+import { invalidArgument, Violations } from "../contract/errors.js";
+import {
+  type ListOptions,
+  MAX_DURATION_MS,
+  type SendInputOptions,
+  type StartOptions,
+} from "../contract/procman.js";
 import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
+import { defined } from "../platform/defined.js";
 import { logLimitFault } from "./log-limit.js";
 import type { InputPiece } from "./ports.js";
 
-/** As long as the contract can tell, 10,000 years; Infinity could not be recorded. */
-const MAX_DURATION_MS = 315_576_000_000_000;
 const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
@@ -28,17 +32,17 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   const workDir = options.workDir || defaultWorkDir;
   const requestId = options.requestId ?? "";
 
-  violations.text("command", command);
+  checkText("command", command, violations);
   if (command === "") violations.add("command", "must not be empty");
-  args.forEach((arg, index) => violations.text(`args[${index}]`, arg));
+  args.forEach((arg, index) => checkText(`args[${index}]`, arg, violations));
   for (const [name, value] of Object.entries(env)) {
     if (name === "" || name.includes("=") || name.includes("\0")) {
       violations.add("env", `${JSON.stringify(name)} is not a variable name`);
     }
-    violations.text(`env[${JSON.stringify(name)}]`, value);
+    checkText(`env[${JSON.stringify(name)}]`, value, violations);
   }
   if (Object.hasOwn(labels, "")) violations.add("labels", "a key must not be empty");
-  violations.text("work_dir", workDir);
+  checkText("work_dir", workDir, violations);
   if (!workDir.startsWith("/")) violations.add("work_dir", "must be an absolute path");
   if (Buffer.byteLength(requestId) > MAX_REQUEST_ID_BYTES) {
     violations.add("request_id", `must not be longer than ${MAX_REQUEST_ID_BYTES} bytes`);
@@ -50,7 +54,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   if (limitFault !== undefined) violations.add("log_limit_bytes", limitFault);
   const { pty = false, windowSize } = options;
   const { rows, columns } = windowSize ?? DEFAULT_WINDOW_SIZE;
-  if (windowSize) violations.windowSize("window_size", windowSize);
+  if (windowSize) checkWindowSize(windowSize, violations);
   if (windowSize && !pty) violations.add("window_size", "is only for a job with pty");
   violations.throwIfAny();
   return {
@@ -63,54 +67,50 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     labels: { ...labels },
     // A terminal has one output.
     mergeOutput: pty || (options.mergeOutput ?? false),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(logLimitBytes === 0 ? {} : { logLimitBytes }),
     pty,
-    ...(pty ? { windowSize: { rows, columns } } : {}),
+    ...defined({
+      timeoutMs,
+      logLimitBytes: logLimitBytes || undefined,
+      windowSize: pty ? { rows, columns } : undefined,
+    }),
     stdin: options.stdin ?? false,
   };
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
 export function validPageSize({ pageSize = 0 }: ListOptions): number {
-  const violations = new Violations();
-  if (!(Number.isInteger(pageSize) && pageSize >= 0 && pageSize <= MAX_PAGE_SIZE)) {
-    violations.add("page_size", `must be a whole number from 0 to ${MAX_PAGE_SIZE}`);
+  if (!isWholeNumber(pageSize, 0, MAX_PAGE_SIZE)) {
+    throw invalidArgument("page_size", `must be a whole number from 0 to ${MAX_PAGE_SIZE}`);
   }
-  violations.throwIfAny();
   return pageSize || DEFAULT_PAGE_SIZE;
 }
 
-/** @throws ProcmanError INVALID_ARGUMENT */
+/** Returns a longer one, such as Infinity, as MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */
 export function validDuration(
   field: "timeout" | "grace_period" | "older_than",
   valueMs: number,
 ): number {
-  const violations = new Violations();
-  if (!(valueMs >= 0)) violations.add(field, "must not be negative");
-  violations.throwIfAny();
+  if (!(valueMs >= 0)) throw invalidArgument(field, "must not be negative");
   return Math.min(valueMs, MAX_DURATION_MS);
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
 export function validPort(port: number): number {
-  const violations = new Violations();
-  if (!(Number.isInteger(port) && port >= 0 && port <= MAX_PORT)) {
-    violations.add("port", `must be a whole number from 0 to ${MAX_PORT}`);
+  if (!isWholeNumber(port, 0, MAX_PORT)) {
+    throw invalidArgument("port", `must be a whole number from 0 to ${MAX_PORT}`);
   }
-  violations.throwIfAny();
   return port;
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
 export function validWindowSize(size: WindowSize): WindowSize {
   const violations = new Violations();
-  violations.windowSize("window_size", size);
+  checkWindowSize(size, violations);
   violations.throwIfAny();
   return size;
 }
 
-/** What a call asks to add to a job's input. @throws ProcmanError INVALID_ARGUMENT */
+/** Checks what a call asks to add to a job's input. @throws ProcmanError INVALID_ARGUMENT */
 export function validInputPiece(options: SendInputOptions): InputPiece {
   const violations = new Violations();
   const { sender = "", offset, data = new Uint8Array(), close = false } = options;
@@ -118,41 +118,30 @@ export function validInputPiece(options: SendInputOptions): InputPiece {
   if (typeof sender !== "string" || !INPUT_SENDER.test(sender)) {
     violations.add("sender", 'must be at most 64 letters, digits and characters of "-_.:"');
   }
-  if (offset !== undefined && !(Number.isSafeInteger(offset) && offset >= 0)) {
+  if (offset !== undefined && !isWholeNumber(offset, 0, Number.MAX_SAFE_INTEGER)) {
     violations.add("offset", "must be a whole number from 0 on");
   }
   if (data.length > MAX_INPUT_PIECE_BYTES) {
     violations.add("data", `must not be longer than ${MAX_INPUT_PIECE_BYTES} bytes`);
   }
   violations.throwIfAny();
-  return { sender, data, close, ...(offset === undefined ? {} : { offset }) };
+  return { sender, data, close, ...defined({ offset }) };
 }
 
-class Violations {
-  readonly #found: FieldViolation[] = [];
+/** The kernel ends a string at its first NUL. */
+function checkText(field: string, value: string, violations: Violations): void {
+  // The types allow no other, but callers in JavaScript may.
+  if (typeof value !== "string") violations.add(field, "must be a string");
+  else if (value.includes("\0")) violations.add(field, "must not contain a NUL byte");
+}
 
-  add(field: string, description: string): void {
-    this.#found.push({ field, description });
+function checkWindowSize(size: WindowSize, violations: Violations): void {
+  for (const side of ["rows", "columns"] as const) {
+    if (isWholeNumber(size[side], 1, MAX_WINDOW_SIDE)) continue;
+    violations.add("window_size", `${side} must be a whole number from 1 to ${MAX_WINDOW_SIDE}`);
   }
+}
 
-  /** The kernel ends a string at its first NUL. */
-  text(field: string, value: string): void {
-    // The types allow no other, but callers in JavaScript may.
-    if (typeof value !== "string") this.add(field, "must be a string");
-    else if (value.includes("\0")) this.add(field, "must not contain a NUL byte");
-  }
-
-  windowSize(field: string, size: WindowSize): void {
-    for (const side of ["rows", "columns"] as const) {
-      const value = size[side];
-      if (Number.isInteger(value) && value >= 1 && value <= MAX_WINDOW_SIDE) continue;
-      this.add(field, `${side} must be a whole number from 1 to ${MAX_WINDOW_SIDE}`);
-    }
-  }
-
-  throwIfAny(): void {
-    if (this.#found.length === 0) return;
-    const message = this.#found.map(({ field, description }) => `${field}: ${description}`);
-    throw new ProcmanError("INVALID_ARGUMENT", message.join("; "), { violations: this.#found });
-  }
+function isWholeNumber(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
 }

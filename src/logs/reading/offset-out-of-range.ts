@@ -1,4 +1,4 @@
-import { type FieldViolation, ProcmanError } from "../../contract/errors.js";
+import { argumentError, type FieldViolation, type ProcmanError } from "../../contract/errors.js";
 import type { Stream } from "../../contract/job.js";
 
 /** An offset that lies behind the end of its stream. */
@@ -10,9 +10,7 @@ export interface OffsetBeyondEnd {
 
 /** OFFSET_OUT_OF_RANGE with one violation a stream, named as in the contract. */
 export function offsetOutOfRange(beyond: readonly OffsetBeyondEnd[]): ProcmanError {
-  const violations = beyond.map(violationOf);
-  const message = violations.map((v) => `${v.field}: ${v.description}`).join("; ");
-  return new ProcmanError("OFFSET_OUT_OF_RANGE", message, { violations });
+  return argumentError("OFFSET_OUT_OF_RANGE", beyond.map(violationOf));
 }
 
 function violationOf({ stream, offset, size }: OffsetBeyondEnd): FieldViolation {

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
-import { fromSystemError, ProcmanError } from "../../../contract/errors.js";
+import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
 import type { PreparedCommand } from "../../../core/ports.js";
 import { checkExecLength } from "./exec-length.js";
@@ -59,11 +59,8 @@ async function nice(): Promise<string> {
 async function terminal({ pty }: JobSpec): Promise<Pick<PreparedCommand, "script">> {
   if (!pty) return {};
   const script = await findCommand("script", "/", DEFAULT_PATH).catch((cause: unknown) => {
-    const what = "this machine has no script(1), which makes terminals";
-    throw new ProcmanError("COMMAND_NOT_FOUND", `pty: ${what}`, {
-      violations: [{ field: "pty", description: what }],
-      cause,
-    });
+    const description = "this machine has no script(1), which makes terminals";
+    throw argumentError("COMMAND_NOT_FOUND", [{ field: "pty", description }], { cause });
   });
   return { script };
 }
@@ -76,9 +73,9 @@ function jobEnvironment(spec: JobSpec): Record<string, string> {
 }
 
 async function checkWorkDir(workDir: string): Promise<void> {
-  const describe = (what: string, cause?: unknown) =>
-    new ProcmanError("WORK_DIR_NOT_FOUND", `work_dir ${workDir}: ${what}`, {
-      violations: [{ field: "work_dir", description: what }],
+  const describe = (description: string, cause?: unknown) =>
+    argumentError("WORK_DIR_NOT_FOUND", [{ field: "work_dir", description }], {
+      message: `work_dir ${workDir}: ${description}`,
       cause,
     });
   const info = await stat(workDir).catch((error: unknown) => {
@@ -105,16 +102,14 @@ async function findCommand(
     if (verdict === "executable") return candidate;
     if (verdict !== "missing") refused ??= `${candidate}: ${verdict}`;
   }
-  const violations = (description: string) => ({ violations: [{ field: "command", description }] });
+  const blame = (description: string) => [{ field: "command", description }];
   if (refused !== undefined) {
-    throw new ProcmanError("COMMAND_NOT_EXECUTABLE", `command ${refused}`, violations(refused));
+    const message = `command ${refused}`;
+    throw argumentError("COMMAND_NOT_EXECUTABLE", blame(refused), { message });
   }
   const where = command.includes("/") ? "no such file" : `not on the job's PATH`;
-  throw new ProcmanError(
-    "COMMAND_NOT_FOUND",
-    `command ${JSON.stringify(command)}: ${where}`,
-    violations(where),
-  );
+  const message = `command ${JSON.stringify(command)}: ${where}`;
+  throw argumentError("COMMAND_NOT_FOUND", blame(where), { message });
 }
 
 function searchPath(path: string | undefined): string[] {

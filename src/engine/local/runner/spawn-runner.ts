@@ -5,7 +5,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../../../platform/crash-point.js";
-import { fromSystemError, invalidArgument, ProcmanError } from "../../../contract/errors.js";
+import {
+  argumentError,
+  fromSystemError,
+  invalidArgument,
+  type ProcmanError,
+} from "../../../contract/errors.js";
 import type { PreparedCommand } from "../../../core/ports.js";
 import { type Identity, isInTerminal, readProcessRecord } from "./job-files.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
@@ -113,9 +118,10 @@ function spawnError(error: unknown, attempt: string, command: PreparedCommand): 
   const jobId = command.spec.id;
   if (code === "E2BIG") return tooLong(command);
   if (code === "ENOENT" || code === "EACCES" || code === "ENOTDIR") {
-    return new ProcmanError("WORK_DIR_NOT_FOUND", `${attempt}: work_dir cannot be entered`, {
+    const description = "cannot be entered";
+    return argumentError("WORK_DIR_NOT_FOUND", [{ field: "work_dir", description }], {
+      message: `${attempt}: work_dir ${description}`,
       jobId,
-      violations: [{ field: "work_dir", description: "cannot be entered" }],
       cause: error,
     });
   }
