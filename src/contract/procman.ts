@@ -81,12 +81,6 @@ export interface OutputStart {
 export interface AttachOptions extends OutputStart, CallOptions {
   /** Go on until the job has ended. Default false. */
   readonly follow?: boolean;
-  /**
-   * The caller passes a chunk's data on before it asks for the next event, and
-   * keeps none: its memory may then be written over, which makes much output
-   * cheaper to read. Default false: the data is the caller's to keep.
-   */
-  readonly transientData?: boolean;
 }
 
 export interface WatchOptions extends OutputStart, CallOptions {}

@@ -13,7 +13,6 @@ import type {
   JobsEvent,
   ListOptions,
   OutputStart,
-  Procman,
   SendInputOptions,
   StartOptions,
   WaitedJob,
@@ -34,6 +33,7 @@ import { JobInput } from "./job-input.js";
 import { JobViews } from "./job-views.js";
 import type { Log } from "../contract/log.js";
 import { OutputGrowth } from "./output-growth.js";
+import type { ChunkMemory, ServedProcman } from "./served-procman.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js";
 import { StartRequests } from "./start-requests.js";
@@ -65,7 +65,7 @@ export interface JobManagerOptions {
 }
 
 /** The domain's front: every verb on jobs, over the ports it is given. */
-export class JobManager implements Procman {
+export class JobManager implements ServedProcman {
   readonly #options: JobManagerOptions;
   readonly #supervisor: Supervisor;
   readonly #input: JobInput;
@@ -171,12 +171,15 @@ export class JobManager implements Procman {
     };
   }
 
-  async *attach(id: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
+  async *attach(
+    id: string,
+    options: AttachOptions = {},
+    { transientData = false }: ChunkMemory = {},
+  ): AsyncGenerator<AttachEvent> {
     const entry = this.#entry(id);
     // First: a client that comes back goes on from what it says, and misses nothing.
     const job = await this.#views.of(entry);
     const from = await this.#outputStart(entry, options);
-    const { transientData = false } = options;
     const reading = { ...(options.follow ? { ended: entry.ended } : {}), transientData };
     yield { type: "opened", job };
     const chunks = streamUntilEither(options.signal, this.#closing.signal, (signal) =>

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
-import type { Procman } from "../contract/procman.js";
+import type { ServedProcman } from "../core/served-procman.js";
 import {
   decodeAttach,
   decodeCancel,
@@ -42,7 +42,7 @@ export interface ProcmanServiceOptions {
 
 /** The RPCs, for every protocol: decode, ask `procman`, encode. */
 export function createProcmanService(
-  procman: Procman,
+  procman: ServedProcman,
   options: ProcmanServiceOptions,
 ): ServiceImpl<typeof ProcmanService> {
   const { closing, heartbeatIntervalMs = DEFAULT_HEARTBEAT_INTERVAL_MS } = options;
@@ -105,7 +105,7 @@ export function createProcmanService(
     attach: streaming((request, signal) => {
       const { id, options } = decodeAttach(request);
       // Every protocol has encoded an event when it asks for the next one.
-      return procman.attach(id, { ...options, signal, transientData: true });
+      return procman.attach(id, { ...options, signal }, { transientData: true });
     }, encodeAttachEvent),
     watch: streaming((request, signal) => {
       const { id, options } = decodeWatch(request);

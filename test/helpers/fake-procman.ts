@@ -9,7 +9,6 @@ import type {
   JobPage,
   JobsEvent,
   ListOptions,
-  Procman,
   SendInputOptions,
   StartOptions,
   WaitedJob,
@@ -21,6 +20,7 @@ import type {
 } from "../../src/contract/procman.js";
 import { jobNotFound, ProcmanError } from "../../src/contract/errors.js";
 import type { Job, Stream, WindowSize } from "../../src/contract/job.js";
+import type { ChunkMemory, ServedProcman } from "../../src/core/served-procman.js";
 
 interface FakeJob {
   job: Job;
@@ -37,7 +37,7 @@ export interface FakeCall {
 }
 
 /** Jobs that are what a test says. No processes, no files. */
-export class FakeProcman implements Procman {
+export class FakeProcman implements ServedProcman {
   readonly calls: FakeCall[] = [];
   /** Streams whose generator has begun and not been released. */
   openStreams = 0;
@@ -125,8 +125,12 @@ export class FakeProcman implements Procman {
     return { jobs, nextPageToken: "next", totalSize: jobs.length };
   }
 
-  async *attach(id: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
-    this.#note("attach", id, options);
+  async *attach(
+    id: string,
+    options: AttachOptions = {},
+    ...memory: ChunkMemory[]
+  ): AsyncGenerator<AttachEvent> {
+    this.#note("attach", id, options, ...memory);
     this.openStreams += 1;
     try {
       const entry = this.#entry(id);

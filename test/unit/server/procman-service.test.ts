@@ -96,6 +96,7 @@ describe("every RPC asks its verb and answers with what that says", () => {
     expect(procman.lastCall("attach")).toMatchObject([
       "a",
       { streams: ["stderr"], tailLines: 3, follow: false },
+      { transientData: true },
     ]);
     procman.end("a");
     const watched = await collect(client.watch({ id: "a", stdoutOffset: 4n }));
