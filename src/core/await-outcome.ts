@@ -2,7 +2,7 @@ import type { OutputPattern, WaitOptions, WaitOutcome, WaitUntil } from "../cont
 import { LinePattern } from "./line-pattern.js";
 import type { Engine, OutputReader } from "./ports.js";
 import { validDuration, validPort } from "./validate.js";
-import { anyAborted, timeoutSignal } from "../platform/waiting.js";
+import { anyAborted, timeoutSignal } from "../platform/timers.js";
 
 /** How long looking once at output that is already there may take. */
 const LONGEST_LOOK_MS = 10_000;

@@ -22,7 +22,7 @@ import type {
   WatchOptions,
 } from "../contract/procman.js";
 import { awaitOutcome } from "./await-outcome.js";
-import { streamUntilEither, untilEither } from "../platform/either-signal.js";
+import { streamUntilEither, untilEither } from "../platform/abort-signals.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
 import { isTerminal, type Job, type WindowSize } from "../contract/job.js";
 import { inParallel } from "../platform/in-parallel.js";
@@ -39,7 +39,7 @@ import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js
 import { StartRequests } from "./start-requests.js";
 import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
 import { requestedSpec, validDuration, validPageSize } from "./validate.js";
-import { unlessAborted } from "../platform/waiting.js";
+import { unlessAborted } from "../platform/timers.js";
 import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs are taken over at a time after a restart. */

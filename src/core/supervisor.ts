@@ -15,7 +15,7 @@ import type {
   StopIntent,
 } from "./ports.js";
 import type { StopKind } from "./status.js";
-import { LONGEST_TIMEOUT_MS } from "../platform/waiting.js";
+import { LONGEST_TIMEOUT_MS } from "../platform/timers.js";
 
 /** Between SIGTERM and SIGKILL where nobody says otherwise. */
 export const DEFAULT_GRACE_PERIOD_MS = 5000;

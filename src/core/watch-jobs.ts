@@ -6,7 +6,7 @@ import type { JobEntry } from "./job-entry.js";
 import { filterDigest, isMatch } from "./job-filter.js";
 import type { JobViews } from "./job-views.js";
 import type { OutputGrowth } from "./output-growth.js";
-import { unlessAborted } from "../platform/waiting.js";
+import { unlessAborted } from "../platform/timers.js";
 
 /** How many jobs of a snapshot are looked at at a time: each may have a log open. */
 const SNAPSHOT_CONCURRENCY = 32;

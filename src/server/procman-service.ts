@@ -16,7 +16,7 @@ import {
   decodeWatch,
   decodeWatchJobs,
 } from "../wire/decode-request.js";
-import { eitherSignal, untilEither } from "../platform/either-signal.js";
+import { eitherSignal, untilEither } from "../platform/abort-signals.js";
 import {
   encodeAttachEvent,
   encodeJobsEvent,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { eitherSignal } from "../../../src/platform/either-signal.js";
+import { eitherSignal } from "../../../src/platform/abort-signals.js";
 import { withHeartbeats } from "../../../src/server/with-heartbeats.js";
 import { collect } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";

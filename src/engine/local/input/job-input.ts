@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { type ErrorReason, fromSystemError, ProcmanError } from "../../../contract/errors.js";
 import type { InputPiece } from "../../../core/ports.js";
-import { unlessAborted } from "../../../platform/waiting.js";
+import { unlessAborted } from "../../../platform/timers.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
 import { InputSenders } from "./input-senders.js";
 import { readExitRecord } from "../runner/job-files.js";

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
-import { streamUntilEither, untilEither } from "../../../src/platform/either-signal.js";
+import { streamUntilEither, untilEither } from "../../../src/platform/abort-signals.js";
 
 function listeners(signal: AbortSignal): number {
   return getEventListeners(signal, "abort").length;
