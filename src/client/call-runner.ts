@@ -1,7 +1,8 @@
 import { ProcmanError } from "../contract/errors.js";
-import { CallScope } from "./call-scope.js";
 import { decodeError, unreachable } from "../wire/decode-error.js";
 import { type ReceiveOptions, receive } from "./receive.js";
+import { createLinkedAbortController } from "../platform/abort-signals.js";
+import { startTimer } from "../platform/timers.js";
 import { Reconnection, type ReconnectOptions } from "./reconnection.js";
 
 export interface CallRunnerOptions {
@@ -26,8 +27,8 @@ export interface Connection {
 /** Makes calls, again where the connection was lost and that does no harm. */
 export class CallRunner {
   readonly #options: CallRunnerOptions;
-  /** Of the calls under way. One signal for all would have a listener for each of them. */
-  readonly #scopes = new Set<CallScope>();
+  /** One of each call under way: a single one would have a listener for each of them. */
+  readonly #calls = new Set<AbortController>();
   #closed = false;
 
   constructor(options: CallRunnerOptions) {
@@ -45,7 +46,7 @@ export class CallRunner {
   /** Ends every call under way, and every later one. */
   close(): void {
     this.#closed = true;
-    for (const scope of this.#scopes) scope.abort(clientClosed());
+    for (const controller of this.#calls) controller.abort(clientClosed());
   }
 
   /** A call that is made once, and may take its time. */
@@ -53,11 +54,11 @@ export class CallRunner {
     signal: AbortSignal | undefined,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const scope = this.#scope(signal);
+    const controller = this.#begin(signal);
     try {
-      return await this.#attempt(scope.signal, call);
+      return await this.#attempt(controller.signal, call);
     } finally {
-      this.#release(scope);
+      this.#end(controller);
     }
   }
 
@@ -68,24 +69,24 @@ export class CallRunner {
   ): Promise<T> {
     const { reconnect, server, silenceMs } = this.#options;
     const reconnection = new Reconnection(reconnect);
-    const scope = this.#scope(signal);
+    const controller = this.#begin(signal);
     try {
       for (;;) {
-        const attempt = new CallScope(scope.signal);
-        const silence = setTimeout(() => {
+        const attempt = createLinkedAbortController(controller.signal);
+        const cancelTimer = startTimer(silenceMs, () => {
           attempt.abort(unreachable(server, `no answer in ${silenceMs} ms`));
-        }, silenceMs);
+        });
         try {
           return await this.#attempt(attempt.signal, call);
         } catch (error) {
-          await reconnection.afterFailure(error as ProcmanError, scope.signal);
+          await reconnection.afterFailure(error as ProcmanError, controller.signal);
         } finally {
-          clearTimeout(silence);
-          attempt.release();
+          cancelTimer();
+          attempt.abort();
         }
       }
     } finally {
-      this.#release(scope);
+      this.#end(controller);
     }
   }
 
@@ -98,31 +99,34 @@ export class CallRunner {
     connect: Connect<Event>,
   ): AsyncGenerator<Event, void, undefined> {
     const reconnection = new Reconnection(this.#options.reconnect);
-    const scope = this.#scope(signal);
+    const controller = this.#begin(signal);
     try {
       for (;;) {
         try {
-          yield* connect(this.#connection(scope.signal, reconnection));
+          yield* connect(this.#connection(controller.signal, reconnection));
           return;
         } catch (error) {
-          await reconnection.afterFailure(decodeError(error, this.#options.server), scope.signal);
+          await reconnection.afterFailure(
+            decodeError(error, this.#options.server),
+            controller.signal,
+          );
         }
       }
     } finally {
-      this.#release(scope);
+      this.#end(controller);
     }
   }
 
-  #scope(signal: AbortSignal | undefined): CallScope {
-    const scope = new CallScope(signal);
-    if (this.#closed) scope.abort(clientClosed());
-    else this.#scopes.add(scope);
-    return scope;
+  #begin(signal: AbortSignal | undefined): AbortController {
+    const controller = createLinkedAbortController(signal);
+    if (this.#closed) controller.abort(clientClosed());
+    else this.#calls.add(controller);
+    return controller;
   }
 
-  #release(scope: CallScope): void {
-    scope.release();
-    this.#scopes.delete(scope);
+  #end(controller: AbortController): void {
+    controller.abort();
+    this.#calls.delete(controller);
   }
 
   async #attempt<T>(signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {

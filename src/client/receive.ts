@@ -1,4 +1,4 @@
-import { CallScope } from "./call-scope.js";
+import { createLinkedAbortController } from "../platform/abort-signals.js";
 import { decodeError, unreachable } from "../wire/decode-error.js";
 
 export interface ReceiveOptions {
@@ -17,30 +17,30 @@ export async function* receive<Message>(
   open: (signal: AbortSignal) => AsyncIterable<Message>,
   { server, silenceMs, signal }: ReceiveOptions,
 ): AsyncGenerator<Message, void, undefined> {
-  const scope = new CallScope(signal);
+  const controller = createLinkedAbortController(signal);
   let askedAt: number | undefined;
   // One timer for the stream: one for each message would cost more than the message.
   const watchdog = setInterval(() => {
     if (askedAt === undefined || performance.now() - askedAt < silenceMs) return;
-    scope.abort(unreachable(server, `it was silent for more than ${silenceMs} ms`));
+    controller.abort(unreachable(server, `it was silent for more than ${silenceMs} ms`));
   }, silenceMs / 4);
   try {
-    scope.signal.throwIfAborted();
-    const messages = open(scope.signal)[Symbol.asyncIterator]();
+    controller.signal.throwIfAborted();
+    const messages = open(controller.signal)[Symbol.asyncIterator]();
     for (;;) {
       askedAt = performance.now();
       const { done, value } = await messages.next();
       askedAt = undefined;
       if (done) return;
       yield value;
-      scope.signal.throwIfAborted();
+      controller.signal.throwIfAborted();
     }
   } catch (error) {
-    scope.signal.throwIfAborted();
+    controller.signal.throwIfAborted();
     throw decodeError(error, server);
   } finally {
     clearInterval(watchdog);
     // Connect's streams end the call for nothing else.
-    scope.abort();
+    controller.abort();
   }
 }

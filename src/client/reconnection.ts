@@ -1,6 +1,6 @@
 import type { ProcmanError } from "../contract/errors.js";
 import { isTransient } from "../wire/decode-error.js";
-import { pause } from "./pause.js";
+import { sleep } from "../platform/timers.js";
 
 export interface ReconnectOptions {
   /** The longest pause between two attempts; the first is 50 ms, and each twice as long. Default 2000. */
@@ -49,7 +49,8 @@ export class Reconnection {
     this.#unreachableSince ??= performance.now();
     const leftMs = this.#unreachableSince + giveUpAfterMs - performance.now();
     if (leftMs <= 0) throw error;
-    await pause(Math.min(this.#nextDelayMs(this.#options), leftMs), signal);
+    await sleep(Math.min(this.#nextDelayMs(this.#options), leftMs), signal);
+    signal.throwIfAborted();
   }
 
   /** With some chance in it, lest all clients of a server come back at the same moment. */

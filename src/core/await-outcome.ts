@@ -2,7 +2,8 @@ import type { OutputPattern, WaitOptions, WaitOutcome, WaitUntil } from "../cont
 import { LinePattern } from "./line-pattern.js";
 import type { Engine, OutputReader } from "./ports.js";
 import { validDuration, validPort } from "./validate.js";
-import { anyAborted, timeoutSignal } from "../platform/timers.js";
+import { anyAborted } from "../platform/abort-signals.js";
+import { createDeadline, sleep } from "../platform/timers.js";
 
 /** How long looking once at output that is already there may take. */
 const LONGEST_LOOK_MS = 10_000;
@@ -44,7 +45,7 @@ export async function awaitOutcome(
   if (timeoutMs !== undefined) validDuration("timeout", timeoutMs);
   const looksOnce = timeoutMs === 0;
   const limitMs = looksOnce && until?.type === "output" ? LONGEST_LOOK_MS : timeoutMs;
-  const timeout = limitMs === undefined ? undefined : timeoutSignal(limitMs);
+  const timeout = limitMs === undefined ? undefined : createDeadline(limitMs);
   const patience: Patience = { looksOnce, enough: timeout?.signal, signal };
   try {
     if (until) return await outcomeOf(until, job, patience);
@@ -52,7 +53,7 @@ export async function awaitOutcome(
     if (!job.ended.aborted) signal.throwIfAborted();
     return undefined;
   } finally {
-    timeout?.clear();
+    timeout?.cancel();
   }
 }
 
@@ -100,8 +101,7 @@ async function listeningPort(
     if (looksOnce || enough?.aborted) return undefined;
 
     const byCostMs = (performance.now() - began) * PAUSES_A_LOOK;
-    const pause = timeoutSignal(Math.max(pauseMs, Math.min(byCostMs, LONGEST_SLOW_PAUSE_MS)));
-    await anyAborted(pause.signal, ended, enough, signal);
-    pause.clear();
+    const delayMs = Math.max(pauseMs, Math.min(byCostMs, LONGEST_SLOW_PAUSE_MS));
+    await sleep(delayMs, ended, enough, signal);
   }
 }

@@ -8,7 +8,7 @@ export class JobEntry {
   /** Stops watching for the exit, where that is watched for. */
   unwatch: (() => void) | undefined;
   /** Fires when the job's time limit passes. */
-  deadline: NodeJS.Timeout | undefined;
+  cancelDeadline: (() => void) | undefined;
   /** Its directory is gone; whoever still has it in hand is to know. */
   removed = false;
   /** When this process saw it end, by a clock that never jumps. */
@@ -49,7 +49,7 @@ export class JobEntry {
   release(): void {
     this.unwatch?.();
     this.unwatch = undefined;
-    clearTimeout(this.deadline);
-    this.deadline = undefined;
+    this.cancelDeadline?.();
+    this.cancelDeadline = undefined;
   }
 }

@@ -22,7 +22,7 @@ import type {
   WatchOptions,
 } from "../contract/procman.js";
 import { awaitOutcome } from "./await-outcome.js";
-import { streamUntilEither, untilEither } from "../platform/abort-signals.js";
+import { abortable, streamWithLinkedSignal, withLinkedSignal } from "../platform/abort-signals.js";
 import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
 import { isTerminal, type Job, type WindowSize } from "../contract/job.js";
 import { inParallel } from "../platform/in-parallel.js";
@@ -39,7 +39,6 @@ import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js
 import { StartRequests } from "./start-requests.js";
 import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
 import { requestedSpec, validDuration, validPageSize } from "./validate.js";
-import { unlessAborted } from "../platform/timers.js";
 import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs are taken over at a time after a restart. */
@@ -182,7 +181,7 @@ export class JobManager implements ServedProcman {
     const from = await this.#outputStart(entry, options);
     const reading = { ...(options.follow ? { ended: entry.ended } : {}), transientData };
     yield { type: "opened", job };
-    const chunks = streamUntilEither(options.signal, this.#closing.signal, (signal) =>
+    const chunks = streamWithLinkedSignal([options.signal, this.#closing.signal], (signal) =>
       this.#options.output.chunks(this.#dirOf(entry), from, { ...reading, signal }),
     );
     for await (const chunk of chunks) yield { type: "chunk", ...chunk };
@@ -194,7 +193,7 @@ export class JobManager implements ServedProcman {
     const job = await this.#views.of(entry);
     const from = await this.#outputStart(entry, options);
     yield { type: "opened", job };
-    const lines = streamUntilEither(options.signal, this.#closing.signal, (signal) =>
+    const lines = streamWithLinkedSignal([options.signal, this.#closing.signal], (signal) =>
       this.#options.output.lines(this.#dirOf(entry), from, { ended: entry.ended, signal }),
     );
     for await (const line of lines) yield { type: "line", ...line };
@@ -204,7 +203,7 @@ export class JobManager implements ServedProcman {
   async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
     const entry = this.#entry(id);
     const job = { ...this.#options, ended: entry.ended, dir: this.#dirOf(entry) };
-    const outcome = await untilEither(options.signal, this.#closing.signal, (signal) =>
+    const outcome = await withLinkedSignal([options.signal, this.#closing.signal], (signal) =>
       awaitOutcome(job, options, signal),
     );
     return { ...(await this.#views.of(entry)), ...(outcome ? { outcome } : {}) };
@@ -218,7 +217,7 @@ export class JobManager implements ServedProcman {
       matching: (filter: JobFilter) => this.#matching(filter),
       entry: (id: string) => this.#jobs.get(id),
     };
-    return streamUntilEither(signal, this.#closing.signal, (either) =>
+    return streamWithLinkedSignal([signal, this.#closing.signal], (either) =>
       watchJobs(jobs, options, either),
     );
   }
@@ -234,9 +233,9 @@ export class JobManager implements ServedProcman {
     const entry = this.#entry(id);
     const graceMs = validDuration("grace_period", options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
     const stopping = this.#supervisor.stop(entry, "cancel", graceMs);
-    await untilEither(options.signal, this.#closing.signal, async (signal) => {
+    await withLinkedSignal([options.signal, this.#closing.signal], async (signal) => {
       try {
-        await unlessAborted(stopping, signal);
+        await abortable(stopping, signal);
       } catch (error) {
         // The job is ended all the same; only nobody waits for it here.
         if (signal.aborted) stopping.catch((late: unknown) => this.#logUnlessClosing(late, entry));
@@ -248,7 +247,7 @@ export class JobManager implements ServedProcman {
 
   async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
     const entry = this.#entry(id);
-    return untilEither(options.signal, this.#closing.signal, (signal) =>
+    return withLinkedSignal([options.signal, this.#closing.signal], (signal) =>
       this.#input.send(entry, options, signal),
     );
   }

@@ -15,7 +15,7 @@ import type {
   StopIntent,
 } from "./ports.js";
 import type { StopKind } from "./status.js";
-import { LONGEST_TIMEOUT_MS } from "../platform/timers.js";
+import { startTimer } from "../platform/timers.js";
 
 /** Between SIGTERM and SIGKILL where nobody says otherwise. */
 export const DEFAULT_GRACE_PERIOD_MS = 5000;
@@ -187,11 +187,7 @@ export class Supervisor {
   }
 
   #armDeadline(entry: JobEntry, leftMs: number): void {
-    const stepMs = Math.min(Math.max(leftMs, 0), LONGEST_TIMEOUT_MS);
-    entry.deadline = setTimeout(() => {
-      if (leftMs > stepMs) this.#armDeadline(entry, leftMs - stepMs);
-      else this.#timeOut(entry);
-    }, stepMs);
+    entry.cancelDeadline = startTimer(leftMs, () => this.#timeOut(entry));
   }
 
   #timeOut(entry: JobEntry): void {

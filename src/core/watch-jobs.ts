@@ -6,7 +6,7 @@ import type { JobEntry } from "./job-entry.js";
 import { filterDigest, isMatch } from "./job-filter.js";
 import type { JobViews } from "./job-views.js";
 import type { OutputGrowth } from "./output-growth.js";
-import { unlessAborted } from "../platform/timers.js";
+import { abortable } from "../platform/abort-signals.js";
 
 /** How many jobs of a snapshot are looked at at a time: each may have a log open. */
 const SNAPSHOT_CONCURRENCY = 32;
@@ -39,7 +39,7 @@ export async function* watchJobs(
   const release = jobs.growth.watch();
   try {
     // What grew while nobody watched is a change that a consumer who comes back is to see.
-    await unlessAborted(jobs.growth.seen, stop);
+    await abortable(jobs.growth.seen, stop);
     const resumedAt = numberAfter(prefix, sinceRevision);
     let shown = new ShownJobs(filter, [], resumedAt);
     let told = resumedAt;

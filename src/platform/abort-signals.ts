@@ -1,57 +1,67 @@
-/** A signal made of two, and how to let go of them. */
-export interface EitherSignal {
-  readonly signal: AbortSignal;
-  readonly release: () => void;
-}
-
 /**
- * Aborted with the first of two signals, and with its reason.
+ * Returns an AbortController that is aborted with the first of the signals, and
+ * with that one's reason. Abort it also when its work is done: only then does it
+ * let go of the signals.
  *
- * AbortSignal.any would do, but in Node 20 it keeps what listens to it for as
- * long as any of its sources lives, and here one lives as long as the server.
+ * AbortSignal.any is not used, since in Node 20 it keeps what listens to it for as
+ * long as any of its sources lives, and a server's or a client's lives long.
  */
-export function eitherSignal(a: AbortSignal, b: AbortSignal): EitherSignal {
+export function createLinkedAbortController(
+  ...signals: readonly (AbortSignal | undefined)[]
+): AbortController {
   const controller = new AbortController();
-  const release = () => {
-    a.removeEventListener("abort", onAbort);
-    b.removeEventListener("abort", onAbort);
+  const linked = [...signals.filter((signal) => signal !== undefined), controller.signal];
+  const onAbort = ({ target }: { target: unknown }): void => {
+    for (const signal of linked) signal.removeEventListener("abort", onAbort);
+    controller.abort((target as AbortSignal).reason);
   };
-  const onAbort = () => {
-    release();
-    controller.abort((a.aborted ? a : b).reason);
-  };
-  a.addEventListener("abort", onAbort);
-  b.addEventListener("abort", onAbort);
-  if (a.aborted || b.aborted) onAbort();
-  return { signal: controller.signal, release };
+  for (const signal of linked) signal.addEventListener("abort", onAbort);
+  const aborted = linked.find((signal) => signal.aborted);
+  if (aborted) onAbort({ target: aborted });
+  return controller;
 }
 
-/** Does something with a signal made of two, of which the first may be missing. */
-export async function untilEither<T>(
-  a: AbortSignal | undefined,
-  b: AbortSignal,
+/** Calls `act` with a signal that is aborted with the first of those given. */
+export async function withLinkedSignal<T>(
+  [first, second]: readonly [AbortSignal | undefined, AbortSignal],
   act: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  if (!a) return act(b);
-  const { signal, release } = eitherSignal(a, b);
+  if (!first) return act(second);
+  const controller = createLinkedAbortController(first, second);
   try {
-    return await act(signal);
+    return await act(controller.signal);
   } finally {
-    release();
+    controller.abort();
   }
 }
 
-/** The same for a stream, once it is asked for its first item. */
-export async function* streamUntilEither<T>(
-  a: AbortSignal | undefined,
-  b: AbortSignal,
+/** Does the same for a stream, which is opened when its first item is asked for. */
+export async function* streamWithLinkedSignal<T>(
+  [first, second]: readonly [AbortSignal | undefined, AbortSignal],
   open: (signal: AbortSignal) => AsyncIterable<T>,
 ): AsyncGenerator<T, void, undefined> {
-  if (!a) return yield* open(b);
-  const { signal, release } = eitherSignal(a, b);
+  if (!first) return yield* open(second);
+  const controller = createLinkedAbortController(first, second);
   try {
-    yield* open(signal);
+    yield* open(controller.signal);
   } finally {
-    release();
+    controller.abort();
   }
+}
+
+/** Resolves as soon as any of the signals is aborted. */
+export function anyAborted(...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+  const { signal } = createLinkedAbortController(...signals);
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
+}
+
+/** Settles as the promise does, or rejects with the signal's reason as soon as that is aborted. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }

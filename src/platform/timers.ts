@@ -1,42 +1,40 @@
+import { anyAborted } from "./abort-signals.js";
+
 /** Beyond this, setTimeout fires at once. */
-export const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** A signal that is aborted after any number of milliseconds, and how to give it up. */
-export function timeoutSignal(delayMs: number): { signal: AbortSignal; clear: () => void } {
-  const controller = new AbortController();
+/**
+ * Calls back after any number of milliseconds: what setTimeout cannot take is
+ * waited for in several steps.
+ * @returns how to cancel it
+ */
+export function startTimer(delayMs: number, onElapsed: () => void): () => void {
   let timer: NodeJS.Timeout;
-  const arm = (leftMs: number) => {
-    const stepMs = Math.min(leftMs, LONGEST_TIMEOUT_MS);
-    timer = setTimeout(() => {
-      if (leftMs > stepMs) arm(leftMs - stepMs);
-      else controller.abort();
-    }, stepMs);
+  const arm = (leftMs: number): void => {
+    const stepMs = Math.min(leftMs, MAX_TIMEOUT_MS);
+    timer = setTimeout(() => (leftMs > stepMs ? arm(leftMs - stepMs) : onElapsed()), stepMs);
   };
-  arm(delayMs);
-  return { signal: controller.signal, clear: () => clearTimeout(timer) };
+  arm(Math.max(delayMs, 0));
+  return () => clearTimeout(timer);
 }
 
-/** Resolves when any of the signals is aborted. */
-export function anyAborted(...signals: (AbortSignal | undefined)[]): Promise<void> {
-  const present = signals.filter((signal) => signal !== undefined);
-  return new Promise((resolve) => {
-    const finish = () => {
-      for (const signal of present) signal.removeEventListener("abort", finish);
-      resolve();
-    };
-    if (present.some((signal) => signal.aborted)) return resolve();
-    for (const signal of present) signal.addEventListener("abort", finish);
-  });
+/** A signal that is aborted once a time has passed. `cancel` stops the clock. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  readonly cancel: () => void;
 }
 
-/** The promise's result, unless the signal is aborted first: then its reason is thrown. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const settled = new AbortController();
-  promise.then(
-    () => settled.abort(),
-    () => settled.abort(),
-  );
-  await anyAborted(settled.signal, signal);
-  if (!settled.signal.aborted) signal.throwIfAborted();
-  return promise;
+export function createDeadline(delayMs: number): Deadline {
+  const controller = new AbortController();
+  return { signal: controller.signal, cancel: startTimer(delayMs, () => controller.abort()) };
+}
+
+/** Resolves after `delayMs`, or as soon as any of the signals is aborted. */
+export async function sleep(
+  delayMs: number,
+  ...signals: readonly (AbortSignal | undefined)[]
+): Promise<void> {
+  const { signal, cancel } = createDeadline(delayMs);
+  await anyAborted(signal, ...signals);
+  cancel();
 }

@@ -16,7 +16,7 @@ import {
   decodeWatch,
   decodeWatchJobs,
 } from "../wire/decode-request.js";
-import { eitherSignal, untilEither } from "../platform/abort-signals.js";
+import { createLinkedAbortController, withLinkedSignal } from "../platform/abort-signals.js";
 import {
   encodeAttachEvent,
   encodeJobsEvent,
@@ -66,7 +66,7 @@ export function createProcmanService(
   ) => {
     const call = unary(answer);
     return (request: Request, context: HandlerContext): Promise<Response> =>
-      untilEither(context.signal, closing, (signal) => call(request, { signal }));
+      withLinkedSignal([context.signal, closing], (signal) => call(request, { signal }));
   };
 
   const streaming = <Request, Event, Response>(
@@ -74,7 +74,8 @@ export function createProcmanService(
     encode: (event: Event) => Response,
   ) =>
     async function* (request: Request, context: HandlerContext) {
-      const { signal, release } = eitherSignal(context.signal, closing);
+      const controller = createLinkedAbortController(context.signal, closing);
+      const { signal } = controller;
       try {
         const events = open(request, signal);
         const beat = () => undefined;
@@ -84,7 +85,7 @@ export function createProcmanService(
       } catch (error) {
         throw toConnectError(error, signal);
       } finally {
-        release();
+        controller.abort();
       }
     };
 

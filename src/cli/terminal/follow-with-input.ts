@@ -3,6 +3,7 @@ import type { Job } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import type { DetachKey } from "./detach-key.js";
 import { copyOutput, type Followed, untilInterrupted, type WayBack } from "../follow-job.js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { canInteract, interact } from "./interact.js";
 import { type PumpOptions, pumpInput, whilePumping } from "./pump-input.js";
 
@@ -37,9 +38,8 @@ export async function followWithInput(
     const follow = (signal: AbortSignal) => whilePumping(pump, copy, signal);
     return untilInterrupted(follow, interruption, back, cli);
   }
-  const detached = new AbortController();
+  const detached = createLinkedAbortController(interruption);
   const onDetach = () => detached.abort();
-  interruption.addEventListener("abort", onDetach, { once: true });
   const { tailLines } = attach;
   const tail = tailLines === undefined ? {} : { tailLines };
   const options = { ...tail, detachKey, onDetach, redraw };

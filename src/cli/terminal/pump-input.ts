@@ -2,6 +2,7 @@ import { nanoid } from "nanoid";
 import type { Procman } from "../../contract/procman.js";
 import { ProcmanError } from "../../contract/errors.js";
 import { MAX_INPUT_PIECE_BYTES } from "../../contract/job.js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { batched } from "./batched.js";
 
 export interface PumpOptions {
@@ -26,7 +27,7 @@ export async function pumpInput(
   read: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
   { close, signal, ...options }: PumpOptions,
 ): Promise<void> {
-  const done = new AbortController();
+  const reading = createLinkedAbortController(signal);
   let sender = options.sender ?? nanoid();
   let offset = 0;
   const send = async (piece: { readonly data?: Uint8Array; readonly close?: boolean }) => {
@@ -48,7 +49,7 @@ export async function pumpInput(
     }
   };
   try {
-    const pieces = read(AbortSignal.any([signal, done.signal]));
+    const pieces = read(reading.signal);
     for await (const piece of batched(pieces, MAX_INPUT_PIECE_BYTES)) {
       for (let begin = 0; begin < piece.length; begin += MAX_INPUT_PIECE_BYTES) {
         await send({ data: piece.subarray(begin, begin + MAX_INPUT_PIECE_BYTES) });
@@ -58,7 +59,7 @@ export async function pumpInput(
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    done.abort();
+    reading.abort();
   }
 }
 
@@ -79,15 +80,14 @@ export async function whilePumping<T>(
   follow: (signal: AbortSignal) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
-  const pumping = pump(either).catch((error: unknown) => {
-    if (!wantsNoMore(error)) stop.abort(error);
+  const both = createLinkedAbortController(signal);
+  const pumping = pump(both.signal).catch((error: unknown) => {
+    if (!wantsNoMore(error)) both.abort(error);
   });
   try {
-    return await follow(either);
+    return await follow(both.signal);
   } finally {
-    stop.abort();
+    both.abort();
     await pumping;
   }
 }

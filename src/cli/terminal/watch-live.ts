@@ -4,6 +4,7 @@ import type { Cli } from "../cli.js";
 import { commandLine } from "../format/command-line.js";
 import { exitText, statusText } from "../format/job-facts.js";
 import { jobsEventJson } from "../format/json.js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { LiveJobs } from "./live-jobs.js";
 import { formatLiveTable } from "../format/live-table.js";
 import { Redraws } from "./redraws.js";
@@ -24,13 +25,13 @@ export async function watchOnScreen({ client, filter, signal }: Watched, cli: Cl
   const { stdout } = cli;
   const jobs = new LiveJobs(filter);
   const screen = new Screen(stdout);
-  const failed = new AbortController();
+  const watching = createLinkedAbortController(signal);
   let tick: NodeJS.Timeout | undefined;
   const draw = async () => {
     // Nothing is known before the first event.
     if (tick) await screen.draw(formatLiveTable(jobs.all, stdout));
   };
-  const redraws = new Redraws(draw, (error) => failed.abort(error));
+  const redraws = new Redraws(draw, (error) => watching.abort(error));
   const drawAnew = () => {
     screen.invalidate();
     redraws.start();
@@ -42,14 +43,14 @@ export async function watchOnScreen({ client, filter, signal }: Watched, cli: Cl
       await screen.leave();
     }, drawAnew),
   ];
-  const either = AbortSignal.any([signal, failed.signal]);
   try {
-    for await (const event of client.watchJobs({ ...filter, signal: either })) {
+    for await (const event of client.watchJobs({ ...filter, signal: watching.signal })) {
       jobs.apply(event);
       redraws.soon();
       tick ??= setInterval(() => redraws.soon(), TICK_MS);
     }
   } finally {
+    watching.abort();
     clearInterval(tick);
     for (const stop of stopListening) stop();
     redraws.stop();

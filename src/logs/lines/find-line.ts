@@ -3,6 +3,7 @@ import type { OutputChunk, OutputLine } from "../../contract/procman.js";
 import type { Stream } from "../../contract/job.js";
 import type { LinePattern } from "../../core/line-pattern.js";
 import type { LineSearch, OutputPositions } from "../../core/ports.js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { LineSplitter, type SplitLine } from "./line-splitter.js";
 import { outputLine } from "./output-line.js";
 
@@ -11,9 +12,6 @@ const COMPLETION_MS = 200;
 
 /** How long others wait for their turn, unless one line takes longer. */
 const TURN_MS = 5;
-
-/** The reading is not needed any more. */
-const ENOUGH = Symbol("enough");
 
 export interface FindLineOptions {
   /** Whether the chunks end because there will be no more. */
@@ -34,30 +32,23 @@ export async function findLine(
   pattern: LinePattern,
   { toTheEnd, enough, signal }: FindLineOptions,
 ): Promise<LineSearch> {
-  const stop = new AbortController();
-  const stopReading = () => stop.abort(ENOUGH);
-  const fail = () => stop.abort(signal?.reason);
-  enough?.addEventListener("abort", stopReading);
-  signal?.addEventListener("abort", fail);
-  if (enough?.aborted) stopReading();
-  if (signal?.aborted) fail();
-
-  const search = new LogSearch(from, pattern, stop.signal);
+  const reading = createLinkedAbortController(signal, enough);
+  const search = new LogSearch(from, pattern, reading.signal);
   let completion: NodeJS.Timeout | undefined;
   let isAtEnd = false;
   try {
-    for await (const chunk of read(stop.signal)) {
+    for await (const chunk of read(reading.signal)) {
       const line = await search.add(chunk);
       if (line) return { type: "line", line };
-      if (search.unfinished) completion ??= setTimeout(stopReading, COMPLETION_MS);
+      if (search.unfinished) completion ??= setTimeout(() => reading.abort(), COMPLETION_MS);
     }
     isAtEnd = toTheEnd;
   } catch (error) {
-    if (error !== ENOUGH) throw error;
+    signal?.throwIfAborted();
+    if (error !== reading.signal.reason) throw error;
   } finally {
     clearTimeout(completion);
-    enough?.removeEventListener("abort", stopReading);
-    signal?.removeEventListener("abort", fail);
+    reading.abort();
   }
   const line = isAtEnd ? search.end() : search.unfinished;
   if (line) return { type: "line", line };

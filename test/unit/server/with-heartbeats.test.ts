@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { eitherSignal } from "../../../src/platform/abort-signals.js";
 import { withHeartbeats } from "../../../src/server/with-heartbeats.js";
 import { collect } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
@@ -112,30 +111,5 @@ describe("withHeartbeats", () => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect((await stream.next()).value).toBe("b");
     await stream.return(undefined);
-  });
-});
-
-describe("eitherSignal", () => {
-  test("is aborted by each, with its reason, also if it was before", () => {
-    const controllers = [new AbortController(), new AbortController()] as const;
-    for (const [index, controller] of controllers.entries()) {
-      const live = controllers.map(() => new AbortController());
-      const { signal } = eitherSignal(live[0]!.signal, live[1]!.signal);
-      expect(signal.aborted).toBe(false);
-      live[index]!.abort("why");
-      expect(signal).toMatchObject({ aborted: true, reason: "why" });
-      controller.abort(index);
-      const never = new AbortController().signal;
-      expect(eitherSignal(controller.signal, never).signal.reason).toBe(index);
-      expect(eitherSignal(never, controller.signal).signal.reason).toBe(index);
-    }
-  });
-
-  test("is not aborted any more when let go", () => {
-    const controller = new AbortController();
-    const { signal, release } = eitherSignal(controller.signal, never);
-    release();
-    controller.abort();
-    expect(signal.aborted).toBe(false);
   });
 });

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { type ErrorReason, fromSystemError, ProcmanError } from "../../../contract/errors.js";
 import type { InputPiece } from "../../../core/ports.js";
-import { unlessAborted } from "../../../platform/timers.js";
+import { abortable } from "../../../platform/abort-signals.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
 import { InputSenders } from "./input-senders.js";
 import { readExitRecord } from "../runner/job-files.js";
@@ -54,7 +54,7 @@ export class JobInputs {
     const patience = { until: performance.now() + this.#roomCeilingMs, signal };
     const take = () => takePiece(dir, piece, isTerminal, patience);
     const changesNothing = piece.data.length === 0 && !piece.close;
-    return unlessAborted(changesNothing ? take() : this.#inTurn(dir, take), signal);
+    return abortable(changesNothing ? take() : this.#inTurn(dir, take), signal);
   }
 
   #inTurn<T>(dir: string, take: () => Promise<T>): Promise<T> {
