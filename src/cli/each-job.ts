@@ -1,8 +1,8 @@
 import type { Procman } from "../contract/procman.js";
-import { type CommandContext, withClient } from "./command-context.js";
+import { type CommandContext, withClient } from "./commands/command-context.js";
 import { EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
-import { resolveJobId } from "./resolve-job-id.js";
+import { resolveJobId } from "./commands/find-jobs.js";
 
 /**
  * Does the same with several jobs, one after another. One that fails does not

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import type { Cli } from "./cli.js";
-import type { CommandContext } from "./command-context.js";
+import type { CommandContext } from "./commands/command-context.js";
 import { attachCommand } from "./commands/attach.js";
 import { cancelCommand } from "./commands/cancel.js";
 import { cleanupCommand } from "./commands/cleanup.js";

@@ -4,7 +4,7 @@ import { STREAMS } from "../../contract/job.js";
 import { choices } from "../choice-option.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
-import { type CommandContext, withClient } from "../command-context.js";
+import { type CommandContext, withClient } from "./command-context.js";
 import { type DetachKeyOption, detachKeyOption } from "../terminal/detach-key.js";
 import {
   copyOutput,
@@ -12,13 +12,13 @@ import {
   sayHowItEnded,
   untilInterrupted,
   type WayBack,
-} from "../follow-job.js";
+} from "./follow-job.js";
 import { EXIT } from "../exit-codes.js";
 import { followWithInput } from "../terminal/follow-with-input.js";
 import { canInteract, LEAVE_SIGNALS } from "../terminal/interact.js";
 import { outputStart, type OutputStartOptions } from "../output-start-options.js";
 import type { JsonOption } from "../format/print-job.js";
-import { resolveJobId } from "../resolve-job-id.js";
+import { resolveJobId } from "./find-jobs.js";
 import type { StateDirOption } from "../state-dir.js";
 import { parseWholeNumber } from "../whole-number-option.js";
 

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import type { CommandContext } from "../command-context.js";
-import { parseDurationMs } from "../duration-option.js";
+import type { CommandContext } from "./command-context.js";
+import { parseDurationMs } from "./options.js";
 import { eachJob } from "../each-job.js";
 import { type JsonOption, printJob } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "../command-context.js";
-import { parseDurationMs } from "../duration-option.js";
+import { type CommandContext, withClient } from "./command-context.js";
+import { parseDurationMs } from "./options.js";
 import { removedJson } from "../format/json.js";
 import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";

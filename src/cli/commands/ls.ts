@@ -4,7 +4,7 @@ import { STATUSES, type Status } from "../../contract/job.js";
 import { allJobs } from "../all-jobs.js";
 import { choices } from "../choice-option.js";
 import type { Cli } from "../cli.js";
-import { type CommandContext, withClient } from "../command-context.js";
+import { type CommandContext, withClient } from "./command-context.js";
 import { EXIT } from "../exit-codes.js";
 import { formatJobTable } from "../format/job-table.js";
 import { jobJson } from "../format/json.js";

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "../command-context.js";
+import { type CommandContext, withClient } from "./command-context.js";
 import { formatJobTable } from "../format/job-table.js";
 import { jobJson } from "../format/json.js";
 import type { JsonOption } from "../format/print-job.js";

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { CommandContext } from "../command-context.js";
+import type { CommandContext } from "./command-context.js";
 import { eachJob } from "../each-job.js";
 import { removedJson } from "../format/json.js";
 import type { JsonOption } from "../format/print-job.js";

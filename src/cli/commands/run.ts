@@ -4,8 +4,8 @@ import type { Procman, StartOptions } from "../../contract/procman.js";
 import type { Job } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
-import { type CommandContext, withClient } from "../command-context.js";
-import { parsePositiveDurationMs } from "../duration-option.js";
+import { type CommandContext, withClient } from "./command-context.js";
+import { parsePositiveDurationMs } from "./options.js";
 import { type DetachKeyOption, detachKeyOption } from "../terminal/detach-key.js";
 import {
   copyOutput,
@@ -13,7 +13,7 @@ import {
   sayHowItEnded,
   untilInterrupted,
   type WayBack,
-} from "../follow-job.js";
+} from "./follow-job.js";
 import { followWithInput } from "../terminal/follow-with-input.js";
 import { canInteract, followWindow, LEAVE_SIGNALS } from "../terminal/interact.js";
 import { jobExitCode } from "../format/job-exit-code.js";

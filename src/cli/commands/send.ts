@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "../command-context.js";
+import { type CommandContext, withClient } from "./command-context.js";
 import { pumpInput } from "../terminal/pump-input.js";
-import { resolveJobId } from "../resolve-job-id.js";
+import { resolveJobId } from "./find-jobs.js";
 import type { StateDirOption } from "../state-dir.js";
 
 interface SendOptions extends StateDirOption {

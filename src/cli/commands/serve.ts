@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import type { TlsFiles } from "../../server/listeners/tls-files.js";
-import type { CommandContext } from "../command-context.js";
-import { parseDurationMs, parsePositiveDurationMs } from "../duration-option.js";
+import type { CommandContext } from "./command-context.js";
+import { parseDurationMs, parsePositiveDurationMs } from "./options.js";
 import { type ListenOption, parseListen } from "../listen-option.js";
 import { CliError } from "../cli-error.js";
 import { EXIT } from "../exit-codes.js";
@@ -84,7 +84,7 @@ export function serveCommand(context: CommandContext): Command {
     .action(async (options: ServeOptions) => {
       const { listen, cleanupAge, pollInterval, logLimit, logLevel } = options;
       // Only here: the other commands start faster without a server's libraries.
-      const { serve } = await import("../serve.js");
+      const { serve } = await import("../run-server.js");
       await serve(
         {
           stateDir: context.stateDir(options.stateDir),

@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "../command-context.js";
+import { type CommandContext, withClient } from "./command-context.js";
 import { type JsonOption, printJob } from "../format/print-job.js";
-import { resolveJobId } from "../resolve-job-id.js";
+import { resolveJobId } from "./find-jobs.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const HELP = `

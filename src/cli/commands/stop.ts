@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { CliError } from "../cli-error.js";
-import type { CommandContext } from "../command-context.js";
+import type { CommandContext } from "./command-context.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const CEILING_MS = 30_000;

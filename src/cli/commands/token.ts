@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
-import type { CommandContext } from "../command-context.js";
+import type { CommandContext } from "./command-context.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const HELP = `

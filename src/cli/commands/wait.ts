@@ -1,11 +1,11 @@
 import { Command, Option } from "commander";
 import { isTerminal, type Stream, STREAMS } from "../../contract/job.js";
 import { choices } from "../choice-option.js";
-import { type CommandContext, withClient } from "../command-context.js";
-import { parseDurationMs } from "../duration-option.js";
+import { type CommandContext, withClient } from "./command-context.js";
+import { parseDurationMs } from "./options.js";
 import { jobExitCode } from "../format/job-exit-code.js";
 import { type JsonOption, printJob } from "../format/print-job.js";
-import { resolveJobId } from "../resolve-job-id.js";
+import { resolveJobId } from "./find-jobs.js";
 import type { StateDirOption } from "../state-dir.js";
 import { sayWhatCame, waitUntil, type WaitUntilOptions } from "../wait-until.js";
 import { parseWholeNumber } from "../whole-number-option.js";

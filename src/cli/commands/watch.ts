@@ -4,14 +4,14 @@ import { type Job, STREAMS } from "../../contract/job.js";
 import { choices } from "../choice-option.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
-import { type CommandContext, withClient } from "../command-context.js";
-import { sayHowItEnded, untilInterrupted } from "../follow-job.js";
+import { type CommandContext, withClient } from "./command-context.js";
+import { sayHowItEnded, untilInterrupted } from "./follow-job.js";
 import { watchEventJson } from "../format/json.js";
 import { LineView } from "../terminal/line-view.js";
 import { OutputGaps } from "../terminal/output-gaps.js";
 import { outputStart, type OutputStartOptions } from "../output-start-options.js";
 import type { JsonOption } from "../format/print-job.js";
-import { resolveJobId } from "../resolve-job-id.js";
+import { resolveJobId } from "./find-jobs.js";
 import type { StateDirOption } from "../state-dir.js";
 import { parseWholeNumber } from "../whole-number-option.js";
 

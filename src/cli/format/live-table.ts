@@ -10,7 +10,7 @@ import {
 } from "./job-facts.js";
 import type { Output } from "../terminal/output.js";
 import { printable } from "./printable.js";
-import { cut, progressBar } from "./progress-line.js";
+import { cut, progressBar } from "./progress.js";
 import { formatTable } from "./table.js";
 
 const BAR_COLUMNS = 10;

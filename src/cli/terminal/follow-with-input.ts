@@ -2,7 +2,12 @@ import type { AttachOptions, Procman } from "../../contract/procman.js";
 import type { Job } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import type { DetachKey } from "./detach-key.js";
-import { copyOutput, type Followed, untilInterrupted, type WayBack } from "../follow-job.js";
+import {
+  copyOutput,
+  type Followed,
+  untilInterrupted,
+  type WayBack,
+} from "../commands/follow-job.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { canInteract, interact } from "./interact.js";
 import { type PumpOptions, pumpInput, whilePumping } from "./pump-input.js";

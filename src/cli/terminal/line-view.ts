@@ -1,7 +1,7 @@
 import type { OutputLine } from "../../contract/procman.js";
 import type { Cli } from "../cli.js";
 import { printable } from "../format/printable.js";
-import { cut, progressLine } from "../format/progress-line.js";
+import { cut, progressLine } from "../format/progress.js";
 
 /** Carriage return, and the rest of the line erased. */
 const CLEAR_LINE = "\r\u001b[K";

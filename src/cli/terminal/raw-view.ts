@@ -2,7 +2,7 @@ import type { Stream } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import { CursorTracker } from "./cursor-tracker.js";
 import { OutputTail } from "./output-tail.js";
-import { progressLine } from "../format/progress-line.js";
+import { progressLine } from "../format/progress.js";
 
 const DEFAULT_LOOK_INTERVAL_MS = 100;
 

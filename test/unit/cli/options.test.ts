@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { choices } from "../../../src/cli/choice-option.js";
-import { parseDurationMs, parsePositiveDurationMs } from "../../../src/cli/duration-option.js";
+import { parseDurationMs, parsePositiveDurationMs } from "../../../src/cli/commands/options.js";
 import { parseKeyValue } from "../../../src/cli/key-value-option.js";
 import { parseListen } from "../../../src/cli/listen-option.js";
 import { parseSizeBytes } from "../../../src/cli/size-option.js";

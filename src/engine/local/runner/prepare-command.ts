@@ -5,7 +5,7 @@ import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
 import type { PreparedCommand } from "../../../core/ports.js";
 import { checkExecLength } from "./exec-length.js";
-import { quoted } from "./shell-word.js";
+import { quoted } from "../../../platform/shell-word.js";
 import { splitEnvironment } from "./split-environment.js";
 
 /** Where execvp looks when there is no PATH. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PreparedCommand } from "../../../core/ports.js";
 import { processTable } from "../process/platform.js";
-import { quoted } from "./shell-word.js";
+import { quoted } from "../../../platform/shell-word.js";
 import { TERMINAL_FD } from "../terminal/terminal.js";
 
 const NOTHING = "/dev/null";

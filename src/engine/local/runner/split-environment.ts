@@ -1,5 +1,5 @@
 import { checkExecLength } from "./exec-length.js";
-import { quoted } from "./shell-word.js";
+import { quoted } from "../../../platform/shell-word.js";
 
 /*
  * The runner is a shell, and a shell does not hand every variable on as it got

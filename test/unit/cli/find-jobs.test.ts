@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resolveJobId } from "../../../src/cli/resolve-job-id.js";
+import { resolveJobId } from "../../../src/cli/commands/find-jobs.js";
 import { PagedProcman } from "./fake-cli.js";
 
 function procmanWith(...ids: string[]): PagedProcman {

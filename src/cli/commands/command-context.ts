@@ -1,5 +1,5 @@
-import type { Procman } from "../contract/procman.js";
-import type { Cli } from "./cli.js";
+import type { Procman } from "../../contract/procman.js";
+import type { Cli } from "../cli.js";
 
 /** What a command is made with. */
 export interface CommandContext {

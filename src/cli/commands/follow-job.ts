@@ -1,14 +1,14 @@
-import type { AttachOptions, Procman } from "../contract/procman.js";
-import { ProcmanError } from "../contract/errors.js";
-import { isTerminal, type Job } from "../contract/job.js";
-import type { Cli } from "./cli.js";
-import { CliError } from "./cli-error.js";
-import { quoted } from "./format/command-line.js";
-import { EXIT } from "./exit-codes.js";
-import { formatJobSummary } from "./format/job-details.js";
-import { attachEventJson } from "./format/json.js";
-import { OutputGaps } from "./terminal/output-gaps.js";
-import { RawView } from "./terminal/raw-view.js";
+import type { AttachOptions, Procman } from "../../contract/procman.js";
+import { ProcmanError } from "../../contract/errors.js";
+import { isTerminal, type Job } from "../../contract/job.js";
+import type { Cli } from "../cli.js";
+import { CliError } from "../cli-error.js";
+import { quoted } from "../format/command-line.js";
+import { EXIT } from "../exit-codes.js";
+import { formatJobSummary } from "../format/job-details.js";
+import { attachEventJson } from "../format/json.js";
+import { OutputGaps } from "../terminal/output-gaps.js";
+import { RawView } from "../terminal/raw-view.js";
 
 /** What became of following a job. */
 export type Followed =

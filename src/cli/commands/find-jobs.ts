@@ -1,9 +1,9 @@
-import type { Procman } from "../contract/procman.js";
-import { ProcmanError } from "../contract/errors.js";
-import { allJobs } from "./all-jobs.js";
-import { CliError } from "./cli-error.js";
-import { EXIT } from "./exit-codes.js";
-import { printable } from "./format/printable.js";
+import type { Procman } from "../../contract/procman.js";
+import { ProcmanError } from "../../contract/errors.js";
+import { allJobs } from "../all-jobs.js";
+import { CliError } from "../cli-error.js";
+import { EXIT } from "../exit-codes.js";
+import { printable } from "../format/printable.js";
 
 const MAX_CANDIDATES = 10;
 
