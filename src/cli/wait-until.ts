@@ -5,7 +5,7 @@ import { CliError } from "./cli-error.js";
 import { EXIT } from "./exit-codes.js";
 import { formatJobSummary } from "./format/job-details.js";
 import { jobExitCode } from "./format/job-exit-code.js";
-import { waitedJson } from "./format/json.js";
+import { waitedJson } from "../wire/json.js";
 import { outputStart, type OutputStartOptions } from "./output-start-options.js";
 import type { JsonOption } from "./format/print-job.js";
 

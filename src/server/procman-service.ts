@@ -17,14 +17,9 @@ import {
   decodeWatchJobs,
 } from "../wire/decode-request.js";
 import { createLinkedAbortController, withLinkedSignal } from "../platform/abort-signals.js";
-import {
-  encodeAttachEvent,
-  encodeJobsEvent,
-  encodeWatchEvent,
-  HEARTBEAT,
-} from "../wire/encode-event.js";
-import { encodeJob } from "../wire/encode-job.js";
-import { encodeWaited } from "../wire/encode-waited.js";
+import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent, HEARTBEAT } from "../wire/output.js";
+import { encodeJob } from "../wire/job.js";
+import { encodeWaited } from "../wire/wait.js";
 import { toConnectError } from "../wire/error-map.js";
 import { withHeartbeats } from "./with-heartbeats.js";
 

@@ -30,7 +30,7 @@ import type {
 } from "../contract/procman.js";
 import { type FieldViolation, ProcmanError } from "../contract/errors.js";
 import type { Status, Stream, WindowSize } from "../contract/job.js";
-import { statusOf, streamOf } from "./proto-enums.js";
+import { statusOf, streamOf } from "./enums.js";
 
 /** The range of google.protobuf.Duration: about 10,000 years. */
 const MAX_DURATION_SECONDS = 315_576_000_000n;

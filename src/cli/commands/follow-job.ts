@@ -6,7 +6,7 @@ import { CliError } from "../cli-error.js";
 import { quoted } from "../format/command-line.js";
 import { EXIT } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
-import { attachEventJson } from "../format/json.js";
+import { attachEventJson } from "../../wire/json.js";
 import { OutputGaps } from "../terminal/output-gaps.js";
 import { RawView } from "../terminal/raw-view.js";
 

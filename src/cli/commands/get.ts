@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "./command-context.js";
 import { formatJobDetails } from "../format/job-details.js";
-import { jobJson } from "../format/json.js";
+import { jobJson } from "../../wire/json.js";
 import type { JsonOption } from "../format/print-job.js";
 import { resolveJobId } from "./find-jobs.js";
 import { printable } from "../format/printable.js";

@@ -7,7 +7,7 @@ import type { Cli } from "../cli.js";
 import { type CommandContext, withClient } from "./command-context.js";
 import { EXIT } from "../exit-codes.js";
 import { formatJobTable } from "../format/job-table.js";
-import { jobJson } from "../format/json.js";
+import { jobJson } from "../../wire/json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
 import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";

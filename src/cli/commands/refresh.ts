@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type CommandContext, withClient } from "./command-context.js";
 import { formatJobTable } from "../format/job-table.js";
-import { jobJson } from "../format/json.js";
+import { jobJson } from "../../wire/json.js";
 import type { JsonOption } from "../format/print-job.js";
 import type { StateDirOption } from "../state-dir.js";
 

@@ -17,7 +17,7 @@ import {
 import { followWithInput } from "../terminal/follow-with-input.js";
 import { canInteract, followWindow, LEAVE_SIGNALS } from "../terminal/interact.js";
 import { jobExitCode } from "../format/job-exit-code.js";
-import { jobJson } from "../format/json.js";
+import { jobJson } from "../../wire/json.js";
 import { type KeyValues, parseKeyValue } from "../key-value-option.js";
 import type { JsonOption } from "../format/print-job.js";
 import { parseSizeBytes } from "../size-option.js";

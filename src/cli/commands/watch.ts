@@ -6,7 +6,7 @@ import type { Cli } from "../cli.js";
 import { CliError } from "../cli-error.js";
 import { type CommandContext, withClient } from "./command-context.js";
 import { sayHowItEnded, untilInterrupted } from "./follow-job.js";
-import { watchEventJson } from "../format/json.js";
+import { watchEventJson } from "../../wire/json.js";
 import { LineView } from "../terminal/line-view.js";
 import { OutputGaps } from "../terminal/output-gaps.js";
 import { outputStart, type OutputStartOptions } from "../output-start-options.js";

@@ -1,7 +1,7 @@
 import type { Job } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import { formatJobSummary } from "./job-details.js";
-import { jobJson } from "./json.js";
+import { jobJson } from "../../wire/json.js";
 
 export interface JsonOption {
   readonly json?: boolean;

@@ -3,7 +3,7 @@ import type { Job } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
 import { commandLine } from "../format/command-line.js";
 import { exitText, statusText } from "../format/job-facts.js";
-import { jobsEventJson } from "../format/json.js";
+import { jobsEventJson } from "../../wire/json.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { LiveJobs } from "./live-jobs.js";
 import { formatLiveTable } from "../format/live-table.js";

@@ -4,7 +4,7 @@ import { formatJobDetails, formatJobSummary } from "../../../src/cli/format/job-
 import { jobExitCode } from "../../../src/cli/format/job-exit-code.js";
 import { progressText, shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
 import { formatJobTable } from "../../../src/cli/format/job-table.js";
-import { attachEventJson, jobJson, removedJson } from "../../../src/cli/format/json.js";
+import { attachEventJson, jobJson, removedJson } from "../../../src/wire/json.js";
 import { printable } from "../../../src/cli/format/printable.js";
 import { formatTable } from "../../../src/cli/format/table.js";
 import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";

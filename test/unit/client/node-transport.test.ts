@@ -7,8 +7,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient, type ServerAddress } from "../../../src/client/index.js";
 import type { Procman } from "../../../src/contract/procman.js";
-import { encodeAttachEvent } from "../../../src/wire/encode-event.js";
-import { encodeJob } from "../../../src/wire/encode-job.js";
+import { encodeAttachEvent } from "../../../src/wire/output.js";
+import { encodeJob } from "../../../src/wire/job.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { endedJob, runningJob } from "./some-job.js";
 

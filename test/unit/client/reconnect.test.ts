@@ -22,8 +22,8 @@ import {
   type AttachResponseInit,
   encodeAttachEvent,
   encodeJobsEvent,
-} from "../../../src/wire/encode-event.js";
-import { encodeJob } from "../../../src/wire/encode-job.js";
+} from "../../../src/wire/output.js";
+import { encodeJob } from "../../../src/wire/job.js";
 import { toConnectError } from "../../../src/wire/error-map.js";
 import { endedJob, runningJob } from "./some-job.js";
 

@@ -9,12 +9,8 @@ import {
 } from "../../../gen/procman/v1/procman_pb.js";
 import { TERMINATORS } from "../../../src/contract/procman.js";
 import { type Job, STATUSES } from "../../../src/contract/job.js";
-import {
-  encodeAttachEvent,
-  encodeJobsEvent,
-  encodeWatchEvent,
-} from "../../../src/wire/encode-event.js";
-import { encodeJob, encodeProgress } from "../../../src/wire/encode-job.js";
+import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "../../../src/wire/output.js";
+import { encodeJob, encodeProgress } from "../../../src/wire/job.js";
 
 const spec = {
   id: "a",

@@ -56,9 +56,9 @@ import {
   encodeJobsEvent,
   encodeWatchEvent,
   HEARTBEAT,
-} from "../../../src/wire/encode-event.js";
-import { encodeJob } from "../../../src/wire/encode-job.js";
-import { encodeWaited } from "../../../src/wire/encode-waited.js";
+} from "../../../src/wire/output.js";
+import { encodeJob } from "../../../src/wire/job.js";
+import { encodeWaited } from "../../../src/wire/wait.js";
 import { anyJob, endedJob, runningJob, T0 } from "../client/some-job.js";
 
 /** As it arrives at the other end. */

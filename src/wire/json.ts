@@ -5,12 +5,12 @@ import {
   WaitResponseSchema,
   WatchJobsResponseSchema,
   WatchResponseSchema,
-} from "../../../gen/procman/v1/procman_pb.js";
-import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../../contract/procman.js";
-import type { Job } from "../../contract/job.js";
-import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "../../wire/encode-event.js";
-import { encodeJob } from "../../wire/encode-job.js";
-import { encodeWaited } from "../../wire/encode-waited.js";
+} from "../../gen/procman/v1/procman_pb.js";
+import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../contract/procman.js";
+import type { Job } from "../contract/job.js";
+import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "./output.js";
+import { encodeJob } from "./job.js";
+import { encodeWaited } from "./wait.js";
 
 /*
  * One line of JSON each, in the API's own form: what `--json` prints. Fields

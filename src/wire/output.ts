@@ -7,8 +7,8 @@ import type {
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
 import type { AttachEvent, JobsEvent, OutputLine, WatchEvent } from "../contract/procman.js";
-import { encodeJob, encodeProgress } from "./encode-job.js";
-import { PROTO_STREAM, PROTO_TERMINATOR } from "./proto-enums.js";
+import { encodeJob, encodeProgress } from "./job.js";
+import { PROTO_STREAM, PROTO_TERMINATOR } from "./enums.js";
 
 export type AttachResponseInit = MessageInitShape<typeof AttachResponseSchema>;
 export type WatchResponseInit = MessageInitShape<typeof WatchResponseSchema>;

@@ -7,7 +7,7 @@ import {
   ProgressSchema,
 } from "../../gen/procman/v1/procman_pb.js";
 import type { Exit, Job, Progress, Started } from "../contract/job.js";
-import { PROTO_CONTAINMENT, PROTO_STATUS } from "./proto-enums.js";
+import { PROTO_CONTAINMENT, PROTO_STATUS } from "./enums.js";
 
 /** The range of google.protobuf.Duration. */
 const MAX_DURATION_MS = 315_576_000_000_000;

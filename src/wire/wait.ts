@@ -1,8 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { WaitResponseSchema } from "../../gen/procman/v1/procman_pb.js";
 import type { WaitedJob } from "../contract/procman.js";
-import { encodeLine } from "./encode-event.js";
-import { encodeJob } from "./encode-job.js";
+import { encodeLine } from "./output.js";
+import { encodeJob } from "./job.js";
 
 export type WaitResponseInit = MessageInitShape<typeof WaitResponseSchema>;
 
