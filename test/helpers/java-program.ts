@@ -20,12 +20,10 @@ export async function buildJava(source: string, dir: string): Promise<[string, .
   mkdirSync(generated);
   await run("protoc", [
     `-I${join(ROOT, "proto")}`,
-    `-I${join(ROOT, "node_modules/google-proto-files")}`,
     `--java_out=${generated}`,
     `--plugin=protoc-gen-grpc-java=${GRPC_PLUGIN}`,
     `--grpc-java_out=${generated}`,
     "procman/v1/procman.proto",
-    "google/rpc/code.proto",
     "google/rpc/status.proto",
     "google/rpc/error_details.proto",
   ]);

@@ -24,7 +24,6 @@ export async function generatePython(dir: string): Promise<Record<string, string
   await run("protoc", [
     `--python_out=${dir}`,
     `-I${join(ROOT, "proto")}`,
-    `-I${join(ROOT, "node_modules/google-proto-files")}`,
     "procman/v1/procman.proto",
     "google/rpc/status.proto",
     "google/rpc/error_details.proto",

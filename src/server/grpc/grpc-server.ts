@@ -55,7 +55,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   /** What takes connections of one kind. */
   const openDoor = (guard: Guard): ConnectionInjector => {
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-    // A private property. Where it is none any more, nothing is served rather than unguarded.
+    // A private property: grpc-js has no other way to its HTTP/2 server. Hence the pinned minor
+    // version in package.json; and where it is gone, nothing is served rather than unguarded.
     const http2Server = [...server["http2Servers"].keys()].at(-1);
     if (!http2Server) throw new Error("grpc-js has changed: its HTTP/2 server is not found");
     guardStreams(http2Server as Http2Server, { guard, timeouts, logger });

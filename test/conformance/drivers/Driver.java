@@ -7,7 +7,6 @@ import com.google.protobuf.DynamicMessage;
 import com.google.protobuf.Message;
 import com.google.protobuf.util.JsonFormat;
 import com.google.rpc.BadRequest;
-import com.google.rpc.Code;
 import com.google.rpc.ErrorInfo;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
@@ -147,7 +146,7 @@ public class Driver {
       throw new IllegalStateException(notADetail);
     }
     var status = error.getStatus();
-    String code = Code.forNumber(status.getCode().value()).name();
+    String code = status.getCode().name();
     var facts = new Facts(code, status.getDescription(), reason, domain, jobId, fields);
     return new Gson().toJsonTree(facts).getAsJsonObject();
   }
