@@ -1,4 +1,5 @@
 import { defined } from "../platform/defined.js";
+import { codeOf } from "../platform/errno.js";
 
 /** Every reason an RPC can fail for; the contract names most of them. */
 export type ErrorReason =
@@ -112,10 +113,9 @@ export function jobNotRunning(id: string): ProcmanError {
  */
 export function fromSystemError(error: unknown, attempt: string, jobId?: string): ProcmanError {
   if (error instanceof ProcmanError) return error;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = `${attempt}: ${error instanceof Error ? error.message : String(error)}`;
   const options = { cause: error, ...defined({ jobId }) };
-  switch (code) {
+  switch (codeOf(error)) {
     case "ENOSPC":
     case "EDQUOT":
       return new ProcmanError("DISK_FULL", message, options);

@@ -1,6 +1,7 @@
 /**
- * What becomes of each item, in their order; so many are under way at a time.
- * Once one has failed no other is begun.
+ * Calls `act` for every item, for at most `concurrency` of them at a time, and
+ * returns the results in the items' order. The first failure is thrown, and no
+ * further item is begun then.
  */
 export async function inParallel<Item, Result>(
   items: readonly Item[],

@@ -1,14 +1,22 @@
 import { watch } from "node:fs";
 
-/** A watch that the kernel keeps. */
+/**
+ * How much less often a path that the kernel watches is polled. It still is, since
+ * inotify drops events when its queue is full.
+ */
+export const WATCHED_POLL_RATIO = 10;
+
+/** A watch that the kernel keeps. To be closed by whoever asked for it. */
 export interface PathWatch {
   close(): void;
 }
 
 /**
- * Asks the kernel to tell of changes to a file or a directory.
- * @returns undefined where it will not, for whatever reason; `onLost` says that
- * a watch which was there has ended.
+ * Asks the kernel to report changes to a file, or to the entries of a directory.
+ * Notices may be lost and may come for no reason, so whoever relies on them polls
+ * too: see Ticker.
+ * @param onLost called when a watch has ended by itself; nothing is left to close then
+ * @returns undefined where the kernel will not watch it, for whatever reason
  */
 export type WatchPath = (
   path: string,
@@ -16,7 +24,7 @@ export type WatchPath = (
   onLost: () => void,
 ) => PathWatch | undefined;
 
-/** The kernel's watches, through inotify on Linux and kqueue on macOS. */
+/** Watches through inotify on Linux and kqueue on macOS. */
 export const watchPath: WatchPath = (path, onChange, onLost) => {
   try {
     const watcher = watch(path, () => onChange());
@@ -26,7 +34,7 @@ export const watchPath: WatchPath = (path, onChange, onLost) => {
     });
     return watcher;
   } catch {
-    // ENOENT, or a limit that all processes of the user share (ENOSPC, EMFILE).
+    // It is not there, or a limit that all processes of the user share (ENOSPC, EMFILE).
     return undefined;
   }
 };

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { type ErrorReason, type FieldViolation, ProcmanError } from "../contract/errors.js";
+import { codeOf } from "../platform/errno.js";
 
 const ERROR_DOMAIN = "procman";
 
@@ -82,7 +83,7 @@ function refusedWithoutReason({ code }: ConnectError): boolean {
 }
 
 function isLasting(error: Error): boolean {
-  return "code" in error && typeof error.code === "string" && LASTING_FAILURE.test(error.code);
+  return LASTING_FAILURE.test(codeOf(error) ?? "");
 }
 
 function causesOf(error: Error): Error[] {

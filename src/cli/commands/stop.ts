@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { CliError } from "../cli-error.js";
 import type { CommandContext } from "./command-context.js";
+import { hasCode } from "../../platform/errno.js";
 import type { StateDirOption } from "../state-dir.js";
 
 const CEILING_MS = 30_000;
@@ -40,7 +41,7 @@ function terminate(pid: number): void {
   try {
     process.kill(pid, "SIGTERM");
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ESRCH") return;
+    if (hasCode(cause, "ESRCH")) return;
     throw new CliError(`cannot stop the server (pid ${pid}): ${(cause as Error).message}`, {
       cause,
     });

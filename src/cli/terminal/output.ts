@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import { styleText } from "node:util";
 import type { WindowSize } from "../../contract/job.js";
+import { hasCode } from "../../platform/errno.js";
 import { CliError } from "../cli-error.js";
 
 export type Style = Parameters<typeof styleText>[0];
@@ -100,9 +101,7 @@ export class Output {
     return new Promise((resolve, reject) => {
       this.#stream.write(data, (error) => {
         if (!error) return resolve();
-        const { code } = error as NodeJS.ErrnoException;
-        const closed = code === "EPIPE" || code === "ERR_STREAM_DESTROYED";
-        if (closed) return reject(new OutputClosed());
+        if (hasCode(error, "EPIPE", "ERR_STREAM_DESTROYED")) return reject(new OutputClosed());
         reject(new CliError(`cannot write to ${this.#name}: ${error.message}`, { cause: error }));
       });
     });

@@ -2,13 +2,8 @@ import { dirname } from "node:path";
 import { bytesFrom, CHUNK_BYTES, type LogBytes, LogFile } from "../reading/log-file.js";
 import type { LogStart } from "../reading/log-start.js";
 import { SeenMarks } from "./seen-marks.js";
-import type { PathWatch, WatchPath } from "../../platform/watch-path.js";
-
-/**
- * How much less often a log is polled once the kernel has told of changes. It
- * still is, since inotify drops events when its queue is full.
- */
-const TRUST = 10;
+import type { Ticker } from "../../platform/ticker.js";
+import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";
 
 /** Enough for followers that take their chunks a little later than the fastest. */
 const SHARED_BLOCKS = 2;
@@ -29,6 +24,7 @@ export interface LogFeedOptions {
   readonly start: LogStart;
   readonly watch: WatchPath;
   readonly trust: WatchTrust;
+  readonly ticker: Ticker;
   /** The last follower has left, and everything is released. */
   readonly onClosed: () => void;
 }
@@ -73,10 +69,12 @@ export class LogFeed {
   #sizeAtTick = 0;
   #signsAtTick = 0;
   #closed = false;
+  readonly #stopTicks: () => void;
 
   constructor(options: LogFeedOptions) {
     this.#options = options;
     this.#file = new LogFile(options.path, options.start);
+    this.#stopTicks = options.ticker.add(() => this.#tick());
   }
 
   get path(): string {
@@ -226,8 +224,7 @@ export class LogFeed {
     return false;
   }
 
-  /** To be called at the poll interval. */
-  tick(): void {
+  #tick(): void {
     const grown = this.#size !== this.#sizeAtTick;
     // A growth that only polling found.
     if (grown && this.#signs === this.#signsAtTick) this.#options.trust.earned = false;
@@ -236,11 +233,12 @@ export class LogFeed {
     this.#signsAtTick = this.#signs;
     this.#ticks += 1;
     const told = this.#logWatch !== undefined && this.#options.trust.earned;
-    if (!told || this.#ticks % TRUST === 0) this.#changed();
+    if (!told || this.#ticks % WATCHED_POLL_RATIO === 0) this.#changed();
   }
 
   #close(): void {
     this.#closed = true;
+    this.#stopTicks();
     this.#dirWatch?.close();
     this.#logWatch?.close();
     this.#file.close();

@@ -1,5 +1,6 @@
 import { type FeedReader, LogFeed, type WatchTrust } from "./log-feed.js";
 import type { LogStart } from "../reading/log-start.js";
+import { Ticker } from "../../platform/ticker.js";
 import type { WatchPath } from "../../platform/watch-path.js";
 
 export interface LogFeedsOptions {
@@ -12,11 +13,11 @@ export class LogFeeds {
   readonly #options: LogFeedsOptions;
   readonly #feeds = new Map<string, LogFeed>();
   readonly #trust: WatchTrust = { earned: false };
-  /** One for all of them: a wake-up costs more than many feeds' ticks. */
-  #timer: NodeJS.Timeout | undefined;
+  readonly #ticker: Ticker;
 
   constructor(options: LogFeedsOptions) {
     this.#options = options;
+    this.#ticker = new Ticker(options.pollIntervalMs);
   }
 
   /** The reader leaves by `feed.leave(reader)`. */
@@ -28,23 +29,12 @@ export class LogFeeds {
         trust: this.#trust,
         path,
         start,
-        onClosed: () => this.#remove(path),
+        ticker: this.#ticker,
+        onClosed: () => this.#feeds.delete(path),
       });
       this.#feeds.set(path, feed);
-      this.#timer ??= setInterval(() => this.#tick(), this.#options.pollIntervalMs);
     }
     feed.join(reader);
     return feed;
-  }
-
-  #tick(): void {
-    for (const feed of this.#feeds.values()) feed.tick();
-  }
-
-  #remove(path: string): void {
-    this.#feeds.delete(path);
-    if (this.#feeds.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 }

@@ -2,6 +2,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError } from "../../contract/errors.js";
 import type { Stream } from "../../contract/job.js";
+import { hasCode } from "../../platform/errno.js";
 import { type LogStart, WHOLE } from "./log-start.js";
 import { loadReadCached, readCached } from "./read-cached.js";
 
@@ -28,7 +29,7 @@ export async function statLog(path: string): Promise<LogStat> {
     const { size, blocks, mtimeMs } = await stat(path);
     return { size, allocatedBytes: blocks * 512, modifiedMs: mtimeMs };
   } catch (error) {
-    if (isMissing(error)) return { size: 0, allocatedBytes: 0, modifiedMs: 0 };
+    if (hasCode(error, "ENOENT")) return { size: 0, allocatedBytes: 0, modifiedMs: 0 };
     throw fromSystemError(error, `cannot read the size of ${path}`);
   }
 }
@@ -129,7 +130,7 @@ export class LogFile {
       if (this.#closed) closeQuietly(handle);
       else this.#handle = handle;
     } catch (error) {
-      if (!isMissing(error)) throw fromSystemError(error, `cannot open ${this.path}`);
+      if (!hasCode(error, "ENOENT")) throw fromSystemError(error, `cannot open ${this.path}`);
     }
   }
 }
@@ -152,8 +153,4 @@ export function bytesUpTo(bytes: LogBytes, position: number): LogBytes {
 /** Nothing was written through the handle, so nothing can be lost. */
 function closeQuietly(handle: FileHandle): void {
   handle.close().catch(() => {});
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

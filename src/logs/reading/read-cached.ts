@@ -1,4 +1,4 @@
-import type { KoffiFunc } from "koffi";
+import { type Libc, loadLibc } from "../../platform/libc.js";
 
 /**
  * The most that is read in one turn of the event loop: whoever reads on and on
@@ -8,12 +8,7 @@ const TURN_BYTES = 1024 * 1024;
 
 const RWF_NOWAIT = 8;
 
-type Preadv2 = KoffiFunc<
-  (fd: number, vector: object[], count: number, offset: number, flags: number) => number
->;
-
-let loading: Promise<Preadv2 | undefined> | undefined;
-let preadv2: Preadv2 | undefined;
+let preadv2: Libc["preadv2"];
 let readInTurn = 0;
 
 /**
@@ -32,25 +27,10 @@ export function readCached(fd: number, into: Buffer, offset: number): boolean {
     });
   }
   readInTurn += into.length;
-  const vector = [{ base: into, len: into.length }];
-  return preadv2(fd, vector, vector.length, offset, RWF_NOWAIT) === into.length;
+  return preadv2(fd, into, offset, RWF_NOWAIT) === into.length;
 }
 
 /** To be waited for before the first read: until then nothing counts as cached. */
 export async function loadReadCached(): Promise<void> {
-  loading ??= loadPreadv2();
-  preadv2 = await loading;
-}
-
-async function loadPreadv2(): Promise<Preadv2 | undefined> {
-  if (process.platform !== "linux") return undefined;
-  try {
-    const { default: koffi } = await import("koffi");
-    const vector = koffi.pointer(koffi.struct({ base: "void *", len: "size_t" }));
-    const types = ["int", vector, "int", "int64_t", "int"];
-    return koffi.load(null).func("preadv64v2", "int64_t", types);
-  } catch {
-    // No build of koffi for this machine, or a C library without it.
-    return undefined;
-  }
+  ({ preadv2 } = await loadLibc());
 }

@@ -1,7 +1,7 @@
 import { STREAMS, type Stream } from "../../contract/job.js";
 import { logPath } from "../reading/log-file.js";
 import type { LogTrimmer } from "./log-trimmer.js";
-import type { PathWatch, WatchPath } from "../../platform/watch-path.js";
+import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";
 
 export interface LogLimiterOptions {
   /** The job's directory. */
@@ -32,9 +32,6 @@ const SLACK_SHARE = 1 / 8;
 
 /** So many looks must find nothing new: to watch costs as much as some looks do. */
 const QUIET_LOOKS = 8;
-
-/** How much less often a quiet log is polled while the kernel watches it: see LogFeed. */
-const TRUST = 10;
 
 /** What an ended job left behind may still write; it is looked at less and less often. */
 const LONGEST_REST_MS = 600_000;
@@ -153,7 +150,7 @@ export class LogLimiter {
     const watched = this.#watchAll();
     // What came before the watch was there is not told of.
     if (this.#watches.size > watchedBefore && trimmer.look()) this.#noticed();
-    else this.#lookIn(watched ? pollIntervalMs * TRUST : pollIntervalMs);
+    else this.#lookIn(watched ? pollIntervalMs * WATCHED_POLL_RATIO : pollIntervalMs);
   }
 
   #noticed(): void {

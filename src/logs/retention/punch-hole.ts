@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { constants } from "node:os";
-import { getSystemErrorName, promisify } from "node:util";
+import { getSystemErrorName } from "node:util";
+import { loadLibc } from "../../platform/libc.js";
 
 /**
  * Gives the first `length` bytes of a file back to the file system: they read
@@ -10,22 +11,11 @@ import { getSystemErrorName, promisify } from "node:util";
  */
 export type PunchHole = (path: string, length: number) => Promise<boolean>;
 
-type Fallocate = (fd: number, mode: number, offset: number, length: number) => number;
-
-/** fallocate(2) here: in one of libuv's threads, and in this one, where it leaves its errno. */
-interface NativeFallocate {
-  readonly inThread: (...args: Parameters<Fallocate>) => Promise<number>;
-  readonly here: Fallocate;
-  readonly errno: () => number;
-}
-
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 const MODE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
 const { EOPNOTSUPP, ENOSYS } = constants.errno;
-
-let loading: Promise<NativeFallocate | undefined> | undefined;
 
 /**
  * Linux only, by fallocate(2), which Node does not have. Not by fallocate(1):
@@ -33,33 +23,15 @@ let loading: Promise<NativeFallocate | undefined> | undefined;
  * each cut, and the next cut has to wait for it.
  */
 export const punchHole: PunchHole = async (path, length) => {
-  loading ??= loadFallocate();
-  const fallocate = await loading;
+  const { fallocate } = await loadLibc();
   if (fallocate === undefined) return false;
   const file = await open(path, "r+");
   try {
-    if ((await fallocate.inThread(file.fd, MODE, 0, length)) === 0) return true;
-    // The other thread has its errno to itself.
-    if (fallocate.here(file.fd, MODE, 0, length) === 0) return true;
-    const errno = fallocate.errno();
+    const errno = await fallocate(file.fd, MODE, 0, length);
+    if (errno === 0) return true;
     if (errno === EOPNOTSUPP || errno === ENOSYS) return false;
     throw new Error(`punch a hole of ${length} bytes into ${path}: ${getSystemErrorName(-errno)}`);
   } finally {
     await file.close();
   }
 };
-
-async function loadFallocate(): Promise<NativeFallocate | undefined> {
-  if (process.platform !== "linux") return undefined;
-  try {
-    const { default: koffi } = await import("koffi");
-    const libc = koffi.load(null);
-    const signature = "(int fd, int mode, int64_t offset, int64_t length)";
-    const here = libc.func(`int fallocate64${signature}`);
-    const inThread = promisify(here.async) as NativeFallocate["inThread"];
-    return { inThread, here: here as unknown as Fallocate, errno: () => koffi.errno() };
-  } catch {
-    // No build of koffi for this machine, or a C library without it.
-    return undefined;
-  }
-}

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { unwatchFile, watchFile } from "node:fs";
 import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import type { Logger } from "pino";
+import { hasCode } from "../../platform/errno.js";
 
 const TOKEN_BYTES = 32;
 const POLL_MS = 1000;
@@ -57,7 +58,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
     if ((mode & 0o077) !== 0) await chmod(path, 0o600);
     return token;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     throw new Error(`cannot read the access token ${path}`, { cause: error });
   }
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { chmod, lstat, rename, rm } from "node:fs/promises";
 import type { Server } from "node:net";
+import { hasCode } from "../../platform/errno.js";
 
 /** What sockaddr_un holds on every system: 104 bytes on macOS, 108 on Linux, with a NUL. */
 const MAX_PATH_BYTES = 103;
@@ -37,8 +38,8 @@ export async function listenOnSocket(server: Server, path: string): Promise<() =
 }
 
 async function rejectOtherThanSocket(path: string): Promise<void> {
-  const stats = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
+  const stats = await lstat(path).catch((error: unknown) => {
+    if (hasCode(error, "ENOENT")) return undefined;
     throw error;
   });
   if (stats && !stats.isSocket()) throw new Error("there is something else than a socket");
