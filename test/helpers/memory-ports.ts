@@ -40,6 +40,16 @@ export class MemoryMachine {
   looks = 0;
   /** Called when a job's files are gone, and nobody has been told yet. */
   onRemoved: () => void = () => {};
+  /** Called when a record was written, and nobody has been told yet. */
+  onWritten: (record: JobRecord) => void = () => {};
+  /** The age of each command, by the kernel's clock. */
+  ageMs = 0;
+  /** Whether a command's end is told of; else it has to be looked for. */
+  tellsOfExits = true;
+  /** Whether commands live on although they are being stopped. */
+  isStubborn = false;
+  /** The grace of each stop, in the order asked for. */
+  readonly gracesMs: number[] = [];
 
   write(id: string, bytes: number): void {
     const job = this.#jobs.get(id);
@@ -51,7 +61,11 @@ export class MemoryMachine {
     const job = this.#jobs.get(id);
     if (!job) return;
     job.exit ??= { exitCode, completedTime: new Date() };
-    job.onExit();
+    if (this.tellsOfExits) job.onExit();
+  }
+
+  recordOf(id: string): JobRecord | undefined {
+    return this.#jobs.get(id)?.record;
   }
 
   async open(options: { pollIntervalMs: number; keptRemovals?: number }): Promise<MemoryManager> {
@@ -87,6 +101,7 @@ export class MemoryMachine {
     const write = (record: JobRecord) =>
       this.#slowly(() => {
         this.#job(record.spec.id).record = record;
+        this.onWritten(record);
       });
     return {
       load: async () => ({
@@ -113,7 +128,7 @@ export class MemoryMachine {
       const { exit } = this.#job(id);
       return exit
         ? { kind: "exited", ...STARTED, ...exit }
-        : { kind: "alive", recorded: true, isEnding: false, ageMs: 0, ...STARTED };
+        : { kind: "alive", recorded: true, isEnding: false, ageMs: this.ageMs, ...STARTED };
     };
     return {
       prepare: async (spec) => ({ spec, argv: [spec.command], env: {}, envScript: "" }),
@@ -125,7 +140,14 @@ export class MemoryMachine {
         return () => {};
       },
       signal: async () => true,
-      stop: async (id) => this.exit(id, 143),
+      stop: async (id, graceMs, signal) => {
+        this.gracesMs.push(graceMs);
+        if (!this.isStubborn) this.exit(id, 143);
+        while (!this.#job(id).exit) {
+          signal.throwIfAborted();
+          await new Promise(setImmediate);
+        }
+      },
       isStopping: () => false,
       hasUnfinishedStop: () => false,
       listeningPort: async () => undefined,

@@ -1,0 +1,82 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { Manager, type ManagerOptions } from "../../src/manager.js";
+import { eventually } from "./eventually.js";
+import { tempDir } from "./temp-dir.js";
+import { endJobs } from "./test-server.js";
+
+export type TestManagerOptions = Omit<ManagerOptions, "stateDir">;
+
+/**
+ * A manager in this process, on a state directory of its own. When the test is
+ * over, it, every job and every file of it are gone.
+ */
+export class TestManager {
+  readonly stateDir = join(tempDir(), "state");
+  readonly #options: TestManagerOptions;
+  #manager: Manager | undefined;
+
+  private constructor(options: TestManagerOptions) {
+    this.#options = { pollIntervalMs: 50, ...options };
+  }
+
+  static async open(options: TestManagerOptions = {}): Promise<TestManager> {
+    const test = TestManager.prepare(options);
+    await test.open();
+    return test;
+  }
+
+  /** One that is not opened yet, so that files can be put in its place. */
+  static prepare(options: TestManagerOptions = {}): TestManager {
+    const test = new TestManager(options);
+    mkdirSync(join(test.stateDir, "jobs"), { recursive: true, mode: 0o700 });
+    onTestFinished(async () => {
+      await test.close();
+      await endJobs(test.stateDir);
+    });
+    return test;
+  }
+
+  get manager(): Manager {
+    if (!this.#manager) throw new Error("the manager is not open");
+    return this.#manager;
+  }
+
+  async open(): Promise<void> {
+    this.#manager = await Manager.open({ ...this.#options, stateDir: this.stateDir });
+  }
+
+  async close(): Promise<void> {
+    await this.#manager?.close();
+    this.#manager = undefined;
+  }
+
+  /** A file in the job's directory. */
+  path(id: string, name = ""): string {
+    return join(this.stateDir, "jobs", id, name);
+  }
+
+  read(id: string, name: string): string {
+    return readFileSync(this.path(id, name), "utf8");
+  }
+
+  /** What state.json says. */
+  record(id: string): Readonly<Record<string, unknown>> {
+    return JSON.parse(this.read(id, "state.json")) as Record<string, unknown>;
+  }
+
+  /** Changes what state.json says, while no manager is open. */
+  changeRecord(id: string, changes: object): void {
+    writeFileSync(this.path(id, "state.json"), JSON.stringify({ ...this.record(id), ...changes }));
+  }
+
+  /** Runs a bash script and waits for the first line that it writes. */
+  async startReady(script: string, options: { timeoutMs?: number } = {}) {
+    const { id } = await this.manager.start({ command: "bash", args: ["-c", script], ...options });
+    const line = await eventually("its first line", () =>
+      /^(.*)\n/.exec(this.read(id, "stdout.log")),
+    );
+    return { id, firstLine: line[1] as string };
+  }
+}
