@@ -1,15 +1,15 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fromSystemError, ProcmanError } from "./contract/errors.js";
-import { JobManager, type JobManagerOptions } from "./core/job-manager.js";
+import { JobManager } from "./core/job-manager.js";
 import { type Log, silentLog } from "./contract/log.js";
 import { validDefaultLogLimit } from "./core/log-limit.js";
-import { openEngine } from "./engine/engine.js";
+import { LocalEngine } from "./engine/local/local-engine.js";
 import { processIdentifier } from "./engine/local/process/process-identifier.js";
-import { LogOutput } from "./logs/log-output.js";
+import { FileLogs } from "./logs/file-logs.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
-import { lockOwner, lockStateDir, type StateDirLock } from "./storage/state-dir-lock.js";
+import { lockOwner, lockStateDir } from "./storage/state-dir-lock.js";
 
 export interface ManagerOptions {
   /** Where everything is kept; made, private to its owner, where it is missing. */
@@ -35,52 +35,38 @@ const DEFAULT_POLL_INTERVAL_MS = 1000;
  * Jobs are not bound to it: they go on after `close`, and after a crash, and
  * the next manager on the same directory takes them over.
  */
-export class Manager extends JobManager {
-  readonly #lock: StateDirLock;
+export type Manager = JobManager;
 
-  private constructor(options: JobManagerOptions, lock: StateDirLock) {
-    super(options);
-    this.#lock = lock;
-  }
-
+export const Manager = {
   /**
    * @throws ProcmanError STORAGE_UNAVAILABLE when another process looks after
    * that directory; the message names its pid. INVALID_ARGUMENT for a limit
    * that can be none.
    */
-  static async open(options: ManagerOptions): Promise<Manager> {
+  async open(options: ManagerOptions): Promise<Manager> {
     const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS, log = silentLog } = options;
     const defaultLogLimitBytes = validDefaultLogLimit(options.logLimitBytes);
     const stateDir = resolve(options.stateDir);
     await makePrivateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
     try {
-      const manager = new Manager(
-        {
-          engine: openEngine("local", { pollIntervalMs }),
-          store: await FileJobStore.open(stateDir),
-          output: new LogOutput({ pollIntervalMs, firstOffsets: firstOffsetFiles, log }),
-          log,
-          cleanupAgeMs: options.cleanupAgeMs ?? DEFAULT_CLEANUP_AGE_MS,
-          pollIntervalMs,
-          defaultLogLimitBytes,
-          defaultWorkDir: process.cwd(),
-        },
-        lock,
-      );
-      await manager.recover();
-      return manager;
+      return await JobManager.open({
+        engine: new LocalEngine({ pollIntervalMs }),
+        store: await FileJobStore.open(stateDir),
+        logs: new FileLogs({ pollIntervalMs, firstOffsets: firstOffsetFiles, log }),
+        log,
+        cleanupAgeMs: options.cleanupAgeMs ?? DEFAULT_CLEANUP_AGE_MS,
+        pollIntervalMs,
+        defaultLogLimitBytes,
+        defaultWorkDir: process.cwd(),
+        onClosed: () => lock.release(),
+      });
     } catch (error) {
       await lock.release();
       throw error;
     }
-  }
-
-  override async close(): Promise<void> {
-    await super.close();
-    await this.#lock.release();
-  }
-}
+  },
+};
 
 /** Modes of one's own directory are put right; one that is everybody's is not taken over. */
 async function makePrivateDir(path: string): Promise<void> {

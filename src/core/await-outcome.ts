@@ -1,6 +1,6 @@
 import type { OutputPattern, WaitOptions, WaitOutcome, WaitUntil } from "../contract/procman.js";
 import { LinePattern } from "./line-pattern.js";
-import type { Engine, OutputReader } from "./ports.js";
+import type { JobLogs, JobProcess } from "./ports.js";
 import { validDuration, validPort } from "./validate.js";
 import { anyAborted } from "../platform/abort-signals.js";
 import { createDeadline, sleep } from "../platform/timers.js";
@@ -16,11 +16,10 @@ const LONGEST_SLOW_PAUSE_MS = 2000;
 
 /** The job that is waited for, and what is asked about it. */
 export interface AwaitedJob {
-  readonly dir: string;
   /** Aborted once it has ended. */
   readonly ended: AbortSignal;
-  readonly engine: Engine;
-  readonly output: OutputReader;
+  readonly process: Pick<JobProcess, "listeningPort">;
+  readonly logs: Pick<JobLogs, "resolveStart" | "findLine">;
 }
 
 interface Patience {
@@ -72,12 +71,12 @@ function outcomeOf(
 
 async function matchingLine(
   wanted: OutputPattern,
-  { dir, ended, output }: AwaitedJob,
+  { ended, logs }: AwaitedJob,
   { looksOnce, enough, signal }: Patience,
 ): Promise<WaitOutcome | undefined> {
   const pattern = new LinePattern(wanted.pattern);
-  const from = await output.resolveStart(dir, wanted);
-  return output.findLine(dir, from, pattern, {
+  const from = await logs.resolveStart(wanted);
+  return logs.findLine(from, pattern, {
     ...(looksOnce && !ended.aborted ? {} : { ended }),
     ...(enough ? { enough } : {}),
     signal,
@@ -86,7 +85,7 @@ async function matchingLine(
 
 async function listeningPort(
   wanted: number,
-  { dir, ended, engine }: AwaitedJob,
+  { ended, process }: AwaitedJob,
   { looksOnce, enough, signal }: Patience,
 ): Promise<WaitOutcome | undefined> {
   validPort(wanted);
@@ -94,7 +93,7 @@ async function listeningPort(
     if (ended.aborted) return undefined;
     signal.throwIfAborted();
     const began = performance.now();
-    const port = await engine.listeningPort(dir, wanted);
+    const port = await process.listeningPort(wanted);
     // What an ended job has left behind may listen on.
     if (ended.aborted) return undefined;
     if (port !== undefined) return { type: "port", port };

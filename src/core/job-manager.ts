@@ -1,5 +1,8 @@
 import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
+import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
+import type { Job, WindowSize } from "../contract/job.js";
+import type { Log } from "../contract/log.js";
 import type {
   AttachEvent,
   AttachOptions,
@@ -12,7 +15,6 @@ import type {
   JobPage,
   JobsEvent,
   ListOptions,
-  OutputStart,
   SendInputOptions,
   StartOptions,
   WaitedJob,
@@ -21,24 +23,19 @@ import type {
   WatchJobsOptions,
   WatchOptions,
 } from "../contract/procman.js";
-import { awaitOutcome } from "./await-outcome.js";
 import { abortable, streamWithLinkedSignal, withLinkedSignal } from "../platform/abort-signals.js";
-import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
-import { isTerminal, type Job, type WindowSize } from "../contract/job.js";
+import { defined } from "../platform/defined.js";
 import { inParallel } from "../platform/in-parallel.js";
+import { awaitOutcome } from "./await-outcome.js";
 import { JobChanges } from "./job-changes.js";
-import type { JobEntry } from "./job-entry.js";
 import { isMatch } from "./job-filter.js";
-import { JobInput } from "./job-input.js";
-import { JobViews } from "./job-views.js";
-import type { Log } from "../contract/log.js";
+import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
 import { OutputGrowth } from "./output-growth.js";
-import type { ChunkMemory, ServedProcman } from "./served-procman.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
-import type { Engine, JobStore, OutputPositions, OutputReader } from "./ports.js";
+import type { Engine, JobStore, Logs } from "./ports.js";
+import type { ChunkMemory, ServedProcman } from "./served-procman.js";
 import { StartRequests } from "./start-requests.js";
-import { DEFAULT_GRACE_PERIOD_MS, Supervisor } from "./supervisor.js";
-import { requestedSpec, validDuration, validPageSize } from "./validate.js";
+import { type RequestedSpec, requestedSpec, validDuration, validPageSize } from "./validate.js";
 import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs are taken over at a time after a restart. */
@@ -50,7 +47,7 @@ const newId = customAlphabet("0123456789abcdefghijklmnopqrstuvwxyz", 12);
 export interface JobManagerOptions {
   readonly engine: Engine;
   readonly store: JobStore;
-  readonly output: OutputReader;
+  readonly logs: Logs;
   readonly log: Log;
   /** Age from which Cleanup removes ended jobs, where it is not told one. */
   readonly cleanupAgeMs: number;
@@ -61,96 +58,71 @@ export interface JobManagerOptions {
   readonly defaultWorkDir: string;
   /** How many removals those who watch jobs can come back after, at least. */
   readonly keptRemovals?: number;
+  /** Called last, when nothing here touches the jobs' files any more. */
+  readonly onClosed?: () => Promise<void>;
 }
 
-/** The domain's front: every verb on jobs, over the ports it is given. */
+/** The registry of jobs, with every verb on them. */
 export class JobManager implements ServedProcman {
   readonly #options: JobManagerOptions;
-  readonly #supervisor: Supervisor;
-  readonly #input: JobInput;
-  readonly #jobs = new Map<string, JobEntry>();
+  readonly #context: JobContext;
+  readonly #jobs = new Map<string, ManagedJob>();
   /** Jobs whose records cannot be read, with why. They are left alone. */
   readonly #unreadable = new Map<string, Error>();
   readonly #requests = new StartRequests();
   readonly #changes: JobChanges;
   readonly #growth: OutputGrowth;
-  readonly #views: JobViews;
   readonly #closing = new AbortController();
   readonly #starting = new Set<Promise<unknown>>();
   #nextSequence = 1;
 
-  protected constructor(options: JobManagerOptions) {
+  private constructor(options: JobManagerOptions) {
     this.#options = options;
     // Every call that waits listens to it.
     setMaxListeners(0, this.#closing.signal);
+    const { engine, store, logs, log, pollIntervalMs, defaultLogLimitBytes } = options;
+    this.#context = {
+      engine,
+      store,
+      logs,
+      log,
+      pollIntervalMs,
+      defaultLogLimitBytes,
+      onChange: (job) => this.#changed(job),
+      closing: this.#closing.signal,
+    };
     this.#changes = new JobChanges(options.keptRemovals);
-    this.#views = new JobViews(options.store, options.output);
     this.#growth = new OutputGrowth({
       jobs: () => this.#jobs.values(),
-      sizes: (entry) => options.output.sizes(this.#dirOf(entry)),
-      onGrowth: (entry) => this.#changed(entry),
-      pollIntervalMs: options.pollIntervalMs,
-    });
-    this.#supervisor = new Supervisor({
-      engine: options.engine,
-      store: options.store,
-      output: options.output,
-      log: options.log,
-      pollIntervalMs: options.pollIntervalMs,
-      defaultLogLimitBytes: options.defaultLogLimitBytes,
-      onChange: (entry) => this.#changed(entry),
-      closing: this.#closing.signal,
-    });
-    this.#input = new JobInput({
-      engine: options.engine,
-      store: options.store,
-      reconcile: (entry) => this.#supervisor.reconcile(entry),
+      onGrowth: (job) => this.#changed(job),
+      pollIntervalMs,
     });
   }
 
   /** Takes over every job there is a record of. */
-  protected async recover(): Promise<void> {
-    const { store, log } = this.#options;
-    const { records, unreadable } = await store.load();
-    for (const { id, error } of unreadable) {
-      this.#unreadable.set(id, error);
-      log.error({ jobId: id, err: error }, "a job's record cannot be read; it is left in place");
-    }
-    records.sort((a, b) => a.sequence - b.sequence);
-    this.#nextSequence = (records.at(-1)?.sequence ?? 0) + 1;
-    await inParallel(records, ADOPT_CONCURRENCY, async (record) => {
-      const entry = await this.#supervisor.adopt(record);
-      if (!entry) return;
-      this.#jobs.set(entry.id, entry);
-      this.#changes.add(changedJob(entry));
-      this.#requests.remember(entry.record.spec, entry);
-    });
-    log.info({ jobs: this.#jobs.size }, "took over the jobs on record");
+  static async open(options: JobManagerOptions): Promise<JobManager> {
+    const manager = new JobManager(options);
+    await manager.#adoptAll();
+    return manager;
   }
 
   async start(options: StartOptions): Promise<Job> {
     options.signal?.throwIfAborted();
     this.#throwIfClosing();
     const spec = requestedSpec(options, this.#options.defaultWorkDir);
-    const entry = await this.#requests.once(spec, () => {
-      const starting = this.#supervisor
-        .start({ id: newId(), ...spec }, this.#nextSequence++)
-        .then((entry) => {
-          this.#jobs.set(entry.id, entry);
-          this.#changed(entry);
-          return entry;
-        });
+    const job = await this.#requests.once(spec, () => {
+      const starting = this.#startJob(spec);
       this.#starting.add(starting);
       void starting.catch(() => {}).finally(() => this.#starting.delete(starting));
       return starting;
     });
-    return this.#views.of(entry);
+    return job.view();
   }
 
   async get(id: string, { includeEnv = false }: GetOptions = {}): Promise<Job> {
-    const entry = this.#entry(id);
-    const job = await this.#views.of(entry);
-    return includeEnv ? { ...job, env: entry.record.spec.env } : job;
+    const job = this.#job(id);
+    const view = await job.view();
+    return includeEnv ? { ...view, env: job.record.spec.env } : view;
   }
 
   async list(options: ListOptions = {}): Promise<JobPage> {
@@ -159,11 +131,11 @@ export class JobManager implements ServedProcman {
       ? parsePageToken(options.pageToken, options)
       : Number.POSITIVE_INFINITY;
     const matching = this.#matching(options);
-    const rest = matching.filter((entry) => entry.record.sequence < before);
+    const rest = matching.filter((job) => job.record.sequence < before);
     const page = rest.slice(0, pageSize);
     const last = page.at(-1);
     return {
-      jobs: await Promise.all(page.map((entry) => this.#views.of(entry))),
+      jobs: await Promise.all(page.map((job) => job.view())),
       nextPageToken:
         last && rest.length > page.length ? formatPageToken(last.record.sequence, options) : "",
       totalSize: matching.length,
@@ -175,47 +147,43 @@ export class JobManager implements ServedProcman {
     options: AttachOptions = {},
     { transientData = false }: ChunkMemory = {},
   ): AsyncGenerator<AttachEvent> {
-    const entry = this.#entry(id);
+    const { follow = false, signal } = options;
+    const job = this.#job(id);
     // First: a client that comes back goes on from what it says, and misses nothing.
-    const job = await this.#views.of(entry);
-    const from = await this.#outputStart(entry, options);
-    const reading = { ...(options.follow ? { ended: entry.ended } : {}), transientData };
-    yield { type: "opened", job };
-    const chunks = streamWithLinkedSignal([options.signal, this.#closing.signal], (signal) =>
-      this.#options.output.chunks(this.#dirOf(entry), from, { ...reading, signal }),
-    );
-    for await (const chunk of chunks) yield { type: "chunk", ...chunk };
-    yield { type: "ended", job: await this.#views.of(entry) };
+    const opened = await job.view();
+    const from = await job.logs.resolveStart(options);
+    yield { type: "opened", job: opened };
+    const ended = follow ? job.ended : undefined;
+    const reading = { transientData, ...defined({ ended, signal }) };
+    for await (const chunk of job.logs.chunks(from, reading)) yield { type: "chunk", ...chunk };
+    yield { type: "ended", job: await job.view() };
   }
 
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
-    const entry = this.#entry(id);
-    const job = await this.#views.of(entry);
-    const from = await this.#outputStart(entry, options);
-    yield { type: "opened", job };
-    const lines = streamWithLinkedSignal([options.signal, this.#closing.signal], (signal) =>
-      this.#options.output.lines(this.#dirOf(entry), from, { ended: entry.ended, signal }),
-    );
-    for await (const line of lines) yield { type: "line", ...line };
-    yield { type: "ended", job: await this.#views.of(entry) };
+    const { signal } = options;
+    const job = this.#job(id);
+    const opened = await job.view();
+    const from = await job.logs.resolveStart(options);
+    yield { type: "opened", job: opened };
+    const reading = { ended: job.ended, ...defined({ signal }) };
+    for await (const line of job.logs.lines(from, reading)) yield { type: "line", ...line };
+    yield { type: "ended", job: await job.view() };
   }
 
   async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
-    const entry = this.#entry(id);
-    const job = { ...this.#options, ended: entry.ended, dir: this.#dirOf(entry) };
+    const job = this.#job(id);
     const outcome = await withLinkedSignal([options.signal, this.#closing.signal], (signal) =>
       awaitOutcome(job, options, signal),
     );
-    return { ...(await this.#views.of(entry)), ...(outcome ? { outcome } : {}) };
+    return { ...(await job.view()), ...defined({ outcome }) };
   }
 
   watchJobs({ signal, ...options }: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {
     const jobs = {
       changes: this.#changes,
       growth: this.#growth,
-      views: this.#views,
       matching: (filter: JobFilter) => this.#matching(filter),
-      entry: (id: string) => this.#jobs.get(id),
+      find: (id: string) => this.#jobs.get(id),
     };
     return streamWithLinkedSignal([signal, this.#closing.signal], (either) =>
       watchJobs(jobs, options, either),
@@ -223,65 +191,63 @@ export class JobManager implements ServedProcman {
   }
 
   async signal(id: string, signal: string, _options: CallOptions = {}): Promise<Job> {
-    const entry = this.#entry(id);
+    const job = this.#job(id);
     if (signal === "") throw invalidArgument("signal", "must not be empty");
-    await this.#supervisor.signal(entry, signal);
-    return this.#views.of(entry);
+    await job.signal(signal);
+    return job.view();
   }
 
   async cancel(id: string, options: CancelOptions = {}): Promise<Job> {
-    const entry = this.#entry(id);
+    const job = this.#job(id);
     const graceMs = validDuration("grace_period", options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
-    const stopping = this.#supervisor.stop(entry, "cancel", graceMs);
+    const stopping = job.stop("cancel", graceMs);
     await withLinkedSignal([options.signal, this.#closing.signal], async (signal) => {
       try {
         await abortable(stopping, signal);
       } catch (error) {
         // The job is ended all the same; only nobody waits for it here.
-        if (signal.aborted) stopping.catch((late: unknown) => this.#logUnlessClosing(late, entry));
+        if (signal.aborted) stopping.catch((late: unknown) => this.#logUnlessClosing(late, job));
         throw error;
       }
     });
-    return this.#views.of(entry);
+    return job.view();
   }
 
   async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
-    const entry = this.#entry(id);
+    const job = this.#job(id);
     return withLinkedSignal([options.signal, this.#closing.signal], (signal) =>
-      this.#input.send(entry, options, signal),
+      job.sendInput(options, signal),
     );
   }
 
   async resizeWindow(id: string, size: WindowSize, _options: CallOptions = {}): Promise<Job> {
-    const entry = this.#entry(id);
-    await this.#input.resize(entry, size);
-    return this.#views.of(entry);
+    const job = this.#job(id);
+    await job.resize(size);
+    return job.view();
   }
 
   async remove(id: string, _options: CallOptions = {}): Promise<void> {
-    const entry = this.#entry(id);
-    // What it has written is known from here on, also while its files go.
-    await this.#views.of(entry).catch(() => {});
-    await this.#supervisor.remove(entry);
-    this.#forget(entry);
+    const job = this.#job(id);
+    await job.remove();
+    this.#jobs.delete(id);
+    this.#requests.forget(job.record.spec);
+    this.#changes.removed(id);
   }
 
   async cleanup(options: CleanupOptions = {}): Promise<readonly string[]> {
-    const olderThanMs = validDuration(
-      "older_than",
-      options.olderThanMs ?? this.#options.cleanupAgeMs,
-    );
+    const { olderThanMs = this.#options.cleanupAgeMs } = options;
+    const minAgeMs = validDuration("older_than", olderThanMs);
     const removed: string[] = [];
-    for (const entry of this.#jobs.values()) {
-      if (endedAgo(entry) < olderThanMs) continue;
+    for (const job of this.#jobs.values()) {
+      if (job.endedAgoMs < minAgeMs) continue;
       try {
-        await this.remove(entry.id);
-        removed.push(entry.id);
+        await this.remove(job.id);
+        removed.push(job.id);
       } catch (error) {
         if (error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND") continue;
         if (removed.length === 0) throw error;
         // What was removed is removed, and the caller is to know of it.
-        this.#logUnlessClosing(error, entry);
+        this.#logUnlessClosing(error, job);
       }
     }
     return removed;
@@ -290,33 +256,62 @@ export class JobManager implements ServedProcman {
   async refresh(_options: CallOptions = {}): Promise<readonly Job[]> {
     this.#throwIfClosing();
     const changed: Job[] = [];
-    for (const entry of this.#jobs.values()) {
-      if (isTerminal(entry.record.state)) continue;
+    for (const job of this.#jobs.values()) {
+      if (job.ended.aborted) continue;
       try {
-        if (await this.#supervisor.reconcile(entry)) changed.push(await this.#views.of(entry));
+        if (await job.refresh()) changed.push(await job.view());
       } catch (error) {
         // One that cannot be looked at now does not keep it from the others.
-        this.#logUnlessClosing(error, entry);
+        this.#logUnlessClosing(error, job);
       }
     }
     return changed;
   }
 
+  /** Lets go of the jobs, which go on: from then on nothing here touches their files. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new ProcmanError("SHUTTING_DOWN", "procman is shutting down"));
+    const { engine, logs, onClosed } = this.#options;
+    const logsClosed = logs.close();
     await Promise.allSettled(this.#starting);
-    this.#supervisor.close();
-    await Promise.all([...this.#jobs.values()].map((entry) => entry.exclusively(async () => {})));
-    for (const entry of this.#jobs.values()) entry.release();
-    this.#options.engine.close();
-    await this.#options.output.close();
+    await Promise.all([...this.#jobs.values()].map((job) => job.close()));
+    engine.close();
+    await logsClosed;
+    await onClosed?.();
   }
 
-  #entry(id: string): JobEntry {
+  async #adoptAll(): Promise<void> {
+    const { store, log } = this.#options;
+    const { records, unreadable } = await store.load();
+    for (const { id, error } of unreadable) {
+      this.#unreadable.set(id, error);
+      log.error({ jobId: id, err: error }, "a job's record cannot be read; it is left in place");
+    }
+    records.sort((a, b) => a.sequence - b.sequence);
+    this.#nextSequence = (records.at(-1)?.sequence ?? 0) + 1;
+    await inParallel(records, ADOPT_CONCURRENCY, async (record) => {
+      const job = await ManagedJob.adopt(this.#context, record);
+      if (!job) return;
+      this.#jobs.set(job.id, job);
+      this.#changes.add(job);
+      this.#requests.remember(job.record.spec, job);
+    });
+    log.info({ jobs: this.#jobs.size }, "took over the jobs on record");
+  }
+
+  async #startJob(spec: RequestedSpec): Promise<ManagedJob> {
+    const sequence = this.#nextSequence++;
+    const job = await ManagedJob.start(this.#context, { id: newId(), ...spec }, sequence);
+    this.#jobs.set(job.id, job);
+    this.#changed(job);
+    return job;
+  }
+
+  #job(id: string): ManagedJob {
     this.#throwIfClosing();
-    const entry = this.#jobs.get(id);
-    if (entry) return entry;
+    const job = this.#jobs.get(id);
+    if (job) return job;
     const cause = this.#unreadable.get(id);
     if (!cause) throw jobNotFound(id);
     throw new ProcmanError("RECORD_UNREADABLE", `the record of job ${id} cannot be read`, {
@@ -325,52 +320,23 @@ export class JobManager implements ServedProcman {
     });
   }
 
-  #matching(filter: JobFilter): JobEntry[] {
+  #matching(filter: JobFilter): ManagedJob[] {
     return [...this.#jobs.values()]
-      .filter((entry) => isMatch(changedJob(entry), filter))
+      .filter((job) => isMatch(job, filter))
       .sort((a, b) => b.record.sequence - a.record.sequence);
   }
 
-  #outputStart(entry: JobEntry, start: OutputStart): Promise<OutputPositions> {
-    return this.#options.output.resolveStart(this.#dirOf(entry), start);
-  }
-
-  #forget(entry: JobEntry): void {
-    this.#jobs.delete(entry.id);
-    this.#requests.forget(entry.record.spec);
-    this.#changes.removed(entry.id);
-  }
-
-  #changed(entry: JobEntry): void {
+  #changed(job: ManagedJob): void {
     // Not yet, or not any more, where it is not among the jobs.
-    if (this.#jobs.get(entry.id) === entry) this.#changes.changed(changedJob(entry));
-  }
-
-  #dirOf(entry: JobEntry): string {
-    return this.#options.store.dirOf(entry.id);
+    if (this.#jobs.get(job.id) === job) this.#changes.changed(job);
   }
 
   #throwIfClosing(): void {
     this.#closing.signal.throwIfAborted();
   }
 
-  #logUnlessClosing(error: unknown, entry: JobEntry): void {
+  #logUnlessClosing(error: unknown, { id }: ManagedJob): void {
     if (this.#closing.signal.aborted) return;
-    this.#options.log.error({ jobId: entry.id, err: error }, "an operation on a job failed");
+    this.#options.log.error({ jobId: id, err: error }, "an operation on a job failed");
   }
-}
-
-function changedJob({ id, record: { spec, state } }: JobEntry) {
-  return { id, labels: spec.labels, status: state.status };
-}
-
-/**
- * Milliseconds since a job ended; below zero while it has not. A wall clock that
- * jumped ahead makes no job older than this process has seen it to be.
- */
-function endedAgo({ record: { state }, endedAtMs }: JobEntry): number {
-  if (!isTerminal(state)) return Number.NEGATIVE_INFINITY;
-  const byWallClockMs = Math.max(0, Date.now() - state.completedTime.getTime());
-  if (endedAtMs === undefined) return byWallClockMs;
-  return Math.min(byWallClockMs, performance.now() - endedAtMs);
 }

@@ -1,17 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inParallel } from "../platform/in-parallel.js";
-import { isTerminal, NO_OUTPUT, type OutputSizes } from "../contract/job.js";
-import type { JobEntry } from "./job-entry.js";
+import type { ManagedJob } from "./managed-job.js";
 
 /** How many jobs are looked at at a time. */
 const CONCURRENCY = 16;
 
 export interface OutputGrowthOptions {
   /** The jobs there are. */
-  readonly jobs: () => Iterable<JobEntry>;
-  readonly sizes: (entry: JobEntry) => Promise<OutputSizes>;
+  readonly jobs: () => Iterable<ManagedJob>;
   /** Called when a job that runs has written something. */
-  readonly onGrowth: (entry: JobEntry) => void;
+  readonly onGrowth: (job: ManagedJob) => void;
   readonly pollIntervalMs: number;
 }
 
@@ -21,8 +19,6 @@ export interface OutputGrowthOptions {
  */
 export class OutputGrowth {
   readonly #options: OutputGrowthOptions;
-  /** The sizes that were told last, through all times of watching. */
-  readonly #told = new WeakMap<JobEntry, OutputSizes>();
   #watchers = 0;
   #watching = new AbortController();
   #seen: Promise<unknown> = Promise.resolve();
@@ -67,16 +63,9 @@ export class OutputGrowth {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const running = [...this.#options.jobs()].filter(({ record }) => !isTerminal(record.state));
-    await inParallel(running, CONCURRENCY, async (entry) => {
-      if (signal.aborted) return;
-      // A log that cannot be looked at now is looked at next time.
-      const sizes = await this.#options.sizes(entry).catch(() => undefined);
-      if (!sizes || isTerminal(entry.record.state)) return;
-      const told = this.#told.get(entry) ?? NO_OUTPUT;
-      if (sizes.stdoutBytes === told.stdoutBytes && sizes.stderrBytes === told.stderrBytes) return;
-      this.#told.set(entry, sizes);
-      this.#options.onGrowth(entry);
+    const running = [...this.#options.jobs()].filter(({ ended }) => !ended.aborted);
+    await inParallel(running, CONCURRENCY, async (job) => {
+      if (!signal.aborted && (await job.hasGrown())) this.#options.onGrowth(job);
     });
   }
 }

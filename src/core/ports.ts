@@ -9,8 +9,10 @@ import type {
   Stream,
   WindowSize,
 } from "../contract/job.js";
+import type { JobDir } from "./job-dir.js";
 import type { LinePattern } from "./line-pattern.js";
-import type { StopKind } from "./status.js";
+import type { ChunkMemory } from "./served-procman.js";
+import type { StopKind } from "./transitions.js";
 
 /** That a job is to be ended, recorded before anything is signalled. */
 export interface StopIntent {
@@ -29,19 +31,14 @@ export interface JobRecord {
   readonly stop?: StopIntent;
   /** The default at Start, where there was one and the spec left it to that. */
   readonly defaultLogLimitBytes?: number;
+  /** What a newer version has written into the record and this one does not know. */
+  readonly foreign?: ForeignFields;
 }
 
-/** A command that was checked and can be started. Opaque to the manager. */
-export interface PreparedCommand {
-  readonly spec: JobSpec;
-  /** The argument vector to execute. */
-  readonly argv: readonly string[];
-  /** The environment, as far as a shell hands it on as it is. */
-  readonly env: Readonly<Record<string, string>>;
-  /** What is to be done about the rest of the environment; empty for nothing. */
-  readonly envScript: string;
-  /** The script(1) that makes the job's terminal, where it has one. */
-  readonly script?: string;
+/** Kept as it was read, so that nothing is lost when a newer version takes over again. */
+export interface ForeignFields {
+  readonly version: number;
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** What a job's files and processes say about it now. */
@@ -83,63 +80,86 @@ export interface InputPiece {
   readonly close: boolean;
 }
 
-/** Runs commands. `dir` is the job's directory. */
+/** Runs commands. */
 export interface Engine {
   /**
    * Checks command, directory and environment; creates nothing.
    * @throws ProcmanError INVALID_ARGUMENT, COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
    */
   prepare(spec: JobSpec): Promise<PreparedCommand>;
+  /** The processes of a job that was started before, or was going to be. */
+  open(dir: JobDir): JobProcess;
+  close(): void;
+}
+
+/** A command that was checked and can be started. */
+export interface PreparedCommand {
   /**
    * Starts the command detached; resolves when its identity is on disk. When it
    * rejects, nothing runs and nothing will.
    */
-  start(dir: string, command: PreparedCommand): Promise<Started>;
+  start(dir: JobDir): Promise<StartedProcess>;
+}
+
+export interface StartedProcess {
+  readonly process: JobProcess;
+  readonly started: Started;
+}
+
+/** The processes of one job. What it holds of them can be learned again from the job's files. */
+export interface JobProcess {
   /**
    * Makes sure that a job that was not started never will be, and says whether
    * that worked; false means that it has started after all.
    */
-  abandon(dir: string): Promise<boolean>;
-  inspect(dir: string): Promise<Observation>;
+  abandon(): Promise<boolean>;
+  /** Looks at the job's files and processes; changes neither. */
+  inspect(): Promise<Observation>;
   /** Calls back whenever the job may have ended. Returns how to stop that. */
-  watchExit(dir: string, onChange: () => void): () => void;
+  onEnd(listener: () => void): () => void;
+  /**
+   * Lets the last output of a command that has ended (`isEnding`) come through,
+   * and after a while ends what still carries it. Repeated calls do nothing more.
+   */
+  drainOrKill(): void;
   /**
    * Sends a signal to the job's process group.
    * @returns whether there was a process to send it to.
    * @throws ProcmanError INVALID_ARGUMENT for an unknown signal
    */
-  signal(dir: string, signal: string): Promise<boolean>;
-  /**
-   * Adds to the job's input, and closes it. What it has resolved for reaches the
-   * command whatever becomes of this process. A piece at an offset that was taken
-   * before is answered again and not taken twice, also after the job's end.
-   * @returns the sender's next offset.
-   * @throws ProcmanError INPUT_NOT_OPEN, INPUT_BACKLOG, INPUT_LIMIT, OFFSET_OUT_OF_RANGE
-   */
-  sendInput(dir: string, piece: InputPiece, signal: AbortSignal): Promise<number>;
-  /**
-   * Changes the size of the job's terminal.
-   * @returns whether there was one.
-   */
-  resizeWindow(dir: string, size: WindowSize): Promise<boolean>;
+  signal(signal: string): Promise<boolean>;
   /**
    * Ends every process of the job: politely, and after the grace period by
    * force. Resolves when none is left that could be ended. Several at once are
    * one, and the shortest grace counts.
    */
-  stop(dir: string, gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  stop(gracePeriodMs: number, signal: AbortSignal): Promise<void>;
   /** Whether a stop is under way in this process. */
-  isStopping(dir: string): boolean;
+  readonly isStopping: boolean;
   /** Whether a stop has begun, here or in a process that died since, and not come to its end. */
-  hasUnfinishedStop(dir: string): boolean;
+  hasUnfinishedStop(): boolean;
+  /**
+   * Adds to the job's input, and closes it. What it has resolved for reaches the
+   * command whatever becomes of this process. Retry-safe: a piece at an offset that
+   * was taken before is answered again and not taken twice, also after the job's end.
+   * @returns the sender's next offset.
+   * @throws ProcmanError INPUT_NOT_OPEN, INPUT_BACKLOG, INPUT_LIMIT, OFFSET_OUT_OF_RANGE
+   */
+  sendInput(piece: InputPiece, signal: AbortSignal): Promise<number>;
+  /**
+   * Changes the size of the job's terminal.
+   * @returns whether there was one.
+   */
+  resize(size: WindowSize): Promise<boolean>;
   /**
    * The TCP port (0: the lowest one) that a process of the job listens on now,
    * where one does.
    */
-  listeningPort(dir: string, port: number): Promise<number | undefined>;
-  /** Lets go of what the operating system keeps for an ended job besides its files. */
-  release(dir: string): void;
-  close(): void;
+  listeningPort(port: number): Promise<number | undefined>;
+  /** Gives up what the operating system and this process keep for an ended job besides its files. */
+  release(): void;
+  /** Resolves when nothing that this object does is under way any more; the processes go on. */
+  close(): Promise<void>;
 }
 
 /** A record that could not be read, and was left in place. */
@@ -158,19 +178,18 @@ export interface JobStore {
   write(record: JobRecord): Promise<void>;
   /** Deletes the job's directory, whole or not at all; one that is gone is no error. */
   remove(id: string): Promise<void>;
-  /** Absolute path of the job's directory. */
-  dirOf(id: string): string;
+  dirOf(id: string): JobDir;
 }
 
 /** Where each of a job's logs begins: its first byte that can be read. */
 export type FirstOffsets = Readonly<Record<Stream, number>>;
 
-/** Keeps where the logs of jobs with a limit begin. `dir` is the job's directory. */
+/** Keeps where the logs of jobs with a limit begin. */
 export interface FirstOffsetStore {
   /** Undefined where it is not known any more: what says so is missing or damaged. */
-  read(dir: string): Promise<FirstOffsets | undefined>;
+  read(dir: JobDir): Promise<FirstOffsets | undefined>;
   /** What it has resolved for is on disk. Calls for one job must not overlap. */
-  write(dir: string, offsets: FirstOffsets): Promise<void>;
+  write(dir: JobDir, offsets: FirstOffsets): Promise<void>;
 }
 
 /** Positions in a job's logs to read from; a stream that is absent is not read. */
@@ -178,44 +197,55 @@ export type OutputPositions = Partial<Record<Stream, number>>;
 
 export type LineSearch = Extract<WaitOutcome, { type: "line" | "searched" }> | undefined;
 
-/** Reads jobs' logs. `dir` is the job's directory. */
-export interface OutputReader {
+/** The logs of all jobs. */
+export interface Logs {
+  /** The logs of one job; nothing is opened before it is read. */
+  open(dir: JobDir): JobLogs;
+  /** Readings under way fail with SHUTTING_DOWN. Resolves when nothing is under way any more. */
+  close(): Promise<void>;
+}
+
+export interface ReadingOptions {
+  /** Follow until this is aborted and the last byte was read. Absent: do not follow. */
+  readonly ended?: AbortSignal;
+  /** Stops at once and fails with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SearchOptions extends ReadingOptions {
+  /** Aborted when what was found so far has to do. */
+  readonly enough?: AbortSignal;
+}
+
+/** The logs of one job. */
+export interface JobLogs {
   /**
-   * Keeps each log of a job within a limit, plus what is written before that is
-   * noticed, from now on. What is read of them begins where they now begin.
+   * From now on removes the oldest part of each log as it grows beyond the limit,
+   * which it may exceed by what is written before that is noticed. What is read of
+   * the logs begins where they now begin.
    * @param ended aborted once the job has ended; then they are cut to the limit
    * @param onLateCut called when they begin later although the job has ended
    */
-  limit(dir: string, limitBytes: number, ended: AbortSignal, onLateCut: () => void): void;
-  /** The job's directory is gone: lets go of what `limit` holds. */
-  forget(dir: string): void;
-  sizes(dir: string): Promise<OutputSizes>;
+  retain(limitBytes: number, ended: AbortSignal, onLateCut: () => void): void;
+  sizes(): Promise<OutputSizes>;
   /** The last progress that the logs tell of. */
-  progress(dir: string): Promise<Progress | undefined>;
+  progress(): Promise<Progress | undefined>;
   /**
    * Where to begin for what a caller asked for.
-   * @throws ProcmanError OFFSET_OUT_OF_RANGE
+   * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
    */
-  resolveStart(dir: string, start: OutputStart): Promise<OutputPositions>;
+  resolveStart(start: OutputStart): Promise<OutputPositions>;
   /**
    * The bytes from `from` on. With `ended`, follows until that signal is
    * aborted and the last byte was read; without, ends at the last byte there
    * is. Watches before it reads, so no byte is missed.
    */
-  chunks(
-    dir: string,
-    from: OutputPositions,
-    options: { ended?: AbortSignal; signal?: AbortSignal; transientData?: boolean },
-  ): AsyncIterable<OutputChunk>;
+  chunks(from: OutputPositions, options?: ReadingOptions & ChunkMemory): AsyncIterable<OutputChunk>;
   /**
    * The same as lines; the unterminated last one comes at the end, or where a
    * limit took what followed.
    */
-  lines(
-    dir: string,
-    from: OutputPositions,
-    options: { ended?: AbortSignal; signal?: AbortSignal },
-  ): AsyncIterable<OutputLine>;
+  lines(from: OutputPositions, options?: ReadingOptions): AsyncIterable<OutputLine>;
   /**
    * The first line that the pattern is found in, also where it is the last one
    * and has no terminator yet; else how far the output was searched, once
@@ -223,11 +253,10 @@ export interface OutputReader {
    * undefined when it has ended without such a line. Others get their turn.
    */
   findLine(
-    dir: string,
     from: OutputPositions,
     pattern: LinePattern,
-    options: { ended?: AbortSignal; enough?: AbortSignal; signal?: AbortSignal },
+    options?: SearchOptions,
   ): Promise<LineSearch>;
-  /** Resolves when nothing is under way any more. */
-  close(): Promise<void>;
+  /** Stops retaining. What is being read can be read to its end. */
+  dispose(): void;
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { argumentError } from "../contract/errors.js";
-import type { JobEntry } from "./job-entry.js";
+import type { ManagedJob } from "./managed-job.js";
 import type { RequestedSpec } from "./validate.js";
 
 /** Makes Start safe to repeat: one job a request_id, also while it is being started. */
@@ -11,28 +11,28 @@ export class StartRequests {
    * The job that this request made before, or makes now.
    * @throws ProcmanError REQUEST_ID_CONFLICT when the id was another request's.
    */
-  async once(spec: RequestedSpec, start: () => Promise<JobEntry>): Promise<JobEntry> {
+  async once(spec: RequestedSpec, start: () => Promise<ManagedJob>): Promise<ManagedJob> {
     const { requestId } = spec;
     if (requestId === "") return start();
     const known = this.#byId.get(requestId);
     if (known) {
-      if (isSameRequest(known.spec, spec)) return known.entry;
+      if (isSameRequest(known.spec, spec)) return known.job;
       const description = "was used for another request";
       throw argumentError("REQUEST_ID_CONFLICT", [{ field: "request_id", description }], {
         message: `request_id ${JSON.stringify(requestId)} ${description}`,
       });
     }
-    const entry = start();
-    const request = { spec, entry };
+    const job = start();
+    const request = { spec, job };
     this.#byId.set(requestId, request);
-    entry.catch(() => this.#byId.delete(requestId));
-    return entry;
+    job.catch(() => this.#byId.delete(requestId));
+    return job;
   }
 
   /** Takes over a request that an earlier process answered. */
-  remember(spec: RequestedSpec, entry: JobEntry): void {
+  remember(spec: RequestedSpec, job: ManagedJob): void {
     if (spec.requestId === "") return;
-    this.#byId.set(spec.requestId, { spec, entry: Promise.resolve(entry) });
+    this.#byId.set(spec.requestId, { spec, job: Promise.resolve(job) });
   }
 
   forget(spec: RequestedSpec): void {
@@ -42,7 +42,7 @@ export class StartRequests {
 
 interface KnownRequest {
   readonly spec: RequestedSpec;
-  readonly entry: Promise<JobEntry>;
+  readonly job: Promise<ManagedJob>;
 }
 
 function isSameRequest(a: RequestedSpec, b: RequestedSpec): boolean {

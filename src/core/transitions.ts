@@ -4,9 +4,47 @@ import {
   type JobSpec,
   type JobState,
   type Started,
+  type Status,
 } from "../contract/job.js";
+import { defined } from "../platform/defined.js";
 import type { JobRecord, Observation } from "./ports.js";
-import { nextStatus } from "./status.js";
+
+/** What a stop was asked for by; the first to be recorded counts. */
+export type StopKind = "cancel" | "timeout";
+
+/** What can happen to a job. */
+export type JobEvent =
+  | { readonly type: "started" }
+  | { readonly type: "exited"; readonly exitCode: number; readonly stop?: StopKind }
+  | { readonly type: "vanished" };
+
+/**
+ * The life of a job: the status after an event.
+ * @throws RangeError for an event that cannot happen in that status; terminal
+ * statuses take none.
+ */
+export function nextStatus(status: Status, event: JobEvent): Status {
+  switch (status) {
+    case "pending":
+      return event.type === "started" ? "running" : endedStatus(event);
+    case "running":
+      if (event.type === "started") break;
+      return endedStatus(event);
+    case "completed":
+    case "failed":
+    case "cancelled":
+    case "orphaned":
+      break;
+  }
+  throw new RangeError(`a job that is ${status} cannot have "${event.type}" happen to it`);
+}
+
+function endedStatus(event: Exclude<JobEvent, { type: "started" }>): Status {
+  if (event.type === "vanished") return "orphaned";
+  if (event.stop === "cancel") return "cancelled";
+  if (event.stop === "timeout") return "failed";
+  return event.exitCode === 0 ? "completed" : "failed";
+}
 
 /**
  * The record that an observation makes of a record; the same one when it tells
@@ -59,14 +97,13 @@ function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): J
   const status = nextStatus(record.state.status, {
     type: "exited",
     exitCode: seen.exitCode,
-    ...(stop ? { stop: stop.kind } : {}),
+    ...defined({ stop: stop?.kind }),
   });
   const facts: Started & Exit = {
     ...(record.state.status === "running" ? startOf(record.state) : startOf(seen)),
     exitCode: seen.exitCode,
     completedTime: seen.completedTime,
-    ...(seen.signal === undefined ? {} : { signal: seen.signal }),
-    ...(seen.cpuTimeMs === undefined ? {} : { cpuTimeMs: seen.cpuTimeMs }),
+    ...defined({ signal: seen.signal, cpuTimeMs: seen.cpuTimeMs }),
   };
   switch (status) {
     case "completed":
@@ -74,7 +111,7 @@ function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): J
       return { ...record, state: { status, ...facts } };
     case "failed": {
       const error = failure(record, notExecuted);
-      return { ...record, state: { status, ...facts, ...(error === undefined ? {} : { error }) } };
+      return { ...record, state: { status, ...facts, ...defined({ error }) } };
     }
     case "pending":
     case "running":

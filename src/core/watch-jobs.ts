@@ -2,9 +2,8 @@ import type { JobFilter, JobsEvent, WatchJobsOptions } from "../contract/procman
 import { inParallel } from "../platform/in-parallel.js";
 import type { Job } from "../contract/job.js";
 import { hadMatched, type JobChanges, type JobHistory } from "./job-changes.js";
-import type { JobEntry } from "./job-entry.js";
 import { filterDigest, isMatch } from "./job-filter.js";
-import type { JobViews } from "./job-views.js";
+import type { ManagedJob } from "./managed-job.js";
 import type { OutputGrowth } from "./output-growth.js";
 import { abortable } from "../platform/abort-signals.js";
 
@@ -15,10 +14,9 @@ const SNAPSHOT_CONCURRENCY = 32;
 export interface WatchedJobs {
   readonly changes: JobChanges;
   readonly growth: OutputGrowth;
-  readonly views: JobViews;
   /** Newest first. */
-  readonly matching: (filter: JobFilter) => readonly JobEntry[];
-  readonly entry: (id: string) => JobEntry | undefined;
+  readonly matching: (filter: JobFilter) => readonly ManagedJob[];
+  readonly find: (id: string) => ManagedJob | undefined;
 }
 
 /**
@@ -60,10 +58,10 @@ export async function* watchJobs(
       told = change.revision;
       if (!shown.concerns(change.history)) continue;
       const { id } = change.history;
-      const entry = jobs.entry(id);
+      const job = jobs.find(id);
       const revision = prefix + told;
-      yield entry
-        ? { type: "changed", job: await jobs.views.of(entry), revision }
+      yield job
+        ? { type: "changed", job: await job.view(), revision }
         : { type: "removed", id, revision };
     }
   } finally {
@@ -99,10 +97,8 @@ class ShownJobs {
 
 function snapshot(jobs: WatchedJobs, filter: JobFilter): Promise<Job[]> {
   // The records now: the jobs go on while they are looked at.
-  const taken = jobs.matching(filter).map((entry) => ({ entry, record: entry.record }));
-  return inParallel(taken, SNAPSHOT_CONCURRENCY, ({ entry, record }) =>
-    jobs.views.of(entry, record),
-  );
+  const taken = jobs.matching(filter).map((job) => ({ job, record: job.record }));
+  return inParallel(taken, SNAPSHOT_CONCURRENCY, ({ job, record }) => job.view(record));
 }
 
 /** The number of a revision that this list of jobs has given for the same filters. */

@@ -2,11 +2,14 @@ import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs
 import { join } from "node:path";
 import { crashPoint } from "../platform/crash-point.js";
 import { fromSystemError, jobNotFound } from "../contract/errors.js";
+import { STREAMS } from "../contract/job.js";
 import { logLimitOf } from "../core/log-limit.js";
+import { JobDir } from "../core/job-dir.js";
 import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
+import { inParallel } from "../platform/in-parallel.js";
 import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";
-import { FIRST_OFFSETS_FILE, newFirstOffsetsFile } from "./first-offset-files.js";
-import { formatRecord, type ParsedRecord, parseRecord } from "./job-record.js";
+import { newFirstOffsetsFile } from "./first-offset-files.js";
+import { formatRecord, parseRecord } from "./job-record.js";
 
 /** Directories of jobs that are not yet, or no longer, there; swept at load. */
 const NEW_PREFIX = ".new-";
@@ -18,8 +21,6 @@ const LOAD_CONCURRENCY = 32;
 /** Jobs' records as `<jobs>/<id>/state.json`. */
 export class FileJobStore implements JobStore {
   readonly #jobsDir: string;
-  /** Of records that have them: what a newer version wrote and this one keeps. */
-  readonly #kept = new Map<string, Pick<ParsedRecord, "version" | "unknownFields">>();
 
   private constructor(jobsDir: string) {
     this.#jobsDir = jobsDir;
@@ -31,64 +32,55 @@ export class FileJobStore implements JobStore {
     return new FileJobStore(jobsDir);
   }
 
-  dirOf(id: string): string {
-    return join(this.#jobsDir, id);
-  }
-
   async load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }> {
     const ids: string[] = [];
     for (const entry of await readdir(this.#jobsDir, { withFileTypes: true })) {
       if (entry.name.startsWith(NEW_PREFIX) || entry.name.startsWith(REMOVED_PREFIX)) {
-        await this.#sweep(entry.name);
+        await this.#sweep(this.dirOf(entry.name));
       } else if (entry.isDirectory()) {
         ids.push(entry.name);
       }
     }
     const records: JobRecord[] = [];
     const unreadable: UnreadableRecord[] = [];
-    const next = ids.values();
-    const readAll = async () => {
-      for (const id of next) {
-        try {
-          records.push(await this.#read(id));
-        } catch (cause) {
-          unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
-        }
+    await inParallel(ids, LOAD_CONCURRENCY, async (id) => {
+      try {
+        records.push(await this.#read(id));
+      } catch (cause) {
+        unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
       }
-    };
-    await Promise.all(Array.from({ length: LOAD_CONCURRENCY }, readAll));
+    });
     return { records, unreadable };
   }
 
   async create(record: JobRecord): Promise<void> {
     const { id } = record.spec;
-    const draft = join(this.#jobsDir, NEW_PREFIX + id);
+    const draft = this.dirOf(NEW_PREFIX + id);
     try {
-      await mkdir(draft, { mode: 0o700 });
+      await mkdir(draft.path, { mode: 0o700 });
       // Empty, so that syncing the directory is all they need.
-      await writeFile(join(draft, "stdout.log"), "", { mode: 0o600 });
-      await writeFile(join(draft, "stderr.log"), "", { mode: 0o600 });
+      for (const stream of STREAMS) await writeFile(draft.log(stream), "", { mode: 0o600 });
       if (logLimitOf(record) !== undefined) {
-        await writeFileDurable(join(draft, FIRST_OFFSETS_FILE), newFirstOffsetsFile());
+        await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
       }
-      await writeFileDurable(join(draft, "state.json"), formatRecord(record));
-      await syncDirectory(draft);
+      await writeFileDurable(draft.record, formatRecord(record));
+      await syncDirectory(draft.path);
       crashPoint("create:drafted");
-      await rename(draft, this.dirOf(id));
+      await rename(draft.path, this.dirOf(id).path);
       crashPoint("create:renamed");
       await syncDirectory(this.#jobsDir);
     } catch (error) {
-      await rm(draft, { recursive: true, force: true }).catch(() => {});
-      await rm(this.dirOf(id), { recursive: true, force: true }).catch(() => {});
+      await this.#sweep(draft);
+      await this.#sweep(this.dirOf(id));
       throw fromSystemError(error, `create the directory of job ${id}`, id);
     }
   }
 
   async write(record: JobRecord): Promise<void> {
     const { id } = record.spec;
-    const path = join(this.dirOf(id), "state.json");
+    const path = this.dirOf(id).record;
     try {
-      await writeFileAtomic(path, formatRecord(record, this.#kept.get(id)));
+      await writeFileAtomic(path, formatRecord(record));
     } catch (error) {
       if (await this.#isDeleted(id)) throw jobNotFound(id);
       throw fromSystemError(error, `write ${path}`, id);
@@ -96,21 +88,19 @@ export class FileJobStore implements JobStore {
   }
 
   async remove(id: string): Promise<void> {
+    const removed = this.dirOf(REMOVED_PREFIX + id);
     try {
-      await rename(this.dirOf(id), join(this.#jobsDir, REMOVED_PREFIX + id)).catch(
-        (error: NodeJS.ErrnoException) => {
-          if (error.code !== "ENOENT") throw error;
-        },
-      );
+      await rename(this.dirOf(id).path, removed.path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      });
       crashPoint("remove:renamed");
       // Fails where not only the job's own directory is gone.
       await syncDirectory(this.#jobsDir);
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
-    this.#kept.delete(id);
-    // From here on the job is gone; what cannot be deleted now is swept at the next load.
-    await this.#sweep(REMOVED_PREFIX + id);
+    // From here on the job is gone.
+    await this.#sweep(removed);
   }
 
   /** Its directory alone: not also the one that it was in. */
@@ -120,21 +110,21 @@ export class FileJobStore implements JobStore {
         () => true,
         (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
       );
-    return !(await exists(this.dirOf(id))) && (await exists(this.#jobsDir));
+    return !(await exists(this.dirOf(id).path)) && (await exists(this.#jobsDir));
   }
 
   async #read(id: string): Promise<JobRecord> {
-    const parsed = parseRecord(await readFile(join(this.dirOf(id), "state.json"), "utf8"));
-    if (parsed.record.spec.id !== id) throw new Error(`its id is ${parsed.record.spec.id}`);
-    if (parsed.version > 1 || Object.keys(parsed.unknownFields).length > 0) {
-      this.#kept.set(id, parsed);
-    }
-    return parsed.record;
+    const record = parseRecord(await readFile(this.dirOf(id).record, "utf8"));
+    if (record.spec.id !== id) throw new Error(`its id is ${record.spec.id}`);
+    return record;
   }
 
-  async #sweep(name: string): Promise<void> {
-    await rm(join(this.#jobsDir, name), { recursive: true, force: true, maxRetries: 3 }).catch(
-      () => {},
-    );
+  /** Deletes a directory; what cannot be deleted now is swept at the next load. */
+  async #sweep({ path }: JobDir): Promise<void> {
+    await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+  }
+
+  dirOf(name: string): JobDir {
+    return new JobDir(join(this.#jobsDir, name));
   }
 }

@@ -1,12 +1,9 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { fromSystemError } from "../contract/errors.js";
 import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
 import { syncDirectory, writeFileDurable } from "./atomic-file.js";
-
-/** In a job's directory, where the job has a log limit. */
-export const FIRST_OFFSETS_FILE = "first-offsets";
 
 /** A sector: a disk writes it whole or not at all. */
 const SLOT_BYTES = 512;
@@ -24,7 +21,7 @@ export function newFirstOffsetsFile(): string {
 }
 
 /**
- * Where jobs' logs begin, as `<dir>/first-offsets`: two slots, of which the
+ * Where jobs' logs begin, in a file of the job's: two slots, of which the
  * newer one with a right checksum counts, and the other one is written next. So
  * a write that is cut short at any byte leaves what was there before.
  *
@@ -34,8 +31,7 @@ export function newFirstOffsetsFile(): string {
  * speed keeps busy.
  */
 export const firstOffsetFiles: FirstOffsetStore = {
-  async read(dir) {
-    const path = join(dir, FIRST_OFFSETS_FILE);
+  async read({ firstOffsets: path }) {
     try {
       const file = await open(path, "r");
       try {
@@ -49,8 +45,7 @@ export const firstOffsetFiles: FirstOffsetStore = {
     }
   },
 
-  async write(dir, offsets) {
-    const path = join(dir, FIRST_OFFSETS_FILE);
+  async write({ firstOffsets: path }, offsets) {
     try {
       const file = await openToWrite(path);
       try {
@@ -76,7 +71,7 @@ async function openToWrite(path: string): Promise<FileHandle> {
   } catch (error) {
     if (!isMissing(error)) throw error;
     await writeFileDurable(path, " ".repeat(SLOTS * SLOT_BYTES));
-    await syncDirectory(join(path, ".."));
+    await syncDirectory(dirname(path));
     return open(path, "r+");
   }
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CONTAINMENTS, type JobSpec, type JobState } from "../contract/job.js";
-import type { JobRecord } from "../core/ports.js";
+import type { ForeignFields, JobRecord } from "../core/ports.js";
+import { defined } from "../platform/defined.js";
 
 /** Version that is written. A record of a newer one is read for what is known here. */
 export const RECORD_VERSION = 1;
@@ -72,52 +73,35 @@ const KNOWN_FIELDS = new Set([
   ...stateSchema.options.flatMap((option) => Object.keys(option.shape)),
 ]);
 
-/** A record as read, with the fields that this version does not know. */
-export interface ParsedRecord {
-  readonly record: JobRecord;
-  readonly version: number;
-  readonly unknownFields: Readonly<Record<string, unknown>>;
-}
-
 /**
  * Reads the content of a state.json.
  * @throws Error that says what is wrong with it.
  */
-export function parseRecord(text: string): ParsedRecord {
-  const json: unknown = JSON.parse(text);
-  const head = headSchema.parse(json);
-  const record: JobRecord = {
-    spec: withoutUndefined(specSchema.parse(json)) as JobSpec,
-    sequence: head.sequence,
-    createdTime: head.createdTime,
-    state: withoutUndefined(stateSchema.parse(json)) as JobState,
-    ...(head.stop ? { stop: head.stop } : {}),
-    ...(head.defaultLogLimitBytes === undefined
-      ? {}
-      : { defaultLogLimitBytes: head.defaultLogLimitBytes }),
+export function parseRecord(text: string): JobRecord {
+  const json = JSON.parse(text) as object;
+  const { version, stop, defaultLogLimitBytes, ...head } = headSchema.parse(json);
+  return {
+    spec: defined(specSchema.parse(json)) as JobSpec,
+    state: defined(stateSchema.parse(json)) as JobState,
+    ...head,
+    ...defined({ stop, defaultLogLimitBytes, foreign: foreignFields(version, json) }),
   };
-  const unknownFields = Object.fromEntries(
-    Object.entries(json as object).filter(([name]) => !KNOWN_FIELDS.has(name)),
-  );
-  return { record, version: head.version, unknownFields };
 }
 
 /** The content of a state.json; fields that are not known here are kept as they were. */
-export function formatRecord(
-  record: JobRecord,
-  kept?: Pick<ParsedRecord, "version" | "unknownFields">,
-): string {
-  const { spec, state, ...head } = record;
+export function formatRecord({ spec, state, foreign, ...head }: JobRecord): string {
   const json = {
-    version: Math.max(RECORD_VERSION, kept?.version ?? 0),
+    version: Math.max(RECORD_VERSION, foreign?.version ?? 0),
     ...spec,
     ...head,
     ...state,
-    ...kept?.unknownFields,
+    ...foreign?.fields,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
 }
 
-function withoutUndefined(value: object): object {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined));
+function foreignFields(version: number, json: object): ForeignFields | undefined {
+  const unknown = Object.entries(json).filter(([name]) => !KNOWN_FIELDS.has(name));
+  if (version <= RECORD_VERSION && unknown.length === 0) return undefined;
+  return { version, fields: Object.fromEntries(unknown) };
 }

@@ -118,7 +118,7 @@ const ADDED = { pty: false, stdin: false };
 
 test.each(v1)("%s is what this version writes, field for field", (id) => {
   const text = recordText(JOBS, id);
-  const written = formatRecord(parseRecord(text).record);
+  const written = formatRecord(parseRecord(text));
   expect(JSON.parse(written)).toEqual({ ...ADDED, ...JSON.parse(text) });
 });
 

@@ -1,4 +1,5 @@
-import { JobManager, type JobManagerOptions } from "../../src/core/job-manager.js";
+import { JobManager } from "../../src/core/job-manager.js";
+import { JobDir } from "../../src/core/job-dir.js";
 import type { Exit, OutputSizes, Progress } from "../../src/contract/job.js";
 import { silentLog } from "../../src/contract/log.js";
 import type {
@@ -6,7 +7,9 @@ import type {
   JobRecord,
   JobStore,
   Observation,
-  OutputReader,
+  JobLogs,
+  JobProcess,
+  Logs,
 } from "../../src/core/ports.js";
 
 interface MemoryJob {
@@ -68,19 +71,17 @@ export class MemoryMachine {
     return this.#jobs.get(id)?.record;
   }
 
-  async open(options: { pollIntervalMs: number; keptRemovals?: number }): Promise<MemoryManager> {
-    const manager = new MemoryManager({
+  async open(options: { pollIntervalMs: number; keptRemovals?: number }): Promise<JobManager> {
+    return JobManager.open({
       engine: this.#engine(),
       store: this.#store(),
-      output: this.#output(),
+      logs: this.#logs(),
       log: silentLog,
       cleanupAgeMs: 0,
       defaultWorkDir: "/",
       defaultLogLimitBytes: undefined,
       ...options,
     });
-    await manager.recover();
-    return manager;
   }
 
   #job(id: string): MemoryJob {
@@ -119,28 +120,38 @@ export class MemoryMachine {
           this.#jobs.delete(id);
           this.onRemoved();
         }),
-      dirOf: (id) => id,
+      dirOf: (id) => new JobDir(`/jobs/${id}`),
     };
   }
 
   #engine(): Engine {
-    const inspect = (id: string): Observation => {
+    const open = ({ jobId }: JobDir) => this.#process(jobId);
+    return {
+      prepare: async () => ({
+        start: (dir) => this.#slowly(() => ({ process: open(dir), started: STARTED })),
+      }),
+      open,
+      close: () => {},
+    };
+  }
+
+  #process(id: string): JobProcess {
+    const inspect = (): Observation => {
       const { exit } = this.#job(id);
       return exit
         ? { kind: "exited", ...STARTED, ...exit }
         : { kind: "alive", recorded: true, isEnding: false, ageMs: this.ageMs, ...STARTED };
     };
     return {
-      prepare: async (spec) => ({ spec, argv: [spec.command], env: {}, envScript: "" }),
-      start: () => this.#slowly(() => STARTED),
       abandon: async () => false,
-      inspect: (id) => this.#slowly(() => inspect(id)),
-      watchExit: (id, onChange) => {
-        this.#job(id).onExit = onChange;
+      inspect: () => this.#slowly(inspect),
+      onEnd: (listener) => {
+        this.#job(id).onExit = listener;
         return () => {};
       },
+      drainOrKill: () => {},
       signal: async () => true,
-      stop: async (id, graceMs, signal) => {
+      stop: async (graceMs, signal) => {
         this.gracesMs.push(graceMs);
         if (!this.isStubborn) this.exit(id, 143);
         while (!this.#job(id).exit) {
@@ -148,42 +159,33 @@ export class MemoryMachine {
           await new Promise(setImmediate);
         }
       },
-      isStopping: () => false,
+      isStopping: false,
       hasUnfinishedStop: () => false,
       listeningPort: async () => undefined,
-      sendInput: async (_id, { data }) => data.length,
-      resizeWindow: async () => true,
+      sendInput: async ({ data }) => data.length,
+      resize: async () => true,
       release: () => {},
-      close: () => {},
-    };
-  }
-
-  #output(): OutputReader {
-    const sizes = (id: string) => this.#jobs.get(id)?.sizes ?? GONE;
-    // Nobody reads here what the jobs have written.
-    const reader: Pick<OutputReader, "sizes" | "progress" | "limit" | "forget" | "close"> = {
-      sizes: (id) => {
-        this.looks += 1;
-        return this.#slowly(() => sizes(id));
-      },
-      progress: (id) => this.#slowly(() => progressOf(sizes(id))),
-      limit: () => {},
-      forget: () => {},
       close: async () => {},
     };
-    return reader as OutputReader;
-  }
-}
-
-/** A manager of jobs that are in memory only. */
-export class MemoryManager extends JobManager {
-  // oxlint-disable-next-line no-useless-constructor -- it is public here
-  constructor(options: JobManagerOptions) {
-    super(options);
   }
 
-  override recover(): Promise<void> {
-    return super.recover();
+  #logs(): Logs {
+    return { open: ({ jobId }) => this.#jobLogs(jobId), close: async () => {} };
+  }
+
+  #jobLogs(id: string): JobLogs {
+    const sizes = () => this.#jobs.get(id)?.sizes ?? GONE;
+    // Nobody reads here what the jobs have written.
+    const logs: Pick<JobLogs, "sizes" | "progress" | "retain" | "dispose"> = {
+      sizes: () => {
+        this.looks += 1;
+        return this.#slowly(sizes);
+      },
+      progress: () => this.#slowly(() => progressOf(sizes())),
+      retain: () => {},
+      dispose: () => {},
+    };
+    return logs as JobLogs;
   }
 }
 

@@ -7,6 +7,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
 import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
+import { JobDir } from "../../src/core/job-dir.js";
 import { LocalEngine } from "../../src/engine/local/local-engine.js";
 import { eventually } from "./eventually.js";
 import { sharedTempDir, tempDir } from "./temp-dir.js";
@@ -183,13 +184,14 @@ export async function endJobs(stateDir: string): Promise<void> {
   const engine = new LocalEngine({ pollIntervalMs: 100 });
   const jobs = join(stateDir, "jobs");
   for (const id of readdirIfAny(jobs)) {
-    const dir = join(jobs, id);
-    await engine.stop(dir, 0, AbortSignal.timeout(20_000));
-    await eventually(
-      `the end of job ${id}`,
-      async () => (await engine.inspect(dir)).kind !== "alive",
-    );
-    engine.release(dir);
+    const job = engine.open(new JobDir(join(jobs, id)));
+    await job.stop(0, AbortSignal.timeout(20_000));
+    await eventually(`the end of job ${id}`, async () => {
+      const seen = await job.inspect();
+      if (seen.kind === "alive" && seen.isEnding) job.drainOrKill();
+      return seen.kind !== "alive";
+    });
+    job.release();
   }
   engine.close();
 }

@@ -1,6 +1,7 @@
+import type { JobDir } from "../../core/job-dir.js";
 import { type Progress, STREAMS } from "../../contract/job.js";
 import { LineSplitter } from "../lines/line-splitter.js";
-import { LogFile, logPath, statLog } from "../reading/log-file.js";
+import { LogFile, statLog } from "../reading/log-file.js";
 import { BOTH_WHOLE, type LogStart } from "../reading/log-start.js";
 import { parseProgress } from "./parse-progress.js";
 
@@ -8,16 +9,16 @@ import { parseProgress } from "./parse-progress.js";
 const LOOK_BYTES = 8 * 1024;
 
 /**
- * The last progress that the ends of the logs in `dir` tell of: of the log that
+ * The last progress that the ends of a job's logs tell of: of the log that
  * was modified last, else of the other.
  */
 export async function lastProgress(
-  dir: string,
+  dir: JobDir,
   starts = BOTH_WHOLE,
 ): Promise<Progress | undefined> {
   const logs = await Promise.all(
     STREAMS.map(async (stream) => {
-      const path = logPath(dir, stream);
+      const path = dir.log(stream);
       return { path, start: starts[stream], ...(await statLog(path)) };
     }),
   );

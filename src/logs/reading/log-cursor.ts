@@ -1,8 +1,9 @@
+import type { JobDir } from "../../core/job-dir.js";
 import type { OutputChunk } from "../../contract/procman.js";
 import type { Stream } from "../../contract/job.js";
 import type { FeedReader, LogFeed } from "../following/log-feed.js";
 import type { LogFeeds } from "../following/log-feeds.js";
-import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile, logPath } from "./log-file.js";
+import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile } from "./log-file.js";
 import type { LogStart } from "./log-start.js";
 import { offsetOutOfRange } from "./offset-out-of-range.js";
 import { HISTORY } from "../following/seen-marks.js";
@@ -49,10 +50,10 @@ export class SnapshotCursor implements LogCursor {
   #position: number;
   #end = 0;
 
-  constructor(dir: string, { stream, start, position, transientData }: LogCursorOptions) {
+  constructor(dir: JobDir, { stream, start, position, transientData }: LogCursorOptions) {
     this.#stream = stream;
     this.#start = start;
-    this.#file = new LogFile(logPath(dir, stream), start);
+    this.#file = new LogFile(dir.log(stream), start);
     this.#memory = transientData ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
     this.#position = position;
   }
@@ -106,12 +107,12 @@ export class FollowCursor implements LogCursor, FeedReader {
   #position: number;
   wake: (() => void) | undefined;
 
-  constructor(feeds: LogFeeds, dir: string, options: LogCursorOptions) {
+  constructor(feeds: LogFeeds, dir: JobDir, options: LogCursorOptions) {
     const { stream, start, position, transientData } = options;
     this.#stream = stream;
     this.#start = start;
     this.#position = position;
-    this.#feed = feeds.join(logPath(dir, stream), start, this);
+    this.#feed = feeds.join(dir.log(stream), start, this);
     this.#transientData = transientData;
   }
 

@@ -1,7 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { fromSystemError } from "../../contract/errors.js";
-import type { Stream } from "../../contract/job.js";
 import { hasCode } from "../../platform/errno.js";
 import { type LogStart, WHOLE } from "./log-start.js";
 import { loadReadCached, readCached } from "./read-cached.js";
@@ -10,11 +8,6 @@ import { loadReadCached, readCached } from "./read-cached.js";
 export const CHUNK_BYTES = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
-
-/** Path of one of a job's logs. `dir` is the job's directory. */
-export function logPath(dir: string, stream: Stream): string {
-  return join(dir, `${stream}.log`);
-}
 
 export interface LogStat {
   readonly size: number;

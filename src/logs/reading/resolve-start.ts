@@ -1,19 +1,20 @@
+import type { JobDir } from "../../core/job-dir.js";
 import type { OutputStart } from "../../contract/procman.js";
 import { invalidArgument } from "../../contract/errors.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
 import type { OutputPositions } from "../../core/ports.js";
-import { LogFile, logPath } from "./log-file.js";
+import { LogFile } from "./log-file.js";
 import { BOTH_WHOLE } from "./log-start.js";
 import { type OffsetBeyondEnd, offsetOutOfRange } from "./offset-out-of-range.js";
 import { tailStart } from "./tail-start.js";
 
 /**
- * Where in the logs of `dir` to begin: of the streams asked for, the offset
+ * Where in a job's logs to begin: of the streams asked for, the offset
  * asked for, or where the log itself or its last lines begin, if that is later.
  * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
  */
 export async function resolveStart(
-  dir: string,
+  dir: JobDir,
   start: OutputStart,
   starts = BOTH_WHOLE,
 ): Promise<OutputPositions> {
@@ -21,7 +22,7 @@ export async function resolveStart(
   const logs = streamsOf(start).map((stream) => ({
     stream,
     offset: offsetOf(start, stream),
-    file: new LogFile(logPath(dir, stream)),
+    file: new LogFile(dir.log(stream)),
   }));
   try {
     const sized = await Promise.all(

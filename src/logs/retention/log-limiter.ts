@@ -1,11 +1,10 @@
+import type { JobDir } from "../../core/job-dir.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
-import { logPath } from "../reading/log-file.js";
 import type { LogTrimmer } from "./log-trimmer.js";
 import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";
 
 export interface LogLimiterOptions {
-  /** The job's directory. */
-  readonly dir: string;
+  readonly dir: JobDir;
   readonly trimmer: LogTrimmer;
   readonly limitBytes: number;
   /** Aborted once the job has ended. */
@@ -179,7 +178,7 @@ export class LogLimiter {
         stop();
         this.#noticed();
       };
-      const opened = watch(logPath(dir, stream), onChange, stop);
+      const opened = watch(dir.log(stream), onChange, stop);
       if (opened !== undefined) this.#watches.set(stream, opened);
     }
     return this.#watches.size === STREAMS.length;

@@ -1,14 +1,14 @@
 import { statSync } from "node:fs";
 import { crashPoint } from "../../platform/crash-point.js";
+import type { JobDir } from "../../core/job-dir.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
 import type { FirstOffsetStore } from "../../core/ports.js";
-import { LogFile, logPath, statLog } from "../reading/log-file.js";
+import { LogFile, statLog } from "../reading/log-file.js";
 import type { LogStart, LogStarts } from "../reading/log-start.js";
 import { tailStart } from "../reading/tail-start.js";
 
 export interface LogTrimmerOptions {
-  /** The job's directory. */
-  readonly dir: string;
+  readonly dir: JobDir;
   readonly limitBytes: number;
   readonly firstOffsets: FirstOffsetStore;
   /** Gives the first `length` bytes of a file back to the file system, where that can be done. */
@@ -44,8 +44,8 @@ export class LogTrimmer {
   constructor(options: LogTrimmerOptions) {
     this.#options = options;
     this.#logs = {
-      stdout: new TrimmedLog(logPath(options.dir, "stdout")),
-      stderr: new TrimmedLog(logPath(options.dir, "stderr")),
+      stdout: new TrimmedLog(options.dir.log("stdout")),
+      stderr: new TrimmedLog(options.dir.log("stderr")),
     };
   }
 

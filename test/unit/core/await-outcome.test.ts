@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { awaitOutcome } from "../../../src/core/await-outcome.js";
 import type { WaitOptions } from "../../../src/contract/procman.js";
-import type { Engine, OutputReader } from "../../../src/core/ports.js";
+import type { JobLogs } from "../../../src/core/ports.js";
 import { eventually } from "../../helpers/eventually.js";
 
 /** A job that listens on a port when the test says so. */
@@ -21,18 +21,16 @@ class Job {
   }
 
   wait(options: WaitOptions) {
-    const engine: Pick<Engine, "listeningPort"> = {
-      listeningPort: async (_dir, port) => {
-        this.looks.push(port);
-        this.onLook();
-        return this.port;
-      },
-    };
     const job = {
-      dir: "/jobs/a",
       ended: this.#ended.signal,
-      engine: engine as Engine,
-      output: {} as OutputReader,
+      process: {
+        listeningPort: async (port: number) => {
+          this.looks.push(port);
+          this.onLook();
+          return this.port;
+        },
+      },
+      logs: {} as JobLogs,
     };
     return awaitOutcome(job, options, this.#stop.signal);
   }

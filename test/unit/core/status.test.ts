@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { STATUSES } from "../../../src/contract/job.js";
-import { type JobEvent, nextStatus } from "../../../src/core/status.js";
+import { type JobEvent, nextStatus } from "../../../src/core/transitions.js";
 
 const exited = (exitCode: number, stop?: "cancel" | "timeout"): JobEvent => ({
   type: "exited",

@@ -1,17 +1,18 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import type { JobManager } from "../../../src/core/job-manager.js";
 import type { StartOptions } from "../../../src/contract/procman.js";
 import { eventually } from "../../helpers/eventually.js";
-import { type MemoryManager, MemoryMachine } from "../../helpers/memory-ports.js";
+import { MemoryMachine } from "../../helpers/memory-ports.js";
 
 const machineOf = () => new MemoryMachine(async () => {});
 
-async function open(machine: MemoryMachine): Promise<MemoryManager> {
+async function open(machine: MemoryMachine): Promise<JobManager> {
   const manager = await machine.open({ pollIntervalMs: 60_000 });
   onTestFinished(() => manager.close());
   return manager;
 }
 
-async function startJob(manager: MemoryManager, options: Partial<StartOptions> = {}) {
+async function startJob(manager: JobManager, options: Partial<StartOptions> = {}) {
   const { id } = await manager.start({ command: "x", ...options });
   return id;
 }

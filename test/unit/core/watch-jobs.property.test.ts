@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import type { JobFilter } from "../../../src/contract/procman.js";
 import type { Job } from "../../../src/contract/job.js";
 import { eventually } from "../../helpers/eventually.js";
-import { type MemoryManager, MemoryMachine } from "../../helpers/memory-ports.js";
+import type { JobManager } from "../../../src/core/job-manager.js";
+import { MemoryMachine } from "../../helpers/memory-ports.js";
 import { ClientWatcher, DirectWatcher, type JobsWatcher } from "./jobs-watcher.js";
 
 const FILTERS: readonly JobFilter[] = [
@@ -56,11 +57,11 @@ class Run {
   readonly #jobs: string[] = [];
   readonly #calls: Promise<unknown>[] = [];
   readonly watchers: readonly JobsWatcher[];
-  #manager: MemoryManager;
+  #manager: JobManager;
 
   private constructor(
     machine: MemoryMachine,
-    manager: MemoryManager,
+    manager: JobManager,
     options: { pollIntervalMs: number; keptRemovals: number },
   ) {
     this.#machine = machine;

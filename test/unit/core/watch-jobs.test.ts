@@ -1,7 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { JobsEvent, WatchJobsOptions } from "../../../src/contract/procman.js";
 import { eventually } from "../../helpers/eventually.js";
-import { MemoryMachine, type MemoryManager } from "../../helpers/memory-ports.js";
+import type { JobManager } from "../../../src/core/job-manager.js";
+import { MemoryMachine } from "../../helpers/memory-ports.js";
 
 interface Options {
   readonly keptRemovals?: number;
@@ -34,7 +35,7 @@ async function setUp({ pollIntervalMs = 60_000, ...options }: Options = {}) {
 }
 
 /** One who takes an event when the test says so. */
-function watcher(manager: MemoryManager, options: WatchJobsOptions = {}) {
+function watcher(manager: JobManager, options: WatchJobsOptions = {}) {
   const events = manager.watchJobs(options)[Symbol.asyncIterator]();
   onTestFinished(async () => void (await events.return?.()));
   let last = "";

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { JobInputs } from "../../../src/engine/local/input/job-input.js";
+import { JobInput, type JobInputOptions } from "../../../src/engine/local/input/job-input.js";
 import { processTable } from "../../../src/engine/local/process/platform.js";
 import { isAlive } from "../../../src/engine/local/process/signals.js";
 import { eventually } from "../../helpers/eventually.js";
@@ -15,8 +15,8 @@ describe.each(shells())("%s", (_program, shell) => {
   const start = (
     command: [string, ...string[]],
     options: { pty?: boolean } = {},
-    inputs?: JobInputs,
-  ) => startJob(shell, command, { stdin: true, ...options }, inputs);
+    inputOptions?: JobInputOptions,
+  ) => startJob(shell, command, { stdin: true, ...options }, inputOptions);
 
   test.each([
     [["cat"], "b\na\nc"],
@@ -109,13 +109,13 @@ describe.each(shells())("%s", (_program, shell) => {
     await job.send("before ", { sender: "a" });
     await job.send("whole", { sender: "b" });
     // As when the server dies, or the disk is full, within the piece of b.
-    truncateSync(join(job.dir, "stdin.log"), "before wh".length);
+    truncateSync(join(job.dir.path, "stdin.log"), "before wh".length);
     expect(await job.send("", { sender: "b" })).toBe(2);
     await job.send("-", { sender: "c" });
     expect(await job.send("whole ", { sender: "b", offset: 0 })).toBe(6);
     expect(await job.send("after", { sender: "a", offset: 7, close: true })).toBe(12);
     await job.ended;
-    expect(readFileSync(join(job.dir, "stdin.log"), "utf8")).toBe("before wh-ole after");
+    expect(readFileSync(join(job.dir.path, "stdin.log"), "utf8")).toBe("before wh-ole after");
   });
 
   test("the senders that were last heard of are remembered", async () => {
@@ -138,23 +138,23 @@ describe.each(shells())("%s", (_program, shell) => {
       expect(await job.send("", { close: true })).toBe(3);
       expect(await job.send("abc", { offset: 0, close: true })).toBe(3);
       const end = pty ? "\x04\x04" : "";
-      expect(readFileSync(join(job.dir, "stdin.log"), "utf8")).toBe(`abc${end}`);
+      expect(readFileSync(join(job.dir.path, "stdin.log"), "utf8")).toBe(`abc${end}`);
     }
   });
 
   test("a terminal's end that was taken, and not noted, is not given again", async () => {
     const job = await start(["sh", "-c", "cat; cat; sleep 1000"], { pty: true });
     await job.send("abc\n", { close: true });
-    rmSync(join(job.dir, "stdin.closed"));
+    rmSync(join(job.dir.path, "stdin.closed"));
     await expect(job.send("d")).rejects.toMatchObject({ reason: "INPUT_NOT_OPEN" });
     expect(await job.send("abc\n", { offset: 0, close: true })).toBe(4);
-    expect(existsSync(join(job.dir, "stdin.closed"))).toBe(true);
-    expect(readFileSync(join(job.dir, "stdin.log"), "utf8")).toBe("abc\n\x04");
+    expect(existsSync(join(job.dir.path, "stdin.closed"))).toBe(true);
+    expect(readFileSync(join(job.dir.path, "stdin.log"), "utf8")).toBe("abc\n\x04");
   });
 
   test("more than a job can have is refused, and can be closed", async () => {
     const job = await start(["sleep", "1000"]);
-    truncateSync(join(job.dir, "stdin.log"), 16 * 1024 * MIB);
+    truncateSync(join(job.dir.path, "stdin.log"), 16 * 1024 * MIB);
     await expect(job.send("x")).rejects.toMatchObject({ reason: "INPUT_LIMIT" });
     expect(await job.send("", { close: true })).toBe(0);
   });
@@ -210,11 +210,11 @@ describe.each(shells())("%s", (_program, shell) => {
       .log()
       .split("\n")
       .flatMap((line) => /(\d+ -> .*)$/.exec(line)?.[1] ?? [])
-      .filter((target) => target.includes(job.dir) || target.includes(".sh"));
+      .filter((target) => target.includes(job.dir.path) || target.includes(".sh"));
     expect(targets).toEqual([
-      `0 -> ${job.dir}/stdin.fifo`,
-      `1 -> ${job.dir}/stdout.log`,
-      `2 -> ${job.dir}/stderr.log`,
+      `0 -> ${job.dir.path}/stdin.fifo`,
+      `1 -> ${job.dir.path}/stdout.log`,
+      `2 -> ${job.dir.path}/stderr.log`,
     ]);
   });
 
@@ -222,13 +222,13 @@ describe.each(shells())("%s", (_program, shell) => {
     const job = await start(["true"]);
     await job.ended;
     for (const name of ["stdin.fifo", "stdin.bell", "stdin.feeder"]) {
-      expect(statSync(join(job.dir, name)).mode & 0o777, name).toBe(0o600);
+      expect(statSync(join(job.dir.path, name)).mode & 0o777, name).toBe(0o600);
     }
   });
 
   test("the feeder ends with the job, politely ended too", async () => {
     const job = await start(["sleep", "1000"]);
-    const pid = Number(readFileSync(join(job.dir, "stdin.feeder"), "utf8"));
+    const pid = Number(readFileSync(join(job.dir.path, "stdin.feeder"), "utf8"));
     const feeder = processTable().lookup(pid);
     expect(feeder).toMatchObject({ sessionId: job.child.pid });
     const began = performance.now();
@@ -245,13 +245,12 @@ describe.each(shells())("%s", (_program, shell) => {
     await eventually("the output", () => job.log() === "a");
     process.kill(job.identity.runner.pid, "SIGKILL");
     await eventually("the end", () => job.log() === "aend\n");
-    await eventually("its last process", () => !processTable().hasArgument(job.dir));
+    await eventually("its last process", () => !processTable().hasArgument(job.dir.path));
     await expect(job.send("b")).rejects.toMatchObject({ reason: "INPUT_NOT_OPEN" });
   });
 
-  test("callers wait for room at once, each no longer than the ceiling, and a query not at all", async () => {
-    const inputs = new JobInputs({ roomCeilingMs: 1000 });
-    const job = await start(["sleep", "1000"], {}, inputs);
+  test("callers wait for room at once, each no longer than the timeout, and a query not at all", async () => {
+    const job = await start(["sleep", "1000"], {}, { roomTimeoutMs: 1000 });
     await job.send(Buffer.alloc(MIB));
     await job.send(Buffer.alloc(MIB));
     const began = performance.now();
@@ -267,11 +266,10 @@ describe.each(shells())("%s", (_program, shell) => {
   });
 
   test("with much that is not read a call waits for room, and gives up", async () => {
-    const inputs = new JobInputs({ roomCeilingMs: 50 });
     const job = await start(
       ["sh", "-c", "while [ ! -e go ]; do sleep 0.02; done; exec wc -c"],
       {},
-      inputs,
+      { roomTimeoutMs: 50 },
     );
     let offset = 0;
     const refused = await eventually("no room", async () => {
@@ -286,32 +284,29 @@ describe.each(shells())("%s", (_program, shell) => {
     expect(offset).toBeLessThan(7 * MIB);
     expect(await job.send("")).toBe(offset);
     // One that has gone meanwhile has sent nothing.
-    const patient = new JobInputs();
+    const patient = new JobInput(job.dir);
     const leave = new AbortController();
     const sending = patient.send(
-      job.dir,
       { sender: "", offset, data: Buffer.alloc(MIB), close: false },
       false,
       leave.signal,
     );
     leave.abort(new Error("left"));
     await expect(sending).rejects.toThrow("left");
-    expect(statSync(join(job.dir, "stdin.log")).size).toBe(offset);
+    expect(statSync(join(job.dir.path, "stdin.log")).size).toBe(offset);
     const waiting = patient.send(
-      job.dir,
       { sender: "", offset, data: Buffer.alloc(MIB), close: true },
       false,
       never,
     );
-    writeFileSync(join(job.dir, "go"), "");
+    writeFileSync(join(job.dir.path, "go"), "");
     expect(await waiting).toBe(offset + MIB);
     await job.ended;
     expect(job.log()).toBe(`${offset + MIB}\n`);
   });
 
   test("pieces that are sent at once are taken one after another", async () => {
-    const inputs = new JobInputs();
-    const job = await start(["sort", "-n"], {}, inputs);
+    const job = await start(["sort", "-n"]);
     const numbers = Array.from({ length: 100 }, (_, n) => n);
     await Promise.all(numbers.map((n) => job.send(`${n}\n`)));
     await job.send("", { close: true });
@@ -321,9 +316,9 @@ describe.each(shells())("%s", (_program, shell) => {
 
   test("a server that died before it rang has its successor ring", async () => {
     const job = await start(["cat"]);
-    writeFileSync(join(job.dir, "stdin.log"), "abc");
-    writeFileSync(join(job.dir, "stdin.senders"), "0 3 0\n0 \n");
-    writeFileSync(join(job.dir, "stdin.closed"), "");
+    writeFileSync(join(job.dir.path, "stdin.log"), "abc");
+    writeFileSync(join(job.dir.path, "stdin.senders"), "0 3 0\n0 \n");
+    writeFileSync(join(job.dir.path, "stdin.closed"), "");
     expect(isAlive(job.identity.bootId, job.identity.command)).toBe(true);
     expect(await job.send("abc", { offset: 0, close: true })).toBe(3);
     await job.ended;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { parseListeners } from "../../../src/engine/local/process/listeners-darwin.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -20,9 +21,9 @@ const LISTEN = `require("net").createServer().listen(0, process.argv[1], functio
 /** A job that runs a command; ended with all that it began when the test is over. */
 async function startJob(command: string, ...args: string[]) {
   const engine = new LocalEngine({ pollIntervalMs: 50 });
-  const dir = join(tempDir(), "job");
-  mkdirSync(dir, { mode: 0o700 });
-  for (const stream of ["stdout", "stderr"]) writeFileSync(join(dir, `${stream}.log`), "");
+  const dir = new JobDir(join(tempDir(), "job"));
+  mkdirSync(dir.path, { mode: 0o700 });
+  for (const stream of ["stdout", "stderr"]) writeFileSync(join(dir.path, `${stream}.log`), "");
   const prepared = await engine.prepare({
     id: `test-${Math.random().toString(36).slice(2)}`,
     requestId: "",
@@ -36,22 +37,25 @@ async function startJob(command: string, ...args: string[]) {
     pty: false,
     stdin: false,
   });
-  const { containment } = await engine.start(dir, prepared);
+  const { started } = await prepared.start(dir);
   onTestFinished(async () => {
-    await engine.stop(dir, 0, never);
-    await eventually("the job's end", async () => (await engine.inspect(dir)).kind !== "alive");
-    engine.release(dir);
+    await engine.open(dir).stop(0, never);
+    await eventually(
+      "the job's end",
+      async () => (await engine.open(dir).inspect()).kind !== "alive",
+    );
+    engine.open(dir).release();
     engine.close();
   });
   return {
     engine,
-    containment,
-    listeningPort: (port: number) => engine.listeningPort(dir, port),
+    containment: started.containment,
+    listeningPort: (port: number) => engine.open(dir).listeningPort(port),
     /** The first number that it prints. */
     printed: async () =>
       Number(
         await eventually("its word", () => {
-          const text = readFileSync(join(dir, "stdout.log"), "utf8");
+          const text = readFileSync(join(dir.path, "stdout.log"), "utf8");
           return text.endsWith("\n") && text;
         }),
       ),
@@ -147,7 +151,7 @@ describe("a port that it does not listen on", () => {
   test("since there is no job", async () => {
     const engine = new LocalEngine({ pollIntervalMs: 50 });
     onTestFinished(() => engine.close());
-    expect(await engine.listeningPort("/nonexistent", 0)).toBeUndefined();
+    expect(await engine.open(new JobDir("/nonexistent")).listeningPort(0)).toBeUndefined();
   });
 });
 

@@ -5,9 +5,13 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
-import { readProcessRecord } from "../../../src/engine/local/runner/job-files.js";
+import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
 import { processTable } from "../../../src/engine/local/process/platform.js";
 import { isAlive } from "../../../src/engine/local/process/signals.js";
+import { JobDir } from "../../../src/core/job-dir.js";
+import { LocalJobProcess } from "../../../src/engine/local/local-job-process.js";
+import { ExitWatch } from "../../../src/engine/local/runner/exit-watch.js";
+import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -20,15 +24,18 @@ function newEngine(): LocalEngine {
 }
 
 /** A job's directory, as storage makes it; what still runs in it is ended afterwards. */
-function jobDir(engine: LocalEngine): string {
-  const dir = join(tempDir(), "job");
-  mkdirSync(dir, { mode: 0o700 });
-  writeFileSync(join(dir, "stdout.log"), "");
-  writeFileSync(join(dir, "stderr.log"), "");
+function jobDir(engine: LocalEngine): JobDir {
+  const dir = new JobDir(join(tempDir(), "job"));
+  mkdirSync(dir.path, { mode: 0o700 });
+  writeFileSync(join(dir.path, "stdout.log"), "");
+  writeFileSync(join(dir.path, "stderr.log"), "");
   onTestFinished(async () => {
-    await engine.stop(dir, 0, never);
-    await eventually("the job's end", async () => (await engine.inspect(dir)).kind !== "alive");
-    engine.release(dir);
+    await engine.open(dir).stop(0, never);
+    await eventually(
+      "the job's end",
+      async () => (await engine.open(dir).inspect()).kind !== "alive",
+    );
+    engine.open(dir).release();
   });
   return dir;
 }
@@ -50,11 +57,11 @@ function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {})
   };
 }
 
-async function start(engine: LocalEngine, dir: string, wanted: JobSpec) {
-  return engine.start(dir, await engine.prepare(wanted));
+async function start(engine: LocalEngine, dir: JobDir, wanted: JobSpec) {
+  return (await (await engine.prepare(wanted)).start(dir)).started;
 }
 
-function identity(dir: string) {
+function identity(dir: JobDir) {
   const record = readProcessRecord(dir);
   if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
   return record;
@@ -87,8 +94,8 @@ describe("how a command is found and what it gets", () => {
     const engine = newEngine();
     const dir = jobDir(engine);
     await start(engine, dir, spec("env", [], { env: { ADDED: "1", "odd.name-x": "kept" } }));
-    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
-    const lines = readFileSync(join(dir, "stdout.log"), "utf8").split("\n");
+    await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
+    const lines = readFileSync(join(dir.path, "stdout.log"), "utf8").split("\n");
     expect(lines).toContain("ADDED=1");
     expect(lines).toContain("odd.name-x=kept");
     expect(lines).toContain(`PATH=${process.env["PATH"]}`);
@@ -98,8 +105,8 @@ describe("how a command is found and what it gets", () => {
     const engine = newEngine();
     const dir = jobDir(engine);
     await start(engine, dir, spec("env", [], { clearEnv: true, env: { ONLY: "this" } }));
-    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
-    expect(readFileSync(join(dir, "stdout.log"), "utf8")).toBe("ONLY=this\n");
+    await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
+    expect(readFileSync(join(dir.path, "stdout.log"), "utf8")).toBe("ONLY=this\n");
   });
 
   test("it is exact, whatever names a shell or the runner has for things of its own", async () => {
@@ -125,14 +132,14 @@ describe("how a command is found and what it gets", () => {
     for (const clearEnv of [true, false]) {
       const dir = jobDir(engine);
       await start(engine, dir, spec("env", ["-0"], { clearEnv, env }));
-      await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
-      const printed = readFileSync(join(dir, "stdout.log"), "utf8").split("\0").slice(0, -1);
+      await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
+      const printed = readFileSync(join(dir.path, "stdout.log"), "utf8").split("\0").slice(0, -1);
       const found = Object.fromEntries(
         printed.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]),
       );
       if (clearEnv) expect(found).toEqual(env);
       else expect(found).toMatchObject(env);
-      expect(existsSync(join(dir, "env"))).toBe(false);
+      expect(existsSync(join(dir.path, "env"))).toBe(false);
     }
   });
 
@@ -154,8 +161,8 @@ describe("how a command is found and what it gets", () => {
     const engine = newEngine();
     const dir = jobDir(engine);
     await start(engine, dir, spec("sh", ["-c", "exit 3"], { clearEnv: true }));
-    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
-    expect(await engine.inspect(dir)).toMatchObject({ exitCode: 3 });
+    await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
+    expect(await engine.open(dir).inspect()).toMatchObject({ exitCode: 3 });
   });
 
   test("too much of it is refused, and the field named", async () => {
@@ -178,8 +185,8 @@ describe("how a command is found and what it gets", () => {
     });
     const dir = jobDir(engine);
     await start(engine, dir, spec("only-here", [], { env: { PATH: `${bin}:/bin:/usr/bin` } }));
-    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
-    expect(readFileSync(join(dir, "stdout.log"), "utf8")).toBe("found\n");
+    await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
+    expect(readFileSync(join(dir.path, "stdout.log"), "utf8")).toBe("found\n");
   });
 });
 
@@ -192,12 +199,12 @@ onLinux("whose process it is", () => {
     fields[21] = String(Number(fields[21]) - 1);
     const forged = fields.join(" ");
     writeFileSync(
-      join(dir, "process"),
+      join(dir.path, "process"),
       `${processTable().bootId()}\n${forged}\n${forged}\ncgroup \n`,
     );
-    expect(await engine.inspect(dir)).toMatchObject({ kind: "gone" });
-    expect(await engine.signal(dir, "KILL")).toBe(false);
-    await engine.stop(dir, 10, never);
+    expect(await engine.open(dir).inspect()).toMatchObject({ kind: "gone" });
+    expect(await engine.open(dir).signal("KILL")).toBe(false);
+    await engine.open(dir).stop(10, never);
     expect(child.exitCode ?? child.signalCode).toBeNull();
     expect(processTable().lookup(child.pid as number)).toBeDefined();
   });
@@ -206,13 +213,13 @@ onLinux("whose process it is", () => {
     const engine = newEngine();
     const dir = jobDir(engine);
     const { child, stat } = await stranger();
-    writeFileSync(join(dir, "process"), `another-boot\n${stat}\n${stat}\ncgroup \n`);
-    expect(await engine.inspect(dir)).toMatchObject({
+    writeFileSync(join(dir.path, "process"), `another-boot\n${stat}\n${stat}\ncgroup \n`);
+    expect(await engine.open(dir).inspect()).toMatchObject({
       kind: "gone",
       reason: expect.stringContaining("machine was restarted"),
     });
-    expect(await engine.signal(dir, "KILL")).toBe(false);
-    await engine.stop(dir, 10, never);
+    expect(await engine.open(dir).signal("KILL")).toBe(false);
+    await engine.open(dir).stop(10, never);
     expect(processTable().lookup(child.pid as number)).toBeDefined();
   });
 
@@ -227,14 +234,14 @@ onLinux("whose process it is", () => {
     const { bootId, runner, command } = identity(dir);
     process.kill(runner.pid, "SIGKILL");
     await eventually("the runner's end", () => !isAlive(bootId, runner));
-    expect(await engine.inspect(dir)).toMatchObject({ kind: "alive", recorded: false });
+    expect(await engine.open(dir).inspect()).toMatchObject({ kind: "alive", recorded: false });
     await eventually("the trap", async () => {
-      await engine.signal(dir, "USR1");
-      return readFileSync(join(dir, "stdout.log"), "utf8").includes("got");
+      await engine.open(dir).signal("USR1");
+      return readFileSync(join(dir.path, "stdout.log"), "utf8").includes("got");
     });
-    await engine.stop(dir, 100, never);
+    await engine.open(dir).stop(100, never);
     expect(isAlive(bootId, command)).toBe(false);
-    expect(await engine.inspect(dir)).toMatchObject({
+    expect(await engine.open(dir).inspect()).toMatchObject({
       kind: "gone",
       reason: expect.stringContaining(`process ${runner.pid}`),
     });
@@ -249,12 +256,15 @@ onLinux("ending a job", () => {
     const marker = `procman-test-${Math.random().toString(36).slice(2)}`;
     await start(engine, dir, spec("bash", ["-c", script, marker], { env: { MARKER: marker } }));
     await eventually("the script to be ready", () =>
-      readFileSync(join(dir, "stdout.log"), "utf8").includes("ready"),
+      readFileSync(join(dir.path, "stdout.log"), "utf8").includes("ready"),
     );
-    await engine.stop(dir, graceMs, never);
-    await eventually("the exit record", async () => (await engine.inspect(dir)).kind === "exited");
+    await engine.open(dir).stop(graceMs, never);
+    await eventually(
+      "the exit record",
+      async () => (await engine.open(dir).inspect()).kind === "exited",
+    );
     expect(processesWithMarker(marker)).toEqual([]);
-    return readFileSync(join(dir, "stdout.log"), "utf8");
+    return readFileSync(join(dir.path, "stdout.log"), "utf8");
   }
 
   function processesWithMarker(marker: string): number[] {
@@ -305,7 +315,7 @@ onLinux("ending a job", () => {
     const dir = jobDir(engine);
     await start(engine, dir, spec("setsid", ["sleep", "1000"]));
     const { bootId, command } = identity(dir);
-    await engine.stop(dir, 20_000, never);
+    await engine.open(dir).stop(20_000, never);
     expect(isAlive(bootId, command)).toBe(false);
   });
 
@@ -319,14 +329,17 @@ onLinux("ending a job", () => {
     );
     skip(started.containment !== "cgroup", "this machine lets nobody make cgroups here");
     const pid = Number(
-      await eventually("its pid", () => readFileSync(join(dir, "stdout.log"), "utf8")),
+      await eventually("its pid", () => readFileSync(join(dir.path, "stdout.log"), "utf8")),
     );
     expect(processTable().lookup(pid)).toBeDefined();
-    await engine.stop(dir, 50, never);
+    await engine.open(dir).stop(50, never);
     expect(processTable().lookup(pid)?.zombie ?? true).toBe(true);
     const { cgroup } = identity(dir);
-    await eventually("the exit record", async () => (await engine.inspect(dir)).kind === "exited");
-    engine.release(dir);
+    await eventually(
+      "the exit record",
+      async () => (await engine.open(dir).inspect()).kind === "exited",
+    );
+    engine.open(dir).release();
     expect(existsSync(cgroup)).toBe(false);
   });
 });
@@ -339,8 +352,9 @@ describe("giving a start up", () => {
     writeFileSync(script, "#!/bin/sh\necho 'script: no more of them' >&2\nexit 1\n", {
       mode: 0o755,
     });
-    const prepared = await engine.prepare(spec("true", [], { pty: true }));
-    await expect(engine.start(dir, { ...prepared, script })).rejects.toMatchObject({
+    const command = await prepareCommand(spec("true", [], { pty: true }));
+    const exits = new ExitWatch(50);
+    await expect(LocalJobProcess.start(dir, { ...command, script }, exits)).rejects.toMatchObject({
       reason: "PROCESS_LIMIT",
       message: expect.stringMatching(/terminal could not be made: script: no more of them$/),
     });
@@ -349,36 +363,36 @@ describe("giving a start up", () => {
   test("what was not started never will be", async () => {
     const engine = newEngine();
     const dir = jobDir(engine);
-    expect(await engine.abandon(dir)).toBe(true);
-    await expect(start(engine, dir, spec("touch", [join(dir, "ran")]))).rejects.toThrow();
-    expect(existsSync(join(dir, "ran"))).toBe(false);
-    expect(await engine.abandon(dir)).toBe(true);
+    expect(await engine.open(dir).abandon()).toBe(true);
+    await expect(start(engine, dir, spec("touch", [join(dir.path, "ran")]))).rejects.toThrow();
+    expect(existsSync(join(dir.path, "ran"))).toBe(false);
+    expect(await engine.open(dir).abandon()).toBe(true);
   });
 
   test("what was started is not given up", async () => {
     const engine = newEngine();
     const dir = jobDir(engine);
     await start(engine, dir, spec("sleep", ["1000"]));
-    expect(await engine.abandon(dir)).toBe(false);
+    expect(await engine.open(dir).abandon()).toBe(false);
   });
 
   test("a process record cut at any byte is not taken for one, nor for an exit", async () => {
     const engine = newEngine();
     const dir = jobDir(engine);
     await start(engine, dir, spec("sh", ["-c", "exit 3"]));
-    await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
+    await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
     const copy = jobDir(engine);
-    const exit = readFileSync(join(dir, "exit"));
-    const record = readFileSync(join(dir, "process"));
+    const exit = readFileSync(join(dir.path, "exit"));
+    const record = readFileSync(join(dir.path, "process"));
     const commandEnd = record.toString().split("\n", 4).join("\n").length + 1;
     for (let length = 0; length < commandEnd; length += 1) {
-      writeFileSync(join(copy, "process"), record.subarray(0, length));
-      expect((await engine.inspect(copy)).kind, `process ${length}`).toBe("not-started");
+      writeFileSync(join(copy.path, "process"), record.subarray(0, length));
+      expect((await engine.open(copy).inspect()).kind, `process ${length}`).toBe("not-started");
     }
-    writeFileSync(join(copy, "process"), record);
+    writeFileSync(join(copy.path, "process"), record);
     for (let length = 0; length <= exit.length; length += 1) {
-      writeFileSync(join(copy, "exit"), exit.subarray(0, length));
-      const seen = await engine.inspect(copy);
+      writeFileSync(join(copy.path, "exit"), exit.subarray(0, length));
+      const seen = await engine.open(copy).inspect();
       if (seen.kind === "exited") expect(seen.exitCode).toBe(3);
       else expect(seen.kind).toBe("gone");
       // Cut within the code there is none; whole there is.

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { darwinProcessTable } from "../../../src/engine/local/process/process-table-darwin.js";
 import { processTable } from "../../../src/engine/local/process/platform.js";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { someRecord } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -13,24 +14,28 @@ import { tempDir } from "../../helpers/temp-dir.js";
 test.skipIf(process.platform !== "linux")(
   "ps tells the group, the session and the state of a job's processes as /proc does",
   async () => {
-    const dir = join(tempDir(), "job");
-    mkdirSync(dir);
-    for (const log of ["stdout.log", "stderr.log"]) writeFileSync(join(dir, log), "");
+    const dir = new JobDir(join(tempDir(), "job"));
+    mkdirSync(dir.path);
+    for (const log of ["stdout.log", "stderr.log"]) writeFileSync(join(dir.path, log), "");
     const engine = new LocalEngine({ pollIntervalMs: 50 });
     const stop = new AbortController();
     onTestFinished(async () => {
-      await engine.stop(dir, 0, stop.signal);
-      await eventually("the end", async () => (await engine.inspect(dir)).kind === "exited");
-      engine.release(dir);
+      await engine.open(dir).stop(0, stop.signal);
+      await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
+      engine.open(dir).release();
       engine.close();
     });
     // A child in a group of its own, with a child of its own in turn.
     const script = "set -m; bash -c 'sleep 1000 & echo $!; wait' & echo $!; wait";
     const { spec } = someRecord();
     const wanted = { ...spec, command: "bash", args: ["-c", script], workDir: "/" };
-    const { pid } = await engine.start(dir, await engine.prepare(wanted));
+    const { started } = await (await engine.prepare(wanted)).start(dir);
+    const { pid } = started;
     const pids = await eventually("the pids", () => {
-      const found = readFileSync(join(dir, "stdout.log"), "utf8").trim().split("\n").map(Number);
+      const found = readFileSync(join(dir.path, "stdout.log"), "utf8")
+        .trim()
+        .split("\n")
+        .map(Number);
       return found.length === 2 ? [pid, ...found] : undefined;
     });
     const byPs = new Map(darwinProcessTable.all().map((info) => [info.pid, info]));
@@ -39,7 +44,7 @@ test.skipIf(process.platform !== "linux")(
       expect(byPs.get(each)).toMatchObject({ pid: each, groupId, sessionId, zombie });
     }
     expect(new Set(pids.map((each) => byPs.get(each)!.groupId)).size).toBe(2);
-    expect(darwinProcessTable.hasArgument(dir)).toBe(true);
+    expect(darwinProcessTable.hasArgument(dir.path)).toBe(true);
   },
 );
 

@@ -2,7 +2,11 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readExitRecord, readProcessRecord } from "../../../src/engine/local/runner/job-files.js";
+import {
+  readExitRecord,
+  readProcessRecord,
+} from "../../../src/engine/local/runner/runner-records.js";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -36,7 +40,10 @@ describe.each(shells())("%s", (_program, shell) => {
   test("records the code, the CPU time and both outputs", async () => {
     const job = run(["sh", "-c", "echo out; echo err >&2; exit 7"]);
     await job.ended;
-    expect(readExitRecord(job.dir)).toMatchObject({ exitCode: 7, cpuTimeMs: expect.any(Number) });
+    expect(readExitRecord(new JobDir(job.dir).exit)).toMatchObject({
+      exitCode: 7,
+      cpuTimeMs: expect.any(Number),
+    });
     expect(job.log("stdout.log")).toBe("out\n");
     expect(job.log("stderr.log")).toBe("err\n");
   });
@@ -44,19 +51,22 @@ describe.each(shells())("%s", (_program, shell) => {
   test("counts the CPU time of the command", async () => {
     const job = run(["sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"]);
     await job.ended;
-    expect(readExitRecord(job.dir)?.cpuTimeMs).toBeGreaterThan(20);
+    expect(readExitRecord(new JobDir(job.dir).exit)?.cpuTimeMs).toBeGreaterThan(20);
   });
 
   test("records death by a signal as 128+n and names it", async () => {
     const job = run(["sh", "-c", "kill -9 $$"]);
     await job.ended;
-    expect(readExitRecord(job.dir)).toMatchObject({ exitCode: 137, signal: "SIGKILL" });
+    expect(readExitRecord(new JobDir(job.dir).exit)).toMatchObject({
+      exitCode: 137,
+      signal: "SIGKILL",
+    });
   });
 
   test("tells who the command is", async () => {
     const job = run(["sh", "-c", "echo $$; read x </proc/$$/stat; sleep 0.1"]);
     await job.ended;
-    const record = readProcessRecord(job.dir);
+    const record = readProcessRecord(new JobDir(job.dir));
     expect(record).toMatchObject({
       kind: "complete",
       bootId: "this-boot",
@@ -70,11 +80,11 @@ describe.each(shells())("%s", (_program, shell) => {
       const job = run(["sleep", "1000"]);
       await eventually(
         "the command's identity",
-        () => readProcessRecord(job.dir).kind === "complete",
+        () => readProcessRecord(new JobDir(job.dir)).kind === "complete",
       );
       process.kill(-(job.child.pid as number), `SIG${signal}`);
       await job.ended;
-      expect(readExitRecord(job.dir)?.signal, signal).toBe(`SIG${signal}`);
+      expect(readExitRecord(new JobDir(job.dir).exit)?.signal, signal).toBe(`SIG${signal}`);
     }
   });
 
@@ -108,8 +118,8 @@ describe.each(shells())("%s", (_program, shell) => {
     for (const merge of [false, true]) {
       const job = run([script], { merge });
       await job.ended;
-      expect([126, 127]).toContain(readExitRecord(job.dir)?.exitCode);
-      expect(readProcessRecord(job.dir)).toMatchObject({
+      expect([126, 127]).toContain(readExitRecord(new JobDir(job.dir).exit)?.exitCode);
+      expect(readProcessRecord(new JobDir(job.dir))).toMatchObject({
         notExecuted: expect.stringContaining(script),
       });
       expect(job.log("stdout.log") + job.log("stderr.log")).toBe("");
@@ -119,15 +129,15 @@ describe.each(shells())("%s", (_program, shell) => {
   test("the command's own 127 is its own", async () => {
     const job = run(["sh", "-c", "echo mine >&2; exit 127"]);
     await job.ended;
-    expect(readProcessRecord(job.dir)).not.toHaveProperty("notExecuted");
-    expect(readExitRecord(job.dir)?.exitCode).toBe(127);
+    expect(readProcessRecord(new JobDir(job.dir))).not.toHaveProperty("notExecuted");
+    expect(readExitRecord(new JobDir(job.dir).exit)?.exitCode).toBe(127);
     expect(job.log("stderr.log")).toBe("mine\n");
   });
 
   test("its end is recorded at once, however long its log is without a line", async () => {
     const job = run(["sh", "-c", "truncate -s 100G stderr.log; exit 127"]);
     await job.ended;
-    expect(readExitRecord(job.dir)?.exitCode).toBe(127);
+    expect(readExitRecord(new JobDir(job.dir).exit)?.exitCode).toBe(127);
     expect(statSync(join(job.dir, "stderr.log")).size).toBe(100 * 1024 ** 3);
   });
 
@@ -159,7 +169,7 @@ describe.each(shells())("%s", (_program, shell) => {
   test("ends when the job's directory is gone", async () => {
     const job = run(["sleep", "1000"]);
     const record = await eventually("the command's identity", () => {
-      const seen = readProcessRecord(job.dir);
+      const seen = readProcessRecord(new JobDir(job.dir));
       return seen.kind === "complete" ? seen : undefined;
     });
     rmSync(job.dir, { recursive: true });

@@ -8,13 +8,14 @@ import {
   type Identity,
   readExitRecord,
   readProcessRecord,
-} from "../../../src/engine/local/runner/job-files.js";
-import { JobInputs } from "../../../src/engine/local/input/job-input.js";
+} from "../../../src/engine/local/runner/runner-records.js";
+import { JobInput, type JobInputOptions } from "../../../src/engine/local/input/job-input.js";
 import { processTable } from "../../../src/engine/local/process/platform.js";
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import { runnerCommand, runnerScript } from "../../../src/engine/local/runner/runner-command.js";
-import { SessionStops } from "../../../src/engine/local/containment/session-stops.js";
+import { SessionStop } from "../../../src/engine/local/containment/session-stop.js";
 import { isAlive } from "../../../src/engine/local/process/signals.js";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -22,7 +23,7 @@ export const never = new AbortController().signal;
 
 /** A job as the engine starts it, but by a shell of the test's choice. */
 export interface ShellJob {
-  readonly dir: string;
+  readonly dir: JobDir;
   readonly child: ChildProcess;
   readonly identity: Identity;
   /** Resolves when its first process has ended. */
@@ -36,12 +37,13 @@ export async function startJob(
   shell: string,
   [command, ...args]: [string, ...string[]],
   options: Partial<JobSpec> = {},
-  inputs = new JobInputs(),
+  inputOptions: JobInputOptions = {},
 ): Promise<ShellJob> {
-  const dir = join(tempDir(), "job");
-  mkdirSync(dir, { mode: 0o700 });
-  for (const name of ["stdout.log", "stderr.log", "exit"]) writeFileSync(join(dir, name), "");
-  if (options.stdin) writeFileSync(join(dir, "stdin.log"), "");
+  const dir = new JobDir(join(tempDir(), "job"));
+  const input = new JobInput(dir, inputOptions);
+  mkdirSync(dir.path, { mode: 0o700 });
+  for (const name of ["stdout.log", "stderr.log", "exit"]) writeFileSync(join(dir.path, name), "");
+  if (options.stdin) writeFileSync(join(dir.path, "stdin.log"), "");
   const spec: JobSpec = {
     id: "job",
     requestId: "",
@@ -49,7 +51,7 @@ export async function startJob(
     args,
     env: {},
     clearEnv: false,
-    workDir: dir,
+    workDir: dir.path,
     labels: {},
     mergeOutput: false,
     pty: false,
@@ -57,10 +59,10 @@ export async function startJob(
     ...options,
   };
   const prepared = await prepareCommand(spec);
-  writeFileSync(join(dir, "env"), runnerScript(prepared));
+  writeFileSync(join(dir.path, "env"), runnerScript(prepared));
   const [program, ...words] = runnerCommand(prepared, { dir, cgroup: "", shell });
   const child = spawn(program as string, words, {
-    cwd: dir,
+    cwd: dir.path,
     env: prepared.env,
     detached: true,
     stdio: "ignore",
@@ -75,16 +77,16 @@ export async function startJob(
   onTestFinished(async () => {
     await stopJob({ dir, identity }, 0);
     await ended;
-    await eventually("its last process", () => !processTable().hasArgument(dir));
+    await eventually("its last process", () => !processTable().hasArgument(dir.path));
   });
   return {
     dir,
     child,
     identity,
     ended,
-    log: (name = "stdout.log") => readFileSync(join(dir, name), "utf8"),
+    log: (name = "stdout.log") => readFileSync(join(dir.path, name), "utf8"),
     send: (data, { close = false, ...more } = {}) =>
-      inputs.send(dir, { sender: "", ...more, data: Buffer.from(data), close }, spec.pty, never),
+      input.send({ sender: "", ...more, data: Buffer.from(data), close }, spec.pty, never),
   };
 }
 
@@ -101,13 +103,13 @@ export function stopJob(
   { dir, identity }: Pick<ShellJob, "dir" | "identity">,
   gracePeriodMs: number,
 ): Promise<void> {
-  return new SessionStops().stop(dir, identity, gracePeriodMs, never);
+  return new SessionStop(dir).stop(identity, gracePeriodMs, never);
 }
 
 /** How it ended, once it has. */
 export async function exitOf({ dir, ended }: ShellJob) {
   await ended;
-  return readExitRecord(dir);
+  return readExitRecord(dir.exit);
 }
 
 export function isRunning({ identity }: ShellJob): boolean {

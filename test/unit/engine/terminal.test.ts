@@ -2,7 +2,7 @@ import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { JobSpec } from "../../../src/contract/job.js";
-import { readExitRecord } from "../../../src/engine/local/runner/job-files.js";
+import { readExitRecord } from "../../../src/engine/local/runner/runner-records.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { processTable } from "../../../src/engine/local/process/platform.js";
 import { isAlive, signalGroup } from "../../../src/engine/local/process/signals.js";
@@ -60,10 +60,10 @@ describe.each(shells())("%s", (_program, shell) => {
   test("tells who the command is, in a session of its own that its runner leads", async () => {
     const job = await script("echo $$; sleep 1000");
     await output(job, "\n");
-    const { command, runner, recorder } = job.identity;
+    const { command, runner, exitRecorder } = job.identity;
     expect(command.pid).toBe(Number(job.log()));
-    expect(recorder.pid).toBe(job.child.pid);
-    expect(runner.pid).not.toBe(recorder.pid);
+    expect(exitRecorder.pid).toBe(job.child.pid);
+    expect(runner.pid).not.toBe(exitRecorder.pid);
     expect(processTable().lookup(command.pid)).toMatchObject({
       sessionId: runner.pid,
       groupId: runner.pid,
@@ -78,7 +78,7 @@ describe.each(shells())("%s", (_program, shell) => {
 
   test("the end is recorded when all output is in the log, not before", async () => {
     const job = await script("seq 1 100000; echo last; exit 3");
-    await eventually("the exit record", () => readExitRecord(job.dir));
+    await eventually("the exit record", () => readExitRecord(job.dir.exit));
     const lines = job.log().split("\r\n");
     expect(lines).toHaveLength(100_002);
     expect(lines.slice(-2)).toEqual(["last", ""]);
@@ -159,7 +159,7 @@ describe.each(shells())("%s", (_program, shell) => {
     await job.ended;
     expect(job.log()).toContain(shown("part\nend\n"));
     expect(await job.send("part", { offset: 0, close: true })).toBe(4);
-    expect(readFileSync(join(job.dir, "stdin.log"), "latin1")).toBe("part\x04\x04");
+    expect(readFileSync(join(job.dir.path, "stdin.log"), "latin1")).toBe("part\x04\x04");
   });
 
   test("Ctrl-C interrupts what runs in the foreground, and leaves the shell", async () => {
@@ -225,23 +225,32 @@ describe.each(shells())("%s", (_program, shell) => {
     await output(job, "ready");
     process.kill(scriptOf(job), "SIGKILL");
     await job.ended;
-    expect(await engine.inspect(job.dir)).toMatchObject({ kind: "alive", recorded: false });
-    expect(await engine.signal(job.dir, "TERM")).toBe(true);
-    await eventually("the end", async () => (await engine.inspect(job.dir)).kind === "exited");
-    expect(await engine.inspect(job.dir)).toMatchObject({ exitCode: 143, signal: "SIGTERM" });
+    expect(await engine.open(job.dir).inspect()).toMatchObject({ kind: "alive", recorded: false });
+    expect(await engine.open(job.dir).signal("TERM")).toBe(true);
+    await eventually(
+      "the end",
+      async () => (await engine.open(job.dir).inspect()).kind === "exited",
+    );
+    expect(await engine.open(job.dir).inspect()).toMatchObject({
+      exitCode: 143,
+      signal: "SIGTERM",
+    });
     engine.close();
   });
 
   test("when what sees to the record is killed, the runner's own counts", async () => {
     const engine = new LocalEngine({ pollIntervalMs: 50 });
     const job = await script("while [ ! -e go ]; do sleep 0.02; done; echo end; exit 6");
-    const { bootId, recorder } = job.identity;
-    process.kill(recorder.pid, "SIGKILL");
-    await eventually("its end", () => !isAlive(bootId, recorder));
-    expect(await engine.inspect(job.dir)).toMatchObject({ kind: "alive", recorded: false });
-    writeFileSync(join(job.dir, "go"), "");
-    await eventually("the end", async () => (await engine.inspect(job.dir)).kind === "exited");
-    expect(await engine.inspect(job.dir)).toMatchObject({ exitCode: 6 });
+    const { bootId, exitRecorder } = job.identity;
+    process.kill(exitRecorder.pid, "SIGKILL");
+    await eventually("its end", () => !isAlive(bootId, exitRecorder));
+    expect(await engine.open(job.dir).inspect()).toMatchObject({ kind: "alive", recorded: false });
+    writeFileSync(join(job.dir.path, "go"), "");
+    await eventually(
+      "the end",
+      async () => (await engine.open(job.dir).inspect()).kind === "exited",
+    );
+    expect(await engine.open(job.dir).inspect()).toMatchObject({ exitCode: 6 });
     engine.close();
   });
 
@@ -250,7 +259,7 @@ describe.each(shells())("%s", (_program, shell) => {
     const job = await script("echo ready; sleep 1000");
     await output(job, "ready");
     process.kill(job.identity.runner.pid, "SIGKILL");
-    await eventually("the end", async () => (await engine.inspect(job.dir)).kind === "gone");
+    await eventually("the end", async () => (await engine.open(job.dir).inspect()).kind === "gone");
     engine.close();
   });
 });

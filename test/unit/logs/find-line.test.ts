@@ -4,7 +4,7 @@ import type { OutputChunk } from "../../../src/contract/procman.js";
 import { LinePattern } from "../../../src/core/line-pattern.js";
 import type { LineSearch, OutputPositions } from "../../../src/core/ports.js";
 import { findLine } from "../../../src/logs/lines/find-line.js";
-import type { LogOutput } from "../../../src/logs/log-output.js";
+import type { FileLogs } from "../../../src/logs/file-logs.js";
 import { eventually } from "../../helpers/eventually.js";
 import { openFilesBelow } from "./held-resources.js";
 import { JobLogs } from "./job-logs.js";
@@ -16,7 +16,7 @@ const BOTH = { stdout: 0, stderr: 0 };
 /** A job that the test plays, and a search through its output. */
 class Job {
   readonly logs = JobLogs.started();
-  readonly output: LogOutput = newOutput();
+  readonly output: FileLogs = newOutput();
   readonly #ended = new AbortController();
   readonly #enough = new AbortController();
   readonly #stop = new AbortController();
@@ -35,7 +35,7 @@ class Job {
 
   /** Follows the output. */
   find(pattern: string, from: OutputPositions = BOTH): Promise<LineSearch> {
-    return this.output.findLine(this.logs.dir, from, new LinePattern(pattern), {
+    return this.output.open(this.logs.dir).findLine(from, new LinePattern(pattern), {
       ended: this.#ended.signal,
       enough: this.#enough.signal,
       signal: this.#stop.signal,
@@ -44,7 +44,7 @@ class Job {
 
   /** Looks at what is there. */
   look(pattern: string, from: OutputPositions = BOTH): Promise<LineSearch> {
-    return this.output.findLine(this.logs.dir, from, new LinePattern(pattern), {});
+    return this.output.open(this.logs.dir).findLine(from, new LinePattern(pattern), {});
   }
 }
 
@@ -240,7 +240,7 @@ describe("nothing found", () => {
     job.enough();
     await search;
     if (process.platform !== "linux") return;
-    await eventually("no open file", () => openFilesBelow(job.logs.dir).length === 0);
+    await eventually("no open file", () => openFilesBelow(job.logs.dir.path).length === 0);
   });
 });
 

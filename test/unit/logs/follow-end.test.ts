@@ -14,7 +14,7 @@ describe("the end", () => {
     logs.append("stdout", Buffer.alloc(5 * CHUNK_BYTES, "a"));
     logs.append("stderr", Buffer.alloc(3 * CHUNK_BYTES, "b"));
     const ended = new AbortController();
-    const chunks = newOutput().chunks(logs.dir, BOTH, { ended: ended.signal });
+    const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: ended.signal });
     const got = new Collected();
     got.add((await chunks.next()).value as OutputChunk);
     logs.append("stdout", "the end");
@@ -29,7 +29,7 @@ describe("the end", () => {
     const ended = new AbortController();
     const output = newOutput({ ...NO_POLLING, watch: () => ({ close: () => {} }) });
     const followers = [1, 2, 3].map(() => {
-      const chunks = output.chunks(logs.dir, BOTH, { ended: ended.signal });
+      const chunks = output.open(logs.dir).chunks(BOTH, { ended: ended.signal });
       return collect(chunks);
     });
     await eventLoopTurn();
@@ -52,7 +52,7 @@ describe("the end", () => {
         return { close: () => {} };
       },
     });
-    const chunks = output.chunks(logs.dir, { stdout: 0 }, { ended: ended.signal });
+    const chunks = output.open(logs.dir).chunks({ stdout: 0 }, { ended: ended.signal });
     await chunks.next();
     tell();
     const next = chunks.next();
@@ -63,7 +63,9 @@ describe("the end", () => {
   test("is there at once when it came before", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", "all");
-    const got = await collect(newOutput().chunks(logs.dir, BOTH, { ended: AbortSignal.abort() }));
+    const got = await collect(
+      newOutput().open(logs.dir).chunks(BOTH, { ended: AbortSignal.abort() }),
+    );
     expect(got.bytes("stdout").toString()).toBe("all");
   });
 
@@ -71,7 +73,9 @@ describe("the end", () => {
     const logs = JobLogs.started();
     logs.append("stdout", "x");
     const got = new Collected();
-    for await (const chunk of newOutput().chunks(logs.dir, BOTH, { ended: AbortSignal.abort() })) {
+    for await (const chunk of newOutput()
+      .open(logs.dir)
+      .chunks(BOTH, { ended: AbortSignal.abort() })) {
       got.add(chunk);
       logs.append("stdout", "more");
     }
@@ -83,18 +87,18 @@ describe("the end", () => {
     const size = CHUNK_BYTES + 1000;
     logs.append("stdout", Buffer.alloc(size));
     const output = newOutput();
-    const chunks = output.chunks(logs.dir, BOTH, { ended: AbortSignal.abort() });
+    const chunks = output.open(logs.dir).chunks(BOTH, { ended: AbortSignal.abort() });
     const got = new Collected();
     got.add((await chunks.next()).value as OutputChunk);
     logs.append("stdout", "more");
-    const other = await collect(output.chunks(logs.dir, BOTH, { ended: AbortSignal.abort() }));
+    const other = await collect(output.open(logs.dir).chunks(BOTH, { ended: AbortSignal.abort() }));
     expect(other.size("stdout")).toBe(size + 4);
     expect((await collect(chunks, got)).size("stdout")).toBe(size);
   });
 
   test("comes for logs that never were", async () => {
     const ended = new AbortController();
-    const got = collect(newOutput().chunks(new JobLogs().dir, BOTH, { ended: ended.signal }));
+    const got = collect(newOutput().open(new JobLogs().dir).chunks(BOTH, { ended: ended.signal }));
     await eventLoopTurn();
     ended.abort();
     expect((await got).size("stdout")).toBe(0);
@@ -103,7 +107,7 @@ describe("the end", () => {
   test("is reached in a log that was deleted meanwhile", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", Buffer.alloc(3 * CHUNK_BYTES));
-    const chunks = newOutput().chunks(logs.dir, BOTH, { ended: AbortSignal.abort() });
+    const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: AbortSignal.abort() });
     const got = new Collected();
     got.add((await chunks.next()).value as OutputChunk);
     unlinkSync(logs.path("stdout"));
@@ -113,7 +117,7 @@ describe("the end", () => {
   test("decides what a CR at the end is", async () => {
     const logs = JobLogs.started();
     const ended = new AbortController();
-    const lines = newOutput().lines(logs.dir, { stdout: 0 }, { ended: ended.signal });
+    const lines = newOutput().open(logs.dir).lines({ stdout: 0 }, { ended: ended.signal });
     logs.append("stdout", "10%\r20%\r");
     expect((await lines.next()).value).toMatchObject({ text: "10%", terminator: "cr" });
     const held = lines.next();
@@ -129,7 +133,7 @@ describe("the end", () => {
 describe("what goes wrong meanwhile", () => {
   test("reaches those who wait", async () => {
     const logs = new JobLogs();
-    const chunks = newOutput().chunks(logs.dir, BOTH, { ended: new AbortController().signal });
+    const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
     const next = expect(chunks.next()).rejects.toMatchObject({
       message: expect.stringContaining(logs.path("stdout")),
       cause: { code: "ELOOP" },
@@ -144,7 +148,7 @@ describe("a log that is cut short", () => {
   test("is an error that says so, and no silence", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", "0123456789");
-    const chunks = newOutput().chunks(logs.dir, BOTH, { ended: new AbortController().signal });
+    const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
     await chunks.next();
     const next = chunks.next();
     truncateSync(logs.path("stdout"), 3);

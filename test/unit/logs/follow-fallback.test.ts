@@ -14,7 +14,7 @@ describe("where the kernel does not tell", () => {
   ])("because it %s, logs are polled", async (_, watch) => {
     const logs = new JobLogs();
     const output = newOutput({ pollIntervalMs: 5, watch });
-    const chunks = output.chunks(logs.dir, BOTH, { ended: new AbortController().signal });
+    const chunks = output.open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
     for (const text of ["one", "two", "three"]) {
       const next = chunks.next();
       await eventLoopTurn();
@@ -36,7 +36,9 @@ describe("where the kernel does not tell", () => {
         return { close: () => {} };
       },
     });
-    const chunks = output.chunks(logs.dir, { stdout: 0 }, { ended: new AbortController().signal });
+    const chunks = output
+      .open(logs.dir)
+      .chunks({ stdout: 0 }, { ended: new AbortController().signal });
     logs.append("stdout", "there before");
     await chunks.next();
     const told = chunks.next();
@@ -80,8 +82,8 @@ describe("where the kernel does not tell", () => {
       },
     });
     const ended = new AbortController().signal;
-    const silent = output.chunks(logs.dir, { stdout: 0 }, { ended });
-    const talking = output.chunks(others.dir, { stdout: 0 }, { ended });
+    const silent = output.open(logs.dir).chunks({ stdout: 0 }, { ended });
+    const talking = output.open(others.dir).chunks({ stdout: 0 }, { ended });
     const told = talking.next();
     let arrived = false;
     const untold = silent.next().then(({ value }) => {
@@ -118,7 +120,9 @@ describe("where the kernel does not tell", () => {
         return watches.watch(path, onChange, onLost);
       },
     });
-    const chunks = output.chunks(logs.dir, { stdout: 0 }, { ended: new AbortController().signal });
+    const chunks = output
+      .open(logs.dir)
+      .chunks({ stdout: 0 }, { ended: new AbortController().signal });
     const next = chunks.next();
     await eventually("a watch", () => losses[0]);
     losses[0]?.();

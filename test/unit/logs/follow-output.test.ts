@@ -19,7 +19,11 @@ describe("a log written by another process", () => {
   test("100 MB come as they were written", async () => {
     const logs = JobLogs.started();
     const child = command(logs, `head -c ${HUNDRED_MB} /dev/urandom`);
-    const got = await collect(newOutput().chunks(logs.dir, BOTH, { ended: endOf(child) }));
+    const got = await collect(
+      newOutput()
+        .open(logs.dir)
+        .chunks(BOTH, { ended: endOf(child) }),
+    );
     expect(got.size("stdout")).toBe(HUNDRED_MB);
     expect(hash(got.bytes("stdout"))).toBe(hash(logs.read("stdout")));
   });
@@ -30,7 +34,11 @@ describe("a log written by another process", () => {
       logs,
       "for i in 1 2 3 4 5 6 7 8 9 10; do head -c 300000 /dev/urandom; head -c 200001 /dev/urandom >&2; sleep 0.02; done",
     );
-    const got = await collect(newOutput().chunks(logs.dir, BOTH, { ended: endOf(child) }));
+    const got = await collect(
+      newOutput()
+        .open(logs.dir)
+        .chunks(BOTH, { ended: endOf(child) }),
+    );
     expect(got.size("stdout")).toBe(3_000_000);
     expect(got.size("stderr")).toBe(2_000_010);
     for (const stream of ["stdout", "stderr"] as const) {
@@ -45,13 +53,13 @@ describe("a log written by another process", () => {
     const output = newOutput();
     const late: Promise<Collected>[] = [];
     const first = new Collected();
-    for await (const chunk of output.chunks(logs.dir, BOTH, { ended })) {
+    for await (const chunk of output.open(logs.dir).chunks(BOTH, { ended })) {
       first.add(chunk);
       if (late.length < Math.floor(chunk.offset / 5_000_000)) {
-        late.push(collect(output.chunks(logs.dir, BOTH, { ended })));
+        late.push(collect(output.open(logs.dir).chunks(BOTH, { ended })));
         late.push(
           collect(
-            output.chunks(logs.dir, { stdout: chunk.offset }, { ended }),
+            output.open(logs.dir).chunks({ stdout: chunk.offset }, { ended }),
             new Collected({ stdout: chunk.offset }),
           ),
         );
@@ -69,7 +77,9 @@ describe("a log written by another process", () => {
     const logs = JobLogs.started();
     const child = command(logs, "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done");
     const lines = [];
-    for await (const line of newOutput().lines(logs.dir, BOTH, { ended: endOf(child) })) {
+    for await (const line of newOutput()
+      .open(logs.dir)
+      .lines(BOTH, { ended: endOf(child) })) {
       lines.push(line.text);
     }
     expect(lines).toEqual(Array.from({ length: 2000 }, (_, i) => `line ${i}`));
@@ -79,7 +89,7 @@ describe("a log written by another process", () => {
 describe("what is appended", () => {
   test("arrives at once, and is not waited for otherwise", async () => {
     const logs = JobLogs.started();
-    const chunks = newOutput().chunks(logs.dir, BOTH, { ended: new AbortController().signal });
+    const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
     for (const [stream, text] of [
       ["stdout", "one"],
       ["stderr", "two"],
@@ -97,17 +107,17 @@ describe("what is appended", () => {
     const logs = new JobLogs();
     const watches = new CountedWatches();
     const output = newOutput({ ...NO_POLLING, watch: watches.watch });
-    const chunks = output.chunks(logs.dir, BOTH, { ended: new AbortController().signal });
+    const chunks = output.open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
     const first = chunks.next();
     await eventually("the directory to be watched for both", () => watches.open === 2);
-    expect(watches.made).toEqual([logs.dir, logs.dir]);
+    expect(watches.made).toEqual([logs.dir.path, logs.dir.path]);
     logs.append("stdout", "first");
     expect(Buffer.from((await first).value?.data ?? []).toString()).toBe("first");
 
     const second = chunks.next();
     logs.append("stdout", "second");
     expect(Buffer.from((await second).value?.data ?? []).toString()).toBe("second");
-    expect(watches.made).toEqual([logs.dir, logs.dir, logs.path("stdout")]);
+    expect(watches.made).toEqual([logs.dir.path, logs.dir.path, logs.path("stdout")]);
     expect(watches.open).toBe(2);
     await chunks.return();
   });
@@ -117,7 +127,9 @@ describe("what is appended", () => {
     logs.append("stdout", Buffer.alloc(50 * CHUNK_BYTES));
     const ended = new AbortController();
     const seen: Stream[] = [];
-    for await (const { stream } of newOutput().chunks(logs.dir, BOTH, { ended: ended.signal })) {
+    for await (const { stream } of newOutput()
+      .open(logs.dir)
+      .chunks(BOTH, { ended: ended.signal })) {
       seen.push(stream);
       if (seen.length === 5) logs.append("stderr", "x");
       // The kernel's word comes with the event loop's next turn.
@@ -153,7 +165,7 @@ describe("what is appended", () => {
             for (const { back, turns, transientData } of followers) {
               const from = { stdout: Math.max(0, logs.read("stdout").length - back), stderr: 0 };
               const options = { ended: ended.signal, transientData };
-              const chunks = output.chunks(logs.dir, from, options);
+              const chunks = output.open(logs.dir).chunks(from, options);
               const got = new Collected(from);
               followed.push({ got, done: collectSlowly(chunks, got, turns) });
             }

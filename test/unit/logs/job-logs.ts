@@ -1,12 +1,12 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { OutputChunk } from "../../../src/contract/procman.js";
 import type { Stream } from "../../../src/contract/job.js";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 /** The logs of a job that this test plays. */
 export class JobLogs {
-  readonly dir = tempDir();
+  readonly dir = new JobDir(tempDir());
 
   /** Empty logs, as they are when a command has started. */
   static started(): JobLogs {
@@ -16,7 +16,7 @@ export class JobLogs {
   }
 
   path(stream: Stream): string {
-    return join(this.dir, `${stream}.log`);
+    return this.dir.log(stream);
   }
 
   append(stream: Stream, data: string | Uint8Array): void {

@@ -1,27 +1,30 @@
 import { utimesSync } from "node:fs";
 import { expect, test } from "vitest";
-import { LogOutput } from "../../../src/logs/log-output.js";
+import { FileLogs } from "../../../src/logs/file-logs.js";
 import { JobLogs } from "./job-logs.js";
 
-const output = new LogOutput();
+const output = new FileLogs();
 
 function percentIn(logs: JobLogs): Promise<number | undefined> {
-  return output.progress(logs.dir).then((progress) => progress?.percent);
+  return output
+    .open(logs.dir)
+    .progress()
+    .then((progress) => progress?.percent);
 }
 
 test("there is none in logs that are not there, empty, or tell of none", async () => {
   const logs = new JobLogs();
-  expect(await output.progress(logs.dir)).toBeUndefined();
+  expect(await output.open(logs.dir).progress()).toBeUndefined();
   logs.append("stdout", "");
-  expect(await output.progress(logs.dir)).toBeUndefined();
+  expect(await output.open(logs.dir).progress()).toBeUndefined();
   logs.append("stdout", "hello\nworld");
-  expect(await output.progress(logs.dir)).toBeUndefined();
+  expect(await output.open(logs.dir).progress()).toBeUndefined();
 });
 
 test("it is the last one told, however the line ended", async () => {
   const logs = new JobLogs();
   logs.append("stdout", "10%\n20%\nhello\n");
-  expect(await output.progress(logs.dir)).toEqual({ percent: 20, unit: "", text: "20%" });
+  expect(await output.open(logs.dir).progress()).toEqual({ percent: 20, unit: "", text: "20%" });
   logs.append("stdout", "30%\r40%\r");
   expect(await percentIn(logs)).toBe(40);
   logs.append("stdout", "50%");

@@ -3,15 +3,12 @@ import { closeSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Log } from "../../../src/contract/log.js";
+import type { JobDir } from "../../../src/core/job-dir.js";
 import { CHUNK_BYTES, LogFile } from "../../../src/logs/reading/log-file.js";
-import type { LogOutput, LogOutputOptions } from "../../../src/logs/log-output.js";
+import type { FileJobLogs, FileLogsOptions } from "../../../src/logs/file-logs.js";
 import { punchHole } from "../../../src/logs/retention/punch-hole.js";
 import { readCached } from "../../../src/logs/reading/read-cached.js";
-import {
-  FIRST_OFFSETS_FILE,
-  firstOffsetFiles,
-  newFirstOffsetsFile,
-} from "../../../src/storage/first-offset-files.js";
+import { firstOffsetFiles, newFirstOffsetsFile } from "../../../src/storage/first-offset-files.js";
 import { eventually } from "../../helpers/eventually.js";
 import { checkNumbered, linesIn, numberedBytes, writeLines } from "../../helpers/numbered-lines.js";
 import { eventLoopTurn } from "./event-loop-turn.js";
@@ -34,30 +31,31 @@ class Logged implements Log {
 }
 
 /** Logs with a limit, of a job that runs until `ended` is aborted. */
-function limited(options: LogOutputOptions = {}, logs = startedWithFile()) {
-  const output = newOutput({ ...NO_POLLING, firstOffsets: firstOffsetFiles, ...options });
+function limited(options: FileLogsOptions = {}, logs = startedWithFile()) {
+  const all = newOutput({ ...NO_POLLING, firstOffsets: firstOffsetFiles, ...options });
   const ended = new AbortController();
-  output.limit(logs.dir, LIMIT, ended.signal);
-  return { logs, output, ended, end: () => ended.abort() };
+  const output = all.open(logs.dir);
+  output.retain(LIMIT, ended.signal);
+  return { logs, all, output, ended, end: () => ended.abort() };
 }
 
 function startedWithFile(): JobLogs {
   const logs = JobLogs.started();
-  writeFileSync(join(logs.dir, FIRST_OFFSETS_FILE), newFirstOffsetsFile());
+  writeFileSync(logs.dir.firstOffsets, newFirstOffsetsFile());
   return logs;
 }
 
-function firstOffset(output: LogOutput, { dir }: JobLogs): Promise<number> {
-  return output.sizes(dir).then((sizes) => sizes.stdoutFirstOffset);
+function firstOffset(output: FileJobLogs): Promise<number> {
+  return output.sizes().then((sizes) => sizes.stdoutFirstOffset);
 }
 
 function allocated(path: string): number {
   return statSync(path).blocks * 512;
 }
 
-async function cut(output: LogOutput, logs: JobLogs, atLeast = 1): Promise<number> {
+async function cut(output: FileJobLogs, atLeast = 1): Promise<number> {
   return eventually("the log to be cut", async () => {
-    const first = await firstOffset(output, logs);
+    const first = await firstOffset(output);
     return first >= atLeast ? first : undefined;
   });
 }
@@ -67,9 +65,9 @@ describe("a log that grows beyond its limit", () => {
     const { logs, output } = limited();
     const size = LIMIT + SLACK + 100_000;
     logs.append("stdout", numberedBytes(0, size));
-    const first = await cut(output, logs);
+    const first = await cut(output);
     expect(first).toBe(Math.floor((size - LIMIT) / 16) * 16);
-    expect(await output.sizes(logs.dir)).toEqual({
+    expect(await output.sizes()).toEqual({
       stdoutBytes: size,
       stderrBytes: 0,
       stdoutFirstOffset: first,
@@ -84,7 +82,7 @@ describe("a log that grows beyond its limit", () => {
     checkNumbered(first, kept);
     // Again and again.
     logs.append("stdout", numberedBytes(size, 2 * SLACK));
-    const next = await cut(output, logs, first + 1);
+    const next = await cut(output, first + 1);
     expect(next).toBe(Math.floor((size + 2 * SLACK - LIMIT) / 16) * 16);
   });
 
@@ -99,16 +97,16 @@ describe("a log that grows beyond its limit", () => {
       "both to be watched again",
       () => watches.made.length >= 4 && watches.open === 2,
     );
-    expect(await firstOffset(output, logs)).toBe(0);
+    expect(await firstOffset(output)).toBe(0);
     end();
-    expect(await cut(output, logs)).toBe(SLACK);
-    expect(await output.sizes(logs.dir)).toMatchObject({ stderrFirstOffset: 0 });
+    expect(await cut(output)).toBe(SLACK);
+    expect(await output.sizes()).toMatchObject({ stderrFirstOffset: 0 });
   });
 
   test("without any line is cut within it, at a character", async () => {
     const { logs, output } = limited();
     logs.append("stdout", "é".repeat(LIMIT + SLACK));
-    const first = await cut(output, logs);
+    const first = await cut(output);
     expect(first % 2).toBe(0);
     expect(2 * (LIMIT + SLACK) - first).toBeLessThan(LIMIT + CHUNK_BYTES + 8);
     expect(2 * (LIMIT + SLACK) - first).toBeGreaterThanOrEqual(LIMIT);
@@ -117,9 +115,9 @@ describe("a log that grows beyond its limit", () => {
   test("is cut in the same way when the job had ended before", async () => {
     const logs = startedWithFile();
     logs.append("stdout", numberedBytes(0, 3 * LIMIT));
-    const output = newOutput({ ...NO_POLLING, firstOffsets: firstOffsetFiles });
-    output.limit(logs.dir, LIMIT, AbortSignal.abort());
-    expect(await cut(output, logs)).toBe(2 * LIMIT);
+    const output = newOutput({ ...NO_POLLING, firstOffsets: firstOffsetFiles }).open(logs.dir);
+    output.retain(LIMIT, AbortSignal.abort());
+    expect(await cut(output)).toBe(2 * LIMIT);
   });
 
   test("is noticed by a watch after it was silent, and not watched while it grows", async () => {
@@ -128,7 +126,7 @@ describe("a log that grows beyond its limit", () => {
     for (const round of [1, 2, 3]) {
       await eventually("both logs to be watched", () => watches.open === 2);
       logs.append("stdout", numberedBytes((round - 1) * 2 * SLACK, 2 * SLACK));
-      await cut(output, logs, round * 2 * SLACK - LIMIT);
+      await cut(output, round * 2 * SLACK - LIMIT);
     }
     end();
     await eventually("the watches to be closed", () => watches.open === 0);
@@ -137,16 +135,16 @@ describe("a log that grows beyond its limit", () => {
   test("is noticed by polling where nothing can be watched", async () => {
     const { logs, output } = limited({ pollIntervalMs: 20, watch: () => undefined });
     logs.append("stdout", numberedBytes(0, 2 * SLACK));
-    await cut(output, logs);
+    await cut(output);
   });
 
   test("is kept so also when a job that has ended left somebody behind who writes", async () => {
     const { logs, output, end } = limited({ pollIntervalMs: 5 });
     end();
     logs.append("stdout", numberedBytes(0, 2 * SLACK));
-    const first = await cut(output, logs);
+    const first = await cut(output);
     logs.append("stdout", numberedBytes(2 * SLACK, 2 * SLACK));
-    await cut(output, logs, first + 1);
+    await cut(output, first + 1);
   });
 });
 
@@ -155,27 +153,27 @@ describe("who reads a log with a limit", () => {
     const all = limited();
     const size = LIMIT + SLACK + 16;
     all.logs.append("stdout", numberedBytes(0, size));
-    return { ...all, size, first: await cut(all.output, all.logs) };
+    return { ...all, size, first: await cut(all.output) };
   }
 
   test("begins where it begins, whatever is asked for", async () => {
-    const { logs, output, first, size, end } = await cutLog();
-    expect(await output.resolveStart(logs.dir, {})).toEqual({ stdout: first, stderr: 0 });
+    const { output, first, size, end } = await cutLog();
+    expect(await output.resolveStart({})).toEqual({ stdout: first, stderr: 0 });
     const later = { stdoutOffset: first + 3 };
-    expect(await output.resolveStart(logs.dir, later)).toMatchObject({ stdout: first + 3 });
-    await expect(output.resolveStart(logs.dir, { stdoutOffset: size + 1 })).rejects.toMatchObject({
+    expect(await output.resolveStart(later)).toMatchObject({ stdout: first + 3 });
+    await expect(output.resolveStart({ stdoutOffset: size + 1 })).rejects.toMatchObject({
       reason: "OFFSET_OUT_OF_RANGE",
     });
-    const tail = await output.resolveStart(logs.dir, { tailLines: 3 });
+    const tail = await output.resolveStart({ tailLines: 3 });
     expect(tail).toMatchObject({ stdout: size - 3 * 16 });
-    const more = await output.resolveStart(logs.dir, { tailLines: 1_000_000 });
+    const more = await output.resolveStart({ tailLines: 1_000_000 });
     expect(more).toMatchObject({ stdout: first });
     end();
     for (const options of [{}, { ended: AbortSignal.abort() }]) {
-      const [chunk] = await all(output.chunks(logs.dir, BOTH, options));
+      const [chunk] = await all(output.chunks(BOTH, options));
       expect(chunk?.offset).toBe(first);
     }
-    const lines = await all(output.lines(logs.dir, BOTH));
+    const lines = await all(output.lines(BOTH));
     expect(lines[0]).toMatchObject({ offset: first, terminator: "lf" });
     expect(lines.at(-1)).toMatchObject({ nextOffset: size });
   });
@@ -183,21 +181,21 @@ describe("who reads a log with a limit", () => {
   test("is told of the progress that is left", async () => {
     const { logs, output, end } = limited();
     logs.append("stdout", `10%\n${"x".repeat(2 * SLACK)}\n20%\n`);
-    await cut(output, logs);
-    expect(await output.progress(logs.dir)).toMatchObject({ percent: 20 });
+    await cut(output);
+    expect(await output.progress()).toMatchObject({ percent: 20 });
     end();
   });
 
   test("and is slow goes on after what was taken meanwhile, with whole lines", async () => {
     const { logs, output, ended, end } = limited();
     logs.append("stdout", numberedBytes(0, 1600));
-    const lines = output.lines(logs.dir, BOTH, { ended: ended.signal });
-    const chunks = output.chunks(logs.dir, BOTH, { ended: ended.signal });
+    const lines = output.lines(BOTH, { ended: ended.signal });
+    const chunks = output.chunks(BOTH, { ended: ended.signal });
     expect((await lines.next()).value).toMatchObject({ offset: 0 });
     expect((await chunks.next()).value).toMatchObject({ offset: 0 });
     logs.append("stdout", "half");
     logs.append("stdout", `\n${"x".repeat(SLACK + LIMIT)}\nthe end`);
-    const first = await cut(output, logs);
+    const first = await cut(output);
     end();
     const rest = await all(lines);
     // 99 of the first 100 lines, then what is left.
@@ -215,7 +213,7 @@ describe("who reads a log with a limit", () => {
     const followers = [0, 1, 20].map(async (turns) => {
       let next = 0;
       let gaps = 0;
-      for await (const chunk of output.chunks(logs.dir, BOTH, { ended: ended.signal })) {
+      for await (const chunk of output.chunks(BOTH, { ended: ended.signal })) {
         expect(chunk.offset).toBeGreaterThanOrEqual(next);
         if (chunk.offset > next) gaps += 1;
         checkNumbered(chunk.offset, chunk.data);
@@ -228,7 +226,7 @@ describe("who reads a log with a limit", () => {
     const snapshots = (async () => {
       let count = 0;
       while (!ended.signal.aborted) {
-        for await (const chunk of output.chunks(logs.dir, BOTH)) {
+        for await (const chunk of output.chunks(BOTH)) {
           checkNumbered(chunk.offset, chunk.data);
           count += 1;
         }
@@ -268,12 +266,12 @@ describe("a limit after a restart", () => {
   test("goes on where it was", async () => {
     const before = limited();
     before.logs.append("stdout", numberedBytes(0, LIMIT + SLACK + 1));
-    const first = await cut(before.output, before.logs);
-    await before.output.close();
+    const first = await cut(before.output);
+    await before.all.close();
     const { logs, output } = limited({}, before.logs);
-    expect(await firstOffset(output, logs)).toBe(first);
+    expect(await firstOffset(output)).toBe(first);
     logs.append("stdout", numberedBytes(LIMIT + SLACK + 1, SLACK));
-    await cut(output, logs, first + 1);
+    await cut(output, first + 1);
   });
 
   test.runIf(canPunch)("makes the hole that a crash has prevented", async () => {
@@ -281,10 +279,10 @@ describe("a limit after a restart", () => {
       const logs = startedWithFile();
       logs.append("stdout", numberedBytes(0, 4 * LIMIT));
       await firstOffsetFiles.write(logs.dir, { stdout: 3 * LIMIT, stderr: 0 });
-      const output = newOutput({ ...NO_POLLING, firstOffsets: firstOffsetFiles });
-      output.limit(logs.dir, LIMIT, ended);
+      const output = newOutput({ ...NO_POLLING, firstOffsets: firstOffsetFiles }).open(logs.dir);
+      output.retain(LIMIT, ended);
       await eventually("the hole", () => allocated(logs.path("stdout")) < LIMIT + 8192);
-      expect(await firstOffset(output, logs)).toBe(3 * LIMIT);
+      expect(await firstOffset(output)).toBe(3 * LIMIT);
       checkNumbered(3 * LIMIT, logs.read("stdout").subarray(3 * LIMIT));
     }
   });
@@ -293,9 +291,9 @@ describe("a limit after a restart", () => {
     const logs = startedWithFile();
     logs.append("stdout", numberedBytes(0, 4 * LIMIT));
     logs.append("stderr", "all of it");
-    rmSync(join(logs.dir, FIRST_OFFSETS_FILE));
+    rmSync(logs.dir.firstOffsets);
     const { output } = limited({}, logs);
-    expect(await output.sizes(logs.dir)).toMatchObject({
+    expect(await output.sizes()).toMatchObject({
       stdoutFirstOffset: 3 * LIMIT,
       stderrFirstOffset: 0,
     });
@@ -306,8 +304,8 @@ describe("a limit after a restart", () => {
     logs.append("stdout", numberedBytes(0, LIMIT));
     await firstOffsetFiles.write(logs.dir, { stdout: 2 * LIMIT, stderr: 0 });
     const { output } = limited({}, logs);
-    expect(await firstOffset(output, logs)).toBe(LIMIT);
-    expect(await all(output.chunks(logs.dir, BOTH))).toEqual([]);
+    expect(await firstOffset(output)).toBe(LIMIT);
+    expect(await all(output.chunks(BOTH))).toEqual([]);
   });
 });
 
@@ -319,17 +317,18 @@ describe("what cannot be done", () => {
       asked += 1;
       return false;
     };
-    const { logs, output } = limited({ log, punch });
+    const { logs, all, output } = limited({ log, punch });
     const other = startedWithFile();
-    output.limit(other.dir, LIMIT, new AbortController().signal);
+    const others = all.open(other.dir);
+    others.retain(LIMIT, new AbortController().signal);
     for (const { dir } of [logs, other]) {
-      writeFileSync(join(dir, "stdout.log"), numberedBytes(0, 2 * SLACK));
+      writeFileSync(dir.log("stdout"), numberedBytes(0, 2 * SLACK));
     }
-    expect(await cut(output, logs)).toBe(await cut(output, other));
+    expect(await cut(output)).toBe(await cut(others));
     await eventually("the log", () => log.lines.length === 1);
     logs.append("stdout", numberedBytes(2 * SLACK, 2 * SLACK));
-    await cut(output, logs, 2 * SLACK);
-    await output.close();
+    await cut(output, 2 * SLACK);
+    await all.close();
     expect(log.lines).toEqual([
       "warn logs have their limits, but the disk space of what is given up cannot be given back here",
     ]);
@@ -342,7 +341,7 @@ describe("what cannot be done", () => {
     const disk = { full: true, attempts: 0 };
     const firstOffsets = {
       ...firstOffsetFiles,
-      write: async (dir: string, offsets: { stdout: number; stderr: number }) => {
+      write: async (dir: JobDir, offsets: { stdout: number; stderr: number }) => {
         disk.attempts += 1;
         if (disk.full) throw new Error("no room");
         await firstOffsetFiles.write(dir, offsets);
@@ -356,10 +355,10 @@ describe("what cannot be done", () => {
     const { logs, output } = limited({ log, firstOffsets, punch, pollIntervalMs: 5 });
     logs.append("stdout", numberedBytes(0, 2 * SLACK));
     await eventually("the third attempt", () => disk.attempts >= 3);
-    expect(await firstOffset(output, logs)).toBe(0);
+    expect(await firstOffset(output)).toBe(0);
     expect(holes).toBe(0);
     disk.full = false;
-    await cut(output, logs);
+    await cut(output);
     expect(log.lines).toEqual(["error a job's logs cannot be kept within their limit now"]);
   });
 
@@ -373,7 +372,7 @@ describe("what cannot be done", () => {
     };
     const { logs, output } = limited({ log, punch, pollIntervalMs: 5 });
     logs.append("stdout", numberedBytes(0, 2 * SLACK));
-    const first = await cut(output, logs);
+    const first = await cut(output);
     await eventually("the third attempt", () => lengths.length === 3);
     expect(lengths).toEqual([first, first, first]);
     expect(log.lines).toHaveLength(1);
@@ -382,13 +381,13 @@ describe("what cannot be done", () => {
   test("a job that is gone is no error, and nothing of it is held", async () => {
     const log = new Logged();
     const watches = new CountedWatches();
-    const { logs, output } = limited({ log, watch: watches.watch });
+    const { logs, all, output } = limited({ log, watch: watches.watch });
     await eventually("both logs to be watched", () => watches.open === 2);
     logs.append("stdout", numberedBytes(0, 2 * SLACK));
-    rmSync(logs.dir, { recursive: true });
-    output.forget(logs.dir);
+    rmSync(logs.dir.path, { recursive: true });
+    output.dispose();
     expect(watches.open).toBe(0);
-    await output.close();
+    await all.close();
     expect(log.lines).toEqual([]);
   });
 });
@@ -407,7 +406,7 @@ test("the platform says whether it can make holes", async () => {
       .every((byte) => byte === 0),
   ).toBe(true);
   checkNumbered(50_000, logs.read("stdout").subarray(50_000));
-  await expect(punchHole(join(logs.dir, "none"), 10)).rejects.toThrow("none");
+  await expect(punchHole(join(logs.dir.path, "none"), 10)).rejects.toThrow("none");
   await expect(punchHole("/dev/null", 10)).rejects.toThrow("/dev/null: ENODEV");
 });
 

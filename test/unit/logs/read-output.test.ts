@@ -7,6 +7,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { describe, expect, test } from "vitest";
 import type { OutputChunk, OutputLine } from "../../../src/contract/procman.js";
 import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
@@ -31,9 +32,12 @@ async function collectLines(lines: AsyncIterable<OutputLine>): Promise<OutputLin
 describe("sizes", () => {
   test("are those of the files; of a log that is not there, 0", async () => {
     const logs = new JobLogs();
-    expect(await newOutput().sizes(logs.dir)).toMatchObject({ stdoutBytes: 0, stderrBytes: 0 });
+    expect(await newOutput().open(logs.dir).sizes()).toMatchObject({
+      stdoutBytes: 0,
+      stderrBytes: 0,
+    });
     logs.append("stderr", "12345");
-    expect(await newOutput().sizes(logs.dir)).toEqual({
+    expect(await newOutput().open(logs.dir).sizes()).toEqual({
       stdoutBytes: 0,
       stderrBytes: 5,
       stdoutFirstOffset: 0,
@@ -44,7 +48,7 @@ describe("sizes", () => {
   test("an error of the file system says what was tried", async () => {
     const file = join(tempDir(), "file");
     writeFileSync(file, "");
-    await expect(newOutput().sizes(file)).rejects.toMatchObject({
+    await expect(newOutput().open(new JobDir(file)).sizes()).rejects.toMatchObject({
       reason: "STORAGE_UNAVAILABLE",
       message: expect.stringContaining(join(file, "stdout.log")),
       cause: { code: "ENOTDIR" },
@@ -59,7 +63,7 @@ describe("chunks without follow", () => {
     const stderr = pattern(CHUNK_BYTES, 2);
     logs.append("stdout", stdout);
     logs.append("stderr", stderr);
-    const got = await collect(newOutput().chunks(logs.dir, BOTH));
+    const got = await collect(newOutput().open(logs.dir).chunks(BOTH));
     expect(got.bytes("stdout").equals(stdout)).toBe(true);
     expect(got.bytes("stderr").equals(stderr)).toBe(true);
   });
@@ -69,19 +73,19 @@ describe("chunks without follow", () => {
     logs.append("stdout", "0123456789");
     logs.append("stderr", "x");
     const got = await collect(
-      newOutput().chunks(logs.dir, { stdout: 4 }),
+      newOutput().open(logs.dir).chunks({ stdout: 4 }),
       new Collected({ stdout: 4 }),
     );
     expect(got.bytes("stdout").toString()).toBe("456789");
     expect(got.size("stderr")).toBe(0);
-    expect((await collect(newOutput().chunks(logs.dir, {}))).size("stdout")).toBe(0);
+    expect((await collect(newOutput().open(logs.dir).chunks({}))).size("stdout")).toBe(0);
   });
 
   test("are of CHUNK_BYTES, of both streams in turn", async () => {
     const logs = JobLogs.started();
     for (const stream of ["stdout", "stderr"] as const) logs.append(stream, pattern(200_000, 3));
     const seen: [string, number][] = [];
-    for await (const { stream, data } of newOutput().chunks(logs.dir, BOTH)) {
+    for await (const { stream, data } of newOutput().open(logs.dir).chunks(BOTH)) {
       seen.push([stream, data.length]);
     }
     const rest = 200_000 - 3 * CHUNK_BYTES;
@@ -97,7 +101,7 @@ describe("chunks without follow", () => {
     const logs = JobLogs.started();
     logs.append("stdout", "before");
     const got = new Collected();
-    for await (const chunk of newOutput().chunks(logs.dir, BOTH)) {
+    for await (const chunk of newOutput().open(logs.dir).chunks(BOTH)) {
       got.add(chunk);
       logs.append("stdout", "after");
       logs.append("stderr", "after");
@@ -107,7 +111,7 @@ describe("chunks without follow", () => {
   });
 
   test("of logs that are not there are none", async () => {
-    const got = await collect(newOutput().chunks(new JobLogs().dir, BOTH));
+    const got = await collect(newOutput().open(new JobLogs().dir).chunks(BOTH));
     expect(got.size("stdout") + got.size("stderr")).toBe(0);
   });
 
@@ -116,7 +120,7 @@ describe("chunks without follow", () => {
     const stdout = pattern(5 * CHUNK_BYTES + 1, 4);
     logs.append("stdout", stdout);
     const kept: OutputChunk[] = [];
-    for await (const chunk of newOutput().chunks(logs.dir, BOTH)) kept.push(chunk);
+    for await (const chunk of newOutput().open(logs.dir).chunks(BOTH)) kept.push(chunk);
     expect(new Set(kept.map((chunk) => chunk.data.buffer)).size).toBe(kept.length);
     expect(Buffer.concat(kept.map((chunk) => chunk.data)).equals(stdout)).toBe(true);
   });
@@ -124,7 +128,7 @@ describe("chunks without follow", () => {
   test("read nothing that was not asked for", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", Buffer.alloc(2 * CHUNK_BYTES, "a"));
-    const chunks = newOutput().chunks(logs.dir, BOTH);
+    const chunks = newOutput().open(logs.dir).chunks(BOTH);
     await chunks.next();
     // What is overwritten after the first chunk was taken is seen by the second.
     const fd = openSync(logs.path("stdout"), "r+");
@@ -139,7 +143,7 @@ describe("chunks without follow", () => {
   test("fail for a position behind the end, naming the field", async () => {
     const logs = JobLogs.started();
     logs.append("stderr", "12345");
-    await expect(newOutput().chunks(logs.dir, { stderr: 6 }).next()).rejects.toMatchObject({
+    await expect(newOutput().open(logs.dir).chunks({ stderr: 6 }).next()).rejects.toMatchObject({
       reason: "OFFSET_OUT_OF_RANGE",
       violations: [{ field: "stderr_offset" }],
     });
@@ -148,7 +152,7 @@ describe("chunks without follow", () => {
   test("fail when the log is cut short meanwhile", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", Buffer.alloc(2 * CHUNK_BYTES));
-    const chunks = newOutput().chunks(logs.dir, BOTH);
+    const chunks = newOutput().open(logs.dir).chunks(BOTH);
     await chunks.next();
     truncateSync(logs.path("stdout"), 10);
     await expect(chunks.next()).rejects.toMatchObject({ reason: "OFFSET_OUT_OF_RANGE" });
@@ -157,7 +161,7 @@ describe("chunks without follow", () => {
   test("fail as the file system does", async () => {
     const dir = tempDir();
     mkdirSync(join(dir, "stdout.log"));
-    await expect(collect(newOutput().chunks(dir, BOTH))).rejects.toMatchObject({
+    await expect(collect(newOutput().open(new JobDir(dir)).chunks(BOTH))).rejects.toMatchObject({
       name: "ProcmanError",
       message: expect.stringContaining("stdout.log"),
       cause: { code: "EISDIR" },
@@ -170,7 +174,7 @@ describe("lines without follow", () => {
     const logs = JobLogs.started();
     logs.append("stdout", "one\r\n\n45%\rlast");
     logs.append("stderr", "oops\n");
-    const lines = await collectLines(newOutput().lines(logs.dir, BOTH));
+    const lines = await collectLines(newOutput().open(logs.dir).lines(BOTH));
     expect(lines.filter((l) => l.stream === "stdout")).toEqual([
       { stream: "stdout", text: "one", offset: 0, nextOffset: 5, terminator: "crlf" },
       { stream: "stdout", text: "", offset: 5, nextOffset: 6, terminator: "lf" },
@@ -193,10 +197,10 @@ describe("lines without follow", () => {
     const logs = JobLogs.started();
     const texts = Array.from({ length: 30_000 }, (_, i) => `line ${i} ${"é".repeat(i % 7)}`);
     logs.append("stdout", texts.join("\r\n"));
-    const lines = await collectLines(newOutput().lines(logs.dir, { stdout: 0 }));
+    const lines = await collectLines(newOutput().open(logs.dir).lines({ stdout: 0 }));
     expect(lines.map((line) => line.text)).toEqual(texts);
     const from = lines[20_000]?.offset ?? 0;
-    expect(await collectLines(newOutput().lines(logs.dir, { stdout: from }))).toEqual(
+    expect(await collectLines(newOutput().open(logs.dir).lines({ stdout: from }))).toEqual(
       lines.slice(20_000),
     );
   });

@@ -1,10 +1,11 @@
+import type { ReadingOptions } from "../../../src/core/ports.js";
 import { truncateSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { OutputChunk } from "../../../src/contract/procman.js";
 import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
-import { LogOutput, type ReadingOptions } from "../../../src/logs/log-output.js";
+import { FileLogs } from "../../../src/logs/file-logs.js";
 import { eventually } from "../../helpers/eventually.js";
 import { fileOperationsDone } from "./event-loop-turn.js";
 import { CountedWatches, kernelWatchesOn, openFilesBelow } from "./held-resources.js";
@@ -17,11 +18,11 @@ const isLinux = process.platform === "linux";
 /** An interval that no other timer here has. */
 const POLL_INTERVAL_MS = 98_765;
 
-/** A LogOutput, and what it holds: files and the kernel's watches, timers. */
+/** A FileLogs, and what it holds: files and the kernel's watches, timers. */
 class Observed {
   readonly logs = JobLogs.started();
   readonly watches = new CountedWatches();
-  readonly output = new LogOutput({
+  readonly output = new FileLogs({
     pollIntervalMs: POLL_INTERVAL_MS,
     watch: this.watches.watch,
   });
@@ -48,7 +49,7 @@ class Observed {
   held(): { files: number; watches: number; kernelWatches: number; timers: number } {
     const { logs } = this;
     return {
-      files: isLinux ? openFilesBelow(logs.dir).length : 0,
+      files: isLinux ? openFilesBelow(logs.dir.path).length : 0,
       watches: this.watches.open,
       kernelWatches: isLinux
         ? kernelWatchesOn(logs.path("stdout")) + kernelWatchesOn(logs.path("stderr"))
@@ -90,7 +91,7 @@ describe("an aborted signal", () => {
       const observed = new Observed();
       observed.logs.append("stdout", "one\ntwo\n");
       const abort = new AbortController();
-      const reading = observed.output[method](observed.logs.dir, BOTH, {
+      const reading = observed.output.open(observed.logs.dir)[method](BOTH, {
         ended: new AbortController().signal,
         signal: abort.signal,
       });
@@ -108,7 +109,7 @@ describe("an aborted signal", () => {
     const observed = new Observed();
     observed.logs.append("stdout", Buffer.alloc(3 * CHUNK_BYTES));
     const abort = new AbortController();
-    const reading = observed.output.chunks(observed.logs.dir, BOTH, { signal: abort.signal });
+    const reading = observed.output.open(observed.logs.dir).chunks(BOTH, { signal: abort.signal });
     await reading.next();
     expect(observed.watches.made).toEqual([]);
     if (isLinux) expect(observed.held().files).toBe(2);
@@ -120,7 +121,7 @@ describe("an aborted signal", () => {
   test("that was so before opens nothing", async () => {
     const observed = new Observed();
     const reason = new Error("never mind");
-    const reading = observed.output.chunks(observed.logs.dir, BOTH, {
+    const reading = observed.output.open(observed.logs.dir).chunks(BOTH, {
       ended: new AbortController().signal,
       signal: AbortSignal.abort(reason),
     });
@@ -132,7 +133,8 @@ describe("an aborted signal", () => {
     const observed = new Observed();
     const abort = new AbortController();
     const next = observed.output
-      .chunks(observed.logs.dir, BOTH, {
+      .open(observed.logs.dir)
+      .chunks(BOTH, {
         ended: new AbortController().signal,
         signal: abort.signal,
       })
@@ -148,9 +150,9 @@ describe("an aborted signal", () => {
     const { logs, output } = observed;
     const abort = new AbortController();
     const ended = new AbortController();
-    const other = collect(output.chunks(logs.dir, BOTH, { ended: ended.signal }));
+    const other = collect(output.open(logs.dir).chunks(BOTH, { ended: ended.signal }));
     const aborted = collect(
-      output.chunks(logs.dir, BOTH, { ended: ended.signal, signal: abort.signal }),
+      output.open(logs.dir).chunks(BOTH, { ended: ended.signal, signal: abort.signal }),
     );
     await eventually("both logs to be watched", () => observed.watches.open === 2);
     abort.abort(new Error("gone"));
@@ -168,14 +170,16 @@ describe("everything is released", () => {
     const observed = new Observed();
     observed.logs.append("stdout", "one\ntwo\n");
     const ended = new AbortController().signal;
-    for await (const _ of observed.output.lines(observed.logs.dir, BOTH, { ended })) break;
+    for await (const _ of observed.output.open(observed.logs.dir).lines(BOTH, { ended })) break;
     await observed.expectNothingHeld();
   });
 
   test("by an error", async () => {
     const observed = new Observed();
     const ended = new AbortController().signal;
-    const reading = observed.output.chunks(observed.logs.dir, { stdout: 0, stderr: 1 }, { ended });
+    const reading = observed.output
+      .open(observed.logs.dir)
+      .chunks({ stdout: 0, stderr: 1 }, { ended });
     await expect(reading.next()).rejects.toMatchObject({ reason: "OFFSET_OUT_OF_RANGE" });
     await observed.expectNothingHeld();
   });
@@ -188,9 +192,11 @@ describe("everything is released", () => {
     void observed.output.close();
     await observed.expectNothingHeld();
     await rejected;
-    await expect(observed.output.chunks(observed.logs.dir, BOTH).next()).rejects.toMatchObject({
-      reason: "SHUTTING_DOWN",
-    });
+    await expect(observed.output.open(observed.logs.dir).chunks(BOTH).next()).rejects.toMatchObject(
+      {
+        reason: "SHUTTING_DOWN",
+      },
+    );
   });
 
   test("from the signals, which may live on", async () => {
@@ -198,7 +204,7 @@ describe("everything is released", () => {
     const signal = new AbortController().signal;
     const removed = vi.spyOn(signal, "removeEventListener");
     const added = vi.spyOn(signal, "addEventListener");
-    await collect(observed.output.chunks(observed.logs.dir, BOTH, { signal }));
+    await collect(observed.output.open(observed.logs.dir).chunks(BOTH, { signal }));
     expect(added).toHaveBeenCalled();
     expect(removed.mock.calls.map((call) => call.slice(0, 2))).toEqual(
       added.mock.calls.map((call) => call.slice(0, 2)),
@@ -217,7 +223,9 @@ describe("200 followers of one job", () => {
     const { logs, output } = observed;
     const ended = new AbortController();
     const followers = Array.from({ length: 200 }, () =>
-      output.chunks(logs.dir, BOTH, { ended: ended.signal, signal: new AbortController().signal }),
+      output
+        .open(logs.dir)
+        .chunks(BOTH, { ended: ended.signal, signal: new AbortController().signal }),
     );
     for (const text of ["first", "second"]) {
       const nexts = followers.map((follower) => follower.next());
@@ -250,11 +258,12 @@ describe("200 followers of one job", () => {
     const before = process.memoryUsage().arrayBuffers;
     const ended = AbortSignal.abort();
     const stalled = Array.from({ length: 200 }, (_, i) =>
-      output.chunks(logs.dir, { stdout: i * CHUNK_BYTES }, { ended }),
+      output.open(logs.dir).chunks({ stdout: i * CHUNK_BYTES }, { ended }),
     );
     const held = await Promise.all(stalled.map((follower) => follower.next()));
     let read = 0;
-    for await (const chunk of output.chunks(logs.dir, BOTH, { ended })) read += chunk.data.length;
+    for await (const chunk of output.open(logs.dir).chunks(BOTH, { ended }))
+      read += chunk.data.length;
     expect(read).toBe(size);
     // What was collected is given back a little later, in the background.
     await eventually("no more than a chunk each, and what is shared, to be held", () => {
@@ -276,7 +285,7 @@ test("what followers shared is let go of when nothing is written any more", asyn
   const output = newOutput({ pollIntervalMs: 1000 });
   const ended = new AbortController().signal;
   const followers = Array.from({ length: 3 }, () =>
-    output.chunks(logs.dir, { stdout: 0 }, { ended }),
+    output.open(logs.dir).chunks({ stdout: 0 }, { ended }),
   );
   const memory: unknown[] = [];
   for (const follower of followers) {
@@ -294,7 +303,7 @@ async function waiting(
   observed: Observed,
   options: ReadingOptions,
 ): Promise<{ promise: Promise<IteratorResult<OutputChunk, void>> }> {
-  const chunks = observed.output.chunks(observed.logs.dir, BOTH, options);
+  const chunks = observed.output.open(observed.logs.dir).chunks(BOTH, options);
   observed.logs.append("stdout", "all there is");
   await chunks.next();
   const promise = chunks.next();

@@ -1,12 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { expect, test } from "vitest";
-import { LogOutput } from "../../../src/logs/log-output.js";
+import { FileLogs } from "../../../src/logs/file-logs.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { openFilesBelow } from "./held-resources.js";
 import { JobLogs } from "./job-logs.js";
 
-const output = new LogOutput();
+const output = new FileLogs();
 
 function someLogs(): JobLogs {
   const logs = JobLogs.started();
@@ -32,20 +33,20 @@ test.each([
     { stdout: 0 },
   ],
 ] as const)("%s", async (_, start, expected) => {
-  expect(await output.resolveStart(someLogs().dir, start)).toEqual(expected);
+  expect(await output.open(someLogs().dir).resolveStart(start)).toEqual(expected);
 });
 
 test("logs that are not there yet are empty", async () => {
   const { dir } = new JobLogs();
-  expect(await output.resolveStart(dir, { tailLines: 5 })).toEqual({ stdout: 0, stderr: 0 });
-  await expect(output.resolveStart(dir, { stdoutOffset: 1 })).rejects.toMatchObject({
+  expect(await output.open(dir).resolveStart({ tailLines: 5 })).toEqual({ stdout: 0, stderr: 0 });
+  await expect(output.open(dir).resolveStart({ stdoutOffset: 1 })).rejects.toMatchObject({
     reason: "OFFSET_OUT_OF_RANGE",
   });
 });
 
 test("an offset behind the end names the field and both numbers, for each stream", async () => {
   const { dir } = someLogs();
-  await expect(output.resolveStart(dir, { stdoutOffset: 10 })).rejects.toMatchObject({
+  await expect(output.open(dir).resolveStart({ stdoutOffset: 10 })).rejects.toMatchObject({
     reason: "OFFSET_OUT_OF_RANGE",
     message: "stdout_offset: 10 is beyond the end of stdout, which has 9 bytes",
     violations: [
@@ -53,7 +54,7 @@ test("an offset behind the end names the field and both numbers, for each stream
     ],
   });
   await expect(
-    output.resolveStart(dir, { stdoutOffset: 10, stderrOffset: 4, tailLines: 1 }),
+    output.open(dir).resolveStart({ stdoutOffset: 10, stderrOffset: 4, tailLines: 1 }),
   ).rejects.toMatchObject({
     violations: [{ field: "stdout_offset" }, { field: "stderr_offset" }],
   });
@@ -65,7 +66,7 @@ test.each([
   ["tail_lines", { tailLines: -1 }],
   ["tail_lines", { tailLines: Number.NaN }],
 ])("%s must be a count", async (field, start) => {
-  await expect(output.resolveStart(someLogs().dir, start)).rejects.toMatchObject({
+  await expect(output.open(someLogs().dir).resolveStart(start)).rejects.toMatchObject({
     reason: "INVALID_ARGUMENT",
     violations: [{ field }],
   });
@@ -74,7 +75,7 @@ test.each([
 test("other errors of the file system are errors", async () => {
   const file = join(tempDir(), "file");
   writeFileSync(file, "");
-  await expect(output.resolveStart(file, {})).rejects.toMatchObject({
+  await expect(output.open(new JobDir(file)).resolveStart({})).rejects.toMatchObject({
     reason: "STORAGE_UNAVAILABLE",
     message: expect.stringContaining(file),
   });
@@ -82,8 +83,11 @@ test("other errors of the file system are errors", async () => {
 
 test.runIf(process.platform === "linux")("nothing stays open", async () => {
   const { dir } = someLogs();
-  await output.resolveStart(dir, { tailLines: 1 });
-  await output.resolveStart(dir, { stdoutOffset: 10 }).catch(() => {});
-  await output.progress(dir);
-  await expect.poll(() => openFilesBelow(dir)).toEqual([]);
+  await output.open(dir).resolveStart({ tailLines: 1 });
+  await output
+    .open(dir)
+    .resolveStart({ stdoutOffset: 10 })
+    .catch(() => {});
+  await output.open(dir).progress();
+  await expect.poll(() => openFilesBelow(dir.path)).toEqual([]);
 });

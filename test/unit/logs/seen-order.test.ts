@@ -18,10 +18,10 @@ async function fastAndSlow(history: string) {
   logs.append("stdout", history);
   const output = newOutput();
   const ended = new AbortController();
-  const slow = output.chunks(logs.dir, BOTH, { ended: ended.signal });
+  const slow = output.open(logs.dir).chunks(BOTH, { ended: ended.signal });
   const first = (await slow.next()).value as OutputChunk;
   const got = new Collected();
-  const fast = collect(output.chunks(logs.dir, BOTH, { ended: ended.signal }), got);
+  const fast = collect(output.open(logs.dir).chunks(BOTH, { ended: ended.signal }), got);
   await eventually("the history", () => got.end("stdout") === history.length);
   /** Resolves when it has been seen. */
   const write = async (stream: Stream, text: string): Promise<void> => {
@@ -91,7 +91,7 @@ test("a line was seen when its end was", async () => {
   const logs = JobLogs.started();
   logs.append("stdout", "old\nbeg");
   const ended = new AbortController();
-  const lines = newOutput().lines(logs.dir, { stdout: 0 }, { ended: ended.signal });
+  const lines = newOutput().open(logs.dir).lines({ stdout: 0 }, { ended: ended.signal });
   expect((await lines.next()).value).not.toHaveProperty("seenTime");
   const before = Date.now();
   const next = lines.next();
@@ -111,7 +111,7 @@ test("a line was seen when its end was", async () => {
 test("what does not follow has no times", async () => {
   const logs = JobLogs.started();
   logs.append("stdout", "old");
-  for await (const chunk of newOutput().chunks(logs.dir, BOTH)) {
+  for await (const chunk of newOutput().open(logs.dir).chunks(BOTH)) {
     expect(chunk).not.toHaveProperty("seenTime");
   }
 });

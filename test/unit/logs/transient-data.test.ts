@@ -18,7 +18,7 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
     const { logs, bytes } = manyChunks();
     const got = new Collected();
     const memory = new Set<unknown>();
-    for await (const chunk of newOutput().chunks(logs.dir, { stdout: 0 }, options)) {
+    for await (const chunk of newOutput().open(logs.dir).chunks({ stdout: 0 }, options)) {
       memory.add(chunk.data.buffer);
       got.add(copyOf(chunk));
     }
@@ -30,7 +30,7 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
   test("stays as it is until the next is asked for", async () => {
     const { logs, bytes } = manyChunks();
     let position = 0;
-    for await (const { data } of newOutput().chunks(logs.dir, { stdout: 0 }, options)) {
+    for await (const { data } of newOutput().open(logs.dir).chunks({ stdout: 0 }, options)) {
       await fileOperationsDone();
       const expected = bytes.subarray(position, position + data.length);
       expect(Buffer.compare(data, expected)).toBe(0);
@@ -43,7 +43,9 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
     const { logs, bytes } = manyChunks();
     logs.append("stderr", bytes.subarray(0, 10 * CHUNK_BYTES));
     const got = new Collected();
-    for await (const chunk of newOutput().chunks(logs.dir, { stdout: 0, stderr: 0 }, options)) {
+    for await (const chunk of newOutput()
+      .open(logs.dir)
+      .chunks({ stdout: 0, stderr: 0 }, options)) {
       got.add(copyOf(chunk));
       if (got.size("stderr") === 0) expect(got.size("stdout")).toBeLessThan(3 * CHUNK_BYTES);
     }
@@ -57,7 +59,7 @@ test("data that is not said to be transient can be kept", async () => {
   for (const ended of [undefined, AbortSignal.abort()]) {
     const kept: Uint8Array[] = [];
     const following = ended ? { ended } : {};
-    for await (const { data } of newOutput().chunks(logs.dir, { stdout: 0 }, following)) {
+    for await (const { data } of newOutput().open(logs.dir).chunks({ stdout: 0 }, following)) {
       kept.push(data);
     }
     expect(Buffer.concat(kept).equals(bytes)).toBe(true);

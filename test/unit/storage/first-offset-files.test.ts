@@ -1,16 +1,13 @@
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import {
-  FIRST_OFFSETS_FILE,
-  firstOffsetFiles,
-  newFirstOffsetsFile,
-} from "../../../src/storage/first-offset-files.js";
+import { JobDir } from "../../../src/core/job-dir.js";
+import { firstOffsetFiles, newFirstOffsetsFile } from "../../../src/storage/first-offset-files.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
-function newJob(): { dir: string; path: string } {
-  const dir = tempDir();
-  const path = join(dir, FIRST_OFFSETS_FILE);
+function newJob(): { dir: JobDir; path: string } {
+  const dir = new JobDir(tempDir());
+  const path = dir.firstOffsets;
   writeFileSync(path, newFirstOffsetsFile());
   return { dir, path };
 }
@@ -70,12 +67,12 @@ test.each([
 test("what the file system says is passed on", async () => {
   const file = join(tempDir(), "file");
   writeFileSync(file, "");
-  await expect(firstOffsetFiles.read(file)).rejects.toMatchObject({
+  await expect(firstOffsetFiles.read(new JobDir(file))).rejects.toMatchObject({
     reason: "STORAGE_UNAVAILABLE",
     message: expect.stringContaining(file),
   });
   await expect(
-    firstOffsetFiles.write(join(file, "gone"), { stdout: 1, stderr: 1 }),
+    firstOffsetFiles.write(new JobDir(join(file, "gone")), { stdout: 1, stderr: 1 }),
   ).rejects.toMatchObject({
     reason: "STORAGE_UNAVAILABLE",
   });

@@ -84,7 +84,7 @@ const record: fc.Arbitrary<JobRecord> = fc
 test("what is written is what is read, for any record", () => {
   fc.assert(
     fc.property(record, (original) => {
-      expect(parseRecord(formatRecord(original)).record).toEqual(original);
+      expect(parseRecord(formatRecord(original))).toEqual(original);
     }),
   );
 });
@@ -120,7 +120,7 @@ test("fields of a newer version are kept, and its version number", () => {
     gpu: { count: 2 },
   };
   const parsed = parseRecord(JSON.stringify(newer));
-  const rewritten = JSON.parse(formatRecord(parsed.record, parsed)) as unknown;
+  const rewritten = JSON.parse(formatRecord(parsed)) as unknown;
   expect(rewritten).toEqual(newer);
 });
 

@@ -1,5 +1,5 @@
 import { cgroupMembers, isPopulated } from "./cgroup.js";
-import type { Identity, ProcessName } from "../runner/job-files.js";
+import type { Identity, ProcessName } from "../runner/runner-records.js";
 import { processTable } from "../process/platform.js";
 import type { ProcessInfo } from "../process/process-table.js";
 import { lookupAlive, sameProcess, sendSignal } from "../process/signals.js";

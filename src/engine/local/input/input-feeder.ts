@@ -1,6 +1,6 @@
 import { constants, readFileSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { join } from "node:path";
+import type { JobDir } from "../../../core/job-dir.js";
 
 /*
  * The server's side of feed.sh, which carries a job's input from stdin.log to
@@ -11,7 +11,7 @@ import { join } from "node:path";
 const LOG_FD = 4;
 
 /** Tells it to look. Nothing happens where it has ended. */
-export async function ringFeeder(dir: string): Promise<void> {
+export async function ringFeeder(dir: JobDir): Promise<void> {
   const bell = await openBell(dir);
   try {
     await bell?.write("\n");
@@ -25,17 +25,17 @@ export async function ringFeeder(dir: string): Promise<void> {
 }
 
 /** Whether it is there: it ends when nobody reads what it writes, and with the runner. */
-export async function isFeeding(dir: string): Promise<boolean> {
+export async function isFeeding(dir: JobDir): Promise<boolean> {
   const bell = await openBell(dir);
   await bell?.close();
   return bell !== undefined;
 }
 
 /** How far it has read; undefined where the system does not tell, or it has ended. */
-export function fedBytes(dir: string, log: Stats): number | undefined {
+export function fedBytes(dir: JobDir, log: Stats): number | undefined {
   if (process.platform !== "linux") return undefined;
   try {
-    const pid = Number(readFileSync(join(dir, "stdin.feeder"), "utf8"));
+    const pid = Number(readFileSync(dir.inputFeeder, "utf8"));
     // Another process may have its pid by now, but not this file open.
     const { dev, ino } = statSync(`/proc/${pid}/fd/${LOG_FD}`);
     if (dev !== log.dev || ino !== log.ino) return undefined;
@@ -49,9 +49,9 @@ export function fedBytes(dir: string, log: Stats): number | undefined {
 }
 
 /** Undefined where nobody listens. */
-async function openBell(dir: string): Promise<FileHandle | undefined> {
+async function openBell(dir: JobDir): Promise<FileHandle | undefined> {
   try {
-    return await open(join(dir, "stdin.bell"), constants.O_WRONLY | constants.O_NONBLOCK);
+    return await open(dir.inputBell, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENXIO" || code === "ENOENT") return undefined;

@@ -1,5 +1,5 @@
 import { type FileHandle, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import type { JobDir } from "../../../core/job-dir.js";
 
 /** The others are forgotten, those first that were not heard of for longest. */
 const MAX_SENDERS = 64;
@@ -23,17 +23,17 @@ export class InputSenders {
   readonly logBytes: number;
   /** Whether the last piece ended a terminal's input, and all of that is there. */
   readonly endIsTaken: boolean;
-  readonly #dir: string;
+  readonly #path: string;
   /** Bytes of each that were taken; the last one's is the last piece. */
   readonly #taken: Map<string, number>;
 
-  private constructor(dir: string, text: string, logBytes: number) {
+  private constructor(path: string, text: string, logBytes: number) {
     const [addition = "", ...lines] = text.split("\n").slice(0, -1);
     const [sizeBefore = 0, dataBytes = 0, endBytes = 0] = addition.split(" ").map(Number);
     const addedBytes = logBytes - sizeBefore;
     this.logBytes = logBytes;
     this.endIsTaken = endBytes > 0 && addedBytes === dataBytes + endBytes;
-    this.#dir = dir;
+    this.#path = path;
     this.#taken = new Map(
       lines.map((line, index) => {
         const [taken, sender = ""] = line.split(" ");
@@ -44,11 +44,11 @@ export class InputSenders {
   }
 
   /** As they are at one moment, also while a piece is being added. */
-  static async read(dir: string, log: FileHandle): Promise<InputSenders> {
-    for (let text = await readSenders(dir); ; ) {
+  static async read(dir: JobDir, log: FileHandle): Promise<InputSenders> {
+    for (let text = await readSenders(dir.inputSenders); ; ) {
       const { size } = await log.stat();
-      const again = await readSenders(dir);
-      if (again === text) return new InputSenders(dir, text, size);
+      const again = await readSenders(dir.inputSenders);
+      if (again === text) return new InputSenders(dir.inputSenders, text, size);
       text = again;
     }
   }
@@ -64,20 +64,15 @@ export class InputSenders {
     this.#taken.delete(sender);
     this.#taken.set(sender, taken);
     const senders = [...this.#taken].slice(-MAX_SENDERS).map(([name, count]) => `${count} ${name}`);
-    const path = pathOf(this.#dir);
     const lines = [`${this.logBytes} ${dataBytes} ${endBytes}`, ...senders];
-    await writeFile(`${path}.tmp`, `${lines.join("\n")}\n`, { mode: 0o600 });
-    await rename(`${path}.tmp`, path);
+    await writeFile(`${this.#path}.tmp`, `${lines.join("\n")}\n`, { mode: 0o600 });
+    await rename(`${this.#path}.tmp`, this.#path);
   }
 }
 
-function pathOf(dir: string): string {
-  return join(dir, "stdin.senders");
-}
-
-async function readSenders(dir: string): Promise<string> {
+async function readSenders(path: string): Promise<string> {
   try {
-    return await readFile(pathOf(dir), "utf8");
+    return await readFile(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw error;

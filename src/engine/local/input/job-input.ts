@@ -1,14 +1,14 @@
 import { statSync } from "node:fs";
 import { type FileHandle, open, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { type ErrorReason, fromSystemError, ProcmanError } from "../../../contract/errors.js";
 import type { InputPiece } from "../../../core/ports.js";
 import { abortable } from "../../../platform/abort-signals.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
 import { InputSenders } from "./input-senders.js";
-import { readExitRecord } from "../runner/job-files.js";
+import { readExitRecord } from "../runner/runner-records.js";
 
 /** All that one job can have: it stays on disk until the job is removed. */
 const MAX_INPUT_BYTES = 16 * 1024 ** 3;
@@ -16,8 +16,8 @@ const MAX_INPUT_BYTES = 16 * 1024 ** 3;
 const MAX_TERMINAL_INPUT_BYTES = 64 * 1024 ** 2;
 /** With so much that the command has not read there is no room for more. */
 const MAX_BACKLOG_BYTES = 1024 ** 2;
-const DEFAULT_ROOM_CEILING_MS = 5000;
-const LONGEST_PAUSE_MS = 200;
+const DEFAULT_ROOM_TIMEOUT_MS = 5000;
+const MAX_BACKOFF_MS = 200;
 
 /** What Ctrl-D types. */
 const END_OF_FILE = 4;
@@ -26,23 +26,25 @@ const RETURN = 13;
 
 const NOTHING = new Uint8Array();
 
-export interface JobInputsOptions {
+export interface JobInputOptions {
   /** How long a call waits for room. Default 5000. */
-  readonly roomCeilingMs?: number;
+  readonly roomTimeoutMs?: number;
 }
 
 /**
- * Adds to jobs' input. The truth is stdin.log: what is in it was taken. So a server
+ * Adds to a job's input. The truth is stdin.log: what is in it was taken. So a server
  * that dies at any moment has taken a piece, a part of it or none, and what it has
  * answered for comes to the command without it.
  */
-export class JobInputs {
-  readonly #roomCeilingMs: number;
-  /** Under way, by the job's directory. */
-  readonly #last = new Map<string, Promise<unknown>>();
+export class JobInput {
+  readonly #dir: JobDir;
+  readonly #roomTimeoutMs: number;
+  /** The last piece, taken or still to be: pieces are taken one after another. */
+  #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ roomCeilingMs = DEFAULT_ROOM_CEILING_MS }: JobInputsOptions = {}) {
-    this.#roomCeilingMs = roomCeilingMs;
+  constructor(dir: JobDir, { roomTimeoutMs = DEFAULT_ROOM_TIMEOUT_MS }: JobInputOptions = {}) {
+    this.#dir = dir;
+    this.#roomTimeoutMs = roomTimeoutMs;
   }
 
   /**
@@ -50,40 +52,41 @@ export class JobInputs {
    * @returns the sender's next offset.
    * @throws ProcmanError; the signal's reason
    */
-  send(dir: string, piece: InputPiece, isTerminal: boolean, signal: AbortSignal): Promise<number> {
-    const patience = { until: performance.now() + this.#roomCeilingMs, signal };
-    const take = () => takePiece(dir, piece, isTerminal, patience);
+  send(piece: InputPiece, isTerminal: boolean, signal: AbortSignal): Promise<number> {
+    const wait = { untilMs: performance.now() + this.#roomTimeoutMs, signal };
+    const take = () => takePiece(this.#dir, piece, isTerminal, wait);
     const changesNothing = piece.data.length === 0 && !piece.close;
-    return abortable(changesNothing ? take() : this.#inTurn(dir, take), signal);
+    return abortable(changesNothing ? take() : this.#inTurn(take), signal);
   }
 
-  #inTurn<T>(dir: string, take: () => Promise<T>): Promise<T> {
-    const taking = (this.#last.get(dir) ?? Promise.resolve()).then(take);
-    const settled = taking.catch(() => {});
-    this.#last.set(dir, settled);
-    void settled.then(() => {
-      if (this.#last.get(dir) === settled) this.#last.delete(dir);
-    });
+  /** Resolves when no piece is being taken any more. */
+  async close(): Promise<void> {
+    await this.#last;
+  }
+
+  #inTurn<T>(take: () => Promise<T>): Promise<T> {
+    const taking = this.#last.then(take);
+    this.#last = taking.catch(() => {});
     return taking;
   }
 }
 
-/** How long to wait for room. */
-interface Patience {
+/** How long a piece may wait for room. */
+interface RoomWait {
   /** As of performance.now(). */
-  readonly until: number;
+  readonly untilMs: number;
   readonly signal: AbortSignal;
 }
 
 async function takePiece(
-  dir: string,
+  dir: JobDir,
   { sender, offset, data, close }: InputPiece,
   isTerminal: boolean,
-  patience: Patience,
+  wait: RoomWait,
 ): Promise<number> {
-  patience.signal.throwIfAborted();
+  wait.signal.throwIfAborted();
   try {
-    const log = await open(join(dir, "stdin.log"), "r+");
+    const log = await open(dir.input, "r+");
     try {
       const senders = await InputSenders.read(dir, log);
       const taken = senders.takenOf(sender);
@@ -100,7 +103,7 @@ async function takePiece(
       if (rest.length > 0 || closes) await checkFed(dir);
       if (rest.length > 0) {
         checkLength(dir, senders.logBytes + rest.length, isTerminal);
-        await awaitRoom(dir, log, patience);
+        await awaitRoom(dir, log, wait);
       }
       const { logBytes } = senders;
       const end = isTerminal && closes ? await endOfLine(log, rest, logBytes) : NOTHING;
@@ -110,7 +113,7 @@ async function takePiece(
         await append(dir, log, Buffer.concat([rest, end]), logBytes);
         crashPoint("input:appended");
       }
-      if (close) await writeFile(join(dir, "stdin.closed"), "", { mode: 0o600 });
+      if (close) await writeFile(dir.inputClosed, "", { mode: 0o600 });
       crashPoint("input:before-ring");
       // Also for what was there before: its server may have died before it rang.
       await ringFeeder(dir);
@@ -119,23 +122,27 @@ async function takePiece(
       await log.close();
     }
   } catch (error) {
-    if (patience.signal.aborted) throw error;
-    throw fromSystemError(error, `add to the input of job ${basename(dir)}`, basename(dir));
+    if (wait.signal.aborted) throw error;
+    throw fromSystemError(error, `add to the input of job ${dir.jobId}`, dir.jobId);
   }
 }
 
 /** Waits until the command has read most of what there is. */
-async function awaitRoom(dir: string, log: FileHandle, { until, signal }: Patience): Promise<void> {
-  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+async function awaitRoom(
+  dir: JobDir,
+  log: FileHandle,
+  { untilMs, signal }: RoomWait,
+): Promise<void> {
+  for (let backoffMs = 1; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
     const stats = await log.stat();
     const backlogBytes = stats.size - (fedBytes(dir, stats) ?? stats.size);
     if (backlogBytes < MAX_BACKLOG_BYTES) return;
-    const leftMs = until - performance.now();
+    const leftMs = untilMs - performance.now();
     if (leftMs <= 0) {
       const message = `its command has not read ${backlogBytes} bytes of it yet`;
       throw inputError("INPUT_BACKLOG", dir, message);
     }
-    await sleep(Math.min(pauseMs, leftMs), undefined, { signal });
+    await sleep(Math.min(backoffMs, leftMs), undefined, { signal });
     await checkFed(dir);
   }
 }
@@ -147,24 +154,24 @@ async function endOfLine(log: FileHandle, data: Uint8Array, logBytes: number): P
   return Buffer.alloc(lineBegins ? 1 : 2, END_OF_FILE);
 }
 
-async function checkFed(dir: string): Promise<void> {
-  if (!(await isFeeding(dir)) || readExitRecord(dir)) {
+async function checkFed(dir: JobDir): Promise<void> {
+  if (!(await isFeeding(dir)) || readExitRecord(dir.exit)) {
     throw inputError("INPUT_NOT_OPEN", dir, "nobody reads it any more");
   }
 }
 
-function checkLength(dir: string, lengthBytes: number, isTerminal: boolean): void {
+function checkLength(dir: JobDir, lengthBytes: number, isTerminal: boolean): void {
   const limitBytes = isTerminal ? MAX_TERMINAL_INPUT_BYTES : MAX_INPUT_BYTES;
   if (lengthBytes <= limitBytes) return;
   throw inputError("INPUT_LIMIT", dir, `it would have more than ${limitBytes} bytes in all`);
 }
 
-function isClosed(dir: string): boolean {
-  return statSync(join(dir, "stdin.closed"), { throwIfNoEntry: false }) !== undefined;
+function isClosed(dir: JobDir): boolean {
+  return statSync(dir.inputClosed, { throwIfNoEntry: false }) !== undefined;
 }
 
 async function append(
-  dir: string,
+  dir: JobDir,
   log: FileHandle,
   data: Uint8Array,
   offset: number,
@@ -177,8 +184,8 @@ async function append(
     }
   } catch (error) {
     // They may have been read already, so they cannot be taken back.
-    const attempt = `add to the input of job ${basename(dir)}, after ${done} bytes were taken`;
-    throw fromSystemError(error, attempt, basename(dir));
+    const attempt = `add to the input of job ${dir.jobId}, after ${done} bytes were taken`;
+    throw fromSystemError(error, attempt, dir.jobId);
   }
 }
 
@@ -187,7 +194,7 @@ async function byteAt(log: FileHandle, offset: number): Promise<number | undefin
   return bytesRead === 1 ? buffer[0] : undefined;
 }
 
-function inputError(reason: ErrorReason, dir: string, what: string): ProcmanError {
-  const jobId = basename(dir);
+function inputError(reason: ErrorReason, dir: JobDir, what: string): ProcmanError {
+  const jobId = dir.jobId;
   return new ProcmanError(reason, `the input of job ${jobId}: ${what}`, { jobId });
 }

@@ -1,4 +1,4 @@
-import type { Identity } from "../runner/job-files.js";
+import type { Identity } from "../runner/runner-records.js";
 import type { FindListeners } from "./listeners.js";
 import { listenersOnDarwin } from "./listeners-darwin.js";
 import { listenersOnLinux } from "./listeners-linux.js";

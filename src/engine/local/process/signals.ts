@@ -1,4 +1,4 @@
-import { type Identity, isInTerminal, type ProcessName } from "../runner/job-files.js";
+import { type Identity, isInTerminal, type ProcessName } from "../runner/runner-records.js";
 import { processTable } from "./platform.js";
 import type { ProcessInfo } from "./process-table.js";
 
@@ -49,10 +49,11 @@ export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean
  * stops itself when the runner is stopped, and nobody else continues it.
  */
 export function signalTerminal(identity: Identity, signal: NodeJS.Signals): void {
-  const { bootId, recorder } = identity;
+  const { bootId, exitRecorder } = identity;
   if (!isInTerminal(identity)) return;
   // Its leader, while alive, keeps the group's number from being given to another.
-  if (lookupAlive(bootId, recorder)?.groupId === recorder.pid) sendSignal(-recorder.pid, signal);
+  if (lookupAlive(bootId, exitRecorder)?.groupId !== exitRecorder.pid) return;
+  sendSignal(-exitRecorder.pid, signal);
 }
 
 export function sameProcess(info: ProcessInfo, name: ProcessName): boolean {

@@ -1,8 +1,9 @@
-import { existsSync, type FSWatcher, watch } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import type { JobDir } from "../../../core/job-dir.js";
+import { type PathWatch, watchPath } from "../../../platform/watch-path.js";
 
-/** Every so many polls a job is looked at whole, in case its runner's pid was reused. */
-const FULL_LOOK_TICKS = 30;
+/** Every so many polls a job is inspected, in case its runner's pid was reused. */
+const FULL_CHECK_TICKS = 30;
 
 /**
  * Tells that jobs may have ended: by the kernel's notice of their exit record,
@@ -20,19 +21,19 @@ export class ExitWatch {
   }
 
   /** @returns how to stop watching. */
-  add(dir: string, runnerPid: () => number | undefined, onChange: () => void): () => void {
-    const job: WatchedJob = { runnerPid, onChange, watcher: watchExitFile(dir, onChange) };
-    this.#watched.add(job);
+  add(job: WatchedExit): () => void {
+    const watched: WatchedJob = { ...job, watch: watchExit(job) };
+    this.#watched.add(watched);
     this.#timer ??= setInterval(() => this.#poll(), this.#pollIntervalMs);
     return () => {
-      job.watcher?.close();
-      this.#watched.delete(job);
+      watched.watch?.close();
+      this.#watched.delete(watched);
       if (this.#watched.size === 0) this.#stopPolling();
     };
   }
 
   close(): void {
-    for (const job of this.#watched) job.watcher?.close();
+    for (const { watch } of this.#watched) watch?.close();
     this.#watched.clear();
     this.#stopPolling();
   }
@@ -42,8 +43,9 @@ export class ExitWatch {
     let position = 0;
     for (const job of this.#watched) {
       position += 1;
-      const fullLook = (this.#ticks + position) % FULL_LOOK_TICKS === 0;
-      if (fullLook || !processExists(job.runnerPid())) job.onChange();
+      const isFullCheck = (this.#ticks + position) % FULL_CHECK_TICKS === 0;
+      if (isFullCheck) job.onFullCheck();
+      if (isFullCheck || !processExists(job.runnerPid())) job.onChange();
     }
   }
 
@@ -53,25 +55,27 @@ export class ExitWatch {
   }
 }
 
-interface WatchedJob {
+/** A job whose exit is watched for. */
+export interface WatchedExit {
+  readonly dir: JobDir;
   readonly runnerPid: () => number | undefined;
+  /** Called whenever the job may have ended. */
   readonly onChange: () => void;
-  readonly watcher: FSWatcher | undefined;
+  /** Called now and then while it runs. */
+  readonly onFullCheck: () => void;
 }
 
-function watchExitFile(dir: string, onChange: () => void): FSWatcher | undefined {
-  const file = join(dir, "exit");
-  try {
-    const watcher = watch(existsSync(file) ? file : dir, () => onChange());
-    watcher.on("error", () => watcher.close());
-    return watcher;
-  } catch {
-    // No more watches to be had: the poll is enough.
-    return undefined;
-  }
+interface WatchedJob extends WatchedExit {
+  readonly watch: PathWatch | undefined;
 }
 
-/** The cheapest look there is; a reused pid delays the notice until the full one. */
+function watchExit({ dir, onChange }: WatchedExit): PathWatch | undefined {
+  // Jobs of earlier versions have no exit record before their end.
+  const path = existsSync(dir.exit) ? dir.exit : dir.path;
+  return watchPath(path, onChange, () => {});
+}
+
+/** The cheapest check there is; a reused pid delays the notice until the full one. */
 function processExists(pid: number | undefined): boolean {
   if (pid === undefined) return false;
   try {

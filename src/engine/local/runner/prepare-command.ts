@@ -3,7 +3,6 @@ import { access, open, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
-import type { PreparedCommand } from "../../../core/ports.js";
 import { checkExecLength } from "./exec-length.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { splitEnvironment } from "./split-environment.js";
@@ -21,12 +20,25 @@ const OF_A_TERMINAL = new Set(
 /** script(1) runs what it is given by this one, and some versions say where they write in SCRIPT. */
 const SCRIPT_VARIABLES = { SHELL: "/bin/sh", SCRIPT: "" };
 
+/** A command that was checked, and what its runner needs to execute it. */
+export interface LocalCommand {
+  readonly spec: JobSpec;
+  /** The argument vector to execute. */
+  readonly argv: readonly string[];
+  /** The environment, as far as a shell hands it on as it is. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Shell commands that add the rest of the environment; empty for none. */
+  readonly envScript: string;
+  /** The script(1) that makes the job's terminal, where it has one. */
+  readonly script?: string;
+}
+
 /**
  * Checks that the command can be executed where and as the job asks, and works
  * out its argument vector and environment.
  * @throws ProcmanError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
  */
-export async function prepareCommand(spec: JobSpec): Promise<PreparedCommand> {
+export async function prepareCommand(spec: JobSpec): Promise<LocalCommand> {
   const env = jobEnvironment(spec);
   await checkWorkDir(spec.workDir);
   const file = await findCommand(spec.command, spec.workDir, env["PATH"]);
@@ -56,7 +68,7 @@ async function nice(): Promise<string> {
 }
 
 /** What makes the job's terminal, where it has one. */
-async function terminal({ pty }: JobSpec): Promise<Pick<PreparedCommand, "script">> {
+async function terminal({ pty }: JobSpec): Promise<Pick<LocalCommand, "script">> {
   if (!pty) return {};
   const script = await findCommand("script", "/", DEFAULT_PATH).catch((cause: unknown) => {
     const description = "this machine has no script(1), which makes terminals";

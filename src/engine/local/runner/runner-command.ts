@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { PreparedCommand } from "../../../core/ports.js";
+import type { JobDir } from "../../../core/job-dir.js";
 import { processTable } from "../process/platform.js";
+import type { LocalCommand } from "./prepare-command.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { TERMINAL_FD } from "../terminal/terminal.js";
 
@@ -12,8 +12,7 @@ const UMASK = process.umask().toString(8);
 
 /** Where a job runs, and by which shell. */
 export interface RunnerPlace {
-  /** The job's directory. */
-  readonly dir: string;
+  readonly dir: JobDir;
   /** The directory of the job's cgroup; empty where it has none. */
   readonly cgroup: string;
   /** Runs all of the scripts. */
@@ -21,15 +20,15 @@ export interface RunnerPlace {
 }
 
 /** The words that run a job's command under its runner, and that under what else it needs. */
-export function runnerCommand(command: PreparedCommand, place: RunnerPlace): string[] {
+export function runnerCommand(command: LocalCommand, place: RunnerPlace): string[] {
   const { spec, argv } = command;
-  const stderr = join(place.dir, spec.mergeOutput ? "stdout.log" : "stderr.log");
+  const stderr = place.dir.log(spec.mergeOutput ? "stdout" : "stderr");
   const words = spec.pty ? inTerminal(command, place) : [...runner(stderr, place), ...argv];
-  return spec.stdin ? [place.shell, ownScript("input.sh"), place.dir, ...words] : words;
+  return spec.stdin ? [place.shell, ownScript("input.sh"), place.dir.path, ...words] : words;
 }
 
 /** What the runner is to do right before it executes the command; empty for nothing. */
-export function runnerScript({ spec, argv, envScript }: PreparedCommand): string {
+export function runnerScript({ spec, argv, envScript }: LocalCommand): string {
   if (spec.pty) {
     const input = spec.stdin ? `<&${TERMINAL_FD} ` : "";
     const lines = [
@@ -47,7 +46,7 @@ export function runnerScript({ spec, argv, envScript }: PreparedCommand): string
  * The runner runs in the terminal, and records the end in a file of its own: it
  * is the job's end only when all of the terminal's output has come through.
  */
-function inTerminal({ spec, script = "script" }: PreparedCommand, place: RunnerPlace): string[] {
+function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlace): string[] {
   const { dir, shell } = place;
   const { rows, columns } = spec.windowSize ?? { rows: 0, columns: 0 };
   const words = runner(NOTHING, place).map(quoted).join(" ");
@@ -61,12 +60,12 @@ function inTerminal({ spec, script = "script" }: PreparedCommand, place: RunnerP
     process.platform === "linux"
       ? [script, "-q", "-c", line, NOTHING]
       : [script, "-q", NOTHING, shell, "-c", line];
-  const stdin = spec.stdin ? join(dir, "stdin.fifo") : NOTHING;
-  return [shell, ownScript("terminal.sh"), dir, stdin, ...scriptWords];
+  const stdin = spec.stdin ? dir.inputFifo : NOTHING;
+  return [shell, ownScript("terminal.sh"), dir.path, stdin, ...scriptWords];
 }
 
 function runner(stderr: string, { dir, cgroup, shell }: RunnerPlace): string[] {
-  return [shell, ownScript("runner.sh"), dir, processTable().bootId(), UMASK, stderr, cgroup];
+  return [shell, ownScript("runner.sh"), dir.path, processTable().bootId(), UMASK, stderr, cgroup];
 }
 
 function ownScript(name: string): string {

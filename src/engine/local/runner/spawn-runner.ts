@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../../../platform/crash-point.js";
 import {
@@ -11,13 +10,14 @@ import {
   invalidArgument,
   type ProcmanError,
 } from "../../../contract/errors.js";
-import type { PreparedCommand } from "../../../core/ports.js";
-import { type Identity, isInTerminal, readProcessRecord } from "./job-files.js";
+import type { JobDir } from "../../../core/job-dir.js";
+import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
+import type { LocalCommand } from "./prepare-command.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
 import { sendSignal } from "../process/signals.js";
 
-/** A runner records its command's identity some milliseconds after it was spawned. */
-const RECORD_CEILING_MS = 15_000;
+/** How long a runner may take to record its command's identity; some milliseconds are usual. */
+const IDENTITY_TIMEOUT_MS = 15_000;
 
 export interface RunnerProcess {
   readonly child: ChildProcess;
@@ -30,8 +30,8 @@ export interface RunnerProcess {
  * process: nothing of it is piped here, and it goes on when this process ends.
  */
 export async function spawnRunner(
-  dir: string,
-  command: PreparedCommand,
+  dir: JobDir,
+  command: LocalCommand,
   cgroup: string,
 ): Promise<RunnerProcess> {
   const { spec, env } = command;
@@ -41,9 +41,9 @@ export async function spawnRunner(
   // quiet file rather than of a directory in which logs grow.
   const attempt = `start the command of job ${spec.id}`;
   try {
-    await writeFile(join(dir, "exit"), "", { mode: 0o600, flag: "wx" });
-    if (script !== "") await writeFile(envPath(dir), script, { mode: 0o600 });
-    if (spec.stdin) await writeFile(join(dir, "stdin.log"), "", { mode: 0o600, flag: "wx" });
+    await writeFile(dir.exit, "", { mode: 0o600, flag: "wx" });
+    if (script !== "") await writeFile(dir.env, script, { mode: 0o600 });
+    if (spec.stdin) await writeFile(dir.input, "", { mode: 0o600, flag: "wx" });
   } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
   }
@@ -72,7 +72,7 @@ export async function spawnRunner(
  * @returns undefined when it ended, or took too long, without that.
  */
 export async function awaitIdentity(
-  dir: string,
+  dir: JobDir,
   runner: RunnerProcess,
 ): Promise<Identity | undefined> {
   const startedAt = process.hrtime.bigint();
@@ -81,12 +81,12 @@ export async function awaitIdentity(
     const record = readProcessRecord(dir);
     if (record.kind === "complete") {
       // It was read before the record was made.
-      rmSync(envPath(dir), { force: true });
-      if (isInTerminal(record)) rmSync(complaintPath(dir), { force: true });
+      rmSync(dir.env, { force: true });
+      if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
       return record;
     }
     const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
-    if (runnerEnded || elapsedMs > RECORD_CEILING_MS) return undefined;
+    if (runnerEnded || elapsedMs > IDENTITY_TIMEOUT_MS) return undefined;
     await sleep(pauseMs);
   }
 }
@@ -98,38 +98,25 @@ export function killRunner({ child, ended }: RunnerProcess): void {
 }
 
 /** What script(1) had to say, where it could not make the job's terminal. */
-export async function terminalComplaint(dir: string): Promise<string | undefined> {
-  const text = await readFile(complaintPath(dir), "utf8").catch(() => "");
+export async function terminalComplaint(dir: JobDir): Promise<string | undefined> {
+  const text = await readFile(dir.complaint, "utf8").catch(() => "");
   return text.trim().split("\n")[0] || undefined;
 }
 
-/** Written by terminal.sh. */
-function complaintPath(dir: string): string {
-  return join(dir, "complaint");
-}
-
-/** What the runner reads right before it executes the command. */
-function envPath(dir: string): string {
-  return join(dir, "env");
-}
-
-function spawnError(error: unknown, attempt: string, command: PreparedCommand): ProcmanError {
+function spawnError(error: unknown, attempt: string, command: LocalCommand): ProcmanError {
   const { code } = error as NodeJS.ErrnoException;
   const jobId = command.spec.id;
   if (code === "E2BIG") return tooLong(command);
   if (code === "ENOENT" || code === "EACCES" || code === "ENOTDIR") {
-    const description = "cannot be entered";
-    return argumentError("WORK_DIR_NOT_FOUND", [{ field: "work_dir", description }], {
-      message: `${attempt}: work_dir ${description}`,
-      jobId,
-      cause: error,
-    });
+    const violations = [{ field: "work_dir", description: "cannot be entered" }];
+    const message = `${attempt}: work_dir cannot be entered`;
+    return argumentError("WORK_DIR_NOT_FOUND", violations, { message, jobId, cause: error });
   }
   return fromSystemError(error, attempt, jobId);
 }
 
 /** Of the two, the longer one is named. */
-function tooLong({ argv, env }: Pick<PreparedCommand, "argv" | "env">): ProcmanError {
+function tooLong({ argv, env }: Pick<LocalCommand, "argv" | "env">): ProcmanError {
   const lengthOf = (words: readonly string[]) => words.join("").length;
   const field = lengthOf(argv) >= lengthOf(Object.entries(env).flat()) ? "args" : "env";
   return invalidArgument(field, "arguments and environment are too long for the kernel");

@@ -5,15 +5,16 @@ import { ProcmanError } from "../../../src/contract/errors.js";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { silentLog } from "../../../src/contract/log.js";
 import type { JobRecord } from "../../../src/core/ports.js";
-import { Supervisor } from "../../../src/core/supervisor.js";
+import { type JobContext, ManagedJob } from "../../../src/core/managed-job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { FileLogs } from "../../../src/logs/file-logs.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { endJobs } from "../../helpers/test-server.js";
 
-/** A supervisor over real files and processes, whose disk is full when the test says so. */
-async function supervisorWithDisk() {
+/** What jobs need, over real files and processes; the disk is full when the test says so. */
+async function contextWithDisk() {
   const stateDir = tempDir();
   mkdirSync(join(stateDir, "jobs"));
   const disk = { full: false };
@@ -23,25 +24,29 @@ async function supervisorWithDisk() {
     disk.full ? Promise.reject(new ProcmanError("DISK_FULL", "no room")) : write(record);
   const closing = new AbortController();
   const engine = new LocalEngine({ pollIntervalMs: 20 });
-  const supervisor = new Supervisor({
+  const context: JobContext = {
     engine,
     store,
-    output: { limit: () => {}, forget: () => {} },
+    logs: new FileLogs(),
     log: silentLog,
     pollIntervalMs: 20,
     defaultLogLimitBytes: undefined,
     onChange: () => {},
     closing: closing.signal,
-  });
+  };
   onTestFinished(async () => {
     closing.abort();
-    supervisor.close();
     engine.close();
     await endJobs(stateDir);
   });
+  const start = async (spec: JobSpec): Promise<ManagedJob> => {
+    const job = await ManagedJob.start(context, spec, 1);
+    onTestFinished(() => job.close());
+    return job;
+  };
   const saved = (id: string) =>
-    JSON.parse(readFileSync(join(store.dirOf(id), "state.json"), "utf8")) as { status: string };
-  return { supervisor, store, disk, stateDir, saved };
+    JSON.parse(readFileSync(store.dirOf(id).record, "utf8")) as { status: string };
+  return { context, start, store, disk, stateDir, saved };
 }
 
 function spec(id: string, script: string): JobSpec {
@@ -61,48 +66,47 @@ function spec(id: string, script: string): JobSpec {
 }
 
 test("a disk that fills between the spawn and the record: the job runs and is known", async () => {
-  const { supervisor, disk, saved } = await supervisorWithDisk();
+  const { start, disk, saved } = await contextWithDisk();
   disk.full = true;
-  const entry = await supervisor.start(spec("full1", "sleep 0.2; exit 5"), 1);
-  expect(entry.record.state.status).toBe("running");
+  const job = await start(spec("full1", "sleep 0.2; exit 5"));
+  expect(job.record.state.status).toBe("running");
   // What is on disk is enough to take it over: the record, and who the process is.
   expect(saved("full1").status).toBe("pending");
-  await eventually("the end", () => entry.ended.aborted);
-  expect(entry.record.state).toMatchObject({ status: "failed", exitCode: 5 });
+  await eventually("the end", () => job.ended.aborted);
+  expect(job.record.state).toMatchObject({ status: "failed", exitCode: 5 });
   disk.full = false;
   await eventually("the record", () => saved("full1").status === "failed");
-  entry.release();
 });
 
 test("a record that was never brought up to date is taken over as what it has become", async () => {
-  const { supervisor, store, disk } = await supervisorWithDisk();
+  const { context, start, store, disk } = await contextWithDisk();
   disk.full = true;
-  const entry = await supervisor.start(spec("full2", "exit 6"), 1);
-  await eventually("the end", () => entry.ended.aborted);
+  const job = await start(spec("full2", "exit 6"));
+  await eventually("the end", () => job.ended.aborted);
   const { records } = await store.load();
   expect(records.map(({ state }) => state.status)).toEqual(["pending"]);
   disk.full = false;
-  const adopted = await supervisor.adopt(records[0] as JobRecord);
+  const adopted = await ManagedJob.adopt(context, records[0] as JobRecord);
   expect(adopted?.record.state).toMatchObject({ status: "failed", exitCode: 6 });
 });
 
 test("a start that fails leaves no directory", async () => {
-  const { supervisor, stateDir } = await supervisorWithDisk();
+  const { start, stateDir } = await contextWithDisk();
   const tooLong = { ...spec("long", ""), args: ["-c", "x".repeat(300_000)] };
-  await expect(supervisor.start(tooLong, 1)).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
+  await expect(start(tooLong)).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
   expect(readdirSync(join(stateDir, "jobs"))).toEqual([]);
 });
 
 test("a stop that comes as the command has just ended lets its own end stand", async () => {
-  const { supervisor, saved } = await supervisorWithDisk();
-  const entry = await supervisor.start(spec("ended", "exit 0"), 1);
-  const stop = supervisor.stop(entry, "cancel", 100).then(
+  const { start, saved } = await contextWithDisk();
+  const job = await start(spec("ended", "exit 0"));
+  const stop = job.stop("cancel", 100).then(
     () => "cancelled",
     (error: ProcmanError) => error.reason,
   );
   const outcome = await stop;
-  await eventually("the end", () => entry.ended.aborted);
-  const { status } = entry.record.state;
+  await eventually("the end", () => job.ended.aborted);
+  const { status } = job.record.state;
   // Either the intent was first, or the exit: never both.
   expect([`${outcome} ${status}`]).toEqual([
     outcome === "cancelled" ? "cancelled cancelled" : "JOB_NOT_RUNNING completed",

@@ -1,14 +1,12 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Identity } from "../../../src/engine/local/runner/job-files.js";
+import type { Identity } from "../../../src/engine/local/runner/runner-records.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { processTable } from "../../../src/engine/local/process/platform.js";
-import {
-  isStopUnfinished,
-  SessionStops,
-} from "../../../src/engine/local/containment/session-stops.js";
-import { readProcessRecord } from "../../../src/engine/local/runner/job-files.js";
+import { SessionStop } from "../../../src/engine/local/containment/session-stop.js";
+import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
+import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { someRecord } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -18,22 +16,22 @@ const MARKER = "PROCMAN_STOP_TEST";
 
 /** A running job whose processes only its session holds together, wherever the test runs. */
 async function startWithoutCgroup(script: string) {
-  const dir = join(tempDir(), "job");
-  mkdirSync(dir);
-  for (const log of ["stdout.log", "stderr.log"]) writeFileSync(join(dir, log), "");
+  const dir = new JobDir(join(tempDir(), "job"));
+  mkdirSync(dir.path);
+  for (const log of ["stdout.log", "stderr.log"]) writeFileSync(join(dir.path, log), "");
   const engine = new LocalEngine({ pollIntervalMs: 50 });
   const marker = `${MARKER}${Math.random()}`;
   onTestFinished(async () => {
     for (const pid of processesOf(marker)) process.kill(pid, "SIGKILL");
-    await eventually("the end", async () => (await engine.inspect(dir)).kind !== "alive");
-    engine.release(dir);
+    await eventually("the end", async () => (await engine.open(dir).inspect()).kind !== "alive");
+    engine.open(dir).release();
     engine.close();
   });
   const { spec } = someRecord();
   const env = { [MARKER]: marker };
   const wanted = { ...spec, command: "bash", args: ["-c", script], env, workDir: "/" };
-  await engine.start(dir, await engine.prepare(wanted));
-  await eventually("its word", () => readFileSync(join(dir, "stdout.log"), "utf8") !== "");
+  await (await engine.prepare(wanted)).start(dir);
+  await eventually("its word", () => readFileSync(join(dir.path, "stdout.log"), "utf8") !== "");
   const record = readProcessRecord(dir);
   if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
   // As it would be for a user who may make none.
@@ -72,9 +70,9 @@ describe.skipIf(process.platform !== "linux")("where only the session holds a jo
       const job = await startWithoutCgroup(
         "(trap '' TERM; echo ready; exec sleep 1000) & exec sleep 1000",
       );
-      await new SessionStops().stop(job.dir, job.identity, 50, never);
+      await new SessionStop(job.dir).stop(job.identity, 50, never);
       expect(job.alive()).toEqual([]);
-      expect(isStopUnfinished(job.dir)).toBe(false);
+      expect(new SessionStop(job.dir).isUnfinished).toBe(false);
     }
   });
 
@@ -83,7 +81,7 @@ describe.skipIf(process.platform !== "linux")("where only the session holds a jo
       const job = await startWithoutCgroup(
         "trap '' TERM; echo ready; while :; do (sleep 0.01; exec sleep 500) & sleep 0.02; done",
       );
-      await new SessionStops().stop(job.dir, job.identity, 100, never);
+      await new SessionStop(job.dir).stop(job.identity, 100, never);
       expect(job.alive()).toEqual([]);
     }
   });
@@ -93,23 +91,23 @@ describe.skipIf(process.platform !== "linux")("where only the session holds a jo
       "(trap '' TERM; echo ready; exec sleep 1000) & exec sleep 1000",
     );
     const dying = new AbortController();
-    const begun = new SessionStops().stop(job.dir, job.identity, 60_000, dying.signal);
+    const begun = new SessionStop(job.dir).stop(job.identity, 60_000, dying.signal);
     await eventually("the command's end", () => job.alive().length === 1);
     dying.abort();
     await expect(begun).rejects.toThrow();
-    expect(isStopUnfinished(job.dir)).toBe(true);
+    expect(new SessionStop(job.dir).isUnfinished).toBe(true);
     // Whoever was there when it began is the job's. Less grace, so as not to wait for it.
-    await new SessionStops().stop(job.dir, job.identity, 0, never);
+    await new SessionStop(job.dir).stop(job.identity, 0, never);
     expect(job.alive()).toEqual([]);
-    expect(isStopUnfinished(job.dir)).toBe(false);
+    expect(new SessionStop(job.dir).isUnfinished).toBe(false);
   });
 
   test("the time that an earlier server gave counts as grace", async () => {
     const job = await startWithoutCgroup("trap '' TERM; echo ready; while :; do sleep 0.05; done");
     const longAgo = Number(processTable().mark()) - 100 * 60 * 60;
-    writeFileSync(join(job.dir, "stopping"), `${job.identity.bootId}\n${longAgo}\n`);
+    writeFileSync(join(job.dir.path, "stopping"), `${job.identity.bootId}\n${longAgo}\n`);
     // An hour of grace, which has passed.
-    await new SessionStops().stop(job.dir, job.identity, 60 * 60 * 1000, never);
+    await new SessionStop(job.dir).stop(job.identity, 60 * 60 * 1000, never);
     expect(job.alive()).toEqual([]);
   });
 
@@ -124,19 +122,19 @@ describe.skipIf(process.platform !== "linux")("where only the session holds a jo
       runner: { ...runner, ...earlier },
       command: { pid: command.pid, ...earlier },
     };
-    await new SessionStops().stop(job.dir, identity, 0, never);
+    await new SessionStop(job.dir).stop(identity, 0, never);
     expect(job.alive()).toHaveLength(1);
-    rmSync(join(job.dir, "stopping"), { force: true });
+    rmSync(join(job.dir.path, "stopping"), { force: true });
   });
 
   test("several at once are one, and the shortest grace counts", async () => {
     const job = await startWithoutCgroup("trap '' TERM; echo ready; while :; do sleep 0.05; done");
-    const stops = new SessionStops();
-    const patient = stops.stop(job.dir, job.identity, 60 * 60 * 1000, never);
-    expect(stops.isUnderWay(job.dir)).toBe(true);
-    await stops.stop(job.dir, job.identity, 10, never);
+    const stops = new SessionStop(job.dir);
+    const patient = stops.stop(job.identity, 60 * 60 * 1000, never);
+    expect(stops.isUnderWay).toBe(true);
+    await stops.stop(job.identity, 10, never);
     await patient;
-    expect(stops.isUnderWay(job.dir)).toBe(false);
+    expect(stops.isUnderWay).toBe(false);
     expect(job.alive()).toEqual([]);
   });
 });

@@ -1,13 +1,13 @@
-import { basename } from "node:path";
 import type { Log } from "../../contract/log.js";
+import type { JobDir } from "../../core/job-dir.js";
 import type { FirstOffsetStore } from "../../core/ports.js";
 import { type LimiterPace, LogLimiter } from "./log-limiter.js";
-import { BOTH_WHOLE, type LogStarts } from "../reading/log-start.js";
+import type { LogStarts } from "../reading/log-start.js";
 import { LogTrimmer } from "./log-trimmer.js";
 import type { PunchHole } from "./punch-hole.js";
 import type { WatchPath } from "../../platform/watch-path.js";
 
-export interface BoundedLogsOptions {
+export interface LogRetentionOptions {
   readonly firstOffsets: FirstOffsetStore;
   readonly punch: PunchHole;
   readonly pollIntervalMs: number;
@@ -15,9 +15,12 @@ export interface BoundedLogsOptions {
   readonly log: Log;
 }
 
-interface BoundedJob {
-  readonly trimmer: LogTrimmer;
-  readonly limiter: LogLimiter;
+/** The logs of one job while they are kept within their limit. */
+export interface RetainedLogs {
+  /** Where they begin, now and later. @throws ProcmanError when that cannot be read */
+  starts(): Promise<LogStarts>;
+  /** Lets them grow; resolves when nothing is under way any more. */
+  close(): Promise<void>;
 }
 
 /** A disk takes no more, whatever writes to it. */
@@ -26,16 +29,17 @@ const LEAST_DELAY_MS = 25;
 /** However many jobs write, there are no more than two looks in a millisecond. */
 const DELAY_PER_GROWING_MS = 0.5;
 
-/** The jobs whose logs have a limit, by their directories. */
-export class BoundedLogs {
-  readonly #options: BoundedLogsOptions;
-  readonly #jobs = new Map<string, BoundedJob>();
+/** Keeps the logs of jobs within their limits. */
+export class LogRetention {
+  readonly #options: LogRetentionOptions;
+  readonly #retained = new Set<RetainedLogs>();
   readonly #pace: LimiterPace;
   /** Of jobs that had ended before, one after another: there may be thousands. */
   #endedBefore: Promise<void> = Promise.resolve();
   #cannotPunch = false;
+  #isClosed = false;
 
-  constructor(options: BoundedLogsOptions) {
+  constructor(options: LogRetentionOptions) {
     this.#options = options;
     this.#pace = {
       growing: 0,
@@ -47,7 +51,11 @@ export class BoundedLogs {
     };
   }
 
-  add(dir: string, limitBytes: number, ended: AbortSignal, onLateCut: () => void): void {
+  /**
+   * Removes the oldest part of a job's logs as they grow beyond the limit, until
+   * the result is closed.
+   */
+  retain(dir: JobDir, limitBytes: number, ended: AbortSignal, onLateCut: () => void): RetainedLogs {
     const { firstOffsets, pollIntervalMs, watch, log } = this.#options;
     const trimmer = new LogTrimmer({ dir, limitBytes, firstOffsets, punch: this.#punch });
     const limiter = new LogLimiter({
@@ -60,29 +68,30 @@ export class BoundedLogs {
       pace: this.#pace,
       onLateCut,
       onError: (error) => {
-        if (!this.#jobs.has(dir)) return;
-        const jobId = basename(dir);
+        if (!this.#retained.has(retained)) return;
+        const { jobId } = dir;
         log.error({ jobId, err: error }, "a job's logs cannot be kept within their limit now");
       },
     });
-    this.#jobs.set(dir, { trimmer, limiter });
+    const retained: RetainedLogs = {
+      starts: () => trimmer.starts(),
+      close: () => {
+        this.#retained.delete(retained);
+        return limiter.close();
+      },
+    };
+    // A manager that closes has no more to do with how its last jobs' logs grow.
+    if (this.#isClosed) return retained;
+    this.#retained.add(retained);
     if (ended.aborted) this.#endedBefore = this.#endedBefore.then(() => limiter.begin());
     else void limiter.begin();
-  }
-
-  /** Where the logs of a job begin, now and later. @throws ProcmanError when that cannot be read */
-  async starts(dir: string): Promise<LogStarts> {
-    return this.#jobs.get(dir)?.trimmer.starts() ?? BOTH_WHOLE;
-  }
-
-  forget(dir: string): void {
-    void this.#jobs.get(dir)?.limiter.close();
-    this.#jobs.delete(dir);
+    return retained;
   }
 
   /** Resolves when nothing is under way any more. */
   async close(): Promise<void> {
-    await Promise.all([...this.#jobs.values()].map(({ limiter }) => limiter.close()));
+    this.#isClosed = true;
+    await Promise.all([...this.#retained].map((retained) => retained.close()));
     await this.#endedBefore;
   }
 

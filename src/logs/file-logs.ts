@@ -4,22 +4,33 @@ import { ProcmanError } from "../contract/errors.js";
 import { type OutputSizes, type Progress, STREAMS } from "../contract/job.js";
 import type { LinePattern } from "../core/line-pattern.js";
 import { type Log, silentLog } from "../contract/log.js";
-import type { FirstOffsetStore, LineSearch, OutputPositions, OutputReader } from "../core/ports.js";
-import { BoundedLogs } from "./retention/bounded-logs.js";
+import type { JobDir } from "../core/job-dir.js";
+import type {
+  FirstOffsetStore,
+  JobLogs,
+  LineSearch,
+  Logs,
+  OutputPositions,
+  ReadingOptions,
+  SearchOptions,
+} from "../core/ports.js";
+import type { ChunkMemory } from "../core/served-procman.js";
+import { defined } from "../platform/defined.js";
+import { LogRetention, type RetainedLogs } from "./retention/log-retention.js";
 import { findLine } from "./lines/find-line.js";
 import { Interrupt } from "./reading/interrupt.js";
 import { lastProgress } from "./progress/last-progress.js";
 import { linesOfChunks } from "./lines/lines-of-chunks.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./reading/log-cursor.js";
 import { LogFeeds } from "./following/log-feeds.js";
-import { logPath, statLog } from "./reading/log-file.js";
-import type { LogStarts } from "./reading/log-start.js";
+import { statLog } from "./reading/log-file.js";
+import { BOTH_WHOLE, type LogStarts } from "./reading/log-start.js";
 import { mergeLogs } from "./reading/merge-logs.js";
 import { type PunchHole, punchHole } from "./retention/punch-hole.js";
 import { resolveStart } from "./reading/resolve-start.js";
 import { type WatchPath, watchPath } from "../platform/watch-path.js";
 
-export interface LogOutputOptions {
+export interface FileLogsOptions {
   /** How often a followed log is looked at when the kernel tells of no changes. Default 1000. */
   readonly pollIntervalMs?: number;
   /** How to be told of changes. Default: by the kernel. */
@@ -31,43 +42,57 @@ export interface LogOutputOptions {
   readonly log?: Log;
 }
 
-/** What a reading ends by. */
-export interface ReadingOptions {
-  /** Follow until this is aborted and the last byte was read. Absent: do not follow. */
-  readonly ended?: AbortSignal;
-  /** Stops at once and fails with its reason. */
-  readonly signal?: AbortSignal;
-  /** As in AttachOptions. */
-  readonly transientData?: boolean;
+/** What the logs of all jobs share. */
+interface SharedReading {
+  readonly feeds: LogFeeds;
+  readonly retention: LogRetention;
+  readonly readings: Readings;
 }
 
-/** Reads the logs `stdout.log` and `stderr.log` of a job's directory. */
-export class LogOutput implements OutputReader {
-  readonly #feeds: LogFeeds;
-  readonly #bounded: BoundedLogs;
-  readonly #readings = new Set<Interrupt>();
-  #closed = false;
+/** Jobs' logs, each a file in the job's directory. */
+export class FileLogs implements Logs {
+  readonly #shared: SharedReading;
 
-  constructor(options: LogOutputOptions = {}) {
+  constructor(options: FileLogsOptions = {}) {
     const { pollIntervalMs = 1000, watch = watchPath } = options;
     const { firstOffsets = NOT_KEPT, punch = punchHole, log = silentLog } = options;
-    this.#feeds = new LogFeeds({ pollIntervalMs, watch });
-    this.#bounded = new BoundedLogs({ firstOffsets, punch, pollIntervalMs, watch, log });
+    this.#shared = {
+      feeds: new LogFeeds({ pollIntervalMs, watch }),
+      retention: new LogRetention({ firstOffsets, punch, pollIntervalMs, watch, log }),
+      readings: new Readings(),
+    };
   }
 
-  limit(dir: string, limitBytes: number, ended: AbortSignal, onLateCut = () => {}): void {
-    this.#bounded.add(dir, limitBytes, ended, onLateCut);
+  open(dir: JobDir): FileJobLogs {
+    return new FileJobLogs(dir, this.#shared);
   }
 
-  forget(dir: string): void {
-    this.#bounded.forget(dir);
+  /** Readings under way fail with SHUTTING_DOWN. */
+  async close(): Promise<void> {
+    this.#shared.readings.close();
+    await this.#shared.retention.close();
+  }
+}
+
+export class FileJobLogs implements JobLogs {
+  readonly #dir: JobDir;
+  readonly #shared: SharedReading;
+  #retained: RetainedLogs | undefined;
+
+  constructor(dir: JobDir, shared: SharedReading) {
+    this.#dir = dir;
+    this.#shared = shared;
   }
 
-  async sizes(dir: string): Promise<OutputSizes> {
+  retain(limitBytes: number, ended: AbortSignal, onLateCut = () => {}): void {
+    this.#retained = this.#shared.retention.retain(this.#dir, limitBytes, ended, onLateCut);
+  }
+
+  async sizes(): Promise<OutputSizes> {
     const [starts, stdout, stderr] = await Promise.all([
-      this.#bounded.starts(dir),
-      statLog(logPath(dir, "stdout")),
-      statLog(logPath(dir, "stderr")),
+      this.#starts(),
+      statLog(this.#dir.log("stdout")),
+      statLog(this.#dir.log("stderr")),
     ]);
     return {
       stdoutBytes: stdout.size,
@@ -78,12 +103,12 @@ export class LogOutput implements OutputReader {
     };
   }
 
-  async progress(dir: string): Promise<Progress | undefined> {
-    return lastProgress(dir, await this.#bounded.starts(dir));
+  async progress(): Promise<Progress | undefined> {
+    return lastProgress(this.#dir, await this.#starts());
   }
 
-  async resolveStart(dir: string, start: OutputStart): Promise<OutputPositions> {
-    return resolveStart(dir, start, await this.#bounded.starts(dir));
+  async resolveStart(start: OutputStart): Promise<OutputPositions> {
+    return resolveStart(this.#dir, start, await this.#starts());
   }
 
   /**
@@ -95,26 +120,26 @@ export class LogOutput implements OutputReader {
    * meanwhile; SHUTTING_DOWN after close; the signal's reason
    */
   async *chunks(
-    dir: string,
     from: OutputPositions,
-    { ended, signal, transientData = false }: ReadingOptions = {},
+    { ended, signal, transientData = false }: ReadingOptions & ChunkMemory = {},
   ): AsyncGenerator<OutputChunk, void, undefined> {
-    const starts = await this.#bounded.starts(dir);
+    const { readings } = this.#shared;
+    const starts = await this.#starts();
     signal?.throwIfAborted();
-    if (this.#closed) throw shuttingDown();
+    readings.throwIfClosed();
     allowManyListeners(ended, signal);
 
-    const cursors = this.#cursors(dir, starts, from, { ended, transientData });
+    const cursors = this.#cursors(starts, from, ended, transientData);
     // On the signal's event and not only in `finally`: a consumer that went away
     // may never call `return`.
     const interrupt = new Interrupt(() => {
       signal?.removeEventListener("abort", abort);
-      this.#readings.delete(interrupt);
+      readings.delete(interrupt);
       for (const cursor of cursors) cursor.close();
     });
     const abort = (): void => interrupt.stop(signal?.reason);
     signal?.addEventListener("abort", abort);
-    this.#readings.add(interrupt);
+    readings.add(interrupt);
     try {
       yield* mergeLogs(cursors, interrupt, ended);
     } finally {
@@ -124,48 +149,68 @@ export class LogOutput implements OutputReader {
 
   /** The same bytes as lines. @throws as chunks */
   lines(
-    dir: string,
     from: OutputPositions,
     options: ReadingOptions = {},
   ): AsyncGenerator<OutputLine, void, undefined> {
-    return linesOfChunks(this.chunks(dir, from, options), options.signal);
+    return linesOfChunks(this.chunks(from, options), options.signal);
   }
 
   /** @throws as chunks */
   findLine(
-    dir: string,
     from: OutputPositions,
     pattern: LinePattern,
-    { ended, enough, signal }: ReadingOptions & { readonly enough?: AbortSignal } = {},
+    { ended, enough, signal }: SearchOptions = {},
   ): Promise<LineSearch> {
-    const follow = ended ? { ended } : {};
-    const read = (signal: AbortSignal) => this.chunks(dir, from, { ...follow, signal });
+    const read = (signal: AbortSignal) => this.chunks(from, { ...defined({ ended }), signal });
     return findLine(read, from, pattern, { toTheEnd: ended !== undefined, enough, signal });
   }
 
-  /** Readings under way fail with SHUTTING_DOWN. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const reading of this.#readings) reading.stop(shuttingDown());
-    await this.#bounded.close();
+  dispose(): void {
+    void this.#retained?.close();
+    this.#retained = undefined;
+  }
+
+  async #starts(): Promise<LogStarts> {
+    return this.#retained?.starts() ?? BOTH_WHOLE;
   }
 
   #cursors(
-    dir: string,
     starts: LogStarts,
     from: OutputPositions,
-    { ended, transientData }: { ended: AbortSignal | undefined; transientData: boolean },
+    ended: AbortSignal | undefined,
+    transientData: boolean,
   ): LogCursor[] {
-    const cursors: LogCursor[] = [];
-    for (const stream of STREAMS) {
+    return STREAMS.flatMap((stream) => {
       const position = from[stream];
-      if (position === undefined) continue;
+      if (position === undefined) return [];
       const options = { stream, start: starts[stream], position, transientData };
-      cursors.push(
-        ended ? new FollowCursor(this.#feeds, dir, options) : new SnapshotCursor(dir, options),
-      );
-    }
-    return cursors;
+      return ended
+        ? new FollowCursor(this.#shared.feeds, this.#dir, options)
+        : new SnapshotCursor(this.#dir, options);
+    });
+  }
+}
+
+/** The readings under way, so that all can be ended at once. */
+class Readings {
+  readonly #underWay = new Set<Interrupt>();
+  #isClosed = false;
+
+  add(reading: Interrupt): void {
+    this.#underWay.add(reading);
+  }
+
+  delete(reading: Interrupt): void {
+    this.#underWay.delete(reading);
+  }
+
+  throwIfClosed(): void {
+    if (this.#isClosed) throw shuttingDown();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const reading of this.#underWay) reading.stop(shuttingDown());
   }
 }
 
@@ -178,7 +223,7 @@ const NOT_KEPT: FirstOffsetStore = {
 };
 
 function shuttingDown(): ProcmanError {
-  return new ProcmanError("SHUTTING_DOWN", "the output reader is closed");
+  return new ProcmanError("SHUTTING_DOWN", "procman is shutting down");
 }
 
 /** Every follower of a job listens to the same signals; Node would warn of a leak at 11. */

@@ -1,9 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
-import { join } from "node:path";
 import { fromSystemError } from "../../../contract/errors.js";
 import type { Exit } from "../../../contract/job.js";
+import type { JobDir } from "../../../core/job-dir.js";
+import { defined } from "../../../platform/defined.js";
 import { processTable } from "../process/platform.js";
 
 /** Who the runner and its command are. */
@@ -11,8 +12,8 @@ export interface Identity {
   readonly bootId: string;
   /** Leads the session that the command is in, and waits for it. */
   readonly runner: ProcessName;
-  /** Sees to the exit record: the runner, or in a terminal the parent of what makes that. */
-  readonly recorder: ProcessName;
+  /** Writes the exit record: the runner, or in a terminal the parent of script(1). */
+  readonly exitRecorder: ProcessName;
   readonly command: ProcessName;
   /** When the runner wrote it down. */
   readonly startedTime: Date;
@@ -27,9 +28,9 @@ export interface ProcessName {
   readonly startTime: string;
 }
 
-/** Whether the job has a terminal: then somebody other than the runner sees to its record. */
-export function isInTerminal({ runner, recorder }: Identity): boolean {
-  return runner.pid !== recorder.pid;
+/** Whether the job has a terminal: then another process than the runner writes its exit record. */
+export function isInTerminal({ runner, exitRecorder }: Identity): boolean {
+  return runner.pid !== exitRecorder.pid;
 }
 
 /** The `process` file: written once by the runner, or by whoever gives the job up. */
@@ -42,8 +43,8 @@ export type ProcessRecord =
 
 const ABANDONED = "abandoned\n";
 
-export function readProcessRecord(dir: string): ProcessRecord {
-  const file = readWithTime(join(dir, "process"));
+export function readProcessRecord(dir: JobDir): ProcessRecord {
+  const file = readWithTime(dir.process);
   if (!file) return { kind: "missing" };
   if (file.text === ABANDONED) return { kind: "abandoned" };
   const [bootId, runnerLine, commandLine, cgroupLine, ...rest] = completeLines(file.text);
@@ -54,18 +55,20 @@ export function readProcessRecord(dir: string): ProcessRecord {
   }
   const after = (start: string) => rest.find((line) => line.startsWith(start))?.slice(start.length);
   const recorderLine = after(RECORDER);
-  const recorder = recorderLine === undefined ? runner : processTable().parseIdentity(recorderLine);
-  if (!recorder) return { kind: "incomplete" };
+  const exitRecorder =
+    recorderLine === undefined ? runner : processTable().parseIdentity(recorderLine);
+  if (!exitRecorder) return { kind: "incomplete" };
   const complaint = after(NOT_EXECUTED);
+  const notExecuted = complaint === undefined ? undefined : withoutShellPrefix(complaint);
   return {
     kind: "complete",
     bootId,
     runner: { pid: runner.pid, startTime: runner.startTime },
-    recorder: { pid: recorder.pid, startTime: recorder.startTime },
+    exitRecorder: { pid: exitRecorder.pid, startTime: exitRecorder.startTime },
     command: { pid: command.pid, startTime: command.startTime },
     cgroup: cgroupLine.slice(CGROUP.length),
     startedTime: file.createdTime,
-    ...(complaint === undefined ? {} : { notExecuted: withoutShellPrefix(complaint) }),
+    ...defined({ notExecuted }),
   };
 }
 
@@ -74,35 +77,32 @@ export function readProcessRecord(dir: string): ProcessRecord {
  * late finds it taken and runs nothing.
  * @returns false when the runner was first.
  */
-export async function claimProcessRecord(dir: string): Promise<boolean> {
+export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
   try {
-    await writeFile(join(dir, "process"), ABANDONED, { mode: 0o600, flag: "wx" });
+    await writeFile(dir.process, ABANDONED, { mode: 0o600, flag: "wx" });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw fromSystemError(error, `create the process file in ${dir}`);
+    throw fromSystemError(error, `create ${dir.process}`);
   }
 }
 
 /**
- * How the command ended, from the job's record `exit`, or `ended`, which the
- * runner in a terminal makes first. Once it is whole: the code, then what `times`
- * printed (the runner's own times, then its children's), each line ended by a
- * newline.
+ * How the command ended, from a job's exit record; undefined until it is whole.
+ * `path` is the job's `exit`, or `ended`, which the runner in a terminal writes
+ * first. The record is the code, then what `times` printed (the runner's own times,
+ * then its children's), each line ended by a newline.
  */
-export function readExitRecord(dir: string, name: "exit" | "ended" = "exit"): Exit | undefined {
-  const file = readWithTime(join(dir, name));
+export function readExitRecord(path: string): Exit | undefined {
+  const file = readWithTime(path);
   if (!file || !file.text.endsWith("\n")) return undefined;
   const [code, , children] = completeLines(file.text);
   if (code === undefined || !/^\d{1,3}$/.test(code)) return undefined;
   const exitCode = Number(code);
-  const signal = signalOf(exitCode);
-  const cpuTimeMs = parseTimes(children ?? "");
   return {
     exitCode,
-    ...(signal === undefined ? {} : { signal }),
-    ...(cpuTimeMs === undefined ? {} : { cpuTimeMs }),
     completedTime: file.modifiedTime,
+    ...defined({ signal: signalOf(exitCode), cpuTimeMs: parseTimes(children ?? "") }),
   };
 }
 

@@ -1,52 +1,55 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { killCgroup } from "./cgroup.js";
-import type { Identity } from "../runner/job-files.js";
+import type { Identity } from "../runner/runner-records.js";
 import { processTable } from "../process/platform.js";
 import { Session } from "./session.js";
 import { isAlive, sendSignal, signalGroup, signalTerminal } from "../process/signals.js";
 
-const FIRST_PAUSE_MS = 5;
-const LONGEST_PAUSE_MS = 100;
+const INITIAL_BACKOFF_MS = 5;
+const MAX_BACKOFF_MS = 100;
 
-interface Stop {
+interface StopUnderWay {
   /** When politeness ends, by a clock that never jumps. */
   forceAtMs: number;
   done: Promise<void>;
 }
 
-/** The jobs whose processes are being ended now, each by one loop however many ask for it. */
-export class SessionStops {
-  /** By the job's directory. */
-  readonly #underWay = new Map<string, Stop>();
+/** The ending of a job's processes: by one loop, however many ask for it. */
+export class SessionStop {
+  readonly #dir: JobDir;
+  #underWay: StopUnderWay | undefined;
+
+  constructor(dir: JobDir) {
+    this.#dir = dir;
+  }
 
   /** Resolves when no process of the job is left that could be ended. The shortest grace counts. */
-  stop(dir: string, identity: Identity, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
+  stop(identity: Identity, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
     const forceAtMs = performance.now() + gracePeriodMs;
-    const known = this.#underWay.get(dir);
-    if (known) {
-      known.forceAtMs = Math.min(known.forceAtMs, forceAtMs);
-      return known.done;
+    if (this.#underWay) {
+      this.#underWay.forceAtMs = Math.min(this.#underWay.forceAtMs, forceAtMs);
+      return this.#underWay.done;
     }
-    const stop: Stop = { forceAtMs, done: Promise.resolve() };
+    const stop: StopUnderWay = { forceAtMs, done: Promise.resolve() };
     const isPolite = gracePeriodMs > 0;
-    stop.done = stopSession(dir, identity, isPolite, stop, signal).finally(() => {
-      this.#underWay.delete(dir);
+    stop.done = stopSession(this.#dir, identity, isPolite, stop, signal).finally(() => {
+      this.#underWay = undefined;
     });
-    this.#underWay.set(dir, stop);
+    this.#underWay = stop;
     return stop.done;
   }
 
-  isUnderWay(dir: string): boolean {
-    return this.#underWay.has(dir);
+  get isUnderWay(): boolean {
+    return this.#underWay !== undefined;
   }
-}
 
-/** Whether a stop has begun and not come to its end, in this process or one before. */
-export function isStopUnfinished(dir: string): boolean {
-  return existsSync(markPath(dir));
+  /** Whether a stop has begun and not come to its end, in this process or one before. */
+  get isUnfinished(): boolean {
+    return existsSync(this.#dir.stopping);
+  }
 }
 
 /**
@@ -54,13 +57,13 @@ export function isStopUnfinished(dir: string): boolean {
  * and after the grace period SIGKILL to each until none is left.
  */
 async function stopSession(
-  dir: string,
+  dir: JobDir,
   identity: Identity,
   isPolite: boolean,
-  stop: Pick<Stop, "forceAtMs">,
+  stop: Pick<StopUnderWay, "forceAtMs">,
   signal: AbortSignal,
 ): Promise<void> {
-  const earlier = begin(dir, identity);
+  const earlier = beginStop(dir, identity);
   if (earlier) stop.forceAtMs -= processTable().ageMs(earlier);
   const session = new Session(identity, earlier);
   // Who is there before the first signal: any of them may be the only one left after it.
@@ -88,7 +91,7 @@ async function stopSession(
   // A runner that somebody stopped could not record the exit.
   signalTerminal(identity, "SIGCONT");
   if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
-  rmSync(markPath(dir), { force: true });
+  rmSync(dir.stopping, { force: true });
 }
 
 async function pollUntil(
@@ -96,10 +99,14 @@ async function pollUntil(
   untilMs: () => number,
   signal: AbortSignal,
 ): Promise<void> {
-  for (let pauseMs = FIRST_PAUSE_MS; !done(); pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
+  for (
+    let backoffMs = INITIAL_BACKOFF_MS;
+    !done();
+    backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS)
+  ) {
     const leftMs = untilMs() - performance.now();
     if (leftMs <= 0) return;
-    await sleep(Math.min(pauseMs, leftMs), undefined, { signal });
+    await sleep(Math.min(backoffMs, leftMs), undefined, { signal });
   }
 }
 
@@ -109,13 +116,9 @@ async function pollUntil(
  * left others behind. Who was in the session by then is the job's.
  */
 
-function markPath(dir: string): string {
-  return join(dir, "stopping");
-}
-
 /** Notes the moment, or returns the one at which an earlier server has begun. */
-function begin(dir: string, { bootId }: Identity): string | undefined {
-  const path = markPath(dir);
+function beginStop(dir: JobDir, { bootId }: Identity): string | undefined {
+  const path = dir.stopping;
   try {
     const [boot, mark] = readFileSync(path, "utf8").split("\n");
     return boot === bootId ? mark : undefined;

@@ -1,0 +1,298 @@
+import { access, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
+import type { Started, WindowSize } from "../../contract/job.js";
+import type { JobDir } from "../../core/job-dir.js";
+import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
+import { defined } from "../../platform/defined.js";
+import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
+import { SessionStop } from "./containment/session-stop.js";
+import { JobInput } from "./input/job-input.js";
+import { listeningPort } from "./process/listening-port.js";
+import { processTable } from "./process/platform.js";
+import { isAlive, signalGroup, signalTerminal } from "./process/signals.js";
+import type { ExitWatch } from "./runner/exit-watch.js";
+import type { LocalCommand } from "./runner/prepare-command.js";
+import {
+  claimProcessRecord,
+  type Identity,
+  isInTerminal,
+  readExitRecord,
+  readProcessRecord,
+} from "./runner/runner-records.js";
+import {
+  awaitIdentity,
+  killRunner,
+  type RunnerProcess,
+  spawnRunner,
+  terminalComplaint,
+} from "./runner/spawn-runner.js";
+import { resizeTerminal } from "./terminal/terminal.js";
+import { TerminalDrain } from "./terminal/terminal-drain.js";
+
+/** Between looks at a process record that is being written. */
+const RECORD_POLL_INTERVAL_MS = 20;
+
+/** The runner of one job, its command, and what that has started. */
+export class LocalJobProcess implements JobProcess {
+  readonly #dir: JobDir;
+  readonly #exits: ExitWatch;
+  readonly #stop: SessionStop;
+  readonly #input: JobInput;
+  /** Where this process is the runner's parent, until the runner has ended. */
+  #runner: RunnerProcess | undefined;
+  /** Until the job is released: a job that deletes its files can still be ended. */
+  #identity: Identity | undefined;
+  #drain: TerminalDrain | undefined;
+
+  constructor(dir: JobDir, exits: ExitWatch) {
+    this.#dir = dir;
+    this.#exits = exits;
+    this.#stop = new SessionStop(dir);
+    this.#input = new JobInput(dir);
+  }
+
+  /** Runs a command; see PreparedCommand. */
+  static async start(
+    dir: JobDir,
+    command: LocalCommand,
+    exits: ExitWatch,
+  ): Promise<StartedProcess> {
+    const cgroup = makeCgroup(command.spec.id) ?? "";
+    const process = new LocalJobProcess(dir, exits);
+    try {
+      const identity = await process.#spawn(command, cgroup);
+      // The runner could not enter it.
+      if (identity.cgroup === "" && cgroup !== "") removeCgroup(cgroup);
+      return { process, started: startedAs(identity) };
+    } catch (error) {
+      if (cgroup !== "") removeCgroup(cgroup);
+      throw error;
+    }
+  }
+
+  async abandon(): Promise<boolean> {
+    if (await claimProcessRecord(this.#dir)) {
+      // Made by a server that died before the runner could write it down.
+      removeCgroupOf(this.#dir.jobId);
+      return true;
+    }
+    // The runner was first. It writes the record in one go, unless it cannot.
+    for (;;) {
+      const observation = await this.inspect();
+      if (observation.kind === "not-started") return true;
+      if (observation.kind !== "starting") return false;
+      await sleep(RECORD_POLL_INTERVAL_MS);
+    }
+  }
+
+  async inspect(): Promise<Observation> {
+    const record = readProcessRecord(this.#dir);
+    switch (record.kind) {
+      case "missing":
+        return this.#inspectMissing();
+      case "abandoned":
+        return { kind: "not-started" };
+      case "incomplete":
+        return this.#inspectIncomplete();
+      case "complete":
+        this.#identity = record;
+        return this.#inspectStarted(record);
+    }
+  }
+
+  onEnd(listener: () => void): () => void {
+    let pid: number | undefined;
+    const stopWatching = this.#exits.add({
+      dir: this.#dir,
+      runnerPid: () => (pid ??= this.#knownIdentity()?.runner.pid),
+      onChange: listener,
+      onFullCheck: () => this.#continueTerminal(),
+    });
+    this.#continueTerminal();
+    const ended = this.#runner?.ended;
+    ended?.addEventListener("abort", listener);
+    return () => {
+      stopWatching();
+      ended?.removeEventListener("abort", listener);
+    };
+  }
+
+  drainOrKill(): void {
+    const identity = this.#knownIdentity();
+    if (identity && isInTerminal(identity)) this.#drain ??= new TerminalDrain(identity);
+  }
+
+  async signal(signal: string): Promise<boolean> {
+    const name = signalName(signal);
+    const identity = this.#knownIdentity();
+    return identity !== undefined && signalGroup(identity, name);
+  }
+
+  async stop(gracePeriodMs: number, signal: AbortSignal): Promise<void> {
+    const identity = this.#knownIdentity();
+    if (identity) await this.#stop.stop(identity, gracePeriodMs, signal);
+  }
+
+  get isStopping(): boolean {
+    return this.#stop.isUnderWay;
+  }
+
+  hasUnfinishedStop(): boolean {
+    return this.#stop.isUnfinished;
+  }
+
+  async sendInput(piece: InputPiece, signal: AbortSignal): Promise<number> {
+    const identity = this.#knownIdentity();
+    return this.#input.send(piece, identity !== undefined && isInTerminal(identity), signal);
+  }
+
+  async resize(size: WindowSize): Promise<boolean> {
+    const identity = this.#knownIdentity();
+    if (!identity || !isInTerminal(identity)) return false;
+    const { bootId, runner } = identity;
+    return isAlive(bootId, runner) && resizeTerminal(runner.pid, size);
+  }
+
+  async listeningPort(port: number): Promise<number | undefined> {
+    const identity = this.#knownIdentity();
+    return identity && listeningPort(identity, port);
+  }
+
+  release(): void {
+    const cgroup = this.#knownIdentity()?.cgroup;
+    if (cgroup) removeCgroup(cgroup);
+    this.#identity = undefined;
+    this.#stopDraining();
+  }
+
+  async close(): Promise<void> {
+    this.#stopDraining();
+    await this.#input.close();
+  }
+
+  async #spawn(command: LocalCommand, cgroup: string): Promise<Identity> {
+    const runner = await spawnRunner(this.#dir, command, cgroup);
+    this.#runner = runner;
+    runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
+    const identity = (await awaitIdentity(this.#dir, runner)) ?? (await this.#abortStart(runner));
+    this.#identity = identity;
+    return identity;
+  }
+
+  /**
+   * Makes sure that a runner which has not recorded its command runs nothing.
+   * @returns who the command is, where it was recorded after all.
+   */
+  async #abortStart(runner: RunnerProcess): Promise<Identity> {
+    let identity: Identity | undefined;
+    let complaint: string | undefined;
+    try {
+      if (!(await this.abandon())) identity = this.#knownIdentity();
+      if (identity) return identity;
+      await checkRoom(this.#dir);
+      complaint = await terminalComplaint(this.#dir);
+    } finally {
+      if (!identity) killRunner(runner);
+    }
+    const why =
+      complaint === undefined
+        ? "its runner could not start it (out of processes or memory)"
+        : `its terminal could not be made: ${complaint}`;
+    const { jobId } = this.#dir;
+    throw new ProcmanError("PROCESS_LIMIT", `start the command of job ${jobId}: ${why}`, { jobId });
+  }
+
+  /** What the job's file says, or what it said before it was deleted. */
+  #knownIdentity(): Identity | undefined {
+    const record = readProcessRecord(this.#dir);
+    return record.kind === "complete" ? record : this.#identity;
+  }
+
+  /** Files that are out of reach say nothing about the job; those that are gone do. */
+  async #inspectMissing(): Promise<Observation> {
+    const known = this.#identity;
+    const seen = known && this.#inspectStarted(known);
+    if (seen && seen.kind !== "gone") return seen;
+    const { path } = this.#dir;
+    const attempt = `look at ${path}`;
+    try {
+      await access(path);
+      if (!known) return { kind: "not-started" };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystemError(error, attempt);
+      await access(dirname(path)).catch((cause: unknown) => {
+        throw fromSystemError(cause, attempt);
+      });
+    }
+    const reason = "its files were deleted";
+    return { kind: "gone", reason, ...defined({ started: known && startedAs(known) }) };
+  }
+
+  #inspectIncomplete(): Observation {
+    if (processTable().hasArgument(this.#dir.path)) return { kind: "starting" };
+    // It may have been completed since it was read; nobody is left to do so later.
+    const record = readProcessRecord(this.#dir);
+    return record.kind === "complete" ? this.#inspectStarted(record) : { kind: "not-started" };
+  }
+
+  #inspectStarted(identity: Identity): Observation {
+    const { bootId, runner, exitRecorder, command, notExecuted } = identity;
+    const started = startedAs(identity);
+    // Before the records are read: who is gone has made theirs, or never will.
+    const hasTerminal = isInTerminal(identity);
+    const recorded = isAlive(bootId, exitRecorder);
+    const isRunning =
+      (hasTerminal ? isAlive(bootId, runner) : recorded) || isAlive(bootId, command);
+    const ended = hasTerminal ? readExitRecord(this.#dir.ended) : undefined;
+    // A runner's own record counts where nobody is left to write the job's.
+    const exit = readExitRecord(this.#dir.exit) ?? (recorded ? undefined : ended);
+    if (exit) return { kind: "exited", ...started, ...exit, ...defined({ notExecuted }) };
+    if (recorded || isRunning) {
+      const isEnding = ended !== undefined || !isRunning;
+      const ageMs = processTable().ageMs(command.startTime);
+      return { kind: "alive", recorded, isEnding, ageMs, ...started };
+    }
+    const reason =
+      bootId === processTable().bootId()
+        ? `its runner (process ${exitRecorder.pid}) was killed before it could record how the command ended`
+        : "the machine was restarted while the command ran";
+    return { kind: "gone", started, reason };
+  }
+
+  /** A terminal stops with its runner, and nobody else continues it when that goes on. */
+  #continueTerminal(): void {
+    if (this.#identity) signalTerminal(this.#identity, "SIGCONT");
+  }
+
+  #stopDraining(): void {
+    this.#drain?.dispose();
+    this.#drain = undefined;
+  }
+}
+
+/** The runner says nothing of why it could not write: this finds out. */
+async function checkRoom(dir: JobDir): Promise<void> {
+  const probe = join(dir.path, "probe");
+  try {
+    await writeFile(probe, Buffer.alloc(4096), { mode: 0o600 });
+    await rm(probe, { force: true });
+  } catch (error) {
+    throw fromSystemError(error, `write to ${dir.path}`, dir.jobId);
+  }
+}
+
+function startedAs({ command, startedTime, cgroup }: Identity): Started {
+  return { pid: command.pid, startedTime, containment: cgroup === "" ? "session" : "cgroup" };
+}
+
+function signalName(text: string): NodeJS.Signals {
+  const upper = text.toUpperCase();
+  const name = upper.startsWith("SIG") ? upper : `SIG${upper}`;
+  if (!Object.hasOwn(constants.signals, name)) {
+    throw invalidArgument("signal", `unknown signal ${JSON.stringify(text)}`);
+  }
+  return name as NodeJS.Signals;
+}
