@@ -64,19 +64,20 @@ async function serveConstant(): Promise<void> {
   const closing = new AbortController().signal;
   const nobody = {} as Manager;
   const service = {
-    ...createProcmanService(nobody, { closing }),
+    ...createProcmanService(nobody, { logger }),
     async *attach(_request: unknown, { signal }: HandlerContext) {
       for (let n = 0; n < CHUNKS && !signal.aborted; n += 1) yield CHUNK;
     },
   };
   const http = createHttpServer({
-    rpc: createConnectHandler({ service, check: () => undefined, logger }),
+    rpc: createConnectHandler({ service, check: () => undefined, closing, logger }),
     access,
     checksHost: true,
     timeouts: DEFAULT_TIMEOUTS,
     closing,
   });
-  const grpc = createGrpcServer({ service, access, timeouts: DEFAULT_TIMEOUTS, logger }).network;
+  const timeouts = DEFAULT_TIMEOUTS;
+  const grpc = createGrpcServer({ service, access, timeouts, closing, logger }).network;
   await listen("constant", { grpc, http });
 }
 

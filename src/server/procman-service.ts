@@ -1,5 +1,5 @@
-import { setMaxListeners } from "node:events";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Logger } from "pino";
 import type { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type { ServedProcman } from "../core/served-procman.js";
 import {
@@ -16,73 +16,62 @@ import {
   decodeWatch,
   decodeWatchJobs,
 } from "../wire/decode-request.js";
-import { createLinkedAbortController, withLinkedSignal } from "../platform/abort-signals.js";
 import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent, HEARTBEAT } from "../wire/output.js";
 import { encodeJob } from "../wire/job.js";
 import { encodeWaited } from "../wire/wait.js";
 import { toConnectError } from "../wire/error-map.js";
-import { withHeartbeats } from "./with-heartbeats.js";
+import { startCallLog } from "./call-log.js";
+import { serveStream } from "./serve-stream.js";
 
 const DEFAULT_HEARTBEAT_INTERVAL_MS = 15_000;
 
 export interface ProcmanServiceOptions {
+  readonly logger: Logger;
   /** How long a stream may be silent before a heartbeat is sent. Default 15 000. */
   readonly heartbeatIntervalMs?: number;
-  /**
-   * Aborted with a ProcmanError SHUTTING_DOWN when the server closes: streams and
-   * calls that wait for a job end with it, so that clients come back later.
-   */
-  readonly closing: AbortSignal;
 }
 
-/** The RPCs, for every protocol: decode, ask `procman`, encode. */
+/**
+ * The RPCs, for every protocol: decode, ask `procman`, encode, and log the call.
+ *
+ * A call's signal is aborted, with the reason SHUTTING_DOWN, also when the server
+ * closes. Streams and calls that wait for a job end with it, so that clients come
+ * back later; `procman` lets a call finish that has begun to do something.
+ */
 export function createProcmanService(
   procman: ServedProcman,
-  options: ProcmanServiceOptions,
+  { logger, heartbeatIntervalMs = DEFAULT_HEARTBEAT_INTERVAL_MS }: ProcmanServiceOptions,
 ): ServiceImpl<typeof ProcmanService> {
-  const { closing, heartbeatIntervalMs = DEFAULT_HEARTBEAT_INTERVAL_MS } = options;
-  // Every call that waits listens to it.
-  setMaxListeners(0, closing);
-
-  /** A call that does something and answers; closing lets it finish. */
   const unary =
     <Request, Response>(answer: (request: Request, signal: AbortSignal) => Promise<Response>) =>
-    async (request: Request, { signal }: Pick<HandlerContext, "signal">): Promise<Response> => {
+    async (request: Request, context: HandlerContext): Promise<Response> => {
+      const { signal } = context;
+      const logEnd = startCallLog(context, logger);
       try {
-        return await answer(request, signal);
+        const response = await answer(request, signal);
+        logEnd();
+        return response;
       } catch (error) {
-        throw toConnectError(error, signal);
+        const failure = toConnectError(error, signal);
+        logEnd(failure);
+        throw failure;
       }
     };
 
-  /** A call that answers when something has happened, which may be never. */
-  const waiting = <Request, Response>(
-    answer: (request: Request, signal: AbortSignal) => Promise<Response>,
-  ) => {
-    const call = unary(answer);
-    return (request: Request, context: HandlerContext): Promise<Response> =>
-      withLinkedSignal([context.signal, closing], (signal) => call(request, { signal }));
-  };
-
-  const streaming = <Request, Event, Response>(
-    open: (request: Request, signal: AbortSignal) => AsyncIterable<Event>,
-    encode: (event: Event) => Response,
-  ) =>
-    async function* (request: Request, context: HandlerContext) {
-      const controller = createLinkedAbortController(context.signal, closing);
-      const { signal } = controller;
-      try {
-        const events = open(request, signal);
-        const beat = () => undefined;
-        for await (const event of withHeartbeats(events, heartbeatIntervalMs, beat, signal)) {
-          yield event === undefined ? HEARTBEAT : encode(event);
-        }
-      } catch (error) {
-        throw toConnectError(error, signal);
-      } finally {
-        controller.abort();
-      }
-    };
+  const streaming =
+    <Request, Event, Response>(
+      open: (request: Request, signal: AbortSignal) => AsyncIterable<Event>,
+      encode: (event: Event) => Response,
+    ) =>
+    (request: Request, context: HandlerContext) =>
+      serveStream({
+        open: () => open(request, context.signal),
+        encode,
+        heartbeat: HEARTBEAT,
+        heartbeatIntervalMs,
+        signal: context.signal,
+        onEnd: startCallLog(context, logger),
+      });
 
   return {
     start: unary(async (request, signal) => ({
@@ -107,7 +96,7 @@ export function createProcmanService(
       const { id, options } = decodeWatch(request);
       return procman.watch(id, { ...options, signal });
     }, encodeWatchEvent),
-    wait: waiting(async (request, signal) => {
+    wait: unary(async (request, signal) => {
       const { id, options } = decodeWait(request);
       return encodeWaited(await procman.wait(id, { ...options, signal }));
     }),
@@ -119,11 +108,11 @@ export function createProcmanService(
       const { id, signal } = decodeSignal(request);
       return { job: encodeJob(await procman.signal(id, signal, { signal: callSignal })) };
     }),
-    cancel: waiting(async (request, signal) => {
+    cancel: unary(async (request, signal) => {
       const { id, options } = decodeCancel(request);
       return { job: encodeJob(await procman.cancel(id, { ...options, signal })) };
     }),
-    sendInput: waiting(async (request, signal) => {
+    sendInput: unary(async (request, signal) => {
       const { id, options } = decodeSendInput(request);
       const { nextOffset } = await procman.sendInput(id, { ...options, signal });
       return { nextOffset: BigInt(nextOffset) };

@@ -1,10 +1,10 @@
+import { setMaxListeners } from "node:events";
 import type { Logger } from "pino";
-import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type { Procman } from "../contract/procman.js";
 import { ProcmanError } from "../contract/errors.js";
+import { defined } from "../platform/defined.js";
 import { createProcmanService } from "./procman-service.js";
 import type { AccessControl } from "./access/access-control.js";
-import { logCalls } from "./call-log.js";
 import { type CallCheck, createConnectHandler } from "./http/connect-handler.js";
 import { createGrpcServer } from "./grpc/grpc-server.js";
 import { createHttpServer } from "./http/http-server.js";
@@ -33,18 +33,14 @@ export interface Protocols {
 export function createProtocols(options: ProtocolsOptions): Protocols {
   const { procman, access, heartbeatIntervalMs, timeouts, logger } = options;
   const closing = new AbortController();
-  const service = logCalls(
-    ProcmanService,
-    createProcmanService(procman, {
-      closing: closing.signal,
-      ...(heartbeatIntervalMs === undefined ? {} : { heartbeatIntervalMs }),
-    }),
-    logger,
-  );
-  const grpc = createGrpcServer({ service, access, timeouts, logger });
+  // Each call under way listens to it.
+  setMaxListeners(0, closing.signal);
+  const service = createProcmanService(procman, { logger, ...defined({ heartbeatIntervalMs }) });
+  const common = { service, closing: closing.signal, logger };
+  const grpc = createGrpcServer({ ...common, access, timeouts });
   const http = (checksHost: boolean, check: CallCheck) =>
     createHttpServer({
-      rpc: createConnectHandler({ service, check, logger }),
+      rpc: createConnectHandler({ ...common, check }),
       access,
       checksHost,
       timeouts,

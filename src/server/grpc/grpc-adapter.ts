@@ -33,10 +33,14 @@ export interface GrpcService {
   readonly handlers: UntypedServiceImplementation;
 }
 
-/** Serves through grpc-js what is written as a Connect service. */
+/**
+ * Serves through grpc-js what is written as a Connect service.
+ * @param closing aborts the signals of the calls under way, with its reason
+ */
 export function adaptService<Service extends DescService>(
   service: Service,
   implementation: ServiceImpl<Service>,
+  closing: AbortSignal,
 ): GrpcService {
   const definition: Record<string, BytesMethod> = {};
   const handlers: Record<string, UntypedHandleCall> = {};
@@ -45,10 +49,10 @@ export function adaptService<Service extends DescService>(
     const handler: unknown = implementation[name as keyof Service["method"]];
     switch (method.methodKind) {
       case "unary":
-        handlers[name] = adaptUnary(method, handler as Unary);
+        handlers[name] = adaptUnary(method, handler as Unary, closing);
         break;
       case "server_streaming":
-        handlers[name] = adaptServerStreaming(method, handler as ServerStreaming);
+        handlers[name] = adaptServerStreaming(method, handler as ServerStreaming, closing);
         break;
       case "client_streaming":
       case "bidi_streaming":
@@ -72,12 +76,12 @@ function defineMethod(method: DescMethod): BytesMethod {
   };
 }
 
-function adaptUnary(method: DescMethod, handler: Unary) {
+function adaptUnary(method: DescMethod, handler: Unary, closing: AbortSignal) {
   const answer = async (
     call: ServerUnaryCall<Uint8Array, Uint8Array>,
     callback: sendUnaryData<Uint8Array>,
   ) => {
-    const context = new GrpcContext(method, call);
+    const context = new GrpcContext(method, call, closing);
     try {
       const response = await handler(decode(method.input, call.request), context);
       callback(null, toBinary(method.output, create(method.output, response)));
@@ -91,9 +95,9 @@ function adaptUnary(method: DescMethod, handler: Unary) {
     void answer(call, callback);
 }
 
-function adaptServerStreaming(method: DescMethod, handler: ServerStreaming) {
+function adaptServerStreaming(method: DescMethod, handler: ServerStreaming, closing: AbortSignal) {
   const answer = async (call: ServerWritableStream<Uint8Array, Uint8Array>) => {
-    const context = new GrpcContext(method, call);
+    const context = new GrpcContext(method, call, closing);
     const encoder = new MessageEncoder(method.output);
     const send = messageSender(call, context.signal);
     try {

@@ -7,6 +7,7 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import type { Metadata, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { type Peer, peerKey } from "../access/peer.js";
 
 /** One for all: making an error takes longer than most calls. */
@@ -25,12 +26,13 @@ export class GrpcContext implements HandlerContext {
   readonly responseTrailer = new Headers();
   readonly values: ContextValues;
   readonly #call: GrpcCall;
-  readonly #ended = new AbortController();
+  readonly #controller: AbortController;
   #requestHeader: Headers | undefined;
 
-  constructor(method: DescMethod, call: GrpcCall) {
+  constructor(method: DescMethod, call: GrpcCall, closing: AbortSignal) {
     this.method = method;
     this.#call = call;
+    this.#controller = createLinkedAbortController(closing);
     this.values = createContextValues().set(peerKey, peerOfCall(call));
     // Also emitted after the end.
     call.on("cancelled", () => this.#cancel());
@@ -45,9 +47,9 @@ export class GrpcContext implements HandlerContext {
     return `http://${this.#call.getHost()}${this.#call.getPath()}`;
   }
 
-  /** Aborted when the client leaves, the deadline passes, or the call is over. */
+  /** Aborted when the client leaves, the deadline passes, the server closes, or the call is over. */
   get signal(): AbortSignal {
-    return this.#ended.signal;
+    return this.#controller.signal;
   }
 
   get requestHeader(): Headers {
@@ -62,11 +64,11 @@ export class GrpcContext implements HandlerContext {
 
   /** To be called when the call is over. */
   end(): void {
-    this.#ended.abort(CALL_IS_OVER);
+    this.#controller.abort(CALL_IS_OVER);
   }
 
   #cancel(): void {
-    if (!this.#ended.signal.aborted) this.#ended.abort(this.#cancelReason());
+    if (!this.#controller.signal.aborted) this.#controller.abort(this.#cancelReason());
   }
 
   #cancelReason(): ConnectError {

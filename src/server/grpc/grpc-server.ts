@@ -32,12 +32,14 @@ export interface GrpcServerOptions {
   readonly service: ServiceImpl<typeof ProcmanService>;
   readonly access: AccessControl;
   readonly timeouts: Timeouts;
+  /** Aborts the signals of the calls under way, with its reason. */
+  readonly closing: AbortSignal;
   readonly logger: Logger;
 }
 
 /** The service with health checks and reflection beside it. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { service, access, timeouts, logger } = options;
+  const { service, access, timeouts, closing, logger } = options;
   const server = new Server({
     "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": MAX_RESPONSE_BYTES,
@@ -46,7 +48,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     // Bookkeeping of every call and connection that nobody asks for.
     "grpc.enable_channelz": 0,
   });
-  const { definition, handlers } = adaptService(ProcmanService, service);
+  const { definition, handlers } = adaptService(ProcmanService, service, closing);
   server.addService(definition, handlers);
   createReflection(file_procman_v1_procman).addToServer(server);
   const health = new HealthImplementation({ "": "SERVING", [ProcmanService.typeName]: "SERVING" });

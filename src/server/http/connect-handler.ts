@@ -31,6 +31,8 @@ const refusalKey = createContextKey<ConnectError | undefined>(undefined);
 export interface ConnectHandlerOptions {
   readonly service: ServiceImpl<typeof ProcmanService>;
   readonly check: CallCheck;
+  /** Aborts the signals of the calls under way, with its reason. */
+  readonly closing: AbortSignal;
   readonly logger: Logger;
 }
 
@@ -42,7 +44,7 @@ export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, peer: P
 
 /** Connect, Connect-Web and gRPC-Web over HTTP/1.1. */
 export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
-  const { service, check, logger } = options;
+  const { service, check, closing, logger } = options;
   const common = {
     interceptors: [refuse],
     // gRPC proper needs HTTP/2.
@@ -51,6 +53,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     readMaxBytes: MAX_REQUEST_BYTES,
     writeMaxBytes: MAX_RESPONSE_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
+    shutdownSignal: closing,
     // A misspelt field, or name of an enum, would ask for something else in silence.
     jsonOptions: { ignoreUnknownFields: false },
   };
@@ -78,7 +81,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       const body = req.iterator({ destroyOnReturn: false });
       const admitted = refusal ? withoutMessage(request, refusal) : { ...request, body };
       const response = await handler(admitted);
-      if (response.body && !res.shouldKeepAlive) response.body = closing(response.body, req);
+      if (response.body && !res.shouldKeepAlive)
+        response.body = untilRequestArrived(response.body, req);
       await universalResponseToNodeResponse(response, res);
     };
     serve().catch((error: unknown) => {
@@ -91,7 +95,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
 }
 
 /** Of the last response of a connection. */
-async function* closing<T>(
+async function* untilRequestArrived<T>(
   body: AsyncIterable<T> | Iterable<T>,
   req: IncomingMessage,
 ): AsyncGenerator<T> {

@@ -3,6 +3,7 @@ import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { createProcmanClientFromTransport } from "../../../src/client/index.js";
 import type { JobFilter, JobsEvent, Procman } from "../../../src/contract/procman.js";
 import { ProcmanError } from "../../../src/contract/errors.js";
+import pino from "pino";
 import { createProcmanService } from "../../../src/server/procman-service.js";
 import { JobsPicture } from "../../helpers/jobs-picture.js";
 
@@ -99,7 +100,7 @@ export class ClientWatcher extends JobsWatcher {
     const server = {
       watchJobs: (options) => manager().watchJobs(options),
     } as Pick<Procman, "watchJobs"> as Procman;
-    const service = createProcmanService(server, { closing: new AbortController().signal });
+    const service = createProcmanService(server, { logger: pino({ enabled: false }) });
     const transport = createRouterTransport(({ service: add }) => add(ProcmanService, service), {
       transport: { interceptors: [this.#breakable()] },
     });

@@ -7,7 +7,6 @@ import {
   GetRequestSchema,
   ProcmanService,
 } from "../../../gen/procman/v1/procman_pb.js";
-import { logCalls } from "../../../src/server/call-log.js";
 import { peerKey } from "../../../src/server/access/peer.js";
 import { createProcmanService } from "../../../src/server/procman-service.js";
 import { errorOf } from "../../helpers/errors.js";
@@ -20,9 +19,7 @@ function setUp() {
     { level: "debug" },
     { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) },
   );
-  const closing = new AbortController();
-  const service = createProcmanService(procman, { closing: closing.signal });
-  const logged = logCalls(ProcmanService, service, logger);
+  const logged = createProcmanService(procman, { logger });
   const leave = new AbortController();
   const context = (method: keyof typeof ProcmanService.method) =>
     createHandlerContext({

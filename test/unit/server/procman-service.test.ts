@@ -1,5 +1,6 @@
 import { getEventListeners } from "node:events";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
+import pino from "pino";
 import { describe, expect, test } from "vitest";
 import { ProcmanService, Status, Stream } from "../../../gen/procman/v1/procman_pb.js";
 import { ProcmanError } from "../../../src/contract/errors.js";
@@ -11,9 +12,11 @@ import { FakeProcman } from "../../helpers/fake-procman.js";
 function setUp(heartbeatIntervalMs = 60_000) {
   const procman = new FakeProcman();
   const closing = new AbortController();
-  const options = { heartbeatIntervalMs, closing: closing.signal };
-  const service = createProcmanService(procman, options);
-  const transport = createRouterTransport((router) => router.service(ProcmanService, service));
+  const logger = pino({ enabled: false });
+  const service = createProcmanService(procman, { heartbeatIntervalMs, logger });
+  const transport = createRouterTransport((router) => router.service(ProcmanService, service), {
+    router: { shutdownSignal: closing.signal },
+  });
   return { procman, closing, client: createClient(ProcmanService, transport) };
 }
 
