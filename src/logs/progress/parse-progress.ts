@@ -7,7 +7,7 @@ import { gitProgress } from "./git-progress.js";
 import { jsonProgress } from "./json-progress.js";
 import { percentProgress } from "./percent-progress.js";
 import type { Found, Recogniser } from "./recogniser.js";
-import { tqdmProgress } from "./tqdm-progress.js";
+import { tqdmProgress } from "./tool-progress.js";
 
 /** The most specific first: the first to find something decides. */
 const RECOGNISERS: readonly Recogniser[] = [
