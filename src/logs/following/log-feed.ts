@@ -5,13 +5,13 @@ import { SeenMarks } from "./seen-marks.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";
 
-/** Enough for followers that take their chunks a little later than the fastest. */
-const SHARED_BLOCKS = 2;
+/** How many blocks are kept, for followers that are a little behind the fastest one. */
+const MAX_SHARED_BLOCKS = 2;
 
-/** All is history. */
+/** Before the first look, all bytes are history. */
 const NOTHING_SEEN = new SeenMarks(Number.POSITIVE_INFINITY);
 
-/** What a feed knows of one follower. */
+/** One follower, as far as the feed knows it. */
 export interface FeedReader {
   /** The next byte it will read. */
   readonly position: number;
@@ -25,18 +25,19 @@ export interface LogFeedOptions {
   readonly watch: WatchPath;
   readonly trust: WatchTrust;
   readonly ticker: Ticker;
-  /** The last follower has left, and everything is released. */
+  /** Called when the last follower has left and everything is released. */
   readonly onClosed: () => void;
 }
 
 /**
- * Whether the kernel tells of changes, which depends on the file system and thus
- * is the same for all logs: it has told of one, and has not missed one since.
+ * Whether the kernel's notices are relied on: one has come, and none has been
+ * missed since. They depend on the file system, so this is the same for all logs.
  */
 export interface WatchTrust {
   earned: boolean;
 }
 
+/** A piece of the log that was read, or is being read. */
 interface Block {
   readonly offset: number;
   readonly end: number;
@@ -44,9 +45,9 @@ interface Block {
 }
 
 /**
- * All that the followers of one log share: one handle, one watch, one known
- * size, and the blocks last read at the head, so that each byte is read once
- * however many follow.
+ * What the followers of one log share: one handle, one watch, one known size, and
+ * the blocks last read at the end of the log, so that each byte is read once
+ * however many follow. It closes when the last one leaves.
  */
 export class LogFeed {
   readonly #options: LogFeedOptions;
@@ -54,20 +55,20 @@ export class LogFeed {
   readonly #readers = new Set<FeedReader>();
   #blocks: Block[] = [];
   #size = 0;
-  /** Since the first look. */
+  /** Set by the first look. */
   #seen: SeenMarks | undefined;
-  /** The log may have changed since its size was read. */
+  /** Whether the log may have changed since its size was read. */
   #stale = true;
   #looking: Promise<void> | undefined;
   #nextLook: Promise<void> | undefined;
   /** Stands in for the log's watch while there is no log. */
   #dirWatch: PathWatch | undefined;
   #logWatch: PathWatch | undefined;
-  /** Changes the kernel told of. */
-  #signs = 0;
+  /** How many changes the kernel has reported. */
+  #notices = 0;
   #ticks = 0;
   #sizeAtTick = 0;
-  #signsAtTick = 0;
+  #noticesAtTick = 0;
   #closed = false;
   readonly #stopTicks: () => void;
 
@@ -105,7 +106,7 @@ export class LogFeed {
   }
 
   /**
-   * Brings `size` up to date, by a look that begins after the call: one that is
+   * Brings `size` up to date. The look begins after the call, since one that is
    * under way may have missed what the caller has heard of.
    */
   look(): Promise<void> {
@@ -124,17 +125,17 @@ export class LogFeed {
   }
 
   /**
-   * At most CHUNK_BYTES from `position`, which must be below `size`, or from
-   * where the log begins by then. Other followers may hold the same memory: it
-   * is not to be written to.
-   * @param ownMemory of a reader that wants such bytes there as no other may have
+   * Reads at most CHUNK_BYTES from `position`, which must be below `size`, or from
+   * where the log begins by then. Other followers may hold the same memory, so it
+   * must not be written to.
+   * @param ownMemory gives the memory for bytes that are not shared with others
    */
   async read(position: number, ownMemory?: () => Buffer): Promise<LogBytes> {
     const shared = this.#blocks.find((b) => b.offset <= position && position < b.end);
     if (shared !== undefined) return bytesFrom(await shared.bytes, position);
     const end = Math.min(position + CHUNK_BYTES, this.#size);
     const length = end - position;
-    if (!this.#isForOthers(position)) {
+    if (!this.#isShared(position)) {
       return this.#file.readKept(position, length, ownMemory?.());
     }
     const bytes = this.#file.readKept(position, length);
@@ -143,17 +144,18 @@ export class LogFeed {
   }
 
   /**
-   * Those behind the head read for themselves, and do not push out what the others
-   * share; so does one alone, until it is there.
+   * Whether the block at `position` is shared. A follower that is behind the others
+   * reads for itself, lest it pushes out what they share; so does a single one until
+   * it has come to the end.
    */
-  #isForOthers(position: number): boolean {
+  #isShared(position: number): boolean {
     const newest = this.#blocks.at(-1);
     if (newest !== undefined && newest.end > position) return false;
     return this.#readers.size > 1 || this.#size - position <= CHUNK_BYTES;
   }
 
   #share(block: Block): void {
-    this.#blocks = [...this.#blocks, block].slice(-SHARED_BLOCKS);
+    this.#blocks = [...this.#blocks, block].slice(-MAX_SHARED_BLOCKS);
     block.bytes.catch(() => {
       this.#blocks = this.#blocks.filter((b) => b !== block);
     });
@@ -168,7 +170,7 @@ export class LogFeed {
       this.#seen ??= new SeenMarks(size);
       this.#seen.add(size);
     } catch (error) {
-      // Those who wait look for themselves, and get the error.
+      // Those who wait look for themselves then, and get the error.
       this.#stale = true;
       for (const reader of this.#readers) reader.wake?.();
       throw error;
@@ -178,7 +180,7 @@ export class LogFeed {
     }
   }
 
-  /** Watches what is there before its size is read, so that no change is missed. */
+  /** Watches the log before its size is read, so that no change is missed. */
   async #openAndWatch(): Promise<void> {
     if (this.#logWatch !== undefined) return;
     if (!(await this.#file.open())) {
@@ -201,7 +203,7 @@ export class LogFeed {
 
   #watchLog(): PathWatch | undefined {
     const onChange = (): void => {
-      this.#signs += 1;
+      this.#notices += 1;
       this.#options.trust.earned = true;
       this.#changed();
     };
@@ -211,7 +213,7 @@ export class LogFeed {
     return this.#options.watch(this.path, onChange, onLost);
   }
 
-  /** Looks where somebody waits for it; else the next reader to need it does. */
+  /** Looks if somebody waits; else the next reader that needs it looks. */
   #changed(): void {
     this.#stale = true;
     if (this.#nextLook !== undefined || !this.#isAwaited()) return;
@@ -226,14 +228,14 @@ export class LogFeed {
 
   #tick(): void {
     const grown = this.#size !== this.#sizeAtTick;
-    // A growth that only polling found.
-    if (grown && this.#signs === this.#signsAtTick) this.#options.trust.earned = false;
+    // Only polling has found that it grew.
+    if (grown && this.#notices === this.#noticesAtTick) this.#options.trust.earned = false;
     if (!grown) this.#blocks = [];
     this.#sizeAtTick = this.#size;
-    this.#signsAtTick = this.#signs;
+    this.#noticesAtTick = this.#notices;
     this.#ticks += 1;
-    const told = this.#logWatch !== undefined && this.#options.trust.earned;
-    if (!told || this.#ticks % WATCHED_POLL_RATIO === 0) this.#changed();
+    const isReported = this.#logWatch !== undefined && this.#options.trust.earned;
+    if (!isReported || this.#ticks % WATCHED_POLL_RATIO === 0) this.#changed();
   }
 
   #close(): void {

@@ -8,7 +8,7 @@ export interface LogFeedsOptions {
   readonly watch: WatchPath;
 }
 
-/** The feeds of the logs that are followed now: one a path, as long as it has followers. */
+/** The feeds of the logs that are followed now: one for each path, while it has followers. */
 export class LogFeeds {
   readonly #options: LogFeedsOptions;
   readonly #feeds = new Map<string, LogFeed>();
@@ -20,7 +20,7 @@ export class LogFeeds {
     this.#ticker = new Ticker(options.pollIntervalMs);
   }
 
-  /** The reader leaves by `feed.leave(reader)`. */
+  /** Adds a reader to the feed of a path. It must leave with `feed.leave(reader)`. */
   join(path: string, start: LogStart, reader: FeedReader): LogFeed {
     let feed = this.#feeds.get(path);
     if (feed === undefined) {

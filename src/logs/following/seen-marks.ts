@@ -1,21 +1,21 @@
-/** That a log's bytes up to `end` had been seen at that time. */
+/** One look: the bytes up to `end` had been seen at that time. */
 interface SeenMark {
   readonly end: number;
-  /** By a clock that never jumps; orders the marks of all logs. */
+  /** By a clock that never jumps. It orders the marks of all logs. */
   readonly orderMs: number;
   readonly time: Date;
 }
 
-/** Of bytes that were there before they could be seen to come: before everything seen. */
+/** The order of bytes that were there before the first look: before all that was seen to come. */
 export const HISTORY = Number.NEGATIVE_INFINITY;
 
-/** So many looks are told apart; of more, the older ones are told apart less and less finely. */
+/** Beyond so many marks, those of older looks are thinned out. */
 const MAX_MARKS = 512;
 
 /**
- * When each byte of a growing log was seen first: one mark for each look that
- * found it grown. Most questions are about the last mark, so they are looked up
- * from there.
+ * Knows when each byte of a growing log was seen first, by one mark for each look
+ * that found the log grown. Most questions are about the last mark, so the search
+ * begins there.
  */
 export class SeenMarks {
   readonly #historyEnd: number;
@@ -25,29 +25,30 @@ export class SeenMarks {
     this.#historyEnd = historyEnd;
   }
 
-  /** The log was found to end here. */
+  /** Notes that a look found the log to end here. */
   add(end: number): void {
     const last = this.#marks.at(-1)?.end ?? this.#historyEnd;
-    // A log that was cut short by somebody: it is not known which bytes are new.
+    // Where somebody has cut the log short, it is not known which bytes are new.
     if (end <= last) return;
     this.#marks.push({ end, orderMs: performance.now(), time: new Date() });
-    // Every second one goes; its bytes count as seen by the next one, which is still true.
+    // The bytes of a mark that goes count as seen by the next one, which is still true.
     if (this.#marks.length > MAX_MARKS) this.#marks = this.#marks.filter((_, i) => i % 2 === 0);
   }
 
-  /** What orders the byte at `position` among those of all logs. */
+  /** Orders the byte at `position` among those of all logs. */
   orderOf(position: number): number {
     return this.#markOf(position)?.orderMs ?? HISTORY;
   }
 
-  /** When the byte at `position` was seen; undefined for history. */
+  /** When the byte at `position` was seen. Undefined for history. */
   timeOf(position: number): Date | undefined {
     return this.#markOf(position)?.time;
   }
 
   /**
-   * Up to where the bytes from `position` on were seen before `orderMs`: at
-   * least the end of those seen together with the first. History ends by itself.
+   * The end of the bytes from `position` on that were seen before `orderMs`. Those
+   * seen together with the first one count in any case. History has an end of its
+   * own, so that it never shares a chunk with what was seen to come.
    */
   endOfSeenBefore(position: number, orderMs: number): number {
     if (position < this.#historyEnd) return this.#historyEnd;
@@ -66,7 +67,7 @@ export class SeenMarks {
     return position < this.#historyEnd ? undefined : this.#marks[this.#indexOf(position)];
   }
 
-  /** Of the first mark beyond `position`; the number of marks where there is none. */
+  /** Index of the first mark beyond `position`, or the number of marks. */
   #indexOf(position: number): number {
     let index = this.#marks.length;
     while (index > 0 && (this.#marks[index - 1] as SeenMark).end > position) index -= 1;

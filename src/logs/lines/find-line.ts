@@ -5,26 +5,26 @@ import type { LinePattern } from "../../core/line-pattern.js";
 import type { LineSearch, OutputPositions } from "../../core/ports.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { LineSplitter, type SplitLine } from "./line-splitter.js";
-import { outputLine } from "./output-line.js";
+import { outputLine } from "./lines-of-chunks.js";
 
 /** How long a last line that matches already is given to be completed. */
-const COMPLETION_MS = 200;
+const COMPLETION_TIMEOUT_MS = 200;
 
-/** How long others wait for their turn, unless one line takes longer. */
-const TURN_MS = 5;
+/** How long others have to wait, unless a single line takes longer. */
+const MAX_TURN_MS = 5;
 
 export interface FindLineOptions {
-  /** Whether the chunks end because there will be no more. */
+  /** Whether the chunks end only when there will be no more. */
   readonly toTheEnd: boolean;
-  /** Aborted when what was found so far has to do. */
+  /** Aborted when the search has to do with what it has found so far. */
   readonly enough?: AbortSignal | undefined;
   /** Stops at once and fails with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The first line that the pattern is found in. A last line that matches, however
- * it may go on, counts before its terminator has come.
+ * Returns the first line that the pattern is found in. A last line that matches
+ * however it goes on counts before its terminator has come.
  */
 export async function findLine(
   read: (signal: AbortSignal) => AsyncIterable<OutputChunk>,
@@ -40,7 +40,8 @@ export async function findLine(
     for await (const chunk of read(reading.signal)) {
       const line = await search.add(chunk);
       if (line) return { type: "line", line };
-      if (search.unfinished) completion ??= setTimeout(() => reading.abort(), COMPLETION_MS);
+      if (search.unfinished)
+        completion ??= setTimeout(() => reading.abort(), COMPLETION_TIMEOUT_MS);
     }
     isAtEnd = toTheEnd;
   } catch (error) {
@@ -55,12 +56,12 @@ export async function findLine(
   return isAtEnd ? undefined : { type: "searched", ...search.offsets };
 }
 
-/** The lines of a job's logs, looked at one after another. */
+/** Looks at the lines of a job's logs, one after another. */
 class LogSearch {
   readonly #pattern: LinePattern;
   readonly #stopped: AbortSignal;
   readonly #splitters = new Map<Stream, LineSplitter>();
-  /** Of each stream, the last line as far as it is written, where that matches already. */
+  /** The last line of each stream as far as it is written, where that matches already. */
   readonly #unfinished = new Map<Stream, OutputLine>();
   #turnBegan = performance.now();
 
@@ -88,7 +89,7 @@ class LogSearch {
     let splitter = this.#splitters.get(stream);
     if (!splitter) return undefined;
     if (splitter.pushOffset !== offset) {
-      // A log limit has taken what lay between, and the end of the line before it.
+      // A log limit has removed what lay between, with the end of the line before it.
       const line = this.#lastLine(stream, splitter);
       if (line) return line;
       splitter = new LineSplitter(offset);
@@ -127,7 +128,7 @@ class LogSearch {
   }
 
   async #letOthersRun(): Promise<void> {
-    if (performance.now() - this.#turnBegan < TURN_MS) return;
+    if (performance.now() - this.#turnBegan < MAX_TURN_MS) return;
     await eventLoopTurn();
     this.#turnBegan = performance.now();
     this.#stopped.throwIfAborted();

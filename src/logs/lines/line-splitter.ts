@@ -12,47 +12,47 @@ export type SplitLine = Pick<OutputLine, "text" | "offset" | "nextOffset" | "ter
 
 /**
  * Cuts a stream of bytes into lines, which end with LF, CRLF or a lone CR. The
- * lines depend on the bytes alone and not on how they were cut into reads: a CR
- * at the end of what is there is kept back until it is known what follows.
+ * lines depend on the bytes alone and not on how they were cut into reads, so a CR
+ * at the end of a read is kept back until it is known what follows.
  *
  * A line of more than `maxLineBytes` comes in pieces, each as long as can be
  * without splitting a UTF-8 character.
  *
- * Lines are taken out with `next`, one at a time, so that no more than one read
- * is held whoever is slow.
+ * The caller takes the lines out with `next` before it pushes more, so that no
+ * more than one read is held however slow it is.
  */
 export class LineSplitter {
   readonly #maxLineBytes: number;
   #data: Buffer = Buffer.alloc(0);
-  /** Position of #data in the stream. */
+  /** Where #data begins in the stream. */
   #base: number;
   /** Where in #data the current line begins. */
   #start = 0;
-  /** There is no terminator in #data between #start and here. */
+  /** Up to here there is no terminator in #data from #start on. */
   #scanned = 0;
-  /** The next LF and CR in #data from #scanned on; its length where there is none. */
+  /** The next LF and CR in #data from #scanned on, or its length. */
   #lf = 0;
   #cr = 0;
   #ascii = true;
   #ended = false;
 
-  /** `offset` is the position of the first byte that will be pushed. */
+  /** @param offset where the first byte that will be pushed is in the stream */
   constructor(offset: number, maxLineBytes = MAX_LINE_BYTES) {
     this.#base = offset;
     this.#maxLineBytes = maxLineBytes;
   }
 
-  /** Where the line begins that `next` gives next. */
+  /** Where the line that `next` gives next begins. */
   get offset(): number {
     return this.#base + this.#start;
   }
 
-  /** Where the bytes begin that are to be pushed next. */
+  /** Where the bytes that are pushed next have to begin. */
   get pushOffset(): number {
     return this.#base + this.#data.length;
   }
 
-  /** The next bytes of the stream. They are kept, not copied, until their last line is out. */
+  /** Adds the next bytes of the stream. They are kept, not copied, until their last line is out. */
   push(bytes: Uint8Array): void {
     const more = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const rest = this.#data.subarray(this.#start);
@@ -65,12 +65,12 @@ export class LineSplitter {
     this.#cr = this.#find(CR, this.#scanned);
   }
 
-  /** There are no more bytes: what is left is the last line. */
+  /** Says that there are no more bytes, so that what is left is the last line. */
   end(): void {
     this.#ended = true;
   }
 
-  /** The next line, or undefined until there are more bytes. */
+  /** Takes out the next line. Undefined when more bytes are needed for one. */
   next(): SplitLine | undefined {
     const data = this.#data;
     if (this.#start === data.length) return undefined;
@@ -90,9 +90,9 @@ export class LineSplitter {
   }
 
   /**
-   * What there is of the line that `next` has no end of, where there is some: it
-   * will begin so whatever follows, since a character that is cut is left out,
-   * as is a CR.
+   * Returns the beginning of the line that has no end yet, where there is some of
+   * it. A character that is cut is left out, as is a CR, so the line begins so
+   * whatever follows.
    */
   rest(): SplitLine | undefined {
     const data = this.#data;
@@ -125,8 +125,8 @@ export class LineSplitter {
 const CONTINUATION = 0x80;
 
 /**
- * `at`, or the beginning of the UTF-8 character that would be split there. What
- * follows the data may continue its last character.
+ * Returns `at`, or the beginning of the UTF-8 character that would be split there.
+ * What follows the data may continue its last character.
  */
 function characterBorder(data: Buffer, at: number): number {
   for (let back = 0; back <= 3; back += 1) {

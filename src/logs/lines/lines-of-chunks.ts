@@ -1,9 +1,9 @@
 import type { OutputChunk, OutputLine } from "../../contract/procman.js";
 import type { Stream } from "../../contract/job.js";
-import { LineSplitter } from "./line-splitter.js";
-import { outputLine } from "./output-line.js";
+import { parseProgress } from "../progress/parse-progress.js";
+import { LineSplitter, type SplitLine } from "./line-splitter.js";
 
-/** One stream while its chunks become lines. */
+/** One stream whose chunks become lines. */
 interface StreamLines {
   readonly splitter: LineSplitter;
   /** Of the last chunk. */
@@ -11,8 +11,9 @@ interface StreamLines {
 }
 
 /**
- * The chunks as lines, with what they tell of progress; the unterminated last
- * one of each stream comes at the end, or where the output after it is gone.
+ * Gives the chunks as lines, with the progress that they tell of. The unterminated
+ * last one of each stream comes at the end, or where a log limit has removed the
+ * output after it.
  * @throws the signal's reason, also between two lines of a chunk
  */
 export async function* linesOfChunks(
@@ -51,9 +52,25 @@ function lastLines(stream: Stream, lines: StreamLines | undefined): Iterable<Out
   return readyLines(stream, lines);
 }
 
-/** One at a time, so that no more than a chunk is held whoever is slow. */
+/** Gives one line at a time, so that no more than a chunk is held however slow the consumer is. */
 function* readyLines(stream: Stream, { splitter, seenTime }: StreamLines): Generator<OutputLine> {
   for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
     yield outputLine(stream, line, seenTime);
   }
+}
+
+/** Returns a line of a stream with the progress that it tells of. */
+export function outputLine(stream: Stream, split: SplitLine, seenTime?: Date): OutputLine {
+  const { text, offset, nextOffset, terminator } = split;
+  const line: { -readonly [Field in keyof OutputLine]: OutputLine[Field] } = {
+    stream,
+    text,
+    offset,
+    nextOffset,
+    terminator,
+  };
+  const progress = parseProgress(text);
+  if (progress !== undefined) line.progress = progress;
+  if (seenTime !== undefined) line.seenTime = seenTime;
+  return line;
 }

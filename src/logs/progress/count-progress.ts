@@ -1,6 +1,42 @@
-import { COUNT, findEtaMs, NUMBER_BEGINS, parseCount } from "./quantity.js";
-import type { Recogniser } from "./recogniser.js";
-import { isStatistic } from "./statistic.js";
+import {
+  BYTE_UNIT,
+  COUNT,
+  findByteRate,
+  findEtaMs,
+  NUMBER,
+  NUMBER_BEGINS,
+  parseBytes,
+  parseCount,
+} from "./quantity.js";
+import { type Found, isStatistic, type Recogniser } from "./recogniser.js";
+
+const BYTES = new RegExp(
+  String.raw`${NUMBER_BEGINS}${NUMBER} ?(?:${BYTE_UNIT}(?: ?/ ?| of )|/)${NUMBER} ?${BYTE_UNIT}(?![\w/])`,
+);
+
+/** Bytes done of bytes in all: `12.3 MiB / 80 MiB`, `12.3MB/80MB`, `12.3/80.0 MB`. */
+export const byteProgress: Recogniser = (line) => {
+  const match = BYTES.exec(line);
+  if (match === null || isStatistic(line, match.index, match.index + match[0].length)) {
+    return undefined;
+  }
+  const [, done = "", doneUnit, all = "", allUnit = ""] = match;
+  const counts = countsOf(parseBytes(done, doneUnit ?? allUnit), parseBytes(all, allUnit), line);
+  return counts && { ...counts, unit: "B", rate: findByteRate(line) };
+};
+
+/** A drawn bar, then a count: `Building [====>     ] 45/100: serde`. */
+const BAR = new RegExp(
+  String.raw`[|[](?=[ .\-░·]{0,200}[=#>█▉▊▋▌▍▎▏━*])[=#>█▉▊▋▌▍▎▏━* .\-░·]{3,200}[|\]] {0,4}${COUNT}/${COUNT}(?![\w/.]*\d)`,
+);
+
+/** Counts behind a drawn bar, as cargo and many libraries print them. */
+export const barProgress: Recogniser = (line) => {
+  const match = BAR.exec(line);
+  return match === null
+    ? undefined
+    : countsOf(parseCount(match[1] ?? ""), parseCount(match[2] ?? ""), line);
+};
 
 /** `[3/10]`. */
 const BRACKETED = new RegExp(String.raw`\[ {0,8}${COUNT} {0,2}/ {0,2}${COUNT} {0,8}\]`);
@@ -28,11 +64,9 @@ const NUMBERED = new RegExp(
 export const countProgress: Recogniser = (line) => {
   const found = bracketed(line) ?? named(line) ?? numbered(line);
   if (found === undefined || isStatistic(line, found.start, found.end)) return undefined;
-  const current = parseCount(found.current);
-  const total = parseCount(found.total);
-  if (total === 0 || current > total) return undefined;
+  const counts = countsOf(parseCount(found.current), parseCount(found.total), line);
   const unit = found.unit.toLowerCase();
-  return { current, total, unit: unit === "bytes" ? "B" : unit, etaMs: findEtaMs(line) };
+  return counts && { ...counts, unit: unit === "bytes" ? "B" : unit };
 };
 
 interface Counts {
@@ -60,4 +94,10 @@ function numbered(line: string): Counts | undefined {
 
 function counts(match: RegExpExecArray, current = "", total = "", unit = ""): Counts {
   return { start: match.index, end: match.index + match[0].length, current, total, unit };
+}
+
+/** More than all, or some of nothing, is no progress. */
+function countsOf(current: number, total: number, line: string): Found | undefined {
+  if (total === 0 || current > total) return undefined;
+  return { current, total, unit: "", etaMs: findEtaMs(line) };
 }

@@ -3,8 +3,8 @@ import type { Recogniser } from "./recogniser.js";
 const MAX_UNIT_CHARS = 32;
 
 /**
- * An object with an object `progress` of any of percent, current, total, unit,
- * rate and eta_seconds: `{"progress": {"current": 45, "total": 100, "unit": "files"}}`.
+ * A JSON object with an object `progress`, which has any of percent, current, total,
+ * unit, rate and eta_seconds: `{"progress": {"current": 45, "total": 100, "unit": "files"}}`.
  */
 export const jsonProgress: Recogniser = (line) => {
   if (!line.trimStart().startsWith("{") || !line.includes('"progress"')) return undefined;
@@ -40,8 +40,8 @@ function asRecord(value: unknown): Record<string, unknown> | undefined {
   return isRecord ? (value as Record<string, unknown>) : undefined;
 }
 
-function amount(value: unknown, most = Number.MAX_VALUE): number | undefined {
-  return typeof value === "number" && value >= 0 && value <= most ? value : undefined;
+function amount(value: unknown, max = Number.MAX_VALUE): number | undefined {
+  return typeof value === "number" && value >= 0 && value <= max ? value : undefined;
 }
 
 function unitOf(value: unknown): string {

@@ -1,15 +1,13 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Progress } from "../../contract/job.js";
-import { barProgress } from "./bar-progress.js";
-import { byteProgress } from "./byte-progress.js";
-import { countProgress } from "./count-progress.js";
-import { gitProgress } from "./git-progress.js";
+import { barProgress, byteProgress, countProgress } from "./count-progress.js";
+import { defined } from "../../platform/defined.js";
 import { jsonProgress } from "./json-progress.js";
 import { percentProgress } from "./percent-progress.js";
 import type { Found, Recogniser } from "./recogniser.js";
-import { tqdmProgress } from "./tool-progress.js";
+import { gitProgress, tqdmProgress } from "./tool-progress.js";
 
-/** The most specific first: the first to find something decides. */
+/** The first one to find something decides, so the most specific come first. */
 const RECOGNISERS: readonly Recogniser[] = [
   jsonProgress,
   tqdmProgress,
@@ -20,7 +18,7 @@ const RECOGNISERS: readonly Recogniser[] = [
   percentProgress,
 ];
 
-/** Only so much of a line is looked at. */
+/** How much of a line is looked at. */
 const MAX_LINE_CHARS = 4 * 1024;
 
 const MAX_TEXT_BYTES = 256;
@@ -28,9 +26,9 @@ const MAX_TEXT_BYTES = 256;
 const URLS = /\b[a-z][a-z0-9+.-]{1,15}:\/\/\S*/gi;
 
 /**
- * What a line of output tells of its command's progress. A line that could as
- * well mean something else (a date, a version, a count of tests) tells nothing.
- * Takes time linear in the line's length, of which at most 4 KiB count.
+ * Returns what a line of output tells of its command's progress. A line that could
+ * as well mean something else (a date, a version, a count of tests) tells nothing.
+ * It takes time linear in the line's length, of which the first 4 KiB count.
  */
 export function parseProgress(line: string): Progress | undefined {
   if (!mayTell(line)) return undefined;
@@ -45,9 +43,9 @@ export function parseProgress(line: string): Progress | undefined {
 }
 
 /**
- * What every recogniser needs: a percentage, "of" with a number before it and
- * behind it that are not of a date, a rate, or JSON. It spares most lines of most
- * programs the rest.
+ * Matches what every recogniser needs: a percentage, two numbers with a slash or
+ * "of" between them that are no date, a rate, or JSON. Most lines of most programs
+ * have none of it, and are spared the rest.
  */
 const TELLING =
   /\d ?%|[\dBbs] {0,2}(?<!\/\d{1,2})\/ {0,2}\d{1,15}(?![\d/])|\/(?:s|it)\b|B of \d|"progress"/;
@@ -62,18 +60,10 @@ function mayTell(line: string): boolean {
   return isWorthALook && (line.includes("\x1b") || TELLING.test(line));
 }
 
-function progressOf({ percent, current, total, unit, rate, etaMs }: Found, text: string): Progress {
-  const progress: { -readonly [field in keyof Progress]: Progress[field] } = {
-    unit,
-    text: firstBytes(text),
-  };
-  if (percent !== undefined) progress.percent = percent;
-  else if (current !== undefined && total) progress.percent = (current * 100) / total;
-  if (current !== undefined) progress.current = current;
-  if (total !== undefined) progress.total = total;
-  if (rate !== undefined) progress.rate = rate;
-  if (etaMs !== undefined) progress.etaMs = etaMs;
-  return progress;
+function progressOf({ percent, ...found }: Found, text: string): Progress {
+  const { current, total } = found;
+  const byCounts = current !== undefined && total ? (current * 100) / total : undefined;
+  return { ...defined({ percent: percent ?? byCounts, ...found }), text: firstBytes(text) };
 }
 
 function firstBytes(text: string): string {

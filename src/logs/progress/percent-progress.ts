@@ -8,8 +8,7 @@ import {
   parseBytes,
   parseCount,
 } from "./quantity.js";
-import type { Found, Recogniser } from "./recogniser.js";
-import { isStatistic } from "./statistic.js";
+import { type Found, isStatistic, type Recogniser } from "./recogniser.js";
 
 const PERCENT = new RegExp(
   String.raw`(?<![\w.,/%+\\-])(\d{1,3}(?:\.\d{1,9}|,\d{1,2})?) ?%(?![\w%])`,

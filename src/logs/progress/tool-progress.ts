@@ -1,6 +1,26 @@
 import { CLOCK, NUMBER, parseClockMs, scaled } from "./quantity.js";
 import type { Found, Recogniser } from "./recogniser.js";
 
+const COUNTED =
+  /(?:^|[ :])[A-Z][a-z]{1,20}((?: [a-z]{1,20}){0,3}): {1,8}(\d{1,3})% \((\d{1,15})\/(\d{1,15})\)/;
+
+/**
+ * Git's form, which others print too: `Receiving objects:  45% (450/1000), 1.2 MiB | 3.4 MiB/s`.
+ * Its rate is one of bytes while it counts objects, so it is left out.
+ */
+export const gitProgress: Recogniser = (line) => {
+  const match = line.includes("% (") ? COUNTED.exec(line) : null;
+  if (match === null) return undefined;
+  const [, words = "", percent, current, total] = match;
+  if (Number(current) > Number(total) || Number(percent) > 100) return undefined;
+  return {
+    percent: Number(percent),
+    current: Number(current),
+    total: Number(total),
+    unit: words.split(" ").at(-1) ?? "",
+  };
+};
+
 const AMOUNT = String.raw`${NUMBER}([kMGTPE])?`;
 const RATE = String.raw`(?:\?|${NUMBER}) ?([^\s/,\]\d]{1,24})/([^\s,\]]{1,24})`;
 
@@ -13,7 +33,7 @@ const WITHOUT_TOTAL = new RegExp(
 );
 
 /**
- * Bars of Python's tqdm: ` 45%|####  | 45/100 [00:10<00:12,  4.5it/s]`, and
+ * The bars of Python's tqdm: ` 45%|####  | 45/100 [00:10<00:12,  4.5it/s]`, and
  * `45it [00:10,  4.5it/s]` where the total is not known.
  */
 export const tqdmProgress: Recogniser = (line) => {

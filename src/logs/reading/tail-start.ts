@@ -4,13 +4,13 @@ import { MAX_LINE_BYTES } from "../lines/line-splitter.js";
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** Bytes that can be read anywhere, such as a LogFile's. */
+/** Bytes that can be read at any offset, such as a LogFile's. */
 export interface ByteSource {
   read(offset: number, length: number): Promise<Buffer>;
 }
 
 export interface TailOptions {
-  /** The source's size, or as much of it as is to be looked at. */
+  /** The end of what is looked at, such as the source's size. */
   readonly size: number;
   readonly lines: number;
   /** Nothing before this byte is looked at. Default 0. */
@@ -22,12 +22,12 @@ export interface TailOptions {
 }
 
 /**
- * Where the last `lines` lines begin; `floor` where that is later. Lines end as
- * LineSplitter has it, and an unterminated last one counts.
+ * Returns where the last `lines` lines begin, or `floor` where that is later. Lines
+ * end where LineSplitter says, and an unterminated last one counts.
  *
- * It reads backwards, and no further than `lines` lines of the longest kind
- * that comes in one piece (64 KiB and a terminator): where the lines are longer,
- * it begins that far from the end, within a line.
+ * It reads backwards, but no further than that many lines of maxLineBytes and a
+ * terminator go. Where the lines are longer, the result is that far from the end,
+ * within a line.
  */
 export async function tailStart(source: ByteSource, options: TailOptions): Promise<number> {
   const { size, lines, floor = 0, blockBytes = CHUNK_BYTES } = options;
@@ -43,7 +43,7 @@ export async function tailStart(source: ByteSource, options: TailOptions): Promi
     const block = await source.read(offset, end - offset);
     const terminators = new BackwardScan(block);
     for (let i = terminators.next(); i !== -1; i = terminators.next()) {
-      // The very last terminator begins no line, and the CR of a CRLF ends none.
+      // No line begins after the very last terminator, nor within a CRLF.
       if (offset + i === size - 1) continue;
       if (block[i] === CR && (block[i + 1] ?? byteAfter) === LF) continue;
       found += 1;
@@ -55,7 +55,7 @@ export async function tailStart(source: ByteSource, options: TailOptions): Promi
   return lowest === capped ? afterSplitCharacter(source, lowest, size) : lowest;
 }
 
-/** Positions of CRs and LFs from the end to the beginning. */
+/** Finds CRs and LFs from the end of a block to its beginning. */
 class BackwardScan {
   readonly #block: Buffer;
   #lf: number;
@@ -67,7 +67,7 @@ class BackwardScan {
     this.#cr = block.lastIndexOf(CR);
   }
 
-  /** -1 when there are no more. */
+  /** Position of the next one, or -1. */
   next(): number {
     const at = Math.max(this.#lf, this.#cr);
     // lastIndexOf takes a negative start as counted from the end.
@@ -77,7 +77,7 @@ class BackwardScan {
   }
 }
 
-/** A place within a line, moved on so that it splits no character and no CRLF. */
+/** Moves a place within a line on, so that it splits no character and no CRLF. */
 async function afterSplitCharacter(
   source: ByteSource,
   position: number,

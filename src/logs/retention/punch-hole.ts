@@ -4,10 +4,10 @@ import { getSystemErrorName } from "node:util";
 import { loadLibc } from "../../platform/libc.js";
 
 /**
- * Gives the first `length` bytes of a file back to the file system: they read
- * as zeros from then on, and the rest stays where it is, whoever is writing.
- * @returns false where that cannot be done on this platform or file system
- * @throws Error where it could be, but has failed
+ * Gives the disk space of a file's first `length` bytes back to the file system.
+ * They read as zeros from then on, and the rest stays where it is, whoever writes.
+ * @returns false where this platform or file system cannot do that
+ * @throws Error where it can, but has failed
  */
 export type PunchHole = (path: string, length: number) => Promise<boolean>;
 
@@ -18,9 +18,9 @@ const MODE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 const { EOPNOTSUPP, ENOSYS } = constants.errno;
 
 /**
- * Linux only, by fallocate(2), which Node does not have. Not by fallocate(1):
- * it syncs the file before it ends, so that all that is kept goes to the disk at
- * each cut, and the next cut has to wait for it.
+ * Punches holes by fallocate(2), on Linux. Not by the command fallocate(1), which
+ * syncs the file before it ends: all that is kept would go to the disk at each cut,
+ * and the next cut would have to wait for it.
  */
 export const punchHole: PunchHole = async (path, length) => {
   const { fallocate } = await loadLibc();
