@@ -1,5 +1,5 @@
 import { ProcmanError } from "../contract/errors.js";
-import { decodeError, unreachable } from "../wire/decode-error.js";
+import { decodeError, unreachable } from "../wire/error-map.js";
 import { type ReceiveOptions, receive } from "./receive.js";
 import { createLinkedAbortController } from "../platform/abort-signals.js";
 import { startTimer } from "../platform/timers.js";

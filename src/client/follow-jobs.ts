@@ -1,8 +1,8 @@
 import type { WatchJobsResponse } from "../../gen/procman/v1/procman_pb.js";
 import type { JobsEvent } from "../contract/procman.js";
 import type { CallRunner } from "./call-runner.js";
-import { unreachable } from "../wire/decode-error.js";
-import { decodeJobsEvent } from "../wire/decode-event.js";
+import { unreachable } from "../wire/error-map.js";
+import { decodeJobsEvent } from "../wire/jobs.js";
 
 /**
  * Changes to jobs over as many connections as it takes. Each one goes on from

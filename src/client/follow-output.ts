@@ -1,7 +1,7 @@
 import type { AttachEvent, OutputStart, WatchEvent } from "../contract/procman.js";
 import type { Stream } from "../contract/job.js";
 import type { CallRunner, Connection } from "./call-runner.js";
-import { unreachable } from "../wire/decode-error.js";
+import { unreachable } from "../wire/error-map.js";
 import { OutputCursor } from "./output-cursor.js";
 
 type OutputEvent = AttachEvent | WatchEvent;

@@ -24,21 +24,20 @@ import type {
 } from "../contract/procman.js";
 import type { Job, Stream, WindowSize } from "../contract/job.js";
 import { CallRunner, type Connection } from "./call-runner.js";
-import { decodeAttachEvent, decodeWatchEvent } from "../wire/decode-event.js";
-import { decodeJob } from "../wire/decode-job.js";
-import { decodeWaited } from "../wire/decode-waited.js";
 import {
-  encodeAttach,
+  decodeInputPosition,
   encodeCancel,
   encodeCleanup,
-  encodeList,
+  encodeGet,
   encodeResizeWindow,
   encodeSendInput,
-  encodeStart,
-  encodeWait,
-  encodeWatch,
-  encodeWatchJobs,
-} from "../wire/encode-request.js";
+  encodeSignal,
+} from "../wire/control.js";
+import { decodeJob } from "../wire/job.js";
+import { decodePage, encodeList, encodeWatchJobs } from "../wire/jobs.js";
+import { decodeAttachEvent, decodeWatchEvent, encodeAttach, encodeWatch } from "../wire/output.js";
+import { encodeStart } from "../wire/start.js";
+import { decodeWaited, encodeWait } from "../wire/wait.js";
 import { followJobs } from "./follow-jobs.js";
 import { followOutput } from "./follow-output.js";
 import type { ReconnectOptions } from "./reconnection.js";
@@ -98,9 +97,10 @@ class ProcmanClient implements Procman {
     return decodeJob(job);
   }
 
-  async get(id: string, { signal, includeEnv = false }: GetOptions = {}): Promise<Job> {
+  async get(id: string, { signal, ...options }: GetOptions = {}): Promise<Job> {
+    const request = encodeGet(id, options);
     const { job } = await this.#calls.repeatable(signal, (signal) =>
-      this.#rpc.get({ id, includeEnv }, { signal }),
+      this.#rpc.get(request, { signal }),
     );
     return decodeJob(job);
   }
@@ -110,8 +110,7 @@ class ProcmanClient implements Procman {
     const page = await this.#calls.repeatable(signal, (signal) =>
       this.#rpc.list(request, { signal }),
     );
-    const { nextPageToken, totalSize } = page;
-    return { jobs: page.jobs.map(decodeJob), nextPageToken, totalSize };
+    return decodePage(page);
   }
 
   attach(id: string, { signal, ...options }: AttachOptions = {}): AsyncIterable<AttachEvent> {
@@ -150,8 +149,9 @@ class ProcmanClient implements Procman {
   }
 
   async signal(id: string, name: string, { signal }: CallOptions = {}): Promise<Job> {
+    const request = encodeSignal(id, name);
     const { job } = await this.#calls.once(signal, (signal) =>
-      this.#rpc.signal({ id, signal: name }, { signal }),
+      this.#rpc.signal(request, { signal }),
     );
     return decodeJob(job);
   }
@@ -169,10 +169,10 @@ class ProcmanClient implements Procman {
     const request = encodeSendInput(id, options);
     const send = (signal: AbortSignal) => this.#rpc.sendInput(request, { signal });
     const repeats = options.offset !== undefined || !options.data?.length;
-    const { nextOffset } = await (repeats
+    const position = await (repeats
       ? this.#calls.repeatable(signal, send)
       : this.#calls.once(signal, send));
-    return { nextOffset: Number(nextOffset) };
+    return decodeInputPosition(position);
   }
 
   async resizeWindow(id: string, size: WindowSize, { signal }: CallOptions = {}): Promise<Job> {

@@ -1,5 +1,5 @@
 import { createLinkedAbortController } from "../platform/abort-signals.js";
-import { decodeError, unreachable } from "../wire/decode-error.js";
+import { decodeError, unreachable } from "../wire/error-map.js";
 
 export interface ReceiveOptions {
   readonly server: string;

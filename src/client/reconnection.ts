@@ -1,5 +1,5 @@
 import type { ProcmanError } from "../contract/errors.js";
-import { isTransient } from "../wire/decode-error.js";
+import { isTransient } from "../wire/error-map.js";
 import { sleep } from "../platform/timers.js";
 
 export interface ReconnectOptions {

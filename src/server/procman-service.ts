@@ -3,23 +3,27 @@ import type { Logger } from "pino";
 import type { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type { ServedProcman } from "../core/served-procman.js";
 import {
-  decodeAttach,
   decodeCancel,
   decodeCleanup,
-  decodeId,
-  decodeList,
+  decodeGet,
   decodeResizeWindow,
   decodeSendInput,
   decodeSignal,
-  decodeStart,
-  decodeWait,
-  decodeWatch,
-  decodeWatchJobs,
-} from "../wire/decode-request.js";
-import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent, HEARTBEAT } from "../wire/output.js";
+  encodeInputPosition,
+} from "../wire/control.js";
+import { encodeError } from "../wire/error-map.js";
+import { decodeId } from "../wire/fields.js";
 import { encodeJob } from "../wire/job.js";
-import { encodeWaited } from "../wire/wait.js";
-import { toConnectError } from "../wire/error-map.js";
+import { decodeList, decodeWatchJobs, encodeJobsEvent, encodePage } from "../wire/jobs.js";
+import {
+  decodeAttach,
+  decodeWatch,
+  encodeAttachEvent,
+  encodeWatchEvent,
+  HEARTBEAT,
+} from "../wire/output.js";
+import { decodeStart } from "../wire/start.js";
+import { decodeWait, encodeWaited } from "../wire/wait.js";
 import { startCallLog } from "./call-log.js";
 import { serveStream } from "./serve-stream.js";
 
@@ -52,7 +56,7 @@ export function createProcmanService(
         logEnd();
         return response;
       } catch (error) {
-        const failure = toConnectError(error, signal);
+        const failure = encodeError(error, signal);
         logEnd(failure);
         throw failure;
       }
@@ -77,16 +81,13 @@ export function createProcmanService(
     start: unary(async (request, signal) => ({
       job: encodeJob(await procman.start({ ...decodeStart(request), signal })),
     })),
-    get: unary(async (request, signal) => ({
-      job: encodeJob(
-        await procman.get(decodeId(request), { signal, includeEnv: request.includeEnv }),
-      ),
-    })),
-    list: unary(async (request, signal) => {
-      const page = await procman.list({ ...decodeList(request), signal });
-      const { nextPageToken, totalSize } = page;
-      return { jobs: page.jobs.map(encodeJob), nextPageToken, totalSize };
+    get: unary(async (request, signal) => {
+      const { id, options } = decodeGet(request);
+      return { job: encodeJob(await procman.get(id, { ...options, signal })) };
     }),
+    list: unary(async (request, signal) =>
+      encodePage(await procman.list({ ...decodeList(request), signal })),
+    ),
     attach: streaming((request, signal) => {
       const { id, options } = decodeAttach(request);
       // Every protocol has encoded an event when it asks for the next one.
@@ -114,8 +115,7 @@ export function createProcmanService(
     }),
     sendInput: unary(async (request, signal) => {
       const { id, options } = decodeSendInput(request);
-      const { nextOffset } = await procman.sendInput(id, { ...options, signal });
-      return { nextOffset: BigInt(nextOffset) };
+      return encodeInputPosition(await procman.sendInput(id, { ...options, signal }));
     }),
     resizeWindow: unary(async (request, signal) => {
       const { id, size } = decodeResizeWindow(request);

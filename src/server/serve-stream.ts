@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { toConnectError } from "../wire/error-map.js";
+import { encodeError } from "../wire/error-map.js";
 
 /** One for all: making an error takes long. */
 const CLIENT_LEFT = new ConnectError("the client canceled the call", Code.Canceled);
@@ -35,7 +35,7 @@ export async function* serveStream<Event, Message, Heartbeat>(
   const end = once(stream.onEnd);
   let reader: SourceReader<Event> | undefined;
   const onAbort = () => {
-    end(toConnectError(signal.reason, signal));
+    end(encodeError(signal.reason, signal));
     reader?.release().catch(() => {});
   };
   signal.addEventListener("abort", onAbort, { once: true });
@@ -52,7 +52,7 @@ export async function* serveStream<Event, Message, Heartbeat>(
     }
     end();
   } catch (error) {
-    const failure = toConnectError(error, signal);
+    const failure = encodeError(error, signal);
     end(failure);
     throw failure;
   } finally {

@@ -4,51 +4,75 @@ import {
   Stream as ProtoStream,
   Terminator as ProtoTerminator,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { Terminator } from "../contract/procman.js";
+import { invalidArgument, type Violations } from "../contract/errors.js";
 import type { Containment, Status, Stream } from "../contract/job.js";
+import type { Terminator } from "../contract/procman.js";
 
-export const PROTO_STATUS = {
+/** The names of one kind as an enum of the proto: one table, read in both directions. */
+class EnumTable<Name extends string, Value extends number> {
+  readonly #noun: string;
+  readonly #values: Readonly<Record<Name, Value>>;
+  readonly #names: ReadonlyMap<Value, Name>;
+
+  constructor(noun: string, values: Readonly<Record<Name, Value>>) {
+    const entries = Object.entries(values) as [Name, Value][];
+    this.#noun = noun;
+    this.#values = values;
+    this.#names = new Map(entries.map(([name, value]) => [value, name]));
+  }
+
+  encode(name: Name): Value {
+    return this.#values[name];
+  }
+
+  /** Returns undefined for UNSPECIFIED, and for values that this version does not know. */
+  decode(value: Value): Name | undefined {
+    return this.#names.get(value);
+  }
+
+  /** @throws ProcmanError INVALID_ARGUMENT for a name that callers in JavaScript made up */
+  encodeList(field: string, names: readonly Name[] = []): Value[] {
+    return names.map((name) => {
+      if (Object.hasOwn(this.#values, name)) return this.#values[name];
+      const known = Object.keys(this.#values).join(", ");
+      throw invalidArgument(field, `${JSON.stringify(name)} is none of ${known}`);
+    });
+  }
+
+  /** Returns each name once. */
+  decodeList(field: string, values: readonly Value[], violations: Violations): Name[] {
+    const names = new Set<Name>();
+    for (const value of values) {
+      const name = this.decode(value);
+      if (name) names.add(name);
+      else violations.add(field, `${value} is not a ${this.#noun}`);
+    }
+    return [...names];
+  }
+}
+
+export const STATUS = new EnumTable<Status, ProtoStatus>("status", {
   pending: ProtoStatus.PENDING,
   running: ProtoStatus.RUNNING,
   completed: ProtoStatus.COMPLETED,
   failed: ProtoStatus.FAILED,
   cancelled: ProtoStatus.CANCELLED,
   orphaned: ProtoStatus.ORPHANED,
-} as const satisfies Record<Status, ProtoStatus>;
+});
 
-export const PROTO_STREAM = {
+export const STREAM = new EnumTable<Stream, ProtoStream>("stream", {
   stdout: ProtoStream.STDOUT,
   stderr: ProtoStream.STDERR,
-} as const satisfies Record<Stream, ProtoStream>;
+});
 
-export const PROTO_TERMINATOR = {
+export const TERMINATOR = new EnumTable<Terminator, ProtoTerminator>("terminator", {
   lf: ProtoTerminator.LF,
   crlf: ProtoTerminator.CRLF,
   cr: ProtoTerminator.CR,
   none: ProtoTerminator.NONE,
-} as const satisfies Record<Terminator, ProtoTerminator>;
+});
 
-export const PROTO_CONTAINMENT = {
+export const CONTAINMENT = new EnumTable<Containment, ProtoContainment>("containment", {
   session: ProtoContainment.SESSION,
   cgroup: ProtoContainment.CGROUP,
-} as const satisfies Record<Containment, ProtoContainment>;
-
-const STATUS_OF = inverse<Status, ProtoStatus>(PROTO_STATUS);
-const STREAM_OF = inverse<Stream, ProtoStream>(PROTO_STREAM);
-
-/** Undefined for UNSPECIFIED and for values this version does not know. */
-export function statusOf(value: ProtoStatus): Status | undefined {
-  return STATUS_OF.get(value);
-}
-
-/** Undefined for UNSPECIFIED and for values this version does not know. */
-export function streamOf(value: ProtoStream): Stream | undefined {
-  return STREAM_OF.get(value);
-}
-
-function inverse<Name extends string, Value>(
-  names: Readonly<Record<Name, Value>>,
-): ReadonlyMap<Value, Name> {
-  const entries = Object.entries(names) as [Name, Value][];
-  return new Map(entries.map(([name, value]) => [value, name]));
-}
+});

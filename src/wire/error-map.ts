@@ -1,6 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
-import { type ErrorReason, type FieldViolation, ProcmanError } from "../contract/errors.js";
+import {
+  type ErrorReason,
+  type FieldViolation,
+  ProcmanError,
+  type ProcmanErrorOptions,
+} from "../contract/errors.js";
+import { codeOf } from "../platform/errno.js";
+import { defined } from "../platform/defined.js";
 
 const ERROR_DOMAIN = "procman";
 
@@ -38,36 +45,36 @@ const MAX_TEXT_CHARS = 1024;
 const MAX_VIOLATIONS = 16;
 const MAX_VIOLATION_CHARS = 256;
 
+/** System errors of a connection that trying again does not help: no permission, TLS. */
+const LASTING_FAILURE =
+  /^(EACCES|EPERM|EPROTO|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+
 /**
- * What a call that failed is answered with.
+ * Returns what a call that failed is answered with.
  *
  * @param signal the call's. Where it is aborted, an abort means what its reason
  * says: CANCELED, DEADLINE_EXCEEDED, or that the server is closing.
  */
-export function toConnectError(error: unknown, signal?: AbortSignal): ConnectError {
+export function encodeError(error: unknown, signal?: AbortSignal): ConnectError {
   if (error instanceof ConnectError) return error;
   if (error instanceof ProcmanError) return encodeProcmanError(error);
   if (signal?.aborted && (error === signal.reason || isAbortError(error))) {
-    return abortError(signal.reason);
+    return encodeAbort(signal.reason);
   }
   // Its true message may tell of what is no client's business; it is in the log.
   return errorWithInfo(Code.Internal, "INTERNAL", "internal error", { cause: error });
 }
 
-/** An error with google.rpc.ErrorInfo, as every error of procman has. */
+/** Makes an error with google.rpc.ErrorInfo, as every error of procman has. */
 export function errorWithInfo(
   code: Code,
   reason: string,
   message: string,
-  rest: { jobId?: string; violations?: readonly FieldViolation[]; cause?: unknown } = {},
+  { jobId, violations = [], cause }: ProcmanErrorOptions = {},
 ): ConnectError {
-  const { jobId, violations = [], cause } = rest;
-  const info = {
-    reason,
-    domain: ERROR_DOMAIN,
-    metadata: jobId === undefined ? {} : { job_id: clipped(jobId, MAX_VIOLATION_CHARS) },
-  };
   const error = new ConnectError(clipped(message, MAX_TEXT_CHARS), code, undefined, [], cause);
+  const metadata = defined({ job_id: jobId && clipped(jobId, MAX_VIOLATION_CHARS) });
+  const info = { reason, domain: ERROR_DOMAIN, metadata };
   error.details.push({ desc: ErrorInfoSchema, value: info });
   if (violations.length > 0) {
     const fieldViolations = violations.slice(0, MAX_VIOLATIONS).map((violation) => ({
@@ -79,16 +86,53 @@ export function errorWithInfo(
   return error;
 }
 
-function encodeProcmanError(error: ProcmanError): ConnectError {
-  const { reason, message, jobId, violations } = error;
-  return errorWithInfo(CODE_OF[reason], reason, message, {
-    ...(jobId === undefined ? {} : { jobId }),
-    violations,
-    cause: error,
-  });
+/**
+ * Returns what a call failed with.
+ * @param server where the server is, for the message: "http://127.0.0.1:7420"
+ */
+export function decodeError(error: unknown, server: string): ProcmanError {
+  if (error instanceof ProcmanError) return error;
+  if (!(error instanceof ConnectError)) {
+    const message = error instanceof Error ? error.message : String(error);
+    return new ProcmanError("INTERNAL", message, { cause: error });
+  }
+  const info = error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === ERROR_DOMAIN);
+  if (info) {
+    // A newer server may have a reason that this version has no name for: it is
+    // passed on as it is.
+    return new ProcmanError(info.reason as ErrorReason, error.rawMessage, {
+      cause: error,
+      violations: decodeViolations(error),
+      ...defined({ jobId: info.metadata["job_id"] }),
+    });
+  }
+  if (isConnectionLost(error)) return unreachable(server, error.rawMessage, error);
+  const reason = isRefusedWithoutReason(error) ? "UNAUTHENTICATED" : "INTERNAL";
+  return new ProcmanError(reason, `${server}: ${error.rawMessage}`, { cause: error });
 }
 
-function abortError(reason: unknown): ConnectError {
+export function unreachable(server: string, why: string, cause?: unknown): ProcmanError {
+  return new ProcmanError("UNREACHABLE", `cannot reach procman at ${server}: ${why}`, { cause });
+}
+
+/** For a message that no server of this version sends: it is newer, or none of procman's. */
+export function malformed(what: string): ProcmanError {
+  return new ProcmanError("INTERNAL", `the server sent ${what}`);
+}
+
+/** Whether the same call may succeed a little later: the server restarts, or the network is back. */
+export function isTransient(error: ProcmanError): boolean {
+  if (error.reason === "SHUTTING_DOWN") return true;
+  return error.reason === "UNREACHABLE" && !causesOf(error).some(isLasting);
+}
+
+function encodeProcmanError(error: ProcmanError): ConnectError {
+  const { reason, message, jobId, violations } = error;
+  const options = { violations, cause: error, ...defined({ jobId }) };
+  return errorWithInfo(CODE_OF[reason], reason, message, options);
+}
+
+function encodeAbort(reason: unknown): ConnectError {
   if (reason instanceof ProcmanError) return encodeProcmanError(reason);
   if (reason instanceof ConnectError) return reason;
   return new ConnectError("the call was canceled", Code.Canceled, undefined, undefined, reason);
@@ -102,4 +146,54 @@ function isAbortError(error: unknown): boolean {
 function clipped(text: string, maxChars: number): string {
   const short = text.length > maxChars ? `${text.slice(0, maxChars - 1)}…` : text;
   return short.replace(/\p{Surrogate}/gu, "\uFFFD");
+}
+
+function decodeViolations(error: ConnectError): FieldViolation[] {
+  return error
+    .findDetails(BadRequestSchema)
+    .flatMap(({ fieldViolations }) =>
+      fieldViolations.map(({ field, description }) => ({ field, description })),
+    );
+}
+
+/**
+ * Whether an error that procman's server did not give (it says a reason with
+ * every one) means that the connection broke, or that something between has no
+ * connection to the server.
+ */
+function isConnectionLost(error: ConnectError): boolean {
+  switch (error.code) {
+    case Code.Unavailable:
+    case Code.Aborted:
+    case Code.Canceled:
+    case Code.DeadlineExceeded:
+      return true;
+    // An answer that was cut short is "a protocol error" to Connect.
+    case Code.InvalidArgument:
+      return error.rawMessage.startsWith("protocol error:");
+    // What the socket, or fetch, fails with.
+    case Code.Internal:
+    case Code.Unknown:
+      return error.cause instanceof Error;
+    default:
+      return false;
+  }
+}
+
+/** By a proxy, or before a stream has begun: only the HTTP status is known. */
+function isRefusedWithoutReason({ code }: ConnectError): boolean {
+  return code === Code.Unauthenticated || code === Code.PermissionDenied;
+}
+
+function isLasting(error: Error): boolean {
+  return LASTING_FAILURE.test(codeOf(error) ?? "");
+}
+
+function causesOf(error: Error): Error[] {
+  const causes: Error[] = [];
+  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+    if (causes.includes(each)) break;
+    causes.push(each);
+  }
+  return causes;
 }

@@ -1,70 +1,161 @@
 import { create } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   JobSchema,
   type Job as ProtoJob,
   type Progress as ProtoProgress,
   ProgressSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { Exit, Job, Progress, Started } from "../contract/job.js";
-import { PROTO_CONTAINMENT, PROTO_STATUS } from "./enums.js";
-
-/** The range of google.protobuf.Duration. */
-const MAX_DURATION_MS = 315_576_000_000_000;
+import type { Exit, Job, JobSpec, JobState, Progress, Started } from "../contract/job.js";
+import { defined } from "../platform/defined.js";
+import { CONTAINMENT, STATUS } from "./enums.js";
+import { malformed } from "./error-map.js";
+import { decodeWindowSize, encodeDuration, encodeTime } from "./fields.js";
 
 /** What only some states of a job have. */
 type StateDetails = Partial<Started & Exit & { readonly error: string }>;
 
 export function encodeJob(job: Job): ProtoJob {
   const details: StateDetails = job as StateDetails;
-  const { startedTime, completedTime, containment, exitCode, cpuTimeMs } = details;
   return create(JobSchema, {
     id: job.id,
     requestId: job.requestId,
     command: job.command,
     args: [...job.args],
     env: job.env,
+    clearEnv: job.clearEnv,
     workDir: job.workDir,
     labels: job.labels,
-    pid: details.pid ?? 0,
-    status: PROTO_STATUS[job.status],
-    signal: details.signal ?? "",
-    error: details.error ?? "",
-    createdTime: timestampFromDate(job.createdTime),
-    stdoutBytes: BigInt(job.stdoutBytes),
-    stderrBytes: BigInt(job.stderrBytes),
     mergeOutput: job.mergeOutput,
-    clearEnv: job.clearEnv,
     logLimitBytes: BigInt(job.logLimitBytes ?? 0),
-    stdoutFirstOffset: BigInt(job.stdoutFirstOffset),
-    stderrFirstOffset: BigInt(job.stderrFirstOffset),
     pty: job.pty,
     stdin: job.stdin,
-    ...(job.windowSize ? { windowSize: job.windowSize } : {}),
-    ...(exitCode === undefined ? {} : { exitCode }),
-    ...(startedTime ? { startedTime: timestampFromDate(startedTime) } : {}),
-    ...(completedTime ? { completedTime: timestampFromDate(completedTime) } : {}),
-    ...(containment ? { containment: PROTO_CONTAINMENT[containment] } : {}),
-    ...(job.progress ? { progress: encodeProgress(job.progress) } : {}),
-    ...(cpuTimeMs === undefined ? {} : { cpuTime: encodeDuration(cpuTimeMs) }),
-    ...(job.timeoutMs === undefined ? {} : { timeout: encodeDuration(job.timeoutMs) }),
+    status: STATUS.encode(job.status),
+    pid: details.pid ?? 0,
+    signal: details.signal ?? "",
+    error: details.error ?? "",
+    stdoutBytes: BigInt(job.stdoutBytes),
+    stderrBytes: BigInt(job.stderrBytes),
+    stdoutFirstOffset: BigInt(job.stdoutFirstOffset),
+    stderrFirstOffset: BigInt(job.stderrFirstOffset),
+    ...defined({
+      timeout: encodeDuration(job.timeoutMs),
+      windowSize: job.windowSize,
+      containment: details.containment && CONTAINMENT.encode(details.containment),
+      exitCode: details.exitCode,
+      cpuTime: encodeDuration(details.cpuTimeMs),
+      createdTime: encodeTime(job.createdTime),
+      startedTime: encodeTime(details.startedTime),
+      completedTime: encodeTime(details.completedTime),
+      progress: job.progress && encodeProgress(job.progress),
+    }),
   });
+}
+
+/** @throws ProcmanError INTERNAL for what is no job that this version knows */
+export function decodeJob(job: ProtoJob | undefined): Job {
+  if (!job) throw malformed("a response without its job");
+  return {
+    ...decodeSpec(job),
+    ...decodeState(job),
+    createdTime: decodeTime(job, "created_time", job.createdTime),
+    stdoutBytes: Number(job.stdoutBytes),
+    stderrBytes: Number(job.stderrBytes),
+    stdoutFirstOffset: Number(job.stdoutFirstOffset),
+    stderrFirstOffset: Number(job.stderrFirstOffset),
+    ...defined({ progress: job.progress && decodeProgress(job.progress) }),
+  };
+}
+
+function decodeSpec(job: ProtoJob): JobSpec {
+  const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
+  const { timeout, logLimitBytes, pty, windowSize, stdin } = job;
+  return {
+    id,
+    requestId,
+    command,
+    args,
+    env,
+    clearEnv,
+    workDir,
+    labels,
+    mergeOutput,
+    pty,
+    stdin,
+    ...defined({
+      timeoutMs: timeout && durationMs(timeout),
+      logLimitBytes: Number(logLimitBytes) || undefined,
+      windowSize: windowSize && decodeWindowSize(windowSize),
+    }),
+  };
+}
+
+function decodeState(job: ProtoJob): JobState {
+  const status = STATUS.decode(job.status);
+  switch (status) {
+    case "pending":
+      return { status };
+    case "running":
+      return { status, ...decodeStarted(job) };
+    case "completed":
+    case "cancelled":
+      return { status, ...decodeStarted(job), ...decodeExit(job) };
+    case "failed": {
+      const error = job.error || undefined;
+      return { status, ...decodeStarted(job), ...decodeExit(job), ...defined({ error }) };
+    }
+    case "orphaned":
+      return {
+        status,
+        error: job.error,
+        completedTime: decodeTime(job, "completed_time", job.completedTime),
+        ...(job.startedTime && decodeStarted(job)),
+      };
+    case undefined:
+      throw malformed(`job ${job.id} with the unknown status ${job.status}`);
+  }
+}
+
+function decodeStarted(job: ProtoJob): Started {
+  return {
+    pid: job.pid,
+    startedTime: decodeTime(job, "started_time", job.startedTime),
+    // The one that promises less, where it is not told.
+    containment: CONTAINMENT.decode(job.containment) ?? "session",
+  };
+}
+
+function decodeExit(job: ProtoJob): Exit {
+  const { exitCode, signal, cpuTime } = job;
+  if (exitCode === undefined) throw missing(job, "exit_code");
+  return {
+    exitCode,
+    completedTime: decodeTime(job, "completed_time", job.completedTime),
+    ...defined({ signal: signal || undefined, cpuTimeMs: cpuTime && durationMs(cpuTime) }),
+  };
+}
+
+function decodeTime(job: ProtoJob, field: string, time: Timestamp | undefined): Date {
+  if (!time) throw missing(job, field);
+  return timestampDate(time);
+}
+
+function missing(job: ProtoJob, field: string): Error {
+  return malformed(`job ${job.id} in status ${STATUS.decode(job.status)} without its ${field}`);
 }
 
 export function encodeProgress(progress: Progress): ProtoProgress {
   const { percent, current, total, unit, rate, etaMs, text } = progress;
+  const eta = encodeDuration(etaMs);
   return create(ProgressSchema, {
     unit,
     text,
-    ...(percent === undefined ? {} : { percent }),
-    ...(current === undefined ? {} : { current }),
-    ...(total === undefined ? {} : { total }),
-    ...(rate === undefined ? {} : { rate }),
-    ...(etaMs === undefined ? {} : { eta: encodeDuration(etaMs) }),
+    ...defined({ percent, current, total, rate, eta }),
   });
 }
 
-/** To the millisecond: the wire takes whole nanoseconds only, and no value out of range. */
-function encodeDuration(ms: number): Duration {
-  return durationFromMs(Math.min(Math.max(Math.round(ms), 0), MAX_DURATION_MS));
+export function decodeProgress(progress: ProtoProgress): Progress {
+  const { percent, current, total, unit, rate, eta, text } = progress;
+  const etaMs = eta && durationMs(eta);
+  return { unit, text, ...defined({ percent, current, total, rate, etaMs }) };
 }

@@ -6,11 +6,12 @@ import {
   WatchJobsResponseSchema,
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../contract/procman.js";
 import type { Job } from "../contract/job.js";
-import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "./output.js";
+import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../contract/procman.js";
 import { encodeJob } from "./job.js";
+import { encodeAttachEvent, encodeWatchEvent } from "./output.js";
 import { encodeWaited } from "./wait.js";
+import { encodeJobsEvent } from "./jobs.js";
 
 /*
  * One line of JSON each, in the API's own form: what `--json` prints. Fields

@@ -1,40 +1,135 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { MessageInitShape as Init } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type {
+  AttachRequest,
+  AttachRequestSchema,
+  AttachResponse,
   AttachResponseSchema,
+  Chunk,
+  Line,
   LineSchema,
-  WatchJobsResponseSchema,
+  Stream as ProtoStream,
+  WatchRequest,
+  WatchRequestSchema,
+  WatchResponse,
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { AttachEvent, JobsEvent, OutputLine, WatchEvent } from "../contract/procman.js";
-import { encodeJob, encodeProgress } from "./job.js";
-import { PROTO_STREAM, PROTO_TERMINATOR } from "./enums.js";
-
-export type AttachResponseInit = MessageInitShape<typeof AttachResponseSchema>;
-export type WatchResponseInit = MessageInitShape<typeof WatchResponseSchema>;
-export type WatchJobsResponseInit = MessageInitShape<typeof WatchJobsResponseSchema>;
+import type { Violations } from "../contract/errors.js";
+import type { Stream } from "../contract/job.js";
+import type {
+  AttachEvent,
+  AttachOptions,
+  OutputChunk,
+  OutputLine,
+  OutputStart,
+  WatchEvent,
+  WatchOptions,
+} from "../contract/procman.js";
+import { defined } from "../platform/defined.js";
+import { STREAM, TERMINATOR } from "./enums.js";
+import { malformed } from "./error-map.js";
+import {
+  decodeNotNegative,
+  decodeOnJob,
+  encodeCount,
+  encodeInt64,
+  encodeTime,
+  type OnJob,
+} from "./fields.js";
+import { decodeJob, decodeProgress, encodeJob, encodeProgress } from "./job.js";
 
 /** Fits every stream's response. */
 export const HEARTBEAT = { event: { case: "heartbeat", value: {} } } as const;
 
-export function encodeAttachEvent(event: AttachEvent): AttachResponseInit {
+export function encodeAttach(
+  id: string,
+  options: Omit<AttachOptions, "signal">,
+): Init<typeof AttachRequestSchema> {
+  return { id, ...encodeOutputStart(options), follow: options.follow ?? false };
+}
+
+export function decodeAttach(request: AttachRequest): OnJob<AttachOptions> {
+  const { follow } = request;
+  return decodeOnJob(request, (violations) => ({
+    ...decodeOutputStart(request, violations),
+    follow,
+  }));
+}
+
+export function encodeWatch(id: string, start: OutputStart): Init<typeof WatchRequestSchema> {
+  return { id, ...encodeOutputStart(start) };
+}
+
+export function decodeWatch(request: WatchRequest): OnJob<WatchOptions> {
+  return decodeOnJob(request, (violations) => decodeOutputStart(request, violations));
+}
+
+type OutputStartFields = Pick<
+  WatchRequest,
+  "streams" | "tailLines" | "stdoutOffset" | "stderrOffset"
+>;
+
+/** @param within what its fields' names begin with, in a message that is one of another: "output." */
+export function encodeOutputStart(
+  { streams, tailLines, stdoutOffset = 0, stderrOffset = 0 }: OutputStart,
+  within = "",
+) {
+  return {
+    streams: STREAM.encodeList(`${within}streams`, streams),
+    stdoutOffset: encodeInt64(`${within}stdout_offset`, stdoutOffset),
+    stderrOffset: encodeInt64(`${within}stderr_offset`, stderrOffset),
+    ...(tailLines !== undefined && { tailLines: encodeCount(`${within}tail_lines`, tailLines) }),
+  };
+}
+
+export function decodeOutputStart(
+  { streams, tailLines, stdoutOffset, stderrOffset }: OutputStartFields,
+  violations: Violations,
+  within = "",
+): OutputStart {
+  const notNegative = (field: string, value: number | bigint) =>
+    decodeNotNegative(`${within}${field}`, value, violations);
+  return {
+    streams: STREAM.decodeList(`${within}streams`, streams, violations),
+    ...(tailLines !== undefined && { tailLines: notNegative("tail_lines", tailLines) }),
+    stdoutOffset: notNegative("stdout_offset", stdoutOffset),
+    stderrOffset: notNegative("stderr_offset", stderrOffset),
+  };
+}
+
+export function encodeAttachEvent(event: AttachEvent): Init<typeof AttachResponseSchema> {
   switch (event.type) {
     case "opened":
     case "ended":
       return { event: { case: event.type, value: { job: encodeJob(event.job) } } };
     case "chunk": {
+      const { offset, data } = event;
       const value = {
-        stream: PROTO_STREAM[event.stream],
-        offset: BigInt(event.offset),
-        data: event.data,
-        ...(event.seenTime ? { seenTime: timestampFromDate(event.seenTime) } : {}),
+        stream: STREAM.encode(event.stream),
+        offset: BigInt(offset),
+        data,
+        ...defined({ seenTime: encodeTime(event.seenTime) }),
       };
       return { event: { case: "chunk", value } };
     }
   }
 }
 
-export function encodeWatchEvent(event: WatchEvent): WatchResponseInit {
+/** Returns undefined for a heartbeat, and for an event that this version does not know. */
+export function decodeAttachEvent({ event }: AttachResponse): AttachEvent | undefined {
+  switch (event.case) {
+    case "opened":
+    case "ended":
+      return { type: event.case, job: decodeJob(event.value.job) };
+    case "chunk":
+      return { type: "chunk", ...decodeChunk(event.value) };
+    case "heartbeat":
+    case undefined:
+      return undefined;
+  }
+}
+
+export function encodeWatchEvent(event: WatchEvent): Init<typeof WatchResponseSchema> {
   switch (event.type) {
     case "opened":
     case "ended":
@@ -44,28 +139,63 @@ export function encodeWatchEvent(event: WatchEvent): WatchResponseInit {
   }
 }
 
-export function encodeLine(line: OutputLine): MessageInitShape<typeof LineSchema> {
+/** Returns undefined for a heartbeat, and for an event that this version does not know. */
+export function decodeWatchEvent({ event }: WatchResponse): WatchEvent | undefined {
+  switch (event.case) {
+    case "opened":
+    case "ended":
+      return { type: event.case, job: decodeJob(event.value.job) };
+    case "line":
+      return { type: "line", ...decodeLine(event.value) };
+    case "heartbeat":
+    case undefined:
+      return undefined;
+  }
+}
+
+function decodeChunk({ stream, offset, data, seenTime }: Chunk): OutputChunk {
   return {
-    stream: PROTO_STREAM[line.stream],
-    text: line.text,
-    offset: BigInt(line.offset),
-    nextOffset: BigInt(line.nextOffset),
-    terminator: PROTO_TERMINATOR[line.terminator],
-    ...(line.progress ? { progress: encodeProgress(line.progress) } : {}),
-    ...(line.seenTime ? { seenTime: timestampFromDate(line.seenTime) } : {}),
+    stream: knownStream(stream),
+    offset: Number(offset),
+    data,
+    ...defined({ seenTime: seenTime && timestampDate(seenTime) }),
   };
 }
 
-export function encodeJobsEvent(event: JobsEvent): WatchJobsResponseInit {
-  const { revision } = event;
-  switch (event.type) {
-    case "snapshot":
-      return { event: { case: "snapshot", value: { jobs: event.jobs.map(encodeJob), revision } } };
-    case "resumed":
-      return { event: { case: "resumed", value: { revision } } };
-    case "changed":
-      return { event: { case: "changed", value: { job: encodeJob(event.job), revision } } };
-    case "removed":
-      return { event: { case: "removed", value: { id: event.id, revision } } };
-  }
+export function encodeLine(line: OutputLine): Init<typeof LineSchema> {
+  const { text, progress, seenTime } = line;
+  return {
+    stream: STREAM.encode(line.stream),
+    text,
+    offset: BigInt(line.offset),
+    nextOffset: BigInt(line.nextOffset),
+    terminator: TERMINATOR.encode(line.terminator),
+    ...defined({
+      progress: progress && encodeProgress(progress),
+      seenTime: encodeTime(seenTime),
+    }),
+  };
+}
+
+export function decodeLine(line: Line): OutputLine {
+  const terminator = TERMINATOR.decode(line.terminator);
+  if (!terminator) throw malformed(`a line with the unknown terminator ${line.terminator}`);
+  const { text, offset, nextOffset, progress, seenTime } = line;
+  return {
+    stream: knownStream(line.stream),
+    text,
+    offset: Number(offset),
+    nextOffset: Number(nextOffset),
+    terminator,
+    ...defined({
+      progress: progress && decodeProgress(progress),
+      seenTime: seenTime && timestampDate(seenTime),
+    }),
+  };
+}
+
+function knownStream(value: ProtoStream): Stream {
+  const stream = STREAM.decode(value);
+  if (!stream) throw malformed(`output of the unknown stream ${value}`);
+  return stream;
 }

@@ -1,26 +1,103 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { WaitResponseSchema } from "../../gen/procman/v1/procman_pb.js";
-import type { WaitedJob } from "../contract/procman.js";
-import { encodeLine } from "./output.js";
-import { encodeJob } from "./job.js";
+import type { MessageInitShape as Init } from "@bufbuild/protobuf";
+import type {
+  WaitRequest,
+  WaitRequestSchema,
+  WaitResponse,
+  WaitResponseSchema,
+} from "../../gen/procman/v1/procman_pb.js";
+import type { Violations } from "../contract/errors.js";
+import type { WaitedJob, WaitOptions, WaitOutcome, WaitUntil } from "../contract/procman.js";
+import { defined } from "../platform/defined.js";
+import {
+  decodeAskedDuration,
+  decodeNotNegative,
+  decodeOnJob,
+  encodeAskedDuration,
+  encodeInt32,
+  type OnJob,
+} from "./fields.js";
+import { decodeJob, encodeJob } from "./job.js";
+import { decodeLine, decodeOutputStart, encodeLine, encodeOutputStart } from "./output.js";
 
-export type WaitResponseInit = MessageInitShape<typeof WaitResponseSchema>;
+type UntilInit = NonNullable<Init<typeof WaitRequestSchema>["until"]>;
+type OutcomeInit = NonNullable<Init<typeof WaitResponseSchema>["outcome"]>;
 
-export function encodeWaited(waited: WaitedJob): WaitResponseInit {
-  const job = encodeJob(waited);
+export function encodeWait(
+  id: string,
+  { timeoutMs, until }: WaitOptions,
+): Init<typeof WaitRequestSchema> {
+  const timeout = encodeAskedDuration("timeout", timeoutMs);
+  return { id, ...defined({ timeout, until: until && encodeUntil(until) }) };
+}
+
+export function decodeWait(request: WaitRequest): OnJob<WaitOptions> {
+  return decodeOnJob(request, (violations) =>
+    defined({
+      timeoutMs: decodeAskedDuration("timeout", request.timeout, violations),
+      until: decodeUntil(request.until, violations),
+    }),
+  );
+}
+
+function encodeUntil(until: WaitUntil): UntilInit {
+  switch (until.type) {
+    case "output": {
+      const { pattern } = until;
+      return { case: "output", value: { pattern, ...encodeOutputStart(until, "output.") } };
+    }
+    case "port":
+      return { case: "port", value: encodeInt32("port", until.port) };
+  }
+}
+
+function decodeUntil(until: WaitRequest["until"], violations: Violations): WaitUntil | undefined {
+  switch (until.case) {
+    case "output": {
+      const start = decodeOutputStart(until.value, violations, "output.");
+      return { type: "output", pattern: until.value.pattern, ...start };
+    }
+    case "port":
+      return { type: "port", port: decodeNotNegative("port", until.value, violations) };
+    case undefined:
+      return undefined;
+  }
+}
+
+export function encodeWaited(waited: WaitedJob): Init<typeof WaitResponseSchema> {
   const { outcome } = waited;
-  if (!outcome) return { job };
+  return { job: encodeJob(waited), ...defined({ outcome: outcome && encodeOutcome(outcome) }) };
+}
+
+export function decodeWaited({ job, outcome }: WaitResponse): WaitedJob {
+  return { ...decodeJob(job), ...defined({ outcome: decodeOutcome(outcome) }) };
+}
+
+function encodeOutcome(outcome: WaitOutcome): OutcomeInit {
   switch (outcome.type) {
     case "line":
-      return { job, outcome: { case: "line", value: encodeLine(outcome.line) } };
+      return { case: "line", value: encodeLine(outcome.line) };
     case "port":
-      return { job, outcome: { case: "port", value: outcome.port } };
+      return { case: "port", value: outcome.port };
     case "searched": {
-      const value = {
-        stdoutOffset: BigInt(outcome.stdoutOffset),
-        stderrOffset: BigInt(outcome.stderrOffset),
-      };
-      return { job, outcome: { case: "searched", value } };
+      const { stdoutOffset, stderrOffset } = outcome;
+      const value = { stdoutOffset: BigInt(stdoutOffset), stderrOffset: BigInt(stderrOffset) };
+      return { case: "searched", value };
     }
+  }
+}
+
+function decodeOutcome(outcome: WaitResponse["outcome"]): WaitOutcome | undefined {
+  switch (outcome.case) {
+    case "line":
+      return { type: "line", line: decodeLine(outcome.value) };
+    case "port":
+      return { type: "port", port: outcome.value };
+    case "searched": {
+      const stdoutOffset = Number(outcome.value.stdoutOffset);
+      const stderrOffset = Number(outcome.value.stderrOffset);
+      return { type: "searched", stdoutOffset, stderrOffset };
+    }
+    case undefined:
+      return undefined;
   }
 }

@@ -17,7 +17,7 @@ import type {
   UntypedHandleCall,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { errorWithInfo, toConnectError } from "../../wire/error-map.js";
+import { errorWithInfo, encodeError } from "../../wire/error-map.js";
 import { GrpcContext } from "./grpc-context.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import { MessageEncoder } from "./message-encoder.js";
@@ -86,7 +86,7 @@ function adaptUnary(method: DescMethod, handler: Unary, closing: AbortSignal) {
       const response = await handler(decode(method.input, call.request), context);
       callback(null, toBinary(method.output, create(method.output, response)));
     } catch (error) {
-      callback(toGrpcStatus(toConnectError(error, context.signal)));
+      callback(toGrpcStatus(encodeError(error, context.signal)));
     } finally {
       context.end();
     }
@@ -111,7 +111,7 @@ function adaptServerStreaming(method: DescMethod, handler: ServerStreaming, clos
       }
       call.end();
     } catch (error) {
-      call.emit("error", toGrpcStatus(toConnectError(error, context.signal)));
+      call.emit("error", toGrpcStatus(encodeError(error, context.signal)));
     } finally {
       context.end();
     }

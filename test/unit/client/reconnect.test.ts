@@ -18,14 +18,13 @@ import type {
 } from "../../../src/contract/procman.js";
 import { jobNotFound, ProcmanError } from "../../../src/contract/errors.js";
 import type { Job, Stream } from "../../../src/contract/job.js";
-import {
-  type AttachResponseInit,
-  encodeAttachEvent,
-  encodeJobsEvent,
-} from "../../../src/wire/output.js";
+import { encodeError } from "../../../src/wire/error-map.js";
 import { encodeJob } from "../../../src/wire/job.js";
-import { toConnectError } from "../../../src/wire/error-map.js";
+import { encodeJobsEvent } from "../../../src/wire/jobs.js";
+import { encodeAttachEvent } from "../../../src/wire/output.js";
 import { endedJob, runningJob } from "./some-job.js";
+
+type AttachResponseInit = ReturnType<typeof encodeAttachEvent>;
 
 /** A client of a server that does what the test says. */
 function clientOf(
@@ -43,7 +42,7 @@ function clientOf(
 
 /** As a broken connection looks to a client. */
 const lost = () => new ConnectError("aborted", Code.Aborted);
-const closing = () => toConnectError(new ProcmanError("SHUTTING_DOWN", "closing"));
+const closing = () => encodeError(new ProcmanError("SHUTTING_DOWN", "closing"));
 
 const opened = (job: Job = runningJob()) => encodeAttachEvent({ type: "opened", job });
 const ended = () => encodeAttachEvent({ type: "ended", job: endedJob() });
@@ -163,7 +162,7 @@ describe("attach", () => {
   test("an error that the server explains is final", async () => {
     const server = connections(
       [opened(), chunk(0, "a"), lost()],
-      [toConnectError(jobNotFound("job1"))],
+      [encodeError(jobNotFound("job1"))],
     );
     const events = clientOf(server).attach("job1", { follow: true });
     await expect(shown(events)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND", jobId: "job1" });

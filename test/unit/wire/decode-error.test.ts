@@ -1,13 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorFromJsonBytes, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { describe, expect, test } from "vitest";
-import { decodeError, isTransient } from "../../../src/wire/decode-error.js";
+import { decodeError, encodeError, isTransient } from "../../../src/wire/error-map.js";
 import { jobNotFound, ProcmanError } from "../../../src/contract/errors.js";
-import { toConnectError } from "../../../src/wire/error-map.js";
 
 /** An error of the server's as it arrives. */
 function sent(error: ProcmanError): ConnectError {
-  const bytes = errorToJsonBytes(toConnectError(error), undefined);
+  const bytes = errorToJsonBytes(encodeError(error), undefined);
   return errorFromJsonBytes(bytes, undefined, new ConnectError("not readable"));
 }
 

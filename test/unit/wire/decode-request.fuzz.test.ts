@@ -35,19 +35,17 @@ import {
   validWindowSize,
 } from "../../../src/core/validate.js";
 import {
-  decodeAttach,
   decodeCancel,
   decodeCleanup,
-  decodeId,
-  decodeList,
   decodeResizeWindow,
   decodeSendInput,
   decodeSignal,
-  decodeStart,
-  decodeWait,
-  decodeWatch,
-  decodeWatchJobs,
-} from "../../../src/wire/decode-request.js";
+} from "../../../src/wire/control.js";
+import { decodeId } from "../../../src/wire/fields.js";
+import { decodeList, decodeWatchJobs } from "../../../src/wire/jobs.js";
+import { decodeAttach, decodeWatch } from "../../../src/wire/output.js";
+import { decodeStart } from "../../../src/wire/start.js";
+import { decodeWait } from "../../../src/wire/wait.js";
 
 /** Every request, with its decoder and the checks that the domain makes next. */
 const REQUESTS: [DescMessage, (message: never) => unknown][] = [

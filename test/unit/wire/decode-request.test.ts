@@ -15,17 +15,16 @@ import {
 } from "../../../gen/procman/v1/procman_pb.js";
 import { ProcmanError } from "../../../src/contract/errors.js";
 import {
-  decodeAttach,
   decodeCancel,
   decodeCleanup,
-  decodeId,
-  decodeList,
   decodeResizeWindow,
   decodeSendInput,
-  decodeStart,
-  decodeWait,
-  decodeWatch,
-} from "../../../src/wire/decode-request.js";
+} from "../../../src/wire/control.js";
+import { decodeId } from "../../../src/wire/fields.js";
+import { decodeList } from "../../../src/wire/jobs.js";
+import { decodeAttach, decodeWatch } from "../../../src/wire/output.js";
+import { decodeStart } from "../../../src/wire/start.js";
+import { decodeWait } from "../../../src/wire/wait.js";
 
 /** As of a client that is newer than this server. */
 const UNKNOWN_STREAM = 9 as unknown as Stream;

@@ -9,8 +9,9 @@ import {
 } from "../../../gen/procman/v1/procman_pb.js";
 import { TERMINATORS } from "../../../src/contract/procman.js";
 import { type Job, STATUSES } from "../../../src/contract/job.js";
-import { encodeAttachEvent, encodeJobsEvent, encodeWatchEvent } from "../../../src/wire/output.js";
 import { encodeJob, encodeProgress } from "../../../src/wire/job.js";
+import { encodeJobsEvent } from "../../../src/wire/jobs.js";
+import { encodeAttachEvent, encodeWatchEvent } from "../../../src/wire/output.js";
 
 const spec = {
   id: "a",

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { type ErrorReason, ProcmanError } from "../../../src/contract/errors.js";
-import { toConnectError } from "../../../src/wire/error-map.js";
+import { encodeError } from "../../../src/wire/error-map.js";
 
 test.each<[ErrorReason, Code]>([
   ["JOB_NOT_FOUND", Code.NotFound],
@@ -25,7 +25,7 @@ test.each<[ErrorReason, Code]>([
   ["INTERNAL", Code.Internal],
 ])("%s", (reason, code) => {
   const cause = new ProcmanError(reason, "why", { jobId: "a" });
-  const error = toConnectError(cause);
+  const error = encodeError(cause);
   expect(error).toMatchObject({ code, rawMessage: "why", cause });
   expect(error.findDetails(ErrorInfoSchema)).toMatchObject([
     { reason, domain: "procman", metadata: { job_id: "a" } },
@@ -38,17 +38,17 @@ test("violations are told as BadRequest", () => {
     { field: "a", description: "x" },
     { field: "b", description: "y" },
   ];
-  const error = toConnectError(new ProcmanError("INVALID_ARGUMENT", "why", { violations }));
+  const error = encodeError(new ProcmanError("INVALID_ARGUMENT", "why", { violations }));
   expect(error.findDetails(BadRequestSchema)).toMatchObject([{ fieldViolations: violations }]);
   expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ metadata: {} }]);
 });
 
 test("what is not known is not told", () => {
   const cause = new Error("/secret");
-  const error = toConnectError(cause);
+  const error = encodeError(cause);
   expect(error).toMatchObject({ code: Code.Internal, rawMessage: "internal error", cause });
   expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "INTERNAL" }]);
-  expect(toConnectError("thrown")).toMatchObject({ code: Code.Internal, cause: "thrown" });
+  expect(encodeError("thrown")).toMatchObject({ code: Code.Internal, cause: "thrown" });
 });
 
 test("an abort means what the signal's reason says, and other errors what they are", () => {
@@ -60,20 +60,20 @@ test("an abort means what the signal's reason says, and other errors what they a
     [new ProcmanError("SHUTTING_DOWN", "bye"), Code.Unavailable],
   ] as const) {
     const signal = AbortSignal.abort(reason);
-    expect(toConnectError(signal.reason, signal).code).toBe(code);
-    expect(toConnectError(abortError(), signal).code).toBe(code);
-    expect(toConnectError(new ProcmanError("DISK_FULL", ""), signal).code).toBe(
+    expect(encodeError(signal.reason, signal).code).toBe(code);
+    expect(encodeError(abortError(), signal).code).toBe(code);
+    expect(encodeError(new ProcmanError("DISK_FULL", ""), signal).code).toBe(
       Code.ResourceExhausted,
     );
-    expect(toConnectError(new Error("other"), signal).code).toBe(Code.Internal);
+    expect(encodeError(new Error("other"), signal).code).toBe(Code.Internal);
   }
-  expect(toConnectError(abortError(), new AbortController().signal).code).toBe(Code.Internal);
+  expect(encodeError(abortError(), new AbortController().signal).code).toBe(Code.Internal);
 });
 
 test("however long or odd, an error fits in headers", () => {
   const text = `${"\u{1f600}".repeat(600)}\ud800`;
   const violations = Array.from({ length: 1000 }, () => ({ field: text, description: text }));
-  const error = toConnectError(
+  const error = encodeError(
     new ProcmanError("INVALID_ARGUMENT", text, { jobId: text, violations }),
   );
   expect(error.rawMessage.length).toBeLessThanOrEqual(1024);

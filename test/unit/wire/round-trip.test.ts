@@ -24,23 +24,35 @@ import {
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
 import {
-  decodeAttachEvent,
-  decodeJobsEvent,
-  decodeWatchEvent,
-} from "../../../src/wire/decode-event.js";
-import { decodeJob } from "../../../src/wire/decode-job.js";
-import { decodeWaited } from "../../../src/wire/decode-waited.js";
-import {
-  encodeAttach,
+  decodeCancel,
+  decodeCleanup,
+  decodeResizeWindow,
+  decodeSendInput,
   encodeCancel,
   encodeCleanup,
-  encodeList,
   encodeResizeWindow,
   encodeSendInput,
-  encodeStart,
-  encodeWait,
+} from "../../../src/wire/control.js";
+import { decodeJob, encodeJob } from "../../../src/wire/job.js";
+import {
+  decodeJobsEvent,
+  decodeList,
+  decodeWatchJobs,
+  encodeJobsEvent,
+  encodeList,
   encodeWatchJobs,
-} from "../../../src/wire/encode-request.js";
+} from "../../../src/wire/jobs.js";
+import {
+  decodeAttach,
+  decodeAttachEvent,
+  decodeWatchEvent,
+  encodeAttach,
+  encodeAttachEvent,
+  encodeWatchEvent,
+  HEARTBEAT,
+} from "../../../src/wire/output.js";
+import { decodeStart, encodeStart } from "../../../src/wire/start.js";
+import { decodeWait, decodeWaited, encodeWait, encodeWaited } from "../../../src/wire/wait.js";
 import type {
   AttachEvent,
   JobsEvent,
@@ -50,15 +62,6 @@ import type {
 } from "../../../src/contract/procman.js";
 import { ProcmanError } from "../../../src/contract/errors.js";
 import type { Status, Stream } from "../../../src/contract/job.js";
-import * as service from "../../../src/wire/decode-request.js";
-import {
-  encodeAttachEvent,
-  encodeJobsEvent,
-  encodeWatchEvent,
-  HEARTBEAT,
-} from "../../../src/wire/output.js";
-import { encodeJob } from "../../../src/wire/job.js";
-import { encodeWaited } from "../../../src/wire/wait.js";
 import { anyJob, endedJob, runningJob, T0 } from "../client/some-job.js";
 
 /** As it arrives at the other end. */
@@ -157,8 +160,8 @@ describe("what the client encodes, the server decodes", () => {
       windowSize: { rows: 50, columns: 132 },
       stdin: true,
     };
-    expect(service.decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
-    expect(service.decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
+    expect(decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
+    expect(decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
       command: "x",
       args: [],
       env: {},
@@ -173,12 +176,12 @@ describe("what the client encodes, the server decodes", () => {
   test("sendInput and resizeWindow", () => {
     const options = { sender: "me", offset: 2 ** 50, data: Uint8Array.of(0, 255), close: true };
     const input = sent(SendInputRequestSchema, encodeSendInput("job1", options));
-    expect(service.decodeSendInput(input)).toEqual({ id: "job1", options });
+    expect(decodeSendInput(input)).toEqual({ id: "job1", options });
     const nothing = sent(SendInputRequestSchema, encodeSendInput("job1", {}));
-    expect(service.decodeSendInput(nothing).options).not.toHaveProperty("offset");
+    expect(decodeSendInput(nothing).options).not.toHaveProperty("offset");
     const size = { rows: 50, columns: 132 };
     const resize = sent(ResizeWindowRequestSchema, encodeResizeWindow("job1", size));
-    expect(service.decodeResizeWindow(resize)).toEqual({ id: "job1", size });
+    expect(decodeResizeWindow(resize)).toEqual({ id: "job1", size });
   });
 
   test("list", () => {
@@ -188,7 +191,7 @@ describe("what the client encodes, the server decodes", () => {
       pageSize: 7,
       pageToken: "t",
     };
-    expect(service.decodeList(sent(ListRequestSchema, encodeList(request)))).toEqual(request);
+    expect(decodeList(sent(ListRequestSchema, encodeList(request)))).toEqual(request);
   });
 
   test.each([
@@ -196,7 +199,7 @@ describe("what the client encodes, the server decodes", () => {
     { statuses: [], labels: {}, sinceRevision: "" },
   ])("watchJobs %j", (request) => {
     const sentRequest = sent(WatchJobsRequestSchema, encodeWatchJobs(request));
-    expect(service.decodeWatchJobs(sentRequest)).toEqual(request);
+    expect(decodeWatchJobs(sentRequest)).toEqual(request);
   });
 
   test.each([
@@ -211,7 +214,7 @@ describe("what the client encodes, the server decodes", () => {
     ],
   ] as const)("attach %j", (options, expected) => {
     const request = sent(AttachRequestSchema, encodeAttach("job1", options));
-    expect(service.decodeAttach(request)).toEqual({ id: "job1", options: expected });
+    expect(decodeAttach(request)).toEqual({ id: "job1", options: expected });
   });
 
   test.each<[WaitUntil, WaitUntil]>([
@@ -233,7 +236,7 @@ describe("what the client encodes, the server decodes", () => {
     ],
   ])("wait until %j", (until, arrived) => {
     const request = sent(WaitRequestSchema, encodeWait("i", { until, timeoutMs: 1 }));
-    expect(service.decodeWait(request)).toEqual({
+    expect(decodeWait(request)).toEqual({
       id: "i",
       options: { timeoutMs: 1, until: arrived },
     });
@@ -245,7 +248,7 @@ describe("what the client encodes, the server decodes", () => {
     ["output.stderr_offset", { type: "output", pattern: "x", stderrOffset: -1 }],
   ])("the server refuses a wrong %s", (field, until) => {
     const request = sent(WaitRequestSchema, encodeWait("i", { until }));
-    expect(() => service.decodeWait(request)).toThrow(`${field}: must not be negative`);
+    expect(() => decodeWait(request)).toThrow(`${field}: must not be negative`);
   });
 
   test.each([
@@ -261,16 +264,16 @@ describe("what the client encodes, the server decodes", () => {
     const given = (key: string) => (ms === undefined ? {} : { [key]: ms });
     const expected = (key: string) => (ms === undefined ? {} : { [key]: arrived });
     const wait = sent(WaitRequestSchema, encodeWait("i", given("timeoutMs")));
-    expect(service.decodeWait(wait).options).toEqual(expected("timeoutMs"));
+    expect(decodeWait(wait).options).toEqual(expected("timeoutMs"));
     const cancel = sent(CancelRequestSchema, encodeCancel("i", given("gracePeriodMs")));
-    expect(service.decodeCancel(cancel).options).toEqual(expected("gracePeriodMs"));
+    expect(decodeCancel(cancel).options).toEqual(expected("gracePeriodMs"));
     const cleanup = sent(CleanupRequestSchema, encodeCleanup(given("olderThanMs")));
-    expect(service.decodeCleanup(cleanup)).toEqual(expected("olderThanMs"));
+    expect(decodeCleanup(cleanup)).toEqual(expected("olderThanMs"));
   });
 
   test.each([-1, -0.5, Number.NEGATIVE_INFINITY])("the server refuses %s ms", (timeoutMs) => {
     const request = sent(WaitRequestSchema, encodeWait("i", { timeoutMs }));
-    expect(() => service.decodeWait(request)).toThrow("timeout: must not be negative");
+    expect(() => decodeWait(request)).toThrow("timeout: must not be negative");
   });
 
   test.each([

@@ -1,0 +1,127 @@
+import type { MessageInitShape as Init } from "@bufbuild/protobuf";
+import type {
+  CancelRequest,
+  CancelRequestSchema,
+  CleanupRequest,
+  CleanupRequestSchema,
+  GetRequest,
+  GetRequestSchema,
+  ResizeWindowRequest,
+  ResizeWindowRequestSchema,
+  SendInputRequest,
+  SendInputRequestSchema,
+  SendInputResponse,
+  SendInputResponseSchema,
+  SignalRequest,
+  SignalRequestSchema,
+} from "../../gen/procman/v1/procman_pb.js";
+import type { WindowSize } from "../contract/job.js";
+import type {
+  CancelOptions,
+  CleanupOptions,
+  GetOptions,
+  InputPosition,
+  SendInputOptions,
+} from "../contract/procman.js";
+import { defined } from "../platform/defined.js";
+import {
+  decodeAskedDuration,
+  decodeChecked,
+  decodeId,
+  decodeNotNegative,
+  decodeOnJob,
+  decodeWindowSize,
+  encodeAskedDuration,
+  encodeInt64,
+  encodeWindowSize,
+  type OnJob,
+} from "./fields.js";
+
+/* Requests about a job that is there, each of a field or two. */
+
+export function encodeGet(
+  id: string,
+  { includeEnv = false }: GetOptions,
+): Init<typeof GetRequestSchema> {
+  return { id, includeEnv };
+}
+
+export function decodeGet(request: GetRequest): OnJob<GetOptions> {
+  return decodeOnJob(request, () => ({ includeEnv: request.includeEnv }));
+}
+
+export function encodeSignal(id: string, signal: string): Init<typeof SignalRequestSchema> {
+  return { id, signal };
+}
+
+export function decodeSignal(request: SignalRequest): { id: string; signal: string } {
+  return { id: decodeId(request), signal: request.signal };
+}
+
+export function encodeCancel(
+  id: string,
+  { gracePeriodMs }: CancelOptions,
+): Init<typeof CancelRequestSchema> {
+  return { id, ...defined({ gracePeriod: encodeAskedDuration("grace_period", gracePeriodMs) }) };
+}
+
+export function decodeCancel(request: CancelRequest): OnJob<CancelOptions> {
+  const { gracePeriod } = request;
+  return decodeOnJob(request, (violations) =>
+    defined({ gracePeriodMs: decodeAskedDuration("grace_period", gracePeriod, violations) }),
+  );
+}
+
+export function encodeSendInput(
+  id: string,
+  { sender = "", offset, data = new Uint8Array(), close = false }: SendInputOptions,
+): Init<typeof SendInputRequestSchema> {
+  const position = offset !== undefined && { offset: encodeInt64("offset", offset) };
+  return { id, sender, data, close, ...position };
+}
+
+export function decodeSendInput(request: SendInputRequest): OnJob<SendInputOptions> {
+  const { sender, data, close, offset } = request;
+  return decodeOnJob(request, (violations) => ({
+    sender,
+    data,
+    close,
+    ...(offset !== undefined && { offset: decodeNotNegative("offset", offset, violations) }),
+  }));
+}
+
+export function encodeInputPosition({
+  nextOffset,
+}: InputPosition): Init<typeof SendInputResponseSchema> {
+  return { nextOffset: BigInt(nextOffset) };
+}
+
+export function decodeInputPosition({ nextOffset }: SendInputResponse): InputPosition {
+  return { nextOffset: Number(nextOffset) };
+}
+
+export function encodeResizeWindow(
+  id: string,
+  size: WindowSize,
+): Init<typeof ResizeWindowRequestSchema> {
+  return { id, windowSize: encodeWindowSize(size) };
+}
+
+export function decodeResizeWindow(request: ResizeWindowRequest): { id: string; size: WindowSize } {
+  const { windowSize } = request;
+  const { id, options: size } = decodeOnJob(request, (violations) => {
+    if (!windowSize) violations.add("window_size", "must be given");
+    return decodeWindowSize(windowSize ?? { rows: 0, columns: 0 });
+  });
+  return { id, size };
+}
+
+export function encodeCleanup({ olderThanMs }: CleanupOptions): Init<typeof CleanupRequestSchema> {
+  return defined({ olderThan: encodeAskedDuration("older_than", olderThanMs) });
+}
+
+export function decodeCleanup({ olderThan }: CleanupRequest): CleanupOptions {
+  return decodeChecked((violations) =>
+    defined({ olderThanMs: decodeAskedDuration("older_than", olderThan, violations) }),
+  );
+}
