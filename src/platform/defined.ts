@@ -10,7 +10,8 @@ export type Defined<T> = {
  * absent rather than undefined: `{ pid, ...defined({ signal, cpuTimeMs }) }`.
  */
 export function defined<T extends object>(fields: T): Defined<T> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as Defined<T>;
+  const kept: Record<string, unknown> = {};
+  // A loop: this is called for every line of output.
+  for (const name in fields) if (fields[name] !== undefined) kept[name] = fields[name];
+  return kept as Defined<T>;
 }
