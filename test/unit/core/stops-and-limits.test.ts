@@ -122,8 +122,9 @@ describe("of two reasons to end a command the first counts", () => {
     const cancelled = manager.cancel(id, { gracePeriodMs: 60_000 });
     await stopsAre(1);
     const stop = first();
+    const refused = expect(cancelled).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
     await manager.close();
-    await expect(cancelled).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
+    await refused;
     const next = await open(machine);
     // The next server carries it on, with the grace on record.
     await stopsAre(2);
