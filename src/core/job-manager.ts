@@ -272,11 +272,10 @@ export class JobManager implements ServedProcman {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new ProcmanError("SHUTTING_DOWN", "procman is shutting down"));
-    const { engine, logs, onClosed } = this.#options;
+    const { logs, onClosed } = this.#options;
     const logsClosed = logs.close();
     await Promise.allSettled(this.#starting);
     await Promise.all([...this.#jobs.values()].map((job) => job.close()));
-    engine.close();
     await logsClosed;
     await onClosed?.();
   }

@@ -5,9 +5,6 @@ import {
   isTerminal,
   type Job,
   type JobSpec,
-  NO_OUTPUT,
-  type OutputSizes,
-  type Progress,
   type Status,
   type WindowSize,
 } from "../contract/job.js";
@@ -15,7 +12,9 @@ import type { Log } from "../contract/log.js";
 import type { InputPosition, SendInputOptions } from "../contract/procman.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { defined } from "../platform/defined.js";
+import { SerialQueue } from "../platform/serial-queue.js";
 import { startTimer } from "../platform/timers.js";
+import { JobOutput } from "./job-output.js";
 import { logLimitOf } from "./log-limit.js";
 import type {
   Engine,
@@ -28,6 +27,7 @@ import type {
   PreparedCommand,
   StopIntent,
 } from "./ports.js";
+import { SavedRecord } from "./saved-record.js";
 import { advanceRecord, pendingRecord, started, type StopKind } from "./transitions.js";
 import { validInputPiece, validWindowSize } from "./validate.js";
 
@@ -59,11 +59,6 @@ export interface JobContext {
   readonly closing: AbortSignal;
 }
 
-interface WrittenOutput {
-  readonly sizes: OutputSizes;
-  readonly progress: Progress | undefined;
-}
-
 /**
  * One job and all that this process keeps of it: its record, its processes, its
  * logs, its timers, and the queue of what changes it. It leads the job through its
@@ -74,31 +69,29 @@ interface WrittenOutput {
  */
 export class ManagedJob {
   readonly #context: JobContext;
-  #record: JobRecord;
+  readonly #record: SavedRecord;
+  /** What changes the job, one operation after another. */
+  readonly #operations = new SerialQueue();
   #process: JobProcess | undefined;
   #logs: JobLogs | undefined;
   /** Aborted at the job's end; absent where it had ended before. */
   readonly #ended: AbortController | undefined;
   /** When this process saw it end, by a clock that never jumps. */
   #endedAtMs: number | undefined;
-  /** The last of the operations that change the job, which follow one another. */
-  #lastOperation: Promise<unknown> = Promise.resolve();
   /** The endings of its processes that are under way, or were. */
   #endings: Promise<unknown> = Promise.resolve();
   #stopWatching: (() => void) | undefined;
   /** Gives up the timer of the job's time limit. */
   #clearDeadline: (() => void) | undefined;
-  /** Runs while the job's state is newer than its record on disk. */
-  #saveTimer: NodeJS.Timeout | undefined;
-  #output: WrittenOutput | undefined;
-  /** Its files are being deleted, or are gone: `#output` is what it has written. */
+  readonly #output = new JobOutput(() => this.logs);
+  /** Its files are being deleted, or are gone. */
   #isRemoved = false;
-  /** The sizes that `hasGrown` has told of. */
-  #toldSizes: OutputSizes = NO_OUTPUT;
 
   private constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
-    this.#record = record;
+    const { store, log, pollIntervalMs } = context;
+    const exclusively = (write: () => Promise<void>) => this.#exclusively(write);
+    this.#record = new SavedRecord(record, { store, log, pollIntervalMs, exclusively });
     if (isTerminal(record.state)) return;
     this.#ended = new AbortController();
     // Every call that waits for the job listens to it.
@@ -161,19 +154,19 @@ export class ManagedJob {
   }
 
   get id(): string {
-    return this.#record.spec.id;
+    return this.record.spec.id;
   }
 
   get record(): JobRecord {
-    return this.#record;
+    return this.#record.value;
   }
 
   get status(): Status {
-    return this.#record.state.status;
+    return this.record.state.status;
   }
 
   get labels(): JobSpec["labels"] {
-    return this.#record.spec.labels;
+    return this.record.spec.labels;
   }
 
   /** Aborted once the job has ended. */
@@ -196,7 +189,7 @@ export class ManagedJob {
    * jumped ahead makes no job older than this process has seen it to be.
    */
   get endedAgoMs(): number {
-    const { state } = this.#record;
+    const { state } = this.record;
     if (!isTerminal(state)) return Number.NEGATIVE_INFINITY;
     const byWallClockMs = Math.max(0, Date.now() - state.completedTime.getTime());
     if (this.#endedAtMs === undefined) return byWallClockMs;
@@ -204,9 +197,9 @@ export class ManagedJob {
   }
 
   /** The job as clients see it, with the state of that record and the output that there is now. */
-  async view(record = this.#record): Promise<Job> {
+  async view(record = this.record): Promise<Job> {
     const { spec, createdTime, state } = record;
-    const { sizes, progress } = await this.#readOutput();
+    const { sizes, progress } = await this.#output.read();
     return {
       ...spec,
       env: withoutValues(spec.env),
@@ -217,15 +210,9 @@ export class ManagedJob {
     };
   }
 
-  /** Whether it has written something, or lost it, since this was last asked. */
+  /** Whether it runs, and has written something since this was last asked. */
   async hasGrown(): Promise<boolean> {
-    // A log that cannot be looked at now is looked at next time.
-    const sizes = await this.logs.sizes().catch(() => undefined);
-    if (!sizes || isTerminal(this.#record.state)) return false;
-    const { stdoutBytes, stderrBytes } = this.#toldSizes;
-    if (sizes.stdoutBytes === stdoutBytes && sizes.stderrBytes === stderrBytes) return false;
-    this.#toldSizes = sizes;
-    return true;
+    return (await this.#output.hasGrown()) && !this.ended.aborted;
   }
 
   /**
@@ -262,7 +249,7 @@ export class ManagedJob {
   /** @throws ProcmanError as the contract says for SendInput; the signal's reason */
   async sendInput(options: SendInputOptions, signal: AbortSignal): Promise<InputPosition> {
     const piece = validInputPiece(options);
-    if (!this.#record.spec.stdin) {
+    if (!this.record.spec.stdin) {
       const message = `job ${this.id} takes no input: it was started without stdin`;
       throw new ProcmanError("INPUT_NOT_OPEN", message, { jobId: this.id });
     }
@@ -298,13 +285,14 @@ export class ManagedJob {
       if (this.#process?.isStopping) {
         throw stillRunning(this.id, "has processes that are being ended");
       }
-      await this.#readOutput();
+      await this.#output.freeze();
       this.#isRemoved = true;
       try {
         this.process.release();
         await this.#removeFiles();
       } catch (error) {
         this.#isRemoved = false;
+        this.#output.thaw();
         throw error;
       }
     });
@@ -312,7 +300,7 @@ export class ManagedJob {
 
   /** Lets go of the job, which goes on; resolves when nothing here changes its files any more. */
   async close(): Promise<void> {
-    await this.#lastOperation;
+    await this.#operations.idle();
     await this.#endings;
     this.dispose();
     await this.#process?.close();
@@ -321,26 +309,24 @@ export class ManagedJob {
   /** Gives up all timers, watches and open files. */
   dispose(): void {
     this.#stopSupervising();
-    clearInterval(this.#saveTimer);
+    this.#record.dispose();
     this.#logs?.dispose();
   }
 
   /** Runs operations that change the job one after another; none begins after the manager's close. */
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {
-    const result = this.#lastOperation.then(() => {
+    return this.#operations.run(() => {
       // The next server may have the job's files from then on.
       this.#context.closing.throwIfAborted();
       return operation();
     });
-    this.#lastOperation = result.catch(() => {});
-    return result;
   }
 
   async #run(command: PreparedCommand): Promise<void> {
     const { process, started: start } = await command.start(this.#context.store.dirOf(this.id));
     this.#process = process;
     crashPoint("start:process-recorded");
-    await this.#replace(started(this.#record, start));
+    await this.#replace(started(this.record, start));
   }
 
   /** Sees to it that the job's end, and its time limit, are noticed. */
@@ -353,7 +339,7 @@ export class ManagedJob {
       });
     };
     this.#stopWatching = this.process.onEnd(refresh);
-    const { timeoutMs } = this.#record.spec;
+    const { timeoutMs } = this.record.spec;
     if (timeoutMs !== undefined) this.#armDeadline(timeoutMs - ageMs);
     // It may have ended before it was watched.
     refresh();
@@ -381,18 +367,14 @@ export class ManagedJob {
   }
 
   async #recordStop(kind: StopKind, gracePeriodMs: number): Promise<void> {
-    if (!this.#record.stop) await this.#inspectPastEnding();
+    if (!this.record.stop) await this.#inspectPastEnding();
     await this.#refresh();
     if (this.ended.aborted) throw jobNotRunning(this.id);
     // The first to be recorded counts.
-    if (this.#record.stop) return;
-    const before = this.#record;
+    if (this.record.stop) return;
+    const before = this.record;
     const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
-    await this.#context.store.write({ ...before, stop }).catch((error: unknown) => {
-      // A job that has deleted its files is ended all the same.
-      if (!isGone(error)) throw error;
-    });
-    this.#record = { ...before, stop };
+    await this.#record.write({ ...before, stop });
     // An exit record that was there before any signal is the command's own end.
     const seen = await this.#inspectPastEnding();
     if (seen.kind !== "exited") return;
@@ -436,70 +418,27 @@ export class ManagedJob {
 
   async #refresh(): Promise<boolean> {
     if (this.ended.aborted) return false;
-    const next = advanceRecord(this.#record, await this.#inspect(), new Date());
-    if (next === this.#record) return false;
+    const next = advanceRecord(this.record, await this.#inspect(), new Date());
+    if (next === this.record) return false;
     await this.#replace(next);
     return true;
   }
 
-  /**
-   * Takes on a state that was derived from the job's files, so that it is true
-   * whether or not it can be written down now.
-   */
   async #replace(next: JobRecord): Promise<void> {
-    const { store, log, onChange } = this.#context;
-    try {
-      await store.write(next);
-    } catch (error) {
-      log.error({ jobId: this.id, err: error }, "a job's new state could not be saved");
-      if (!isGone(error)) this.#saveLater();
-    }
-    this.#record = next;
+    await this.#record.replace(next);
     if (isTerminal(next.state)) {
       this.#endedAtMs = performance.now();
       this.process.release();
       this.#stopSupervising();
       this.#ended?.abort();
     }
-    onChange(this);
-  }
-
-  #saveLater(): void {
-    this.#saveTimer ??= setInterval(() => void this.#save(), this.#context.pollIntervalMs);
-  }
-
-  async #save(): Promise<void> {
-    const { store, log } = this.#context;
-    await this.#exclusively(async () => {
-      if (this.#saveTimer === undefined || this.#isRemoved) return;
-      await store.write(this.#record);
-      clearInterval(this.#saveTimer);
-      this.#saveTimer = undefined;
-      log.info({ jobId: this.id }, "a job's state could be saved again");
-    }).catch(() => {});
+    this.#context.onChange(this);
   }
 
   #retainLogs(): void {
-    const limitBytes = logLimitOf(this.#record);
+    const limitBytes = logLimitOf(this.record);
     if (limitBytes === undefined) return;
     this.logs.retain(limitBytes, this.ended, () => this.#context.onChange(this));
-  }
-
-  /** Progress is read from the logs' tails, and again only after they have grown. */
-  async #readOutput(): Promise<WrittenOutput> {
-    const before = this.#output;
-    if (this.#isRemoved && before) return before;
-    // Logs that cannot be read must not keep anybody from seeing this job and all others.
-    const sizes = await this.logs.sizes().catch(() => before?.sizes ?? NO_OUTPUT);
-    if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
-    const progress = await this.logs.progress().catch(() => before?.progress);
-    const output = { sizes, progress };
-    // Logs only grow: where one was larger, its files are being removed, or
-    // another call has read them later and was faster.
-    const known = this.#output;
-    if (known && bytesOf(known) > bytesOf(output)) return known;
-    this.#output = output;
-    return output;
   }
 
   /** Its logs may still be read until they are gone. */
@@ -525,17 +464,8 @@ export class ManagedJob {
   }
 }
 
-function bytesOf({ sizes }: Pick<WrittenOutput, "sizes">): number {
-  return sizes.stdoutBytes + sizes.stderrBytes;
-}
-
 function withoutValues(env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.keys(env).map((name) => [name, ""]));
-}
-
-/** There is no directory any more to write the record in. */
-function isGone(error: unknown): boolean {
-  return error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND";
 }
 
 function stillRunning(id: string, why: string): ProcmanError {

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { inParallel } from "../platform/in-parallel.js";
+import { Ticker } from "../platform/ticker.js";
 import type { ManagedJob } from "./managed-job.js";
 
 /** How many jobs are looked at at a time. */
@@ -19,12 +19,15 @@ export interface OutputGrowthOptions {
  */
 export class OutputGrowth {
   readonly #options: OutputGrowthOptions;
+  readonly #ticker: Ticker;
   #watchers = 0;
-  #watching = new AbortController();
+  #stopTicking: (() => void) | undefined;
+  #looksUnderWay = 0;
   #seen: Promise<unknown> = Promise.resolve();
 
   constructor(options: OutputGrowthOptions) {
     this.#options = options;
+    this.#ticker = new Ticker(options.pollIntervalMs);
   }
 
   /** Resolves when what grew while nobody watched has been told. */
@@ -36,36 +39,29 @@ export class OutputGrowth {
   watch(): () => void {
     this.#watchers += 1;
     if (this.#watchers === 1) this.#begin();
-    const released = new AbortController();
+    let isWatching = true;
     return () => {
-      if (released.signal.aborted) return;
-      released.abort();
-      this.#watchers -= 1;
-      if (this.#watchers === 0) this.#watching.abort();
+      if (isWatching) this.#watchers -= 1;
+      isWatching = false;
+      if (this.#watchers === 0) this.#stopTicking?.();
     };
   }
 
   #begin(): void {
-    this.#watching = new AbortController();
-    const { signal } = this.#watching;
-    this.#seen = this.#look(signal);
-    void this.#goOn(signal);
+    this.#seen = this.#look();
+    const lookAgain = () => {
+      if (this.#looksUnderWay === 0) void this.#look();
+    };
+    // Nobody's program is kept alive for it.
+    this.#stopTicking = this.#ticker.add(lookAgain, { keepsAlive: false });
   }
 
-  async #goOn(signal: AbortSignal): Promise<void> {
-    await this.#seen;
-    while (!signal.aborted) {
-      // Nobody's program is kept alive for it.
-      const pause = { signal, ref: false };
-      await sleep(this.#options.pollIntervalMs, undefined, pause).catch(() => {});
-      await this.#look(signal);
-    }
-  }
-
-  async #look(signal: AbortSignal): Promise<void> {
+  async #look(): Promise<void> {
+    this.#looksUnderWay += 1;
     const running = [...this.#options.jobs()].filter(({ ended }) => !ended.aborted);
     await inParallel(running, CONCURRENCY, async (job) => {
-      if (!signal.aborted && (await job.hasGrown())) this.#options.onGrowth(job);
+      if (this.#watchers > 0 && (await job.hasGrown())) this.#options.onGrowth(job);
     });
+    this.#looksUnderWay -= 1;
   }
 }

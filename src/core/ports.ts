@@ -89,7 +89,6 @@ export interface Engine {
   prepare(spec: JobSpec): Promise<PreparedCommand>;
   /** The processes of a job that was started before, or was going to be. */
   open(dir: JobDir): JobProcess;
-  close(): void;
 }
 
 /** A command that was checked and can be started. */

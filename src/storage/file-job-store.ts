@@ -6,6 +6,7 @@ import { STREAMS } from "../contract/job.js";
 import { logLimitOf } from "../core/log-limit.js";
 import { JobDir } from "../core/job-dir.js";
 import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
+import { hasCode } from "../platform/errno.js";
 import { inParallel } from "../platform/in-parallel.js";
 import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
@@ -90,8 +91,8 @@ export class FileJobStore implements JobStore {
   async remove(id: string): Promise<void> {
     const removed = this.dirOf(REMOVED_PREFIX + id);
     try {
-      await rename(this.dirOf(id).path, removed.path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== "ENOENT") throw error;
+      await rename(this.dirOf(id).path, removed.path).catch((error: unknown) => {
+        if (!hasCode(error, "ENOENT")) throw error;
       });
       crashPoint("remove:renamed");
       // Fails where not only the job's own directory is gone.
@@ -108,7 +109,7 @@ export class FileJobStore implements JobStore {
     const exists = (path: string) =>
       access(path).then(
         () => true,
-        (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+        (error: unknown) => !hasCode(error, "ENOENT"),
       );
     return !(await exists(this.dirOf(id).path)) && (await exists(this.#jobsDir));
   }

@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fromSystemError } from "../contract/errors.js";
 import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
+import { hasCode } from "../platform/errno.js";
 import { syncDirectory, writeFileDurable } from "./atomic-file.js";
 
 /** A sector: a disk writes it whole or not at all. */
@@ -40,7 +41,7 @@ export const firstOffsetFiles: FirstOffsetStore = {
         await file.close();
       }
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (hasCode(error, "ENOENT")) return undefined;
       throw fromSystemError(error, `read ${path}`);
     }
   },
@@ -69,7 +70,7 @@ async function openToWrite(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r+");
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (!hasCode(error, "ENOENT")) throw error;
     await writeFileDurable(path, " ".repeat(SLOTS * SLOT_BYTES));
     await syncDirectory(dirname(path));
     return open(path, "r+");
@@ -103,8 +104,4 @@ function parseSlot(text: string): Slot | undefined {
 
 function checksum(values: string): string {
   return createHash("sha256").update(values).digest("hex").slice(0, 16);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

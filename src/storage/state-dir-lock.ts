@@ -1,6 +1,7 @@
 import { link, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ProcmanError } from "../contract/errors.js";
+import { hasCode } from "../platform/errno.js";
 import { writeFileAtomic, writeFileDurable } from "./atomic-file.js";
 
 /**
@@ -86,9 +87,9 @@ function formatLock(identity: string): string {
 }
 
 async function readOwner(path: string, identifier: ProcessIdentifier): Promise<number | undefined> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
     // The next holder has removed it between our look at the directory and now.
-    if (error.code === "ENOENT") return "";
+    if (hasCode(error, "ENOENT")) return "";
     throw error;
   });
   const [pid, identity] = text.split("\n");
@@ -104,8 +105,8 @@ async function newestLock(stateDir: string): Promise<{ number: number; path: str
 }
 
 async function lockNumbers(stateDir: string): Promise<number[]> {
-  const names = await readdir(stateDir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
+  const names = await readdir(stateDir).catch((error: unknown) => {
+    if (hasCode(error, "ENOENT")) return [];
     throw error;
   });
   return names.flatMap((name) => {
@@ -119,7 +120,7 @@ async function linkNew(draft: string, path: string): Promise<boolean> {
     await link(draft, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if (hasCode(error, "EEXIST")) return false;
     throw error;
   }
 }

@@ -131,7 +131,6 @@ export class MemoryMachine {
         start: (dir) => this.#slowly(() => ({ process: open(dir), started: STARTED })),
       }),
       open,
-      close: () => {},
     };
   }
 

@@ -193,7 +193,6 @@ export async function endJobs(stateDir: string): Promise<void> {
     });
     job.release();
   }
-  engine.close();
 }
 
 function readdirIfAny(dir: string): string[] {

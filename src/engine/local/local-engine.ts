@@ -1,30 +1,26 @@
 import type { JobSpec } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { Engine, JobProcess, PreparedCommand } from "../../core/ports.js";
+import { Ticker } from "../../platform/ticker.js";
 import { leaveJobCgroup } from "./containment/cgroup.js";
 import { LocalJobProcess } from "./local-job-process.js";
-import { ExitWatch } from "./runner/exit-watch.js";
 import { prepareCommand } from "./runner/prepare-command.js";
 
 /** Runs commands as processes of this machine, each under a runner of its own. */
 export class LocalEngine implements Engine {
-  readonly #exits: ExitWatch;
+  readonly #ticker: Ticker;
 
   constructor(options: { readonly pollIntervalMs: number }) {
-    this.#exits = new ExitWatch(options.pollIntervalMs);
+    this.#ticker = new Ticker(options.pollIntervalMs);
     leaveJobCgroup();
   }
 
   async prepare(spec: JobSpec): Promise<PreparedCommand> {
     const command = await prepareCommand(spec);
-    return { start: (dir) => LocalJobProcess.start(dir, command, this.#exits) };
+    return { start: (dir) => LocalJobProcess.start(dir, command, this.#ticker) };
   }
 
   open(dir: JobDir): JobProcess {
-    return new LocalJobProcess(dir, this.#exits);
-  }
-
-  close(): void {
-    this.#exits.close();
+    return new LocalJobProcess(dir, this.#ticker);
   }
 }

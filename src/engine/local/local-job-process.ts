@@ -6,14 +6,16 @@ import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/e
 import type { Started, WindowSize } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
+import { hasCode } from "../../platform/errno.js";
 import { defined } from "../../platform/defined.js";
+import type { Ticker } from "../../platform/ticker.js";
 import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
 import { listeningPort } from "./process/listening-port.js";
 import { processTable } from "./process/platform.js";
 import { isAlive, signalGroup, signalTerminal } from "./process/signals.js";
-import type { ExitWatch } from "./runner/exit-watch.js";
+import { watchExit } from "./runner/exit-watch.js";
 import type { LocalCommand } from "./runner/prepare-command.js";
 import {
   claimProcessRecord,
@@ -38,7 +40,7 @@ const RECORD_POLL_INTERVAL_MS = 20;
 /** The runner of one job, its command, and what that has started. */
 export class LocalJobProcess implements JobProcess {
   readonly #dir: JobDir;
-  readonly #exits: ExitWatch;
+  readonly #ticker: Ticker;
   readonly #stop: SessionStop;
   readonly #input: JobInput;
   /** Where this process is the runner's parent, until the runner has ended. */
@@ -47,21 +49,17 @@ export class LocalJobProcess implements JobProcess {
   #identity: Identity | undefined;
   #drain: TerminalDrain | undefined;
 
-  constructor(dir: JobDir, exits: ExitWatch) {
+  constructor(dir: JobDir, ticker: Ticker) {
     this.#dir = dir;
-    this.#exits = exits;
+    this.#ticker = ticker;
     this.#stop = new SessionStop(dir);
     this.#input = new JobInput(dir);
   }
 
   /** Runs a command; see PreparedCommand. */
-  static async start(
-    dir: JobDir,
-    command: LocalCommand,
-    exits: ExitWatch,
-  ): Promise<StartedProcess> {
+  static async start(dir: JobDir, command: LocalCommand, ticker: Ticker): Promise<StartedProcess> {
     const cgroup = makeCgroup(command.spec.id) ?? "";
-    const process = new LocalJobProcess(dir, exits);
+    const process = new LocalJobProcess(dir, ticker);
     try {
       const identity = await process.#spawn(command, cgroup);
       // The runner could not enter it.
@@ -105,12 +103,13 @@ export class LocalJobProcess implements JobProcess {
 
   onEnd(listener: () => void): () => void {
     let pid: number | undefined;
-    const stopWatching = this.#exits.add({
+    const exit = {
       dir: this.#dir,
       runnerPid: () => (pid ??= this.#knownIdentity()?.runner.pid),
       onChange: listener,
       onFullCheck: () => this.#continueTerminal(),
-    });
+    };
+    const stopWatching = watchExit(exit, this.#ticker);
     this.#continueTerminal();
     const ended = this.#runner?.ended;
     ended?.addEventListener("abort", listener);
@@ -222,7 +221,7 @@ export class LocalJobProcess implements JobProcess {
       await access(path);
       if (!known) return { kind: "not-started" };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystemError(error, attempt);
+      if (!hasCode(error, "ENOENT")) throw fromSystemError(error, attempt);
       await access(dirname(path)).catch((cause: unknown) => {
         throw fromSystemError(cause, attempt);
       });

@@ -36,7 +36,6 @@ async function contextWithDisk() {
   };
   onTestFinished(async () => {
     closing.abort();
-    engine.close();
     await endJobs(stateDir);
   });
   const start = async (spec: JobSpec): Promise<ManagedJob> => {

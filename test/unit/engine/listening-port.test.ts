@@ -45,7 +45,6 @@ async function startJob(command: string, ...args: string[]) {
       async () => (await engine.open(dir).inspect()).kind !== "alive",
     );
     engine.open(dir).release();
-    engine.close();
   });
   return {
     engine,
@@ -150,7 +149,6 @@ describe("a port that it does not listen on", () => {
 
   test("since there is no job", async () => {
     const engine = new LocalEngine({ pollIntervalMs: 50 });
-    onTestFinished(() => engine.close());
     expect(await engine.open(new JobDir("/nonexistent")).listeningPort(0)).toBeUndefined();
   });
 });

@@ -10,7 +10,7 @@ import { processTable } from "../../../src/engine/local/process/platform.js";
 import { isAlive } from "../../../src/engine/local/process/signals.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { LocalJobProcess } from "../../../src/engine/local/local-job-process.js";
-import { ExitWatch } from "../../../src/engine/local/runner/exit-watch.js";
+import { Ticker } from "../../../src/platform/ticker.js";
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -19,7 +19,6 @@ const never = new AbortController().signal;
 
 function newEngine(): LocalEngine {
   const engine = new LocalEngine({ pollIntervalMs: 50 });
-  onTestFinished(() => engine.close());
   return engine;
 }
 
@@ -353,8 +352,8 @@ describe("giving a start up", () => {
       mode: 0o755,
     });
     const command = await prepareCommand(spec("true", [], { pty: true }));
-    const exits = new ExitWatch(50);
-    await expect(LocalJobProcess.start(dir, { ...command, script }, exits)).rejects.toMatchObject({
+    const ticker = new Ticker(50);
+    await expect(LocalJobProcess.start(dir, { ...command, script }, ticker)).rejects.toMatchObject({
       reason: "PROCESS_LIMIT",
       message: expect.stringMatching(/terminal could not be made: script: no more of them$/),
     });

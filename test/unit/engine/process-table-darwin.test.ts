@@ -23,7 +23,6 @@ test.skipIf(process.platform !== "linux")(
       await engine.open(dir).stop(0, stop.signal);
       await eventually("the end", async () => (await engine.open(dir).inspect()).kind === "exited");
       engine.open(dir).release();
-      engine.close();
     });
     // A child in a group of its own, with a child of its own in turn.
     const script = "set -m; bash -c 'sleep 1000 & echo $!; wait' & echo $!; wait";

@@ -25,7 +25,6 @@ async function startWithoutCgroup(script: string) {
     for (const pid of processesOf(marker)) process.kill(pid, "SIGKILL");
     await eventually("the end", async () => (await engine.open(dir).inspect()).kind !== "alive");
     engine.open(dir).release();
-    engine.close();
   });
   const { spec } = someRecord();
   const env = { [MARKER]: marker };

@@ -235,7 +235,6 @@ describe.each(shells())("%s", (_program, shell) => {
       exitCode: 143,
       signal: "SIGTERM",
     });
-    engine.close();
   });
 
   test("when what sees to the record is killed, the runner's own counts", async () => {
@@ -251,7 +250,6 @@ describe.each(shells())("%s", (_program, shell) => {
       async () => (await engine.open(job.dir).inspect()).kind === "exited",
     );
     expect(await engine.open(job.dir).inspect()).toMatchObject({ exitCode: 6 });
-    engine.close();
   });
 
   test("a runner that was killed leaves no exit code", async () => {
@@ -260,7 +258,6 @@ describe.each(shells())("%s", (_program, shell) => {
     await output(job, "ready");
     process.kill(job.identity.runner.pid, "SIGKILL");
     await eventually("the end", async () => (await engine.open(job.dir).inspect()).kind === "gone");
-    engine.close();
   });
 });
 

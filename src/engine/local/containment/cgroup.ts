@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hasCode } from "../../../platform/errno.js";
 
 /**
  * A cgroup (version 2) of a job's own holds every process that the command
@@ -65,7 +66,7 @@ export function killCgroup(dir: string): void {
   try {
     writeFileSync(join(dir, "cgroup.kill"), "1");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (!hasCode(error, "ENOENT")) throw error;
   }
 }
 
@@ -74,8 +75,7 @@ export function removeCgroup(dir: string): void {
   try {
     rmdirSync(dir);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "EBUSY") throw error;
+    if (!hasCode(error, "ENOENT", "EBUSY")) throw error;
   }
 }
 
@@ -120,8 +120,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENODEV") return "";
+    if (hasCode(error, "ENOENT", "ENODEV")) return "";
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { constants, readFileSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { hasCode } from "../../../platform/errno.js";
 import type { JobDir } from "../../../core/job-dir.js";
 
 /*
@@ -17,8 +18,7 @@ export async function ringFeeder(dir: JobDir): Promise<void> {
     await bell?.write("\n");
   } catch (error) {
     // It was rung often enough, or has just ended.
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "EAGAIN" && code !== "EPIPE") throw error;
+    if (!hasCode(error, "EAGAIN", "EPIPE")) throw error;
   } finally {
     await bell?.close();
   }
@@ -53,8 +53,7 @@ async function openBell(dir: JobDir): Promise<FileHandle | undefined> {
   try {
     return await open(dir.inputBell, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENXIO" || code === "ENOENT") return undefined;
+    if (hasCode(error, "ENXIO", "ENOENT")) return undefined;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { type FileHandle, readFile, rename, writeFile } from "node:fs/promises";
+import { hasCode } from "../../../platform/errno.js";
 import type { JobDir } from "../../../core/job-dir.js";
 
 /** The others are forgotten, those first that were not heard of for longest. */
@@ -74,7 +75,7 @@ async function readSenders(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    if (hasCode(error, "ENOENT")) return "";
     throw error;
   }
 }

@@ -6,6 +6,7 @@ import { crashPoint } from "../../../platform/crash-point.js";
 import { type ErrorReason, fromSystemError, ProcmanError } from "../../../contract/errors.js";
 import type { InputPiece } from "../../../core/ports.js";
 import { abortable } from "../../../platform/abort-signals.js";
+import { SerialQueue } from "../../../platform/serial-queue.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
 import { InputSenders } from "./input-senders.js";
 import { readExitRecord } from "../runner/runner-records.js";
@@ -39,8 +40,8 @@ export interface JobInputOptions {
 export class JobInput {
   readonly #dir: JobDir;
   readonly #roomTimeoutMs: number;
-  /** The last piece, taken or still to be: pieces are taken one after another. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** Takes pieces one after another. */
+  readonly #pieces = new SerialQueue();
 
   constructor(dir: JobDir, { roomTimeoutMs = DEFAULT_ROOM_TIMEOUT_MS }: JobInputOptions = {}) {
     this.#dir = dir;
@@ -56,18 +57,12 @@ export class JobInput {
     const wait = { untilMs: performance.now() + this.#roomTimeoutMs, signal };
     const take = () => takePiece(this.#dir, piece, isTerminal, wait);
     const changesNothing = piece.data.length === 0 && !piece.close;
-    return abortable(changesNothing ? take() : this.#inTurn(take), signal);
+    return abortable(changesNothing ? take() : this.#pieces.run(take), signal);
   }
 
   /** Resolves when no piece is being taken any more. */
   async close(): Promise<void> {
-    await this.#last;
-  }
-
-  #inTurn<T>(take: () => Promise<T>): Promise<T> {
-    const taking = this.#last.then(take);
-    this.#last = taking.catch(() => {});
-    return taking;
+    await this.#pieces.idle();
   }
 }
 

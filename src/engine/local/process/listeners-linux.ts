@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { hasCode } from "../../../platform/errno.js";
 import type { Listener } from "./listeners.js";
 
 /** State LISTEN in /proc/net/tcp, see proc_pid_net(5) and the kernel's proc_net_tcp.rst. */
@@ -44,7 +45,7 @@ async function readTable(name: string): Promise<string> {
     return await readFile(`/proc/self/net/${name}`, "latin1");
   } catch (error) {
     // A kernel without IPv6 has no tcp6.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    if (hasCode(error, "ENOENT")) return "";
     throw error;
   }
 }
@@ -62,10 +63,7 @@ async function* socketsOf(pid: number): AsyncGenerator<string> {
 /** For what has ended, was closed, or belongs to a process that has changed its user (setuid). */
 function ifOutOfReach<T>(instead: T): (error: unknown) => T {
   return (error) => {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") {
-      return instead;
-    }
+    if (hasCode(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return instead;
     throw error;
   };
 }

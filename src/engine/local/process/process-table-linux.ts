@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fromSystemError } from "../../../contract/errors.js";
+import { hasCode } from "../../../platform/errno.js";
 import type { ProcessInfo, ProcessTable } from "./process-table.js";
 
 /** USER_HZ, the unit of times in /proc: 100 on every architecture Node runs on. */
@@ -75,10 +76,9 @@ function readProc(pid: number, file: string): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "latin1");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    if (hasCode(error, "ENOENT", "ESRCH")) return undefined;
     // Mounted with hidepid, /proc shows a user only their own: others are no job's.
-    if (code === "EPERM" || code === "EACCES") return undefined;
+    if (hasCode(error, "EPERM", "EACCES")) return undefined;
     throw fromSystemError(error, `read /proc/${pid}/${file}`);
   }
 }

@@ -1,4 +1,5 @@
 import { type Identity, isInTerminal, type ProcessName } from "../runner/runner-records.js";
+import { hasCode } from "../../../platform/errno.js";
 import { processTable } from "./platform.js";
 import type { ProcessInfo } from "./process-table.js";
 
@@ -66,11 +67,10 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): "sent" | "gone"
     process.kill(pid, signal);
     return "sent";
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     // It ended between the look and the signal.
-    if (code === "ESRCH") return "gone";
+    if (hasCode(error, "ESRCH")) return "gone";
     // It runs as another user (setuid).
-    if (code === "EPERM") return "refused";
+    if (hasCode(error, "EPERM")) return "refused";
     throw error;
   }
 }

@@ -1,59 +1,11 @@
 import { existsSync } from "node:fs";
 import type { JobDir } from "../../../core/job-dir.js";
-import { type PathWatch, watchPath } from "../../../platform/watch-path.js";
+import { hasCode } from "../../../platform/errno.js";
+import type { Ticker } from "../../../platform/ticker.js";
+import { watchPath } from "../../../platform/watch-path.js";
 
 /** Every so many polls a job is inspected, in case its runner's pid was reused. */
 const FULL_CHECK_TICKS = 30;
-
-/**
- * Tells that jobs may have ended: by the kernel's notice of their exit record,
- * and by a poll for what no notice comes of (a runner that was killed, a file
- * system without notices, a limit of watches reached).
- */
-export class ExitWatch {
-  readonly #pollIntervalMs: number;
-  readonly #watched = new Set<WatchedJob>();
-  #timer: NodeJS.Timeout | undefined;
-  #ticks = 0;
-
-  constructor(pollIntervalMs: number) {
-    this.#pollIntervalMs = pollIntervalMs;
-  }
-
-  /** @returns how to stop watching. */
-  add(job: WatchedExit): () => void {
-    const watched: WatchedJob = { ...job, watch: watchExit(job) };
-    this.#watched.add(watched);
-    this.#timer ??= setInterval(() => this.#poll(), this.#pollIntervalMs);
-    return () => {
-      watched.watch?.close();
-      this.#watched.delete(watched);
-      if (this.#watched.size === 0) this.#stopPolling();
-    };
-  }
-
-  close(): void {
-    for (const { watch } of this.#watched) watch?.close();
-    this.#watched.clear();
-    this.#stopPolling();
-  }
-
-  #poll(): void {
-    this.#ticks += 1;
-    let position = 0;
-    for (const job of this.#watched) {
-      position += 1;
-      const isFullCheck = (this.#ticks + position) % FULL_CHECK_TICKS === 0;
-      if (isFullCheck) job.onFullCheck();
-      if (isFullCheck || !processExists(job.runnerPid())) job.onChange();
-    }
-  }
-
-  #stopPolling(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-}
 
 /** A job whose exit is watched for. */
 export interface WatchedExit {
@@ -65,14 +17,31 @@ export interface WatchedExit {
   readonly onFullCheck: () => void;
 }
 
-interface WatchedJob extends WatchedExit {
-  readonly watch: PathWatch | undefined;
-}
+let watches = 0;
 
-function watchExit({ dir, onChange }: WatchedExit): PathWatch | undefined {
+/**
+ * Tells that a job may have ended: by the kernel's notice of its exit record, and
+ * by a poll for what no notice comes of (a runner that was killed, a file system
+ * without notices, a limit of watches reached).
+ * @returns how to stop watching
+ */
+export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
+  const { dir, runnerPid, onChange, onFullCheck } = job;
   // Jobs of earlier versions have no exit record before their end.
   const path = existsSync(dir.exit) ? dir.exit : dir.path;
-  return watchPath(path, onChange, () => {});
+  const watch = watchPath(path, onChange, () => {});
+  // Not all jobs are inspected at the same tick.
+  let ticks = watches++;
+  const stopPolling = ticker.add(() => {
+    ticks += 1;
+    const isFullCheck = ticks % FULL_CHECK_TICKS === 0;
+    if (isFullCheck) onFullCheck();
+    if (isFullCheck || !processExists(runnerPid())) onChange();
+  });
+  return () => {
+    watch?.close();
+    stopPolling();
+  };
 }
 
 /** The cheapest check there is; a reused pid delays the notice until the full one. */
@@ -82,6 +51,6 @@ function processExists(pid: number | undefined): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return hasCode(error, "EPERM");
   }
 }

@@ -3,6 +3,7 @@ import { access, open, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
+import { codeOf, hasCode } from "../../../platform/errno.js";
 import { checkExecLength } from "./exec-length.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { splitEnvironment } from "./split-environment.js";
@@ -144,7 +145,7 @@ async function executability(file: string): Promise<string> {
       () => `its interpreter ${interpreter} cannot be executed`,
     );
   } catch (error) {
-    switch ((error as NodeJS.ErrnoException).code) {
+    switch (codeOf(error)) {
       case "EACCES":
         return "permission denied";
       case "ENOENT":
@@ -161,9 +162,9 @@ async function executability(file: string): Promise<string> {
 
 /** Where a script's first line names one, by an absolute path: execve(2). */
 async function interpreterOf(file: string): Promise<string | undefined> {
-  const handle = await open(file, "r").catch((error: NodeJS.ErrnoException) => {
+  const handle = await open(file, "r").catch((error: unknown) => {
     // To execute it, it need not be readable.
-    if (error.code === "EACCES" || error.code === "ETXTBSY") return undefined;
+    if (hasCode(error, "EACCES", "ETXTBSY")) return undefined;
     throw error;
   });
   if (!handle) return undefined;

@@ -5,6 +5,7 @@ import { fromSystemError } from "../../../contract/errors.js";
 import type { Exit } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
 import { defined } from "../../../platform/defined.js";
+import { hasCode } from "../../../platform/errno.js";
 import { processTable } from "../process/platform.js";
 
 /** Who the runner and its command are. */
@@ -82,7 +83,7 @@ export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
     await writeFile(dir.process, ABANDONED, { mode: 0o600, flag: "wx" });
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if (hasCode(error, "EEXIST")) return false;
     throw fromSystemError(error, `create ${dir.process}`);
   }
 }
@@ -151,7 +152,7 @@ function readWithTime(path: string): FileWithTime | undefined {
     const born = birthtime.getTime() > 0 && birthtime <= mtime ? birthtime : mtime;
     return { text, createdTime: born, modifiedTime: mtime };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     throw fromSystemError(error, `read ${path}`);
   }
 }

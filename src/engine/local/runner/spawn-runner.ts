@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode } from "../../../platform/errno.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import {
   argumentError,
@@ -104,10 +105,9 @@ export async function terminalComplaint(dir: JobDir): Promise<string | undefined
 }
 
 function spawnError(error: unknown, attempt: string, command: LocalCommand): ProcmanError {
-  const { code } = error as NodeJS.ErrnoException;
   const jobId = command.spec.id;
-  if (code === "E2BIG") return tooLong(command);
-  if (code === "ENOENT" || code === "EACCES" || code === "ENOTDIR") {
+  if (hasCode(error, "E2BIG")) return tooLong(command);
+  if (hasCode(error, "ENOENT", "EACCES", "ENOTDIR")) {
     const violations = [{ field: "work_dir", description: "cannot be entered" }];
     const message = `${attempt}: work_dir cannot be entered`;
     return argumentError("WORK_DIR_NOT_FOUND", violations, { message, jobId, cause: error });
