@@ -2,26 +2,26 @@ import type { Procman } from "../contract/procman.js";
 import type { Input } from "./terminal/input.js";
 import type { Output } from "./terminal/output.js";
 
-/** What the commands know of the world; tests have another one. */
+/** The process that a command runs in: its streams, environment and signals. Tests have another. */
 export interface Cli {
   readonly env: NodeJS.ProcessEnv;
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** The current directory. @throws Error when it is gone. */
+  /** Returns the current directory. @throws Error when it has been deleted. */
   workDir(): string;
   /**
-   * From now on the first Ctrl-C, or other of these signals, aborts this one; only
-   * the second one ends the process.
+   * Returns a signal that the first of these signals aborts (default: SIGINT, which
+   * Ctrl-C sends). The second one ends the process.
    */
   interruption(signals?: readonly NodeJS.Signals[]): AbortSignal;
-  /** Calls back when the process ends, for what takes no time. Returns how to end that. */
+  /** Calls back, synchronously, when the process exits. @returns how to unsubscribe */
   onExit(listener: () => void): () => void;
   /**
-   * From now on Ctrl-Z stops the process only after `before` is through, and
-   * `after` is called when it goes on. Returns how to end that.
+   * Has Ctrl-Z stop the process only once `before` has settled, and calls `after`
+   * when the process goes on. @returns how to unsubscribe
    */
   onSuspension(before: () => Promise<void>, after: () => void): () => void;
-  /** A client of the state directory's server, which is started where none runs. */
+  /** Connects to the state directory's server, which is started where none runs. */
   connect(stateDir: string): Promise<Procman>;
 }

@@ -6,12 +6,12 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { CliError } from "./cli-error.js";
-import { EXIT } from "./exit-codes.js";
+import { hasCode } from "../platform/errno.js";
+import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 
-const CEILING_MS = 10_000;
-const POLL_MS = 20;
+const START_TIMEOUT_MS = 10_000;
+const POLL_INTERVAL_MS = 20;
 const LOG_TAIL_LINES = 5;
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
 
@@ -29,13 +29,17 @@ export async function ensureServer(stateDir: string): Promise<void> {
   const socketPath = socketPathOf(stateDir);
   if (await answers(socketPath)) return;
   const { managerPid } = await import("../manager.js");
-  const deadline = performance.now() + CEILING_MS;
+  const deadline = performance.now() + START_TIMEOUT_MS;
   let started: BackgroundServer | undefined;
   for (;;) {
     if (await answers(socketPath)) return;
     const pid = await managerPid(stateDir);
     if (performance.now() > deadline) {
-      throw await failure(stateDir, started, `no answer on ${socketPath} in ${CEILING_MS} ms`);
+      throw await failure(
+        stateDir,
+        started,
+        `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`,
+      );
     }
     // One that comes up, ours or another's, or one that is about to end.
     const wait = pid !== undefined || started?.hasEnded() === false;
@@ -46,7 +50,7 @@ export async function ensureServer(stateDir: string): Promise<void> {
       }
       started = startInBackground(stateDir);
     }
-    await sleep(POLL_MS);
+    await sleep(POLL_INTERVAL_MS);
   }
 }
 
@@ -58,8 +62,8 @@ function answers(socketPath: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", (cause: NodeJS.ErrnoException) => {
-      if (cause.code !== "EACCES" && cause.code !== "EPERM") return resolve(false);
+    socket.once("error", (cause) => {
+      if (!hasCode(cause, "EACCES", "EPERM")) return resolve(false);
       reject(new CliError(`cannot connect to ${socketPath}: permission denied`, { cause }));
     });
   });

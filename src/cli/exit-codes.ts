@@ -1,4 +1,6 @@
-/** What the procman command ends with, where it is not a job's exit code. */
+import { isTerminal, type Job } from "../contract/job.js";
+
+/** The exit codes of the procman command, where it does not pass on a job's. */
 export const EXIT = {
   ok: 0,
   error: 1,
@@ -26,3 +28,29 @@ Exit codes:
   124  wait: the timeout passed first
   125  the job ended, and its exit code is not known (orphaned)
   130  run, attach, watch, ls --watch: left with Ctrl-C; the job goes on`;
+
+/** Returns the exit code that `run` and `wait` have for a job. */
+export function jobExitCode(job: Job): number {
+  if (!isTerminal(job)) return EXIT.waitTimeout;
+  switch (job.status) {
+    case "orphaned":
+      return EXIT.noExitCode;
+    case "completed":
+      return job.exitCode;
+    case "failed":
+    case "cancelled":
+      // A command that was stopped may say 0; `procman run x && y` must not go on.
+      return job.exitCode || EXIT.error;
+  }
+}
+
+/** An error that ends the command: its message is the one line on stderr. */
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly exitCode: number;
+
+  constructor(message: string, options: { exitCode?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.exitCode = options.exitCode ?? EXIT.error;
+  }
+}

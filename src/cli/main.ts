@@ -1,6 +1,50 @@
 #!/usr/bin/env node
-import { processCli } from "./process-cli.js";
+import { createProcmanClient } from "../client/index.js";
+import type { Cli } from "./cli.js";
+import { ensureServer, socketPathOf } from "./ensure-server.js";
+import { EXIT } from "./exit-codes.js";
 import { runCli } from "./run-cli.js";
+import { Input } from "./terminal/input.js";
+import { Output } from "./terminal/output.js";
 
-// Not process.exit: what is still to be written is written first.
-process.exitCode = await runCli(process.argv.slice(2), processCli());
+const { env } = process;
+
+const thisProcess: Cli = {
+  env,
+  // A getter, since reading process.stdin opens it.
+  get stdin() {
+    return new Input(process.stdin);
+  },
+  stdout: new Output(process.stdout, "stdout", env),
+  stderr: new Output(process.stderr, "stderr", env),
+  workDir: () => process.cwd(),
+  interruption: (signals = ["SIGINT"]) => {
+    const interrupted = new AbortController();
+    const interrupt = () => {
+      if (interrupted.signal.aborted) process.exit(EXIT.interrupted);
+      interrupted.abort();
+    };
+    for (const signal of signals) process.on(signal, interrupt);
+    return interrupted.signal;
+  },
+  onExit: (listener) => {
+    process.on("exit", listener);
+    return () => process.off("exit", listener);
+  },
+  onSuspension: (before, after) => {
+    const suspend = () => {
+      before()
+        .catch(() => {})
+        .finally(() => process.kill(process.pid, "SIGSTOP"));
+    };
+    process.on("SIGTSTP", suspend).on("SIGCONT", after);
+    return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
+  },
+  connect: async (stateDir) => {
+    await ensureServer(stateDir);
+    return createProcmanClient({ socketPath: socketPathOf(stateDir) });
+  },
+};
+
+// Not process.exit, which would cut off what is still to be written.
+process.exitCode = await runCli(process.argv.slice(2), thisProcess);

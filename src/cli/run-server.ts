@@ -1,58 +1,35 @@
-import type { Logger } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
 import { Manager, type ManagerOptions, managerPid } from "../manager.js";
-import { type RunningServer, startServer } from "../server/start-server.js";
-import type { TlsFiles } from "../server/listeners/tls-files.js";
+import { defined } from "../platform/defined.js";
+import { type RunningServer, type ServerOptions, startServer } from "../server/start-server.js";
 import type { Cli } from "./cli.js";
-import { CliError } from "./cli-error.js";
-import { createLogger } from "./create-logger.js";
-import { EXIT } from "./exit-codes.js";
-import type { ListenOption } from "./listen-option.js";
+import { CliError, EXIT } from "./exit-codes.js";
 
 const DEFAULT_LISTEN = [{ host: "127.0.0.1", port: 7420, fallbackToFreePort: true }];
 
-export interface ServeOptions extends Omit<ManagerOptions, "log"> {
+export interface RunServerOptions
+  extends Omit<ManagerOptions, "log">,
+    Pick<ServerOptions, "tls" | "allowedHosts" | "allowedOrigins"> {
   /** Default: 127.0.0.1:7420, or a free port where that one is in use. */
-  readonly listen?: readonly ListenOption[];
+  readonly listen?: ServerOptions["listen"];
   readonly logLevel: string;
-  readonly tls?: TlsFiles;
-  readonly allowedHosts?: readonly string[];
-  readonly allowedOrigins?: readonly string[];
 }
 
-/** Serves until it is told to end; jobs go on without it. */
-export async function serve(options: ServeOptions, cli: Cli): Promise<void> {
-  const {
-    listen = DEFAULT_LISTEN,
-    logLevel,
-    tls,
-    allowedHosts = [],
-    allowedOrigins = [],
-  } = options;
-  const { stateDir, cleanupAgeMs, pollIntervalMs, logLimitBytes } = options;
+/** Serves until the process is told to end; jobs go on without it. */
+export async function runServer(options: RunServerOptions, cli: Cli): Promise<void> {
+  const { listen = DEFAULT_LISTEN, logLevel, tls, allowedHosts, allowedOrigins, ...rest } = options;
+  const { stateDir } = options;
   const logger = createLogger(logLevel);
-  surviveFaults(logger);
-  const ending = endRequested();
+  logFaults(logger);
+  const endRequested = nextEndRequest();
 
-  const manager = await openManager({
-    stateDir,
-    log: logger,
-    ...(cleanupAgeMs === undefined ? {} : { cleanupAgeMs }),
-    ...(pollIntervalMs === undefined ? {} : { pollIntervalMs }),
-    ...(logLimitBytes === undefined ? {} : { logLimitBytes }),
-  });
+  const manager = await openManager({ ...rest, log: logger });
   try {
-    const server = await startServer({
-      procman: manager,
-      stateDir,
-      listen,
-      allowedHosts,
-      allowedOrigins,
-      logger,
-      ...(tls ? { tls } : {}),
-    });
+    const access = defined({ tls, allowedHosts, allowedOrigins });
+    const server = await startServer({ procman: manager, stateDir, listen, logger, ...access });
     try {
-      sayWhere(server, cli);
-      await ending;
+      printAddresses(server, cli);
+      await endRequested;
     } finally {
       await server.close();
     }
@@ -61,8 +38,28 @@ export async function serve(options: ServeOptions, cli: Cli): Promise<void> {
   }
 }
 
-/** A stray error must not end a supervisor, unless nothing is known of its state any more. */
-function surviveFaults(logger: Logger): void {
+/** Returns a logger that writes at once, so that nothing is lost with the process. */
+export function createLogger(level: string, destination: DestinationStream = stderr()): Logger {
+  return pino(
+    {
+      level,
+      base: { pid: process.pid },
+      // Node puts a command's arguments on the errors of starting it. They may hold secrets.
+      redact: { paths: ["err.spawnargs"], remove: true },
+    },
+    destination,
+  );
+}
+
+function stderr(): DestinationStream {
+  const destination = pino.destination({ dest: 2, sync: true });
+  // A log that cannot be written is no reason to leave jobs alone.
+  destination.on("error", () => {});
+  return destination;
+}
+
+/** Logs what nobody caught. Only where the state is unknown afterwards does the server end. */
+function logFaults(logger: Logger): void {
   process.on("unhandledRejection", (reason) => {
     logger.error({ err: reason }, "a promise was rejected and nobody looked");
   });
@@ -73,12 +70,12 @@ function surviveFaults(logger: Logger): void {
 }
 
 /** Resolves at the first signal to end; the second one ends the process at once. */
-function endRequested(): Promise<void> {
+function nextEndRequest(): Promise<void> {
   return new Promise((resolve) => {
-    let requested = false;
+    let isRequested = false;
     const onSignal = () => {
-      if (requested) process.exit(EXIT.error);
-      requested = true;
+      if (isRequested) process.exit(EXIT.error);
+      isRequested = true;
       resolve();
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
@@ -95,11 +92,14 @@ async function openManager(options: ManagerOptions): Promise<Manager> {
   }
 }
 
-/** Nobody has to listen: whoever started the server may have left. */
-function sayWhere({ addresses, socketPath, tokenPath }: RunningServer, { stdout }: Cli): void {
+/** Writes without waiting, since whoever started the server may have stopped reading. */
+function printAddresses(
+  { addresses, socketPath, tokenPath }: RunningServer,
+  { stdout }: Cli,
+): void {
   const lines = addresses.map(
     ({ url }) => `procman listens on ${url} and ${socketPath} (token: ${tokenPath})`,
   );
   if (lines.length === 0) lines.push(`procman listens on ${socketPath}`);
-  for (const line of lines) stdout.line(line).catch(() => {});
+  stdout.lines(lines).catch(() => {});
 }

@@ -1,4 +1,4 @@
-/** A word as a shell has to read it to take it as it is. */
+/** Quotes a word, so that a POSIX shell takes it as it is. */
 export function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { quoted } from "../../src/cli/format/command-line.js";
+import { quoted } from "../../src/platform/shell-word.js";
 import { Emulator } from "./emulator.js";
 import { eventually } from "./eventually.js";
 import { tempDir } from "./temp-dir.js";

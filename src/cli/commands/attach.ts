@@ -1,28 +1,21 @@
 import { Command } from "commander";
+import type { Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
-import { STREAMS } from "../../contract/job.js";
-import { choices } from "../choice-option.js";
-import type { Cli } from "../cli.js";
-import { CliError } from "../cli-error.js";
-import { type CommandContext, withClient } from "./command-context.js";
-import { type DetachKeyOption, detachKeyOption } from "../terminal/detach-key.js";
+import { CliError, EXIT } from "../exit-codes.js";
+import { copyOutput } from "../terminal/copy-output.js";
+import { canInteract, DETACH_SIGNALS } from "../terminal/interact.js";
+import type { CommandContext } from "./command-context.js";
+import { followJob, followWithInput } from "./follow-job.js";
 import {
-  copyOutput,
-  type Followed,
-  sayHowItEnded,
-  untilInterrupted,
-  type WayBack,
-} from "./follow-job.js";
-import { EXIT } from "../exit-codes.js";
-import { followWithInput } from "../terminal/follow-with-input.js";
-import { canInteract, LEAVE_SIGNALS } from "../terminal/interact.js";
-import { outputStart, type OutputStartOptions } from "../output-start-options.js";
-import type { JsonOption } from "../format/print-job.js";
-import { resolveJobId } from "./find-jobs.js";
-import type { StateDirOption } from "../state-dir.js";
-import { parseWholeNumber } from "../whole-number-option.js";
+  addOutputStartOptions,
+  type DetachKeyOption,
+  detachKeyOption,
+  type JsonOption,
+  outputStart,
+  type OutputStartOptions,
+} from "./options.js";
 
-interface AttachOptions extends StateDirOption, JsonOption, OutputStartOptions, DetachKeyOption {
+interface AttachOptions extends JsonOption, OutputStartOptions, DetachKeyOption {
   readonly follow: boolean;
   readonly interactive?: boolean;
 }
@@ -44,65 +37,61 @@ Examples:
   procman attach --tail 20 k3x
   procman attach --no-follow --stream stdout k3x > out.log`;
 
-/** Shows a job's output, and follows it. */
 export function attachCommand(context: CommandContext): Command {
-  const { cli, exit, stateDirOption } = context;
-  return new Command("attach")
+  const { cli } = context;
+  const command = new Command("attach")
     .description("show a job's output, and follow it until the job has ended")
     .argument("<id>", "the job's id, or the beginning of it")
     .option("--follow", "go on with new output until the job has ended", true)
-    .option("--no-follow", "only what there is now")
-    .option("-n, --tail <lines>", "begin with the last so many lines", parseWholeNumber)
-    .option("--stdout-offset <byte>", "nothing of stdout before this byte", parseWholeNumber)
-    .option("--stderr-offset <byte>", "nothing of stderr before this byte", parseWholeNumber)
-    .option("--stream <stream>", "only stdout or stderr", choices(STREAMS))
+    .option("--no-follow", "only what there is now");
+  return addOutputStartOptions(command)
     .option("-i, --interactive", "send stdin to the job; its terminal becomes this one")
     .addOption(detachKeyOption())
     .option("--json", "the events as JSON lines, data in base64")
     .addHelpText("after", HELP)
-    .action(async (given: string, options: AttachOptions) => {
-      const { follow, json = false, stateDir } = options;
-      await withClient(context, stateDir, async (client) => {
-        const id = await resolveJobId(client, given);
-        const attach = { ...outputStart(options), follow, json };
-        const way = { id, stateDirOption: stateDirOption(stateDir) };
-        const followed = options.interactive
-          ? await enter(client, id, options, way, cli)
-          : await untilInterrupted(
-              (signal) => copyOutput(client, id, { ...attach, signal }, cli),
-              cli.interruption(),
-              way,
-              cli,
-            );
-        if (followed.kind === "detached") return exit(followed.exitCode);
-        await sayHowItEnded(followed.job, cli);
-      });
-    });
+    .action((given: string, options: AttachOptions) =>
+      context.withJob(given, async (client, id) => {
+        if (options.interactive) {
+          await attachInput(context, client, id, options);
+          return;
+        }
+        const { follow, json = false } = options;
+        const copy = { ...outputStart(options), follow, json };
+        await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
+          copyOutput(client, id, { ...copy, signal }, cli),
+        );
+      }),
+    );
 }
 
-async function enter(
+async function attachInput(
+  context: CommandContext,
   client: Procman,
   id: string,
   options: AttachOptions,
-  way: WayBack,
-  cli: Cli,
-): Promise<Followed> {
+): Promise<Job | undefined> {
   if (!options.follow) {
     throw new CliError("-i and --no-follow exclude each other", { exitCode: EXIT.usage });
   }
   const job = await client.get(id);
   if (!job.stdin) throw new CliError(`job ${id} takes no input; it was started without -i`);
+  const { cli } = context;
   const { json = false, detachKey, stdoutOffset, stderrOffset, stream } = options;
-  const interactive = !json && canInteract(job, cli);
-  if (interactive && (stdoutOffset ?? stderrOffset ?? stream) !== undefined) {
+  const isTerminal = !json && canInteract(job, cli);
+  if (isTerminal && (stdoutOffset ?? stderrOffset ?? stream) !== undefined) {
     const message =
       "--stdout-offset, --stderr-offset and --stream are not for a terminal's output; --tail is";
     throw new CliError(message, { exitCode: EXIT.usage });
   }
   const { windowSize } = cli.stdout;
   const screenful = job.pty && windowSize ? { tailLines: windowSize.rows } : {};
-  const bytes = { close: false };
-  const attach = { ...screenful, ...outputStart(options), json, detachKey, bytes, redraw: true };
-  const interruption = cli.interruption(interactive ? LEAVE_SIGNALS : undefined);
-  return followWithInput(client, job, attach, interruption, way, cli);
+  return followWithInput(context, client, job, {
+    ...screenful,
+    ...outputStart(options),
+    json,
+    detachKey,
+    bytes: { close: false },
+    redraw: true,
+    interruption: cli.interruption(isTerminal ? DETACH_SIGNALS : undefined),
+  });
 }

@@ -1,11 +1,9 @@
 import { Command } from "commander";
+import { defined } from "../../platform/defined.js";
 import type { CommandContext } from "./command-context.js";
-import { parseDurationMs } from "./options.js";
-import { eachJob } from "../each-job.js";
-import { type JsonOption, printJob } from "../format/print-job.js";
-import type { StateDirOption } from "../state-dir.js";
+import { type JsonOption, parseDurationMs } from "./options.js";
 
-interface CancelOptions extends StateDirOption, JsonOption {
+interface CancelOptions extends JsonOption {
   readonly grace?: number;
 }
 
@@ -18,7 +16,6 @@ Examples:
   procman cancel --grace 1m k3x
   procman cancel --grace 0 k3x       at once, by force`;
 
-/** Ends jobs. */
 export function cancelCommand(context: CommandContext): Command {
   return new Command("cancel")
     .description("end jobs: politely, then by force")
@@ -26,11 +23,10 @@ export function cancelCommand(context: CommandContext): Command {
     .option("-g, --grace <duration>", "time to end by itself (default: 5s)", parseDurationMs)
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
-    .action(async (ids: string[], options: CancelOptions) => {
-      const { grace, stateDir } = options;
-      await eachJob(context, stateDir, ids, async (client, id) => {
-        const job = await client.cancel(id, grace === undefined ? {} : { gracePeriodMs: grace });
-        await printJob(job, options, context.cli);
-      });
-    });
+    .action((given: string[], options: CancelOptions) =>
+      context.forEachJob(given, async (client, id) => {
+        const job = await client.cancel(id, defined({ gracePeriodMs: options.grace }));
+        await context.printJob(job, options);
+      }),
+    );
 }

@@ -1,11 +1,10 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "./command-context.js";
-import { parseDurationMs } from "./options.js";
+import { defined } from "../../platform/defined.js";
 import { removedJson } from "../../wire/json.js";
-import type { JsonOption } from "../format/print-job.js";
-import type { StateDirOption } from "../state-dir.js";
+import type { CommandContext } from "./command-context.js";
+import { type JsonOption, parseDurationMs } from "./options.js";
 
-interface CleanupOptions extends StateDirOption, JsonOption {
+interface CleanupOptions extends JsonOption {
   readonly olderThan?: number;
 }
 
@@ -15,7 +14,6 @@ Examples:
   procman cleanup --older-than 7d
   procman cleanup --older-than 0     every ended job`;
 
-/** Removes old ended jobs. */
 export function cleanupCommand(context: CommandContext): Command {
   const { stdout, stderr } = context.cli;
   return new Command("cleanup")
@@ -27,11 +25,11 @@ export function cleanupCommand(context: CommandContext): Command {
     )
     .option("--json", "print each id as a JSON object")
     .addHelpText("after", HELP)
-    .action(async ({ olderThan, json, stateDir }: CleanupOptions) => {
-      await withClient(context, stateDir, async (client) => {
-        const ids = await client.cleanup(olderThan === undefined ? {} : { olderThanMs: olderThan });
-        for (const id of ids) await stdout.line(json ? removedJson(id) : `${id} removed`);
+    .action(({ olderThan, json }: CleanupOptions) =>
+      context.withClient(async (client) => {
+        const ids = await client.cleanup(defined({ olderThanMs: olderThan }));
+        await stdout.lines(ids.map((id) => (json ? removedJson(id) : `${id} removed`)));
         if (ids.length === 0 && stderr.isTerminal) await stderr.line("nothing to remove");
-      });
-    });
+      }),
+    );
 }

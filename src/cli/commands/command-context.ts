@@ -1,27 +1,81 @@
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
+import { jobJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
+import { EXIT } from "../exit-codes.js";
+import { formatJobSummary } from "../format/job-details.js";
+import { printable } from "../format/printable.js";
+import { OutputClosed } from "../terminal/output.js";
+import { resolveJobId } from "./find-jobs.js";
+import type { JsonOption } from "./options.js";
 
-/** What a command is made with. */
-export interface CommandContext {
+/** What the commands share: the process they run in, the server they act on, their exit code. */
+export class CommandContext {
   readonly cli: Cli;
-  /** Sets the exit code, which is else 0. */
-  readonly exit: (code: number) => void;
-  /** The state directory as it was given on the command line, if it was. */
-  readonly stateDirOption: (option: string | undefined) => string | undefined;
-  /** Absolute path of the state directory. @param option the command's own `--state-dir` */
-  readonly stateDir: (option: string | undefined) => string;
+  exitCode: number = EXIT.ok;
+  /** The state directory as the command line gives it. Known once it has been parsed. */
+  stateDirOption: string | undefined;
+
+  constructor(cli: Cli) {
+    this.cli = cli;
+  }
+
+  /** The absolute path of the state directory. */
+  get stateDir(): string {
+    return stateDirOf(this.stateDirOption, this.cli);
+  }
+
+  /** Calls `act` with a client of the state directory's server, and closes it afterwards. */
+  async withClient(act: (client: Procman) => Promise<void>): Promise<void> {
+    const client = await this.cli.connect(this.stateDir);
+    try {
+      await act(client);
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** Does the same for one job. @param given its id, or the beginning of it */
+  withJob(given: string, act: (client: Procman, id: string) => Promise<void>): Promise<void> {
+    return this.withClient(async (client) => act(client, await resolveJobId(client, given)));
+  }
+
+  /**
+   * Does the same for several jobs, one after another. One that fails does not keep
+   * the others from it; each failure is a line on stderr.
+   */
+  async forEachJob(
+    given: readonly string[],
+    act: (client: Procman, id: string) => Promise<void>,
+  ): Promise<void> {
+    const [only, ...others] = given;
+    // The error of a single one speaks for itself, and has an exit code of its own.
+    if (only !== undefined && others.length === 0) return this.withJob(only, act);
+    await this.withClient(async (client) => {
+      for (const each of given) {
+        try {
+          await act(client, await resolveJobId(client, each));
+        } catch (error) {
+          if (!(error instanceof Error) || error instanceof OutputClosed) throw error;
+          await this.cli.stderr.line(`procman: ${printable(error.message)}`);
+          this.exitCode = EXIT.error;
+        }
+      }
+    });
+  }
+
+  /** Prints a job: what has become of it in one line, or all of it as JSON. */
+  async printJob(job: Job, { json }: JsonOption): Promise<void> {
+    const { stdout } = this.cli;
+    await stdout.line(json ? jobJson(job) : formatJobSummary(job, stdout));
+  }
 }
 
-/** Does something with the state directory's server, and lets go of it. */
-export async function withClient<T>(
-  { cli, stateDir }: CommandContext,
-  option: string | undefined,
-  act: (client: Procman) => Promise<T>,
-): Promise<T> {
-  const client = await cli.connect(stateDir(option));
-  try {
-    return await act(client);
-  } finally {
-    await client.close();
-  }
+/** Returns an absolute path: the option's, else the environment's, else the default. */
+export function stateDirOf(option: string | undefined, cli: Pick<Cli, "env" | "workDir">): string {
+  const given = option || cli.env["PROCMAN_STATE_DIR"];
+  if (!given) return join(homedir(), ".cache", "procman");
+  return given.startsWith("/") ? resolve(given) : resolve(cli.workDir(), given);
 }

@@ -1,14 +1,29 @@
-import type { Procman } from "../../contract/procman.js";
 import { ProcmanError } from "../../contract/errors.js";
-import { allJobs } from "../all-jobs.js";
-import { CliError } from "../cli-error.js";
-import { EXIT } from "../exit-codes.js";
+import type { Job } from "../../contract/job.js";
+import type { JobFilter, Procman } from "../../contract/procman.js";
+import { CliError, EXIT } from "../exit-codes.js";
 import { printable } from "../format/printable.js";
 
-const MAX_CANDIDATES = 10;
+/** A page holds jobs with their environments: of moderate size. */
+const PAGE_SIZE = 200;
+const MAX_LISTED_IDS = 10;
+
+/** Yields every job that matches, newest first, a page at a time. */
+export async function* allJobs(
+  client: Procman,
+  filter: JobFilter = {},
+): AsyncGenerator<readonly Job[]> {
+  let pageToken = "";
+  do {
+    const page = await client.list({ ...filter, pageSize: PAGE_SIZE, pageToken });
+    yield page.jobs;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+}
 
 /**
- * The id of the job that is meant: itself, or the only one that begins so.
+ * Returns the id of the job that is meant: the one with that id, or else the only
+ * one whose id begins so.
  * @throws CliError that lists the candidates; ProcmanError JOB_NOT_FOUND
  */
 export async function resolveJobId(client: Procman, given: string): Promise<string> {
@@ -36,7 +51,7 @@ async function idsThatBeginWith(client: Procman, prefix: string): Promise<string
 }
 
 function listed(ids: readonly string[]): string {
-  const shown = ids.slice(0, MAX_CANDIDATES);
-  const more = ids.length - shown.length;
-  return more === 0 ? shown.join(", ") : `${shown.join(", ")} and ${more} more`;
+  const shown = ids.slice(0, MAX_LISTED_IDS).join(", ");
+  const more = ids.length - MAX_LISTED_IDS;
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }

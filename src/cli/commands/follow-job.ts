@@ -1,99 +1,133 @@
-import type { AttachOptions, Procman } from "../../contract/procman.js";
 import { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job } from "../../contract/job.js";
+import type { AttachOptions, Procman } from "../../contract/procman.js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
+import { defined } from "../../platform/defined.js";
 import type { Cli } from "../cli.js";
-import { CliError } from "../cli-error.js";
-import { quoted } from "../format/command-line.js";
-import { EXIT } from "../exit-codes.js";
+import { CliError, EXIT } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
-import { attachEventJson } from "../../wire/json.js";
-import { OutputGaps } from "../terminal/output-gaps.js";
-import { RawView } from "../terminal/raw-view.js";
+import { shellWord } from "../format/printable.js";
+import { copyOutput } from "../terminal/copy-output.js";
+import { canInteract, interact } from "../terminal/interact.js";
+import type { DetachKey } from "../terminal/keys.js";
+import { type PumpOptions, pumpInput, withPump } from "../terminal/pump-input.js";
+import type { CommandContext } from "./command-context.js";
 
-/** What became of following a job. */
-export type Followed =
-  | { readonly kind: "ended"; readonly job: Job }
-  | { readonly kind: "detached"; readonly exitCode: number };
-
-/** How one comes back to a job: how this command was told its state directory is repeated. */
-export interface WayBack {
+export interface FollowOptions {
   readonly id: string;
-  readonly stateDirOption: string | undefined;
-  /** What to say of `attach` besides: " -i". */
-  readonly attachOption?: string;
+  /** Aborted by Ctrl-C, or what else detaches. */
+  readonly interruption: AbortSignal;
+  /** Tell the user to come back with `attach -i`. */
+  readonly interactive?: boolean;
 }
 
-export interface CopyOptions extends AttachOptions {
-  /** As JSON events, and nothing else. */
-  readonly json?: boolean;
-  /** On a terminal, show the progress that the output tells of. */
-  readonly progress?: boolean;
-}
-
-/** Copies a job's output to ours, byte by byte, or as JSON events, until its end. */
-export async function copyOutput(
-  client: Procman,
-  id: string,
-  { json = false, progress = false, ...attach }: CopyOptions,
-  cli: Cli,
-): Promise<Job> {
-  const view = new RawView(cli, { progress });
-  const gaps = new OutputGaps(attach);
-  try {
-    for await (const event of client.attach(id, attach)) {
-      if (json) await cli.stdout.line(attachEventJson(event));
-      else if (event.type === "chunk") {
-        const { stream, offset, data } = event;
-        const gap = gaps.before(stream, offset, offset + data.length);
-        if (gap && cli.stderr.isTerminal) {
-          await view.show("stderr", Buffer.from(`${cli.stderr.paint("dim", gap)}\n`));
-        }
-        await view.show(stream, data);
-      }
-      if (event.type === "ended") return event.job;
-    }
-  } finally {
-    await view.close();
-  }
-  throw new CliError(`the output of job ${id} ended unexpectedly`);
-}
-
-/** Follows until the job has ended or Ctrl-C is pressed, and says how to come back then. */
-export async function untilInterrupted(
+/**
+ * Follows a job until it has ended, and reports how; or until the user detaches, who
+ * is then told how to come back.
+ * @returns the job, unless the user has detached
+ */
+export async function followJob(
+  context: CommandContext,
+  { id, interruption, interactive = false }: FollowOptions,
   follow: (signal: AbortSignal) => Promise<Job>,
-  interruption: AbortSignal,
-  { id, stateDirOption, attachOption = "" }: WayBack,
-  { stderr }: Cli,
-): Promise<Followed> {
-  const where = stateDirOption === undefined ? "" : ` --state-dir ${quoted(stateDirOption)}`;
-  const attach = `procman attach${where}${attachOption} ${id}`;
+): Promise<Job | undefined> {
+  const { stderr } = context.cli;
+  const hint = reattachHint(context, id, interactive);
+  let job: Job;
   try {
-    return { kind: "ended", job: await follow(interruption) };
+    job = await follow(interruption);
   } catch (error) {
     if (interruption.aborted) {
-      const stop = `procman cancel${where} ${id}`;
       // After the "^C" that the terminal shows.
-      const fresh = stderr.isTerminal ? "\n" : "";
+      const newLine = stderr.isTerminal ? "\n" : "";
+      const { attach, cancel } = hint;
       await stderr.line(
-        `${fresh}detached; job ${id} goes on. Come back: ${attach}   Stop it: ${stop}`,
+        `${newLine}detached; job ${id} goes on. Come back: ${attach}   Stop it: ${cancel}`,
       );
-      return { kind: "detached", exitCode: EXIT.interrupted };
+      context.exitCode = EXIT.interrupted;
+      return undefined;
     }
     if (error instanceof ProcmanError && error.reason === "UNREACHABLE") {
-      const message = `lost the server; job ${id} goes on. Come back: ${attach}   (${error.message})`;
+      const message = `lost the server; job ${id} goes on. Come back: ${hint.attach}   (${error.message})`;
       throw new CliError(message, { cause: error });
     }
     throw error;
   }
+  await reportEnd(job, context.cli);
+  return job;
+}
+
+/** Commands that come back to a job. */
+interface ReattachHint {
+  readonly attach: string;
+  readonly cancel: string;
+}
+
+/** Repeats the state directory as this command was given it. */
+function reattachHint(
+  { stateDirOption }: CommandContext,
+  id: string,
+  interactive: boolean,
+): ReattachHint {
+  const stateDir = stateDirOption === undefined ? "" : ` --state-dir ${shellWord(stateDirOption)}`;
+  return {
+    attach: `procman attach${stateDir}${interactive ? " -i" : ""} ${id}`,
+    cancel: `procman cancel${stateDir} ${id}`,
+  };
 }
 
 /**
- * Says how a job ended: to a person, and wherever its exit code does not tell.
+ * Tells a person how a job ended, and anybody where its exit code does not tell.
  * Else nothing is added to the job's own stderr.
  */
-export async function sayHowItEnded(job: Job, { stderr }: Cli): Promise<void> {
+async function reportEnd(job: Job, { stderr }: Cli): Promise<void> {
   const unexplained = "error" in job && Boolean(job.error);
   if (isTerminal(job) && (stderr.isTerminal || unexplained)) {
     await stderr.line(`procman: ${formatJobSummary(job, stderr)}`);
   }
+}
+
+export interface FollowWithInputOptions extends Omit<AttachOptions, "follow" | "signal"> {
+  readonly json: boolean;
+  /** Who sends the bytes that are no keys, and whether their end closes the job's input. */
+  readonly bytes: Pick<PumpOptions, "sender" | "close">;
+  readonly detachKey: DetachKey;
+  /** Have what runs in the job's terminal draw anew. */
+  readonly redraw: boolean;
+  readonly interruption: AbortSignal;
+}
+
+/**
+ * Follows a job and sends it this process's stdin: key by key where both have a
+ * terminal, else as bytes.
+ */
+export async function followWithInput(
+  context: CommandContext,
+  client: Procman,
+  job: Job,
+  { detachKey, redraw, bytes, interruption, ...attach }: FollowWithInputOptions,
+): Promise<Job | undefined> {
+  const { id } = job;
+  const { cli } = context;
+  if (attach.json || !canInteract(job, cli)) {
+    return followJob(context, { id, interruption, interactive: true }, (signal) =>
+      withPump(
+        (signal) =>
+          pumpInput(client, id, (signal) => cli.stdin.pieces(signal), { ...bytes, signal }),
+        (signal) => copyOutput(client, id, { ...attach, follow: true, signal }, cli),
+        signal,
+      ),
+    );
+  }
+  const detached = createLinkedAbortController(interruption);
+  const { tailLines } = attach;
+  const options = {
+    ...defined({ tailLines }),
+    detachKey,
+    redraw,
+    onDetach: () => detached.abort(),
+  };
+  return followJob(context, { id, interruption: detached.signal, interactive: true }, (signal) =>
+    interact(client, id, { ...options, signal }, cli),
+  );
 }

@@ -1,19 +1,18 @@
 import { Command } from "commander";
+import { type Job, STATUSES, type Status } from "../../contract/job.js";
 import type { JobFilter, Procman } from "../../contract/procman.js";
-import { STATUSES, type Status } from "../../contract/job.js";
-import { allJobs } from "../all-jobs.js";
-import { choices } from "../choice-option.js";
+import { jobJson, jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
-import { type CommandContext, withClient } from "./command-context.js";
 import { EXIT } from "../exit-codes.js";
+import { exitText, statusText } from "../format/job-facts.js";
 import { formatJobTable } from "../format/job-table.js";
-import { jobJson } from "../../wire/json.js";
-import { type KeyValues, parseKeyValue } from "../key-value-option.js";
-import type { JsonOption } from "../format/print-job.js";
-import type { StateDirOption } from "../state-dir.js";
-import { printJobLines, printJobsEvents, watchOnScreen } from "../terminal/watch-live.js";
+import { commandLine } from "../format/printable.js";
+import { type WatchJobsRequest, watchOnScreen } from "../terminal/live-jobs.js";
+import type { CommandContext } from "./command-context.js";
+import { allJobs } from "./find-jobs.js";
+import { choiceParser, type JsonOption, type KeyValues, parseKeyValue } from "./options.js";
 
-interface LsOptions extends StateDirOption, JsonOption {
+interface LsOptions extends JsonOption {
   readonly status?: readonly Status[];
   readonly label?: KeyValues;
   readonly all?: boolean;
@@ -32,16 +31,15 @@ Examples:
   procman ls --status running,pending --label team=ml
   procman ls --all --json | jq -r 'select(.exitCode == 1).id'`;
 
-/** Lists jobs, newest first. */
 export function lsCommand(context: CommandContext): Command {
-  const { cli, exit } = context;
+  const { cli } = context;
   return new Command("ls")
     .alias("list")
     .description("list jobs, newest first")
     .option(
       "-s, --status <status>",
       `only those that are ${STATUSES.join(", ")} (repeatable, or with commas)`,
-      choices(STATUSES),
+      choiceParser(STATUSES),
     )
     .option(
       "-l, --label <key=value>",
@@ -52,25 +50,21 @@ export function lsCommand(context: CommandContext): Command {
     .option("-w, --watch", "go on showing them while they change")
     .option("--json", "one JSON object a line")
     .addHelpText("after", HELP)
-    .action(async ({ status = [], label = {}, watch, ...options }: LsOptions) => {
-      const filter: JobFilter = { statuses: status, labels: label };
-      await withClient(context, options.stateDir, async (client) => {
+    .action(({ status = [], label = {}, watch, ...options }: LsOptions) =>
+      context.withClient(async (client) => {
+        const filter: JobFilter = { statuses: status, labels: label };
         if (!watch) return list(client, filter, options, cli);
         // Whatever ends it, the terminal is to be left as it was.
         const signal = cli.interruption(["SIGINT", "SIGTERM", "SIGHUP"]);
-        const show = options.json
-          ? printJobsEvents
-          : cli.stdout.isScreen
-            ? watchOnScreen
-            : printJobLines;
+        const show = options.json ? printEvents : cli.stdout.isScreen ? watchOnScreen : printLines;
         try {
           await show({ client, filter, signal }, cli);
         } catch (error) {
           if (!signal.aborted) throw error;
-          exit(EXIT.interrupted);
+          context.exitCode = EXIT.interrupted;
         }
-      });
-    });
+      }),
+    );
 }
 
 async function list(
@@ -80,9 +74,7 @@ async function list(
   { stdout, stderr }: Cli,
 ): Promise<void> {
   if (all && json) {
-    for await (const jobs of allJobs(client, filter)) {
-      for (const job of jobs) await stdout.line(jobJson(job));
-    }
+    for await (const page of allJobs(client, filter)) await stdout.lines(page.map(jobJson));
     return;
   }
   const jobs = [];
@@ -96,6 +88,53 @@ async function list(
       await stderr.line(`procman: these are ${shown}; --all shows them all`);
     }
   }
-  const lines = json ? jobs.map(jobJson) : formatJobTable(jobs, stdout);
-  for (const line of lines) await stdout.line(line);
+  await stdout.lines(json ? jobs.map(jobJson) : formatJobTable(jobs, stdout));
+}
+
+async function printEvents(
+  { client, filter, signal }: WatchJobsRequest,
+  { stdout }: Cli,
+): Promise<void> {
+  for await (const event of client.watchJobs({ ...filter, signal })) {
+    await stdout.line(jobsEventJson(event));
+  }
+}
+
+/** Prints a line for each job, and another one whenever that line would differ. */
+async function printLines(
+  { client, filter, signal }: WatchJobsRequest,
+  { stdout }: Cli,
+): Promise<void> {
+  const printed = new Map<string, string>();
+  const print = async (job: Job) => {
+    const line = jobLine(job);
+    if (printed.get(job.id) !== line) await stdout.line(line);
+    printed.set(job.id, line);
+  };
+  const printRemoval = async (id: string) => {
+    if (printed.delete(id)) await stdout.line(`${id}  removed`);
+  };
+  for await (const event of client.watchJobs({ ...filter, signal })) {
+    switch (event.type) {
+      case "snapshot": {
+        const ids = new Set(event.jobs.map(({ id }) => id));
+        for (const id of printed.keys()) if (!ids.has(id)) await printRemoval(id);
+        for (const job of event.jobs.toReversed()) await print(job);
+        break;
+      }
+      case "changed":
+        await print(event.job);
+        break;
+      case "removed":
+        await printRemoval(event.id);
+        break;
+      case "resumed":
+        break;
+    }
+  }
+}
+
+function jobLine(job: Job): string {
+  const columns = [job.id, statusText(job).padEnd(12), exitText(job).padEnd(4), commandLine(job)];
+  return columns.join("  ");
 }

@@ -1,10 +1,123 @@
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import parseDuration from "parse-duration";
+import { STREAMS, type Stream, type WindowSize } from "../../contract/job.js";
+import type { OutputStart } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
+import { type DetachKey, parseDetachKey } from "../terminal/keys.js";
 
-/** Numbers with units, and nothing else: "1h30m", "1.5 s". parse-duration skips what it does not know. */
+/*
+ * The options that several commands share, and the parsers of their values. A parser
+ * throws InvalidArgumentError, to which commander adds the option's name. One that
+ * takes the values before is for an option that can be given several times.
+ */
+
+export interface JsonOption {
+  readonly json?: boolean;
+}
+
+export interface StateDirOption {
+  readonly stateDir?: string;
+}
+
+export function addStateDirOption(command: Command): Command {
+  return command.option(
+    "--state-dir <dir>",
+    "where everything is kept (default: $PROCMAN_STATE_DIR, else ~/.cache/procman)",
+  );
+}
+
+export interface DetachKeyOption {
+  readonly detachKey: DetachKey;
+}
+
+export function detachKeyOption(): Option {
+  return new Option("--detach-key <key>", "what leaves the job's terminal")
+    .argParser(parseDetachKey)
+    .default(parseDetachKey("ctrl-]"), "ctrl-]");
+}
+
+export interface OutputStartOptions {
+  readonly tail?: number;
+  readonly stdoutOffset?: number;
+  readonly stderrOffset?: number;
+  readonly stream?: readonly Stream[];
+}
+
+/** Adds the options that say where in a job's output to begin. */
+export function addOutputStartOptions(command: Command): Command {
+  return command
+    .option("-n, --tail <lines>", "begin with the last so many lines", parseWholeNumber)
+    .option("--stdout-offset <byte>", "nothing of stdout before this byte", parseWholeNumber)
+    .option("--stderr-offset <byte>", "nothing of stderr before this byte", parseWholeNumber)
+    .option("--stream <stream>", "only stdout or stderr", choiceParser(STREAMS));
+}
+
+export function outputStart(options: OutputStartOptions): OutputStart {
+  const { tail, stdoutOffset, stderrOffset, stream } = options;
+  return defined({ tailLines: tail, stdoutOffset, stderrOffset, streams: stream });
+}
+
+/** Returns a parser of words, with commas between them, of which each has to be one of these. */
+export function choiceParser<Choice extends string>(
+  choices: readonly Choice[],
+): (text: string, before: readonly Choice[] | undefined) => readonly Choice[] {
+  return (text, before = []) => {
+    const words = text.split(",").map((word) => word.trim().toLowerCase());
+    const chosen = words.map((word) => {
+      const choice = choices.find((each) => each === word);
+      if (choice) return choice;
+      throw new InvalidArgumentError(`Choose from ${choices.join(", ")}.`);
+    });
+    return [...before, ...chosen];
+  };
+}
+
+export type KeyValues = Readonly<Record<string, string>>;
+
+/** Parses "KEY=VALUE"; a later value of a key replaces the one before. */
+export function parseKeyValue(text: string, before: KeyValues | undefined): KeyValues {
+  const equals = text.indexOf("=");
+  if (equals <= 0) throw new InvalidArgumentError("Give KEY=VALUE.");
+  return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
+}
+
+export interface ListenOption {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Parses "HOST:PORT"; an IPv6 address stands in brackets. */
+export function parseListen(
+  text: string,
+  before: readonly ListenOption[] = [],
+): readonly ListenOption[] {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || port > 65_535) {
+    throw new InvalidArgumentError('Give HOST:PORT, such as "127.0.0.1:7420" or "[::1]:0".');
+  }
+  return [...before, { host, port }];
+}
+
+/** Parses a whole number of 0 or more. */
+export function parseWholeNumber(text: string): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(number)) return number;
+  throw new InvalidArgumentError("Give a whole number from 0 on.");
+}
+
+/** Parses the size of a terminal, columns first: "120x40". */
+export function parseWindowSize(text: string): WindowSize {
+  const [columns, rows] = (/^(\d{1,5})x(\d{1,5})$/.exec(text.trim()) ?? []).slice(1).map(Number);
+  if (columns && rows) return { rows, columns };
+  throw new InvalidArgumentError('Give columns and rows: "120x40".');
+}
+
+/** Numbers with units, and nothing else: parse-duration skips what it does not know. */
 const DURATION = /^(?:\d+(?:\.\d+)?\s*(?:ms|s|sec|m|min|h|d|w)\s*)+$/;
 
-/** Milliseconds, whole ones. @throws InvalidArgumentError, to which commander adds the option's name */
+/** Parses "1h30m" or "1.5 s" to whole milliseconds, rounded up. */
 export function parseDurationMs(text: string): number {
   const trimmed = text.trim();
   if (trimmed === "0") return 0;
@@ -18,9 +131,36 @@ export function parseDurationMs(text: string): number {
   return Math.ceil(ms);
 }
 
-/** @throws InvalidArgumentError also for 0 */
+/** Parses a duration that is longer than 0. */
 export function parsePositiveDurationMs(text: string): number {
   const ms = parseDurationMs(text);
   if (ms === 0) throw new InvalidArgumentError("It must be longer than 0.");
   return ms;
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+  tib: 1024 ** 4,
+};
+
+/** Parses "100MB", "1.5 GiB" or "65536" to whole bytes. */
+export function parseSizeBytes(text: string): number {
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  const unitBytes = SIZE_UNITS[unit.toLowerCase()];
+  if (number === undefined || unitBytes === undefined) {
+    throw new InvalidArgumentError(
+      'Give a number and a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB), such as "100MB".',
+    );
+  }
+  const bytes = Math.round(Number(number) * unitBytes);
+  if (bytes > Number.MAX_SAFE_INTEGER) throw new InvalidArgumentError("That is too much.");
+  return bytes;
 }

@@ -1,9 +1,8 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "./command-context.js";
-import { formatJobTable } from "../format/job-table.js";
 import { jobJson } from "../../wire/json.js";
-import type { JsonOption } from "../format/print-job.js";
-import type { StateDirOption } from "../state-dir.js";
+import { formatJobTable } from "../format/job-table.js";
+import type { CommandContext } from "./command-context.js";
+import type { JsonOption } from "./options.js";
 
 const HELP = `
 The server notices by itself when a job ends; refresh makes it look at once.
@@ -11,22 +10,18 @@ The server notices by itself when a job ends; refresh makes it look at once.
 Example:
   procman refresh`;
 
-/** Makes the server look at every job that has not ended. */
 export function refreshCommand(context: CommandContext): Command {
   const { stdout, stderr } = context.cli;
   return new Command("refresh")
     .description("look at every job's processes now, and show the jobs that changed by it")
     .option("--json", "one JSON object a line")
     .addHelpText("after", HELP)
-    .action(async ({ json, stateDir }: StateDirOption & JsonOption) => {
-      await withClient(context, stateDir, async (client) => {
+    .action(({ json }: JsonOption) =>
+      context.withClient(async (client) => {
         const jobs = await client.refresh();
-        if (jobs.length === 0 && !json) {
-          if (stderr.isTerminal) await stderr.line("nothing changed");
-          return;
-        }
-        const lines = json ? jobs.map(jobJson) : formatJobTable(jobs, stdout);
-        for (const line of lines) await stdout.line(line);
-      });
-    });
+        if (json) await stdout.lines(jobs.map(jobJson));
+        else if (jobs.length > 0) await stdout.lines(formatJobTable(jobs, stdout));
+        else if (stderr.isTerminal) await stderr.line("nothing changed");
+      }),
+    );
 }

@@ -1,29 +1,26 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { Procman, StartOptions } from "../../contract/procman.js";
 import type { Job } from "../../contract/job.js";
-import type { Cli } from "../cli.js";
-import { CliError } from "../cli-error.js";
-import { type CommandContext, withClient } from "./command-context.js";
-import { parsePositiveDurationMs } from "./options.js";
-import { type DetachKeyOption, detachKeyOption } from "../terminal/detach-key.js";
-import {
-  copyOutput,
-  type Followed,
-  sayHowItEnded,
-  untilInterrupted,
-  type WayBack,
-} from "./follow-job.js";
-import { followWithInput } from "../terminal/follow-with-input.js";
-import { canInteract, followWindow, LEAVE_SIGNALS } from "../terminal/interact.js";
-import { jobExitCode } from "../format/job-exit-code.js";
+import type { Procman, StartOptions } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
-import { type KeyValues, parseKeyValue } from "../key-value-option.js";
-import type { JsonOption } from "../format/print-job.js";
-import { parseSizeBytes } from "../size-option.js";
-import type { StateDirOption } from "../state-dir.js";
+import type { Cli } from "../cli.js";
+import { CliError, jobExitCode } from "../exit-codes.js";
+import { copyOutput } from "../terminal/copy-output.js";
+import { canInteract, DETACH_SIGNALS, syncWindowSize } from "../terminal/interact.js";
+import type { CommandContext } from "./command-context.js";
+import { followJob, followWithInput } from "./follow-job.js";
+import {
+  type DetachKeyOption,
+  detachKeyOption,
+  type JsonOption,
+  type KeyValues,
+  parseKeyValue,
+  parsePositiveDurationMs,
+  parseSizeBytes,
+} from "./options.js";
 
-interface RunOptions extends StateDirOption, JsonOption, DetachKeyOption {
+interface RunOptions extends JsonOption, DetachKeyOption {
   readonly detach?: boolean;
   readonly env?: KeyValues;
   readonly clearEnv?: boolean;
@@ -65,9 +62,8 @@ Examples:
   procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
   procman run --request-id deploy-42 -- ./deploy.sh     once, however often it is run`;
 
-/** Starts a command, and follows it to its end. */
 export function runCommand(context: CommandContext): Command {
-  const { cli, exit, stateDirOption } = context;
+  const { cli } = context;
   return new Command("run")
     .description("start a command and follow its output")
     .argument("<command...>", "the command and its arguments; options of run come before it")
@@ -97,65 +93,65 @@ export function runCommand(context: CommandContext): Command {
     .addOption(detachKeyOption())
     .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
     .addHelpText("after", HELP)
-    .action(async (words: string[], options: RunOptions) => {
-      const { detach, json = false } = options;
+    .action((words: string[], options: RunOptions) => {
       const request = startRequest(words, options, cli);
-      await withClient(context, options.stateDir, async (client) => {
+      return context.withClient(async (client) => {
+        if (options.detach) {
+          const job = await client.start(request);
+          return cli.stdout.line(options.json ? jobJson(job) : job.id);
+        }
         const { tty: pty = false, stdin = false } = options;
-        const signals = canInteract({ pty, stdin }, cli) ? LEAVE_SIGNALS : undefined;
-        const interruption = detach ? undefined : cli.interruption(signals);
+        const signals = canInteract({ pty, stdin }, cli) ? DETACH_SIGNALS : undefined;
+        // From before the start, so that Ctrl-C cannot hide which job was started.
+        const interruption = cli.interruption(signals);
         const job = await client.start(request);
-        if (!interruption) return cli.stdout.line(json ? jobJson(job) : job.id);
-
-        await sayHowToDetach(job, options, cli);
-        const way = { id: job.id, stateDirOption: stateDirOption(options.stateDir) };
-        const followed = await followStarted(client, job, options, interruption, way, cli);
-        if (followed.kind === "detached") return exit(followed.exitCode);
-        await sayHowItEnded(followed.job, cli);
-        exit(jobExitCode(followed.job));
+        await printDetachKey(job, options, cli);
+        const ended = await followStarted(context, client, job, options, interruption);
+        if (ended) context.exitCode = jobExitCode(ended);
       });
     });
 }
 
-async function sayHowToDetach(job: Job, { detachKey }: RunOptions, cli: Cli): Promise<void> {
-  if (!cli.stderr.isTerminal) return;
+async function printDetachKey(job: Job, { detachKey }: RunOptions, cli: Cli): Promise<void> {
+  const { stderr } = cli;
+  if (!stderr.isTerminal) return;
   const key = canInteract(job, cli) ? detachKey.name : "Ctrl-C";
-  await cli.stderr.line(cli.stderr.paint("dim", `procman: job ${job.id}; ${key} detaches`));
+  await stderr.line(stderr.paint("dim", `procman: job ${job.id}; ${key} detaches`));
 }
 
+/** @returns the job, unless the user has detached */
 async function followStarted(
+  context: CommandContext,
   client: Procman,
   job: Job,
   { json = false, detachKey, ...options }: RunOptions,
   interruption: AbortSignal,
-  way: WayBack,
-  cli: Cli,
-): Promise<Followed> {
+): Promise<Job | undefined> {
   const { id, stdin, pty } = job;
+  const { cli } = context;
   if (stdin) {
     // What is read from a file or a pipe is the same where the same run is repeated: the
     // same sender does not send it twice. What is typed is not.
     const sender = cli.stdin.isTerminal ? undefined : "run";
     const bytes = { sender, close: true };
-    const entry = { json, detachKey, bytes, redraw: false };
-    return followWithInput(client, job, entry, interruption, way, cli);
+    const input = { json, detachKey, bytes, redraw: false, interruption };
+    return followWithInput(context, client, job, input);
   }
-  // In a terminal, the program sees to that itself.
+  // In a terminal of its own the program shows its progress itself.
   const progress = options.progress && !pty;
-  const stopFollowing = pty ? followWindow(client, id, cli) : () => {};
-  const follow = (signal: AbortSignal) =>
-    copyOutput(client, id, { follow: true, signal, json, progress }, cli);
+  const stopSyncing = pty ? syncWindowSize(client, id, cli) : () => {};
   try {
-    return await untilInterrupted(follow, interruption, way, cli);
+    return await followJob(context, { id, interruption }, (signal) =>
+      copyOutput(client, id, { follow: true, signal, json, progress }, cli),
+    );
   } finally {
-    stopFollowing();
+    stopSyncing();
   }
 }
 
 function startRequest(words: readonly string[], options: RunOptions, cli: Cli): StartOptions {
   const [command = "", ...args] = words;
-  const { requestId, mergeOutput = false, timeout, logLimit, label = {}, tty, stdin } = options;
-  const { windowSize } = cli.stdout;
+  const { requestId, mergeOutput = false, label = {}, tty, stdin } = options;
   const workDir = options.workDir?.startsWith("/")
     ? options.workDir
     : resolve(currentDir(cli), options.workDir ?? "");
@@ -166,11 +162,14 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
     workDir,
     labels: label,
     mergeOutput,
-    ...(requestId === undefined ? {} : { requestId }),
-    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
-    ...(logLimit === undefined ? {} : { logLimitBytes: logLimit }),
-    ...(tty ? { pty: true, ...(windowSize ? { windowSize } : {}) } : {}),
-    ...(stdin ? { stdin: true } : {}),
+    ...defined({
+      requestId,
+      timeoutMs: options.timeout,
+      logLimitBytes: options.logLimit,
+      pty: tty,
+      windowSize: tty ? cli.stdout.windowSize : undefined,
+      stdin,
+    }),
   };
 }
 
@@ -189,7 +188,7 @@ function environment(
   return { env: { ...own, ...env }, clearEnv: true };
 }
 
-/** What shells set anew, and what would make the same request differ from one shell to the next. */
+/** What each shell sets anew: with it, the same request would differ from shell to shell. */
 const SHELL_BOOKKEEPING = new Set(["_", "SHLVL", "OLDPWD"]);
 
 function currentDir(cli: Cli): string {

@@ -1,14 +1,17 @@
 import { Command, Option } from "commander";
+import { defined } from "../../platform/defined.js";
 import type { TlsFiles } from "../../server/listeners/tls-files.js";
+import { CliError, EXIT } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
-import { parseDurationMs, parsePositiveDurationMs } from "./options.js";
-import { type ListenOption, parseListen } from "../listen-option.js";
-import { CliError } from "../cli-error.js";
-import { EXIT } from "../exit-codes.js";
-import { parseSizeBytes } from "../size-option.js";
-import type { StateDirOption } from "../state-dir.js";
+import {
+  type ListenOption,
+  parseDurationMs,
+  parseListen,
+  parsePositiveDurationMs,
+  parseSizeBytes,
+} from "./options.js";
 
-interface ServeOptions extends StateDirOption {
+interface ServeOptions {
   readonly listen?: readonly ListenOption[];
   readonly cleanupAge?: number;
   readonly pollInterval?: number;
@@ -38,7 +41,6 @@ Examples:
   procman serve --listen 127.0.0.1:8000 --state-dir /var/lib/procman --log-level info
   procman serve --listen 0.0.0.0:7420 --tls-cert cert.pem --tls-key key.pem --allow-host jobs.example.com`;
 
-/** Serves the state directory. */
 export function serveCommand(context: CommandContext): Command {
   return new Command("serve")
     .description("run the server in the foreground")
@@ -82,37 +84,27 @@ export function serveCommand(context: CommandContext): Command {
     )
     .addHelpText("after", HELP)
     .action(async (options: ServeOptions) => {
-      const { listen, cleanupAge, pollInterval, logLimit, logLevel } = options;
       // Only here: the other commands start faster without a server's libraries.
-      const { serve } = await import("../run-server.js");
-      await serve(
-        {
-          stateDir: context.stateDir(options.stateDir),
-          logLevel,
-          ...(listen === undefined ? {} : { listen }),
-          ...(cleanupAge === undefined ? {} : { cleanupAgeMs: cleanupAge }),
-          ...(pollInterval === undefined ? {} : { pollIntervalMs: pollInterval }),
-          ...(logLimit === undefined ? {} : { logLimitBytes: logLimit }),
-          ...tlsOption(options),
-          allowedHosts: options.allowHost ?? [],
-          allowedOrigins: options.allowOrigin ?? [],
-        },
-        context.cli,
-      );
+      const { runServer } = await import("../run-server.js");
+      const { stateDir, cli } = context;
+      const serverOptions = defined({
+        listen: options.listen,
+        cleanupAgeMs: options.cleanupAge,
+        pollIntervalMs: options.pollInterval,
+        logLimitBytes: options.logLimit,
+        tls: tlsFiles(options),
+        allowedHosts: options.allowHost,
+        allowedOrigins: options.allowOrigin,
+      });
+      await runServer({ stateDir, logLevel: options.logLevel, ...serverOptions }, cli);
     });
 }
 
-function tlsOption(options: ServeOptions): { tls?: TlsFiles } {
+function tlsFiles(options: ServeOptions): TlsFiles | undefined {
   const { tlsCert, tlsKey, tlsClientCa } = options;
-  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return {};
+  if ((tlsCert ?? tlsKey ?? tlsClientCa) === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined) {
     throw new CliError("--tls-cert and --tls-key belong together", { exitCode: EXIT.usage });
   }
-  return {
-    tls: {
-      certPath: tlsCert,
-      keyPath: tlsKey,
-      ...(tlsClientCa === undefined ? {} : { clientCaPath: tlsClientCa }),
-    },
-  };
+  return { certPath: tlsCert, keyPath: tlsKey, ...defined({ clientCaPath: tlsClientCa }) };
 }

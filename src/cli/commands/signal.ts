@@ -1,8 +1,6 @@
 import { Command } from "commander";
-import { type CommandContext, withClient } from "./command-context.js";
-import { type JsonOption, printJob } from "../format/print-job.js";
-import { resolveJobId } from "./find-jobs.js";
-import type { StateDirOption } from "../state-dir.js";
+import type { CommandContext } from "./command-context.js";
+import type { JsonOption } from "./options.js";
 
 const HELP = `
 To end a job, use "procman cancel": it knows then that this was asked for.
@@ -11,7 +9,6 @@ Examples:
   procman signal k3x HUP
   procman signal k3x SIGUSR1`;
 
-/** Sends a signal to a job's process group. */
 export function signalCommand(context: CommandContext): Command {
   return new Command("signal")
     .description("send a signal to a job's process group")
@@ -19,11 +16,9 @@ export function signalCommand(context: CommandContext): Command {
     .argument("<signal>", "the signal's name, with or without SIG")
     .option("--json", "print the job as a JSON object")
     .addHelpText("after", HELP)
-    .action(async (given: string, signal: string, options: StateDirOption & JsonOption) => {
-      await withClient(context, options.stateDir, async (client) => {
-        const id = await resolveJobId(client, given);
-        const job = await client.signal(id, signal);
-        await printJob(job, options, context.cli);
-      });
-    });
+    .action((given: string, signal: string, options: JsonOption) =>
+      context.withJob(given, async (client, id) => {
+        await context.printJob(await client.signal(id, signal), options);
+      }),
+    );
 }

@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
-import { CliError } from "../cli-error.js";
-import type { CommandContext } from "./command-context.js";
 import { hasCode } from "../../platform/errno.js";
-import type { StateDirOption } from "../state-dir.js";
+import { CliError } from "../exit-codes.js";
+import type { CommandContext } from "./command-context.js";
 
-const CEILING_MS = 30_000;
-/** Its exit follows at once; one that nobody reaps stays a zombie, and is not waited for. */
-const EXIT_CEILING_MS = 2000;
-const POLL_MS = 20;
+const STOP_TIMEOUT_MS = 30_000;
+/** Its exit follows at once. A zombie, which nobody reaps, is not waited for. */
+const EXIT_TIMEOUT_MS = 2000;
+const POLL_INTERVAL_MS = 20;
 
 const HELP = `
 Jobs go on; the next server takes them over.
@@ -16,23 +15,22 @@ Jobs go on; the next server takes them over.
 Example:
   procman stop`;
 
-/** Ends the state directory's server. */
 export function stopCommand(context: CommandContext): Command {
   const { stdout } = context.cli;
   return new Command("stop")
     .description("end the server; jobs go on without it")
     .addHelpText("after", HELP)
-    .action(async (options: StateDirOption) => {
-      const stateDir = context.stateDir(options.stateDir);
+    .action(async () => {
+      const { stateDir } = context;
       const { managerPid } = await import("../../manager.js");
       const pid = await managerPid(stateDir);
       if (pid === undefined) return stdout.line(`no server runs for ${stateDir}`);
       terminate(pid);
       const hasLeft = async () => (await managerPid(stateDir)) !== pid;
-      if (!(await within(CEILING_MS, hasLeft))) {
-        throw new CliError(`the server (pid ${pid}) did not end in ${CEILING_MS / 1000} s`);
+      if (!(await becomesTrue(hasLeft, STOP_TIMEOUT_MS))) {
+        throw new CliError(`the server (pid ${pid}) did not end in ${STOP_TIMEOUT_MS / 1000} s`);
       }
-      await within(EXIT_CEILING_MS, async () => !exists(pid));
+      await becomesTrue(async () => !exists(pid), EXIT_TIMEOUT_MS);
       await stdout.line(`stopped the server (pid ${pid}) of ${stateDir}; jobs go on`);
     });
 }
@@ -42,9 +40,8 @@ function terminate(pid: number): void {
     process.kill(pid, "SIGTERM");
   } catch (cause) {
     if (hasCode(cause, "ESRCH")) return;
-    throw new CliError(`cannot stop the server (pid ${pid}): ${(cause as Error).message}`, {
-      cause,
-    });
+    const { message } = cause as Error;
+    throw new CliError(`cannot stop the server (pid ${pid}): ${message}`, { cause });
   }
 }
 
@@ -57,11 +54,11 @@ function exists(pid: number): boolean {
   }
 }
 
-async function within(ceilingMs: number, condition: () => Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + ceilingMs;
+async function becomesTrue(condition: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > deadline) return false;
-    await sleep(POLL_MS);
+    await sleep(POLL_INTERVAL_MS);
   }
   return true;
 }

@@ -1,17 +1,25 @@
 import { Command, Option } from "commander";
 import { isTerminal, type Stream, STREAMS } from "../../contract/job.js";
-import { choices } from "../choice-option.js";
-import { type CommandContext, withClient } from "./command-context.js";
-import { parseDurationMs } from "./options.js";
-import { jobExitCode } from "../format/job-exit-code.js";
-import { type JsonOption, printJob } from "../format/print-job.js";
-import { resolveJobId } from "./find-jobs.js";
-import type { StateDirOption } from "../state-dir.js";
-import { sayWhatCame, waitUntil, type WaitUntilOptions } from "../wait-until.js";
-import { parseWholeNumber } from "../whole-number-option.js";
+import type { WaitedJob, WaitUntil } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
+import { waitedJson } from "../../wire/json.js";
+import type { Cli } from "../cli.js";
+import { CliError, EXIT, jobExitCode } from "../exit-codes.js";
+import { formatJobSummary } from "../format/job-details.js";
+import type { CommandContext } from "./command-context.js";
+import {
+  choiceParser,
+  type JsonOption,
+  outputStart,
+  type OutputStartOptions,
+  parseDurationMs,
+  parseWholeNumber,
+} from "./options.js";
 
-interface WaitOptions extends StateDirOption, JsonOption, WaitUntilOptions {
+interface WaitOptions extends JsonOption, Omit<OutputStartOptions, "tail"> {
   readonly timeout?: number;
+  readonly forOutput?: string;
+  readonly forPort?: number;
 }
 
 const HELP = `
@@ -32,9 +40,8 @@ Examples:
   procman wait --for-port 3000 k3x && open http://localhost:3000
   port=$(procman wait --for-port 0 k3x)               whichever it is`;
 
-/** Waits until a job has ended, or something else has come. */
 export function waitCommand(context: CommandContext): Command {
-  const { cli, exit } = context;
+  const { cli } = context;
   return new Command("wait")
     .description("wait until a job has ended, and exit as it did; or for a line, or a port")
     .argument("<id>", "the job's id, or the beginning of it")
@@ -43,24 +50,62 @@ export function waitCommand(context: CommandContext): Command {
       new Option("--for-output <pattern>", "wait for a line that matches").conflicts("forPort"),
     )
     .option("--for-port <port>", "wait for a TCP port; 0: any", parseWholeNumber)
-    .option<readonly Stream[]>("--stream <stream>", "only stdout or stderr", choices(STREAMS))
+    .option<readonly Stream[]>("--stream <stream>", "only stdout or stderr", choiceParser(STREAMS))
     .option("--stdout-offset <byte>", "nothing of stdout before this byte", parseWholeNumber)
     .option("--stderr-offset <byte>", "nothing of stderr before this byte", parseWholeNumber)
     .option("--json", "print the job, or with --for-… the job and what came, as a JSON object")
     .addHelpText("after", HELP)
-    .action(async (given: string, options: WaitOptions) => {
-      const { timeout, stateDir } = options;
+    .action((given: string, options: WaitOptions) => {
       const until = waitUntil(options);
-      await withClient(context, stateDir, async (client) => {
-        const id = await resolveJobId(client, given);
-        const waited = await client.wait(id, {
-          ...(timeout === undefined ? {} : { timeoutMs: timeout }),
-          ...(until ? { until } : {}),
-        });
-        if (until) return exit(await sayWhatCame(waited, until, options, cli));
-        await printJob(waited, options, cli);
+      return context.withJob(given, async (client, id) => {
+        const wanted = defined({ timeoutMs: options.timeout, until });
+        const waited = await client.wait(id, wanted);
+        if (until) {
+          context.exitCode = await reportOutcome(waited, until, options, cli);
+          return;
+        }
+        await context.printJob(waited, options);
         if (!isTerminal(waited)) await cli.stderr.line(`procman: job ${id} has not ended yet`);
-        exit(jobExitCode(waited));
+        context.exitCode = jobExitCode(waited);
       });
     });
+}
+
+/** Returns what is waited for besides the job's end. @throws CliError */
+function waitUntil(options: WaitOptions): WaitUntil | undefined {
+  const { forOutput: pattern, forPort: port } = options;
+  const start = outputStart(options);
+  if (pattern !== undefined) return { type: "output", pattern, ...start };
+  if (Object.keys(start).length > 0) {
+    const message = "--stream, --stdout-offset and --stderr-offset go with --for-output";
+    throw new CliError(message, { exitCode: EXIT.usage });
+  }
+  return port === undefined ? undefined : { type: "port", port };
+}
+
+/** Prints what was waited for, or why it did not come. @returns the exit code */
+async function reportOutcome(
+  waited: WaitedJob,
+  until: WaitUntil,
+  { json }: JsonOption,
+  { stdout, stderr }: Cli,
+): Promise<number> {
+  const { outcome } = waited;
+  if (json) await stdout.line(waitedJson(waited));
+  switch (outcome?.type) {
+    case "line":
+      if (!json) await stdout.line(outcome.line.text);
+      return EXIT.ok;
+    case "port":
+      if (!json) await stdout.line(String(outcome.port));
+      return EXIT.ok;
+    case "searched":
+    case undefined: {
+      const endedFirst = outcome === undefined && isTerminal(waited);
+      const what = until.type === "output" ? "no line matched" : "no such port was listened on";
+      const summary = formatJobSummary(waited, stderr);
+      await stderr.line(`procman: ${what}${endedFirst ? "" : " in time"}; ${summary}`);
+      return endedFirst ? jobExitCode(waited) || EXIT.error : EXIT.waitTimeout;
+    }
+  }
 }

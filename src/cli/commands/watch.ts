@@ -1,19 +1,18 @@
 import { Command } from "commander";
+import type { Job } from "../../contract/job.js";
 import type { Procman, WatchOptions } from "../../contract/procman.js";
-import { type Job, STREAMS } from "../../contract/job.js";
-import { choices } from "../choice-option.js";
-import type { Cli } from "../cli.js";
-import { CliError } from "../cli-error.js";
-import { type CommandContext, withClient } from "./command-context.js";
-import { sayHowItEnded, untilInterrupted } from "./follow-job.js";
 import { watchEventJson } from "../../wire/json.js";
+import type { Cli } from "../cli.js";
+import { OutputGaps, unexpectedEnd } from "../terminal/copy-output.js";
 import { LineView } from "../terminal/line-view.js";
-import { OutputGaps } from "../terminal/output-gaps.js";
-import { outputStart, type OutputStartOptions } from "../output-start-options.js";
-import type { JsonOption } from "../format/print-job.js";
-import { resolveJobId } from "./find-jobs.js";
-import type { StateDirOption } from "../state-dir.js";
-import { parseWholeNumber } from "../whole-number-option.js";
+import type { CommandContext } from "./command-context.js";
+import { followJob } from "./follow-job.js";
+import {
+  addOutputStartOptions,
+  type JsonOption,
+  outputStart,
+  type OutputStartOptions,
+} from "./options.js";
 
 const HELP = `
 Lines go to stdout or stderr as they came; a terminal shows the progress that
@@ -23,33 +22,22 @@ Examples:
   procman watch k3x
   procman watch --tail 0 --json k3x | jq --unbuffered .line.progress.percent`;
 
-/** Follows a job's output line by line. */
 export function watchCommand(context: CommandContext): Command {
-  const { cli, exit, stateDirOption } = context;
-  return new Command("watch")
+  const { cli } = context;
+  const command = new Command("watch")
     .description("follow a job's output line by line, with its progress")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .option("-n, --tail <lines>", "begin with the last so many lines", parseWholeNumber)
-    .option("--stdout-offset <byte>", "nothing of stdout before this byte", parseWholeNumber)
-    .option("--stderr-offset <byte>", "nothing of stderr before this byte", parseWholeNumber)
-    .option("--stream <stream>", "only stdout or stderr", choices(STREAMS))
+    .argument("<id>", "the job's id, or the beginning of it");
+  return addOutputStartOptions(command)
     .option("--json", "the events as JSON lines")
     .addHelpText("after", HELP)
-    .action(async (given: string, options: StateDirOption & JsonOption & OutputStartOptions) => {
-      const { json = false, stateDir } = options;
-      await withClient(context, stateDir, async (client) => {
-        const id = await resolveJobId(client, given);
-        const watch = json ? printEvents : showLines;
-        const followed = await untilInterrupted(
-          (signal) => watch(client, id, { ...outputStart(options), signal }, cli),
-          cli.interruption(),
-          { id, stateDirOption: stateDirOption(stateDir) },
-          cli,
+    .action((given: string, options: JsonOption & OutputStartOptions) =>
+      context.withJob(given, async (client, id) => {
+        const watch = options.json ? printEvents : showLines;
+        await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
+          watch(client, id, { ...outputStart(options), signal }, cli),
         );
-        if (followed.kind === "detached") return exit(followed.exitCode);
-        await sayHowItEnded(followed.job, cli);
-      });
-    });
+      }),
+    );
 }
 
 async function printEvents(
@@ -77,7 +65,7 @@ async function showLines(
     for await (const event of client.watch(id, options)) {
       if (event.type === "line") {
         const gap = gaps.before(event.stream, event.offset, event.nextOffset);
-        if (gap) await view.say(gap);
+        if (gap) await view.note(gap);
         await view.show(event);
       }
       if (event.type === "ended") return event.job;
@@ -86,8 +74,4 @@ async function showLines(
     await view.close();
   }
   throw unexpectedEnd(id);
-}
-
-function unexpectedEnd(id: string): CliError {
-  return new CliError(`the output of job ${id} ended unexpectedly`);
 }

@@ -1,51 +1,52 @@
 import type { Job } from "../../contract/job.js";
-import { commandLine, quoted } from "./command-line.js";
+import type { Output } from "../terminal/output.js";
 import {
   byteCount,
   exitText,
-  progressText,
-  runTimeMs,
+  runTimeText,
   STATUS_STYLE,
   shortDuration,
   statusText,
 } from "./job-facts.js";
-import type { Output } from "../terminal/output.js";
-import { printable } from "./printable.js";
+import { commandLine, printable, shellWord } from "./printable.js";
+import { progressText } from "./progress.js";
 
-/** One fact a line, for people. Environments can hold secrets: only their size is told. */
+/** Returns one fact a line, for people. Environments can hold secrets: only their size is told. */
 export function formatJobDetails(
   job: Job,
   output: Pick<Output, "paint">,
   now = new Date(),
 ): string[] {
-  const started = "startedTime" in job ? job.startedTime : undefined;
-  const completed = "completedTime" in job ? job.completedTime : undefined;
-  const runMs = runTimeMs(job, now);
   const facts: [name: string, value: string | undefined][] = [
     ["id", job.id],
     ["status", output.paint(STATUS_STYLE[job.status], statusText(job))],
     ["exit code", exitText(job)],
     ["error", "error" in job ? job.error : undefined],
     ["command", commandLine(job)],
-    ["directory", quoted(job.workDir)],
-    ["labels", labelsText(job)],
+    ["directory", shellWord(job.workDir)],
+    [
+      "labels",
+      Object.entries(job.labels)
+        .map(([key, value]) => shellWord(`${key}=${value}`))
+        .join(" "),
+    ],
     ["environment", variablesText(job)],
     ["request id", job.requestId],
-    ["pid", "pid" in job && job.pid !== undefined ? String(job.pid) : undefined],
+    ["pid", "pid" in job ? ifKnown(job.pid, String) : undefined],
     ["created", job.createdTime.toISOString()],
-    ["started", started?.toISOString()],
-    ["completed", completed?.toISOString()],
-    ["run time", runMs === undefined ? undefined : shortDuration(runMs)],
-    ["time limit", job.timeoutMs === undefined ? undefined : shortDuration(job.timeoutMs)],
-    ["CPU time", cpuText(job)],
-    ["log limit", job.logLimitBytes === undefined ? undefined : byteCount(job.logLimitBytes)],
+    ["started", "startedTime" in job ? job.startedTime?.toISOString() : undefined],
+    ["completed", "completedTime" in job ? job.completedTime.toISOString() : undefined],
+    ["run time", runTimeText(job, now)],
+    ["time limit", ifKnown(job.timeoutMs, shortDuration)],
+    ["CPU time", "cpuTimeMs" in job ? ifKnown(job.cpuTimeMs, shortDuration) : undefined],
+    ["log limit", ifKnown(job.logLimitBytes, byteCount)],
     [
       "stdout",
       logText(job.stdoutBytes, job.stdoutFirstOffset) + (job.mergeOutput ? " (with stderr)" : ""),
     ],
     ["stderr", job.mergeOutput ? undefined : logText(job.stderrBytes, job.stderrFirstOffset)],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
-    ["terminal", terminalText(job)],
+    ["terminal", ifKnown(job.windowSize, ({ columns, rows }) => `${columns}x${rows} at the start`)],
     ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],
     ["held by", "containment" in job ? job.containment : undefined],
   ];
@@ -58,20 +59,24 @@ export function formatJobDetails(
   );
 }
 
-/** "k3x… failed, exit code 3, after 1.2s: <error>". */
+/** Returns "k3x… failed, exit code 3, after 1.2s: <error>". */
 export function formatJobSummary(
   job: Job,
   output: Pick<Output, "paint">,
   now = new Date(),
 ): string {
-  const runMs = runTimeMs(job, now);
+  const runTime = runTimeText(job, now);
   const parts = [
     `${job.id} ${output.paint(STATUS_STYLE[job.status], job.status)}`,
     exitText(job) && `exit code ${exitText(job)}`,
-    runMs === undefined ? "" : `after ${shortDuration(runMs)}`,
+    runTime && `after ${runTime}`,
   ];
   const error = "error" in job && job.error ? `: ${printable(job.error)}` : "";
   return parts.filter((part) => part !== "").join(", ") + error;
+}
+
+function ifKnown<T>(value: T | undefined, text: (value: T) => string): string | undefined {
+  return value === undefined ? undefined : text(value);
 }
 
 function logText(bytes: number, firstOffset: number): string {
@@ -79,23 +84,7 @@ function logText(bytes: number, firstOffset: number): string {
   return byteCount(bytes) + gone;
 }
 
-function terminalText({ windowSize }: Job): string | undefined {
-  return windowSize && `${windowSize.columns}x${windowSize.rows} at the start`;
-}
-
-function labelsText({ labels }: Job): string {
-  return Object.entries(labels)
-    .map(([key, value]) => quoted(`${key}=${value}`))
-    .join(" ");
-}
-
 function variablesText({ env }: Job): string | undefined {
   const count = Object.keys(env).length;
   return count === 0 ? undefined : `${count} variable${count === 1 ? "" : "s"} (--env shows them)`;
-}
-
-function cpuText(job: Job): string | undefined {
-  return "cpuTimeMs" in job && job.cpuTimeMs !== undefined
-    ? shortDuration(job.cpuTimeMs)
-    : undefined;
 }

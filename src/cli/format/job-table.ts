@@ -1,53 +1,116 @@
-import type { Job } from "../../contract/job.js";
-import { commandLine } from "./command-line.js";
+import { isTerminal, type Job } from "../../contract/job.js";
+import type { Output } from "../terminal/output.js";
 import {
   byteCount,
   exitText,
-  runTimeMs,
+  runTimeText,
   STATUS_STYLE,
   shortDuration,
   statusText,
 } from "./job-facts.js";
-import type { Output } from "../terminal/output.js";
-import { formatTable } from "./table.js";
+import { commandLine, cut, printable } from "./printable.js";
+import { progressBar, progressText } from "./progress.js";
+import { type Column, formatTable } from "./table.js";
 
-/** The lines of a table of jobs, made for that output. */
+/** Returns the lines of a table of jobs. */
 export function formatJobTable(
   jobs: readonly Job[],
   output: Pick<Output, "paint" | "width">,
   now = new Date(),
 ): string[] {
-  return formatTable<Job>(
-    jobs,
-    [
-      { title: "ID", text: ({ id }) => id },
-      {
-        title: "STATUS",
-        text: statusText,
-        paint: (text, { status }) => output.paint(STATUS_STYLE[status], text),
-      },
-      { title: "EXIT", text: exitText },
-      {
-        title: "AGE",
-        align: "right",
-        text: ({ createdTime }) =>
-          shortDuration(Math.max(0, now.getTime() - createdTime.getTime())),
-      },
-      {
-        title: "TIME",
-        align: "right",
-        text: (job) => {
-          const ms = runTimeMs(job, now);
-          return ms === undefined ? "" : shortDuration(ms);
-        },
-      },
-      {
-        title: "OUTPUT",
-        align: "right",
-        text: ({ stdoutBytes, stderrBytes }) => byteCount(stdoutBytes + stderrBytes),
-      },
-      { title: "COMMAND", text: commandLine },
-    ],
-    { width: output.width, paintTitle: (text) => output.paint("bold", text) },
+  return jobTable(jobs, output, [
+    ID,
+    statusColumn(output, statusText),
+    { title: "EXIT", text: exitText },
+    {
+      title: "AGE",
+      align: "right",
+      text: ({ createdTime }) => shortDuration(Math.max(0, now.getTime() - createdTime.getTime())),
+    },
+    timeColumn(now),
+    OUTPUT,
+    COMMAND,
+  ]);
+}
+
+const BAR_COLUMNS = 10;
+/** "[####------]  42%": what there is always room for. */
+const MIN_PROGRESS_COLUMNS = BAR_COLUMNS + 7;
+const MAX_PROGRESS_COLUMNS = 60;
+/** About what the other columns take. */
+const OTHER_COLUMNS = 65;
+
+/** Returns the table of `ls --watch`: as many of the jobs as fit, in the order given. */
+export function formatLiveTable(
+  jobs: readonly Job[],
+  output: Pick<Output, "paint" | "width" | "height">,
+  now = new Date(),
+): string[] {
+  const { width, height } = output;
+  const room = Math.max(height - 2, 1);
+  const shown = jobs.length <= room ? jobs : jobs.slice(0, room - 1);
+  const hidden = jobs.length - shown.length;
+  const ended = jobs.filter(isTerminal).length;
+  const dim = (text: string) => output.paint("dim", cut(text, width));
+  const progressColumns = Math.max(
+    MIN_PROGRESS_COLUMNS,
+    Math.min(MAX_PROGRESS_COLUMNS, width - OTHER_COLUMNS),
   );
+  const table = jobTable(shown, output, [
+    ID,
+    statusColumn(output, ({ status }) => status),
+    timeColumn(now),
+    OUTPUT,
+    {
+      title: "PROGRESS",
+      text: (job) => progressCell(job, progressColumns),
+      paint: (text) => output.paint("cyan", text),
+    },
+    COMMAND,
+  ]);
+  return [
+    dim(`${jobs.length - ended} not ended, ${ended} ended. Ctrl-C leaves.`),
+    ...table,
+    ...(hidden > 0 ? [dim(`… and ${hidden} more`)] : []),
+  ];
+}
+
+/** A bar and as much else as there is room for; of a job that failed, its exit code. */
+function progressCell(job: Job, columns: number): string {
+  if (isTerminal(job))
+    return job.status === "completed" ? "" : exitText(job) && `exit ${exitText(job)}`;
+  const { progress } = job;
+  if (!progress) return "";
+  const { percent, ...rest } = progress;
+  const facts = progressText(rest);
+  if (percent === undefined) return cut(printable(facts || progress.text), columns);
+  const bar = `${progressBar(percent, BAR_COLUMNS)} ${String(Math.floor(percent)).padStart(3)}%`;
+  const whole = facts === "" ? bar : `${bar}  ${printable(facts)}`;
+  return whole.length <= columns ? whole : bar;
+}
+
+const ID: Column<Job> = { title: "ID", text: ({ id }) => id };
+const OUTPUT: Column<Job> = {
+  title: "OUTPUT",
+  align: "right",
+  text: ({ stdoutBytes, stderrBytes }) => byteCount(stdoutBytes + stderrBytes),
+};
+const COMMAND: Column<Job> = { title: "COMMAND", text: commandLine };
+
+function statusColumn(output: Pick<Output, "paint">, text: (job: Job) => string): Column<Job> {
+  const paint = (text: string, { status }: Job) => output.paint(STATUS_STYLE[status], text);
+  return { title: "STATUS", text, paint };
+}
+
+function timeColumn(now: Date): Column<Job> {
+  return { title: "TIME", align: "right", text: (job) => runTimeText(job, now) };
+}
+
+function jobTable(
+  jobs: readonly Job[],
+  output: Pick<Output, "paint" | "width">,
+  columns: readonly Column<Job>[],
+): string[] {
+  const paintTitle = (text: string) => output.paint("bold", text);
+  return formatTable(jobs, columns, { width: output.width, paintTitle });
 }

@@ -1,9 +1,12 @@
+import type { Job } from "../../contract/job.js";
+import { quoted } from "../../platform/shell-word.js";
+
 /** Control characters, and those that turn the direction of text around. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
 /**
- * On one line, and without what a terminal would obey: commands and labels come
- * from whoever started the job.
+ * Escapes line breaks and whatever else a terminal would act on. For text of others,
+ * such as commands and labels, which come from whoever started the job.
  */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => {
@@ -18,4 +21,21 @@ export function printable(text: string): string {
         return `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`;
     }
   });
+}
+
+/** Cuts text that has more than so many columns, and marks the cut. */
+export function cut(text: string, columns: number): string {
+  return text.length <= columns ? text : `${text.slice(0, Math.max(columns - 1, 0))}…`;
+}
+
+/** Returns the command as one would type it. */
+export function commandLine({ command, args }: Pick<Job, "command" | "args">): string {
+  return printable([command, ...args].map(shellWord).join(" "));
+}
+
+const NEEDS_NO_QUOTES = /^[\p{L}\p{N}_@%+=:,./-]+$/u;
+
+/** Returns a word as one would type it in a shell: in quotes only where it needs them. */
+export function shellWord(word: string): string {
+  return NEEDS_NO_QUOTES.test(word) ? word : quoted(word);
 }

@@ -1,3 +1,5 @@
+import { cut } from "./printable.js";
+
 export interface Column<Row> {
   readonly title: string;
   readonly text: (row: Row) => string;
@@ -9,8 +11,8 @@ export interface Column<Row> {
 const GAP = "  ";
 
 /**
- * Lines with aligned columns. Only the last column is cut to fit the width: the
- * others hold what one copies.
+ * Returns lines with aligned columns. Only the last column is cut to fit the width:
+ * the others hold what one copies.
  */
 export function formatTable<Row>(
   rows: readonly Row[],
@@ -37,8 +39,4 @@ export function formatTable<Row>(
     }),
   );
   return [titles, ...lines].map((line) => line.join(GAP).trimEnd());
-}
-
-function cut(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }

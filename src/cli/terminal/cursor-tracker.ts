@@ -1,91 +1,86 @@
-import { Rendition } from "./rendition.js";
-
 const LF = 0x0a;
 const CR = 0x0d;
 const BEL = 0x07;
 const ESC = 0x1b;
 
-/** Longer ones are no colours. */
-const MOST_PARAMETERS = 64;
+/** Longer ones set no colours. */
+const MAX_PARAMETER_CHARS = 64;
 
-/** Where in an escape sequence the last byte was. */
-type Within = "text" | "escape" | "control sequence" | "string" | "end of string";
+/** What the next byte is a part of. */
+type State = "text" | "escape" | "control sequence" | "string" | "end of string";
 
-/**
- * Where a terminal's cursor is after the bytes that were sent to it, as far as
- * that can be told without being one.
- */
+/** Tells, from the bytes that were sent to a terminal, whether its cursor is in an empty line. */
 export class CursorTracker {
-  #within: Within = "text";
-  /** Of the control sequence that has begun. */
+  #state: State = "text";
+  /** The parameters of the control sequence that has begun. */
   #parameters = "";
-  readonly #rendition = new Rendition();
-  #fresh = true;
-  #draws = false;
+  readonly #rendition = new GraphicRendition();
+  #isFresh = true;
+  /** Whether anything but text and its colours was sent. */
+  #isUnknown = false;
 
   /**
-   * Whether the cursor is at the beginning of an empty line, with no colours set,
-   * so that something can be written there and erased without a trace. Not where
-   * it cannot be known: after anything but text, its colours and the like, for good.
+   * Whether the cursor is at the beginning of an empty line, with no colours set, so
+   * that something can be written there and erased without a trace. Forever false once
+   * something was sent that can move the cursor.
    */
   get isAtFreshLine(): boolean {
-    return this.#fresh && !this.#draws && this.#within === "text" && this.#rendition.isPlain;
+    return this.#isFresh && !this.#isUnknown && this.#state === "text" && this.#rendition.isPlain;
   }
 
   push(bytes: Uint8Array): void {
-    if (this.#draws || bytes.length === 0) return;
-    if (this.#within === "text" && !bytes.includes(ESC)) {
-      // What most output is, at any speed.
-      this.#fresh = this.#isFreshAfter(bytes.at(-1));
+    if (this.#isUnknown || bytes.length === 0) return;
+    if (this.#state === "text" && !bytes.includes(ESC)) {
+      // Most output is plain text: a fast path.
+      this.#isFresh = this.#isFreshAfter(bytes.at(-1));
       return;
     }
-    for (const byte of bytes) this.#take(byte);
+    for (const byte of bytes) this.#parse(byte);
   }
 
-  #take(byte: number): void {
-    switch (this.#within) {
+  #parse(byte: number): void {
+    switch (this.#state) {
       case "text":
-        if (byte === ESC) this.#within = "escape";
-        else if (byte !== CR) this.#fresh = this.#isFreshAfter(byte);
+        if (byte === ESC) this.#state = "escape";
+        else if (byte !== CR) this.#isFresh = this.#isFreshAfter(byte);
         break;
       case "escape":
-        this.#within = afterEscape(byte);
+        this.#state = afterEscape(byte);
         this.#parameters = "";
-        // Cursor saved, scrolled, another character set: whoever says so draws.
-        if (this.#within === "text") this.#draws = true;
+        // It saves the cursor, scrolls, or changes the character set.
+        if (this.#state === "text") this.#isUnknown = true;
         break;
       case "control sequence":
         if (byte < byteOf("@")) this.#parameters += String.fromCharCode(byte);
-        else this.#obey(byte);
-        if (this.#parameters.length > MOST_PARAMETERS) this.#draws = true;
+        else this.#execute(byte);
+        if (this.#parameters.length > MAX_PARAMETER_CHARS) this.#isUnknown = true;
         break;
       // A title, or a link.
       case "string":
-        if (byte === BEL) this.#within = "text";
-        else if (byte === ESC) this.#within = "end of string";
+        if (byte === BEL) this.#state = "text";
+        else if (byte === ESC) this.#state = "end of string";
         break;
       case "end of string":
-        this.#within = byte === byteOf("\\") ? "text" : "string";
+        this.#state = byte === byteOf("\\") ? "text" : "string";
         break;
     }
   }
 
-  /** A control sequence is complete. */
-  #obey(final: number): void {
-    this.#within = "text";
-    if (final === byteOf("m")) this.#rendition.take(this.#parameters);
-    // Erases in the line; with the background that is set.
-    else if (final === byteOf("K")) this.#fresh &&= this.#rendition.isPlain;
-    else this.#draws = true;
+  #execute(final: number): void {
+    this.#state = "text";
+    if (final === byteOf("m")) this.#rendition.apply(this.#parameters);
+    // Erasing in the line leaves the background colour that is set.
+    else if (final === byteOf("K")) this.#isFresh &&= this.#rendition.isPlain;
+    else this.#isUnknown = true;
   }
 
-  /** Where lines scroll, a new one has the background that is set. */
+  /** When the screen scrolls, the new line has the background colour that is set. */
   #isFreshAfter(byte: number | undefined): boolean {
     return byte === LF && this.#rendition.isPlain;
   }
 }
 
-function afterEscape(byte: number): Within {
+function afterEscape(byte: number): State {
   switch (byte) {
     case byteOf("["):
       return "control sequence";
@@ -98,4 +93,55 @@ function afterEscape(byte: number): Within {
 
 function byteOf(char: string): number {
   return char.charCodeAt(0);
+}
+
+/** The codes of SGR (Select Graphic Rendition): which one resets what another sets. */
+const RESET_BY = new Map<number, number>([
+  ...each(22, 1, 2),
+  ...each(23, 3, 20),
+  ...each(24, 4, 21),
+  ...each(25, 5, 6),
+  ...each(27, 7),
+  ...each(28, 8),
+  ...each(29, 9),
+  ...each(39, 30, 31, 32, 33, 34, 35, 36, 37, 38, 90, 91, 92, 93, 94, 95, 96, 97),
+  ...each(49, 40, 41, 42, 43, 44, 45, 46, 47, 48, 100, 101, 102, 103, 104, 105, 106, 107),
+  ...each(54, 51, 52),
+  ...each(55, 53),
+  ...each(59, 58),
+]);
+const RESETS = new Set(RESET_BY.values());
+
+/** How many parameters follow 38, 48 and 58, by the first of them: 5 is a palette's colour, 2 is RGB. */
+const COLOUR_PARAMETERS = new Map([
+  [5, 2],
+  [2, 4],
+]);
+
+/** The colours and weights that a terminal writes with. */
+class GraphicRendition {
+  /** The codes that would reset what is set. */
+  readonly #set = new Set<number>();
+
+  get isPlain(): boolean {
+    return this.#set.size === 0;
+  }
+
+  /** @param parameters of one sequence: "1;31" of "\u001b[1;31m" */
+  apply(parameters: string): void {
+    const codes = parameters.split(";").map((code) => Number.parseInt(code || "0", 10));
+    for (let n = 0; n < codes.length; n += 1) {
+      const code = codes[n] ?? 0;
+      if (code === 0) this.#set.clear();
+      else if (RESETS.has(code)) this.#set.delete(code);
+      // Only 0 resets what is not known.
+      else this.#set.add(RESET_BY.get(code) ?? code);
+      const isColour = code === 38 || code === 48 || code === 58;
+      if (isColour) n += COLOUR_PARAMETERS.get(codes[n + 1] ?? 0) ?? 0;
+    }
+  }
+}
+
+function each(reset: number, ...codes: readonly number[]): [number, number][] {
+  return codes.map((code) => [code, reset]);
 }

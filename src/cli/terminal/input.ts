@@ -8,10 +8,10 @@ export interface InputStream extends Readable {
   unref?(): unknown;
 }
 
-/** Pieces that are read ahead of whoever takes them. */
-const READ_AHEAD = 16;
+/** How many pieces may be read before they are used. */
+const MAX_READ_AHEAD = 16;
 
-/** stdin: read no faster than it is used. */
+/** Stdin, read no faster than it is used. */
 export class Input {
   readonly #stream: InputStream;
 
@@ -24,30 +24,30 @@ export class Input {
   }
 
   /**
-   * Has the terminal hand over every key as it is pressed, Ctrl-C too, and show
-   * none. @returns how to have it be as it was
+   * Has the terminal hand over every key as it is pressed, Ctrl-C too, and echo
+   * none. @returns how to leave that mode
    */
-  takeKeys(): () => void {
+  enterRawMode(): () => void {
     this.#stream.setRawMode?.(true);
     return () => void this.#stream.setRawMode?.(false);
   }
 
-  /** What is read, until the end or until the signal is aborted. */
+  /** Yields what is read, until its end or until the signal is aborted. */
   async *pieces(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const stream = this.#stream;
     if (signal.aborted || stream.readableEnded) return;
     const events = on(stream, "data", {
       signal,
       close: ["end", "close"],
-      highWaterMark: READ_AHEAD,
-      lowWaterMark: READ_AHEAD / 2,
+      highWaterMark: MAX_READ_AHEAD,
+      lowWaterMark: MAX_READ_AHEAD / 2,
     }) as AsyncIterable<[Uint8Array]>;
     try {
       for await (const [piece] of events) yield piece;
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      // Nothing is read any more, and the process need not wait for it.
+      // Stdin that nobody reads must not keep the process alive.
       stream.pause();
       stream.unref?.();
     }

@@ -1,12 +1,11 @@
-import type { Procman } from "../../contract/procman.js";
-import type { ProcmanError } from "../../contract/errors.js";
 import type { Job } from "../../contract/job.js";
+import type { Procman } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
 import type { Cli } from "../cli.js";
-import { CliError } from "../cli-error.js";
-import type { DetachKey } from "./detach-key.js";
-import { sendKeys } from "./keys.js";
-import { pumpInput, wantsNoMore, whilePumping } from "./pump-input.js";
-import { TerminalState, withoutQuestions } from "./terminal-state.js";
+import { unexpectedEnd } from "./copy-output.js";
+import { type DetachKey, sendKeys } from "./keys.js";
+import { isInputClosed, pumpInput, withPump } from "./pump-input.js";
+import { TerminalState, withoutQueries } from "./terminal-state.js";
 
 export interface InteractOptions {
   readonly detachKey: DetachKey;
@@ -14,22 +13,22 @@ export interface InteractOptions {
   readonly tailLines?: number;
   /** Have what runs in the job's terminal draw anew. */
   readonly redraw: boolean;
-  /** Called when the detach key is pressed. */
+  /** Called when the detach key was pressed. */
   readonly onDetach: () => void;
   readonly signal: AbortSignal;
 }
 
-/** Whatever ends it, the terminal is to be left as it was. */
-export const LEAVE_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+/** What detaches from a job's terminal: whatever ends this process, the terminal is restored. */
+export const DETACH_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
-/** Whether this terminal can be lent to a job. */
+/** Whether this process's terminal can become the job's. */
 export function canInteract(job: Pick<Job, "pty" | "stdin">, { stdin, stdout }: Cli): boolean {
   return job.pty && job.stdin && stdin.isTerminal && stdout.isTerminal;
 }
 
 /**
- * Makes this terminal the job's: what the job shows is shown, keys go to the job,
- * and its terminal has this one's size. This one is as it was afterwards.
+ * Makes this terminal the job's: the job's output is shown, keys go to the job, and
+ * its terminal has this one's size. Restores this terminal afterwards.
  */
 export async function interact(
   client: Procman,
@@ -40,34 +39,34 @@ export async function interact(
   const { stdin, stdout } = cli;
   const { detachKey, onDetach } = options;
   const state = new TerminalState();
-  const giveKeysBack = stdin.takeKeys();
-  // A second signal, and what nobody has thought of.
-  const stopRestoring = cli.onExit(() => {
-    giveKeysBack();
-    stdout.writeNow(state.restoring());
+  const leaveRawMode = stdin.enterRawMode();
+  // For a second signal, which ends the process at once, and for faults.
+  const cancelOnExit = cli.onExit(() => {
+    leaveRawMode();
+    stdout.writeNow(state.restoreSequence());
   });
-  const stopFollowing = followWindow(client, id, cli, options);
-  const onDropped = () => void stdout.write("\u0007").catch(() => {});
+  const stopSyncing = syncWindowSize(client, id, cli, options);
+  const ringBell = () => void stdout.write("\u0007").catch(() => {});
   try {
-    return await whilePumping(
+    return await withPump(
       (signal) =>
         sendKeys(
           stdin.pieces(signal),
           (keys) => pumpKeys(client, id, keys, { detachKey, signal }, cli),
-          { detachKey, onDetach, onDropped },
+          { detachKey, onDetach, onDropped: ringBell },
         ),
-      (signal) => show(client, id, { ...options, signal }, state, cli),
+      (signal) => showOutput(client, id, { ...options, signal }, state, cli),
       options.signal,
     );
   } finally {
-    stopRestoring();
-    stopFollowing();
-    giveKeysBack();
-    await stdout.write(state.restoring());
+    cancelOnExit();
+    stopSyncing();
+    leaveRawMode();
+    await stdout.write(state.restoreSequence());
   }
 }
 
-/** Who types what is read no more is told how to leave. */
+/** Sends keys; once the job takes no more, tells the user which key detaches. */
 async function pumpKeys(
   client: Procman,
   id: string,
@@ -78,34 +77,37 @@ async function pumpKeys(
   try {
     await pumpInput(client, id, keys, { close: false, signal });
   } catch (error) {
-    if (!wantsNoMore(error)) throw error;
-    // Its end is told of as well.
-    if ((error as ProcmanError).reason === "JOB_NOT_RUNNING") return;
+    if (!isInputClosed(error)) throw error;
+    // Its end is reported as well.
+    if (error.reason === "JOB_NOT_RUNNING") return;
     const note = `procman: job ${id} takes no more input; ${detachKey.name} leaves`;
     await stdout.write(`\r\n${stdout.paint("dim", note)}\r\n`);
   }
 }
 
-/** Has the job's terminal follow the size of this one. @returns how to stop that */
-export function followWindow(
+/**
+ * Has the job's terminal follow the size of this one. With `redraw` it is also resized
+ * now, so that what runs in it draws anew. @returns how to stop
+ */
+export function syncWindowSize(
   client: Procman,
   id: string,
   { stdout }: Cli,
   { redraw = false } = {},
 ): () => void {
   const stopped = new AbortController();
+  const { signal } = stopped;
   let last: Promise<unknown> = Promise.resolve();
   const resize = (rowsLess = 0) => {
     const { windowSize } = stdout;
     if (!windowSize) return;
     const { rows, columns } = windowSize;
     const size = { rows: Math.max(rows - rowsLess, 1), columns };
-    // What goes wrong with it is told by those who follow the output.
-    const { signal } = stopped;
+    // An error that matters is thrown where the output is followed, too.
     last = last.then(() => client.resizeWindow(id, size, { signal })).catch(() => {});
   };
   if (redraw) {
-    // Programs draw anew for another size only.
+    // Programs draw anew only for another size.
     resize(1);
     resize();
   }
@@ -116,7 +118,7 @@ export function followWindow(
   };
 }
 
-async function show(
+async function showOutput(
   client: Procman,
   id: string,
   { tailLines, signal }: InteractOptions,
@@ -124,14 +126,17 @@ async function show(
   { stdout }: Cli,
 ): Promise<Job> {
   let shownBefore = 0;
-  const from = tailLines === undefined ? {} : { tailLines };
-  for await (const event of client.attach(id, { ...from, follow: true, signal })) {
+  for await (const event of client.attach(id, {
+    ...defined({ tailLines }),
+    follow: true,
+    signal,
+  })) {
     if (event.type === "ended") return event.job;
     if (event.type === "opened") shownBefore = event.job.stdoutBytes;
     if (event.type !== "chunk") continue;
-    const data = event.offset < shownBefore ? withoutQuestions(event.data) : event.data;
-    state.shown(data);
+    const data = event.offset < shownBefore ? withoutQueries(event.data) : event.data;
+    state.observe(data);
     await stdout.write(data);
   }
-  throw new CliError(`the output of job ${id} ended unexpectedly`);
+  throw unexpectedEnd(id);
 }

@@ -1,21 +1,20 @@
 import type { OutputLine } from "../../contract/procman.js";
 import type { Cli } from "../cli.js";
-import { printable } from "../format/printable.js";
-import { cut, progressLine } from "../format/progress.js";
+import { cut, printable } from "../format/printable.js";
+import { progressLine } from "../format/progress.js";
 
-/** Carriage return, and the rest of the line erased. */
-const CLEAR_LINE = "\r\u001b[K";
+const ERASE_LINE = "\r\u001b[K";
 
 /**
- * Shows lines as they come. On a terminal those that a program rewrites (they
- * end with a lone "\r") and the progress that lines tell of share one line at
- * the bottom; elsewhere every line is printed.
+ * Shows lines as they come. On a terminal one line at the bottom holds the progress
+ * that lines tell of, and the lines that a program rewrites, which end with a lone
+ * "\r". Elsewhere every line is printed.
  */
 export class LineView {
   readonly #cli: Cli;
   #status = "";
   /** Whether the status line is on the screen. */
-  #drawn = false;
+  #isDrawn = false;
 
   constructor(cli: Cli) {
     this.#cli = cli;
@@ -30,40 +29,40 @@ export class LineView {
     if (line.progress) {
       this.#status = stdout.paint("cyan", progressLine(line.progress, stdout.width));
     }
-    if (transient && !line.progress) this.#status = cut(printable(line.text), stdout.width);
+    if (transient && !line.progress) this.#status = cut(printable(line.text), stdout.width - 1);
     await this.#erase();
     if (!transient) await output.write(line.text + terminatorOf(line));
-    // What goes on in the same line must not be torn apart.
+    // A line that is still to go on must not be torn apart.
     if (line.terminator !== "none") await this.#draw();
   }
 
   /** Tells a person something about the output. */
-  async say(text: string): Promise<void> {
+  async note(text: string): Promise<void> {
     const { stderr } = this.#cli;
     if (!stderr.isTerminal) return;
     await this.#erase();
     await stderr.line(stderr.paint("dim", text));
   }
 
-  /** Takes the status line away. */
+  /** Erases the status line. */
   async close(): Promise<void> {
     await this.#erase();
   }
 
   async #erase(): Promise<void> {
-    if (!this.#drawn) return;
-    this.#drawn = false;
-    await this.#cli.stdout.write(CLEAR_LINE);
+    if (!this.#isDrawn) return;
+    this.#isDrawn = false;
+    await this.#cli.stdout.write(ERASE_LINE);
   }
 
   async #draw(): Promise<void> {
     if (this.#status === "") return;
-    this.#drawn = true;
+    this.#isDrawn = true;
     await this.#cli.stdout.write(this.#status);
   }
 }
 
-/** A line is a line, whatever ended it; a piece of one is not. */
+/** A line is printed as one, whatever ended it; a piece of one is not. */
 function terminatorOf({ terminator }: OutputLine): string {
   return terminator === "none" ? "" : "\n";
 }

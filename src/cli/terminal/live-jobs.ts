@@ -1,6 +1,61 @@
-import type { JobFilter, JobsEvent } from "../../contract/procman.js";
 import { isTerminal, type Job } from "../../contract/job.js";
+import type { JobFilter, JobsEvent, Procman } from "../../contract/procman.js";
 import { isMatch } from "../../core/job-filter.js";
+import { createLinkedAbortController } from "../../platform/abort-signals.js";
+import type { Cli } from "../cli.js";
+import { formatLiveTable } from "../format/job-table.js";
+import { RedrawThrottle, Screen } from "./screen.js";
+
+/** Run times grow also where nothing happens. */
+const CLOCK_INTERVAL_MS = 1000;
+
+export interface WatchJobsRequest {
+  readonly client: Procman;
+  readonly filter: JobFilter;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** Keeps a table of jobs on the whole screen up to date until the signal is aborted. */
+export async function watchOnScreen(
+  { client, filter, signal }: WatchJobsRequest,
+  cli: Cli,
+): Promise<void> {
+  const { stdout } = cli;
+  const jobs = new LiveJobs(filter);
+  const screen = new Screen(stdout);
+  const watching = createLinkedAbortController(signal);
+  let clock: NodeJS.Timeout | undefined;
+  const draw = async () => {
+    // Nothing is known before the first event.
+    if (clock) await screen.draw(formatLiveTable(jobs.all, stdout));
+  };
+  const redraws = new RedrawThrottle(draw, (error) => watching.abort(error));
+  const drawAnew = () => {
+    screen.invalidate();
+    redraws.restart();
+  };
+  const unsubscribers = [
+    stdout.onResize(drawAnew),
+    cli.onSuspension(async () => {
+      redraws.stop();
+      await screen.leave();
+    }, drawAnew),
+  ];
+  try {
+    for await (const event of client.watchJobs({ ...filter, signal: watching.signal })) {
+      jobs.apply(event);
+      redraws.request();
+      clock ??= setInterval(() => redraws.request(), CLOCK_INTERVAL_MS);
+    }
+  } finally {
+    watching.abort();
+    clearInterval(clock);
+    for (const unsubscribe of unsubscribers) unsubscribe();
+    redraws.stop();
+    await screen.leave();
+  }
+}
 
 /** The jobs that match, kept up to date by the events of WatchJobs. */
 export class LiveJobs {

@@ -2,26 +2,26 @@ import { type Progress, STREAMS, type Stream } from "../../contract/job.js";
 import { LineSplitter, type SplitLine } from "../../logs/lines/line-splitter.js";
 import { parseProgress } from "../../logs/progress/parse-progress.js";
 
-/** How much of the end of each stream is kept: as much as the server looks at. */
+/** How much of the end of each stream is kept: as much as the server searches for progress. */
 const TAIL_BYTES = 8 * 1024;
 
-const NOTHING: Uint8Array = new Uint8Array();
+const EMPTY: Uint8Array = new Uint8Array();
 
-/** The end of a job's output. */
+/** Keeps the end of a job's output, and finds the progress in it. */
 export class OutputTail {
-  readonly #tails: Record<Stream, Uint8Array> = { stdout: NOTHING, stderr: NOTHING };
+  readonly #tails: Record<Stream, Uint8Array> = { stdout: EMPTY, stderr: EMPTY };
   #last: Stream = "stdout";
 
   push(stream: Stream, data: Uint8Array): void {
     this.#last = stream;
-    const before = data.length < TAIL_BYTES ? this.#tails[stream] : NOTHING;
+    const before = data.length < TAIL_BYTES ? this.#tails[stream] : EMPTY;
     this.#tails[stream] = Buffer.concat([before, data]).subarray(-TAIL_BYTES);
   }
 
   /**
-   * The last progress that it tells of in lines of their own: of the stream that
-   * came last, else of the other. What a program draws over and over in one line
-   * is to be seen as it is.
+   * Returns the last progress that has a line of its own: of the stream that wrote
+   * last, else of the other. Not what a program draws over and over in one line: that
+   * is on the screen already.
    */
   progress(): Progress | undefined {
     const streams = [...STREAMS].sort((a) => (a === this.#last ? -1 : 1));
@@ -50,6 +50,6 @@ function linesOf(bytes: Uint8Array): SplitLine[] {
   splitter.end();
   const lines: SplitLine[] = [];
   for (let line = splitter.next(); line !== undefined; line = splitter.next()) lines.push(line);
-  // The first one may lack its beginning, which may tell "5%" for 45%.
+  // The first one may lack its beginning: "5%" of 45%.
   return bytes.length < TAIL_BYTES ? lines : lines.slice(1);
 }

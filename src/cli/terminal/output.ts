@@ -2,7 +2,7 @@ import type { Writable } from "node:stream";
 import { styleText } from "node:util";
 import type { WindowSize } from "../../contract/job.js";
 import { hasCode } from "../../platform/errno.js";
-import { CliError } from "../cli-error.js";
+import { CliError } from "../exit-codes.js";
 
 export type Style = Parameters<typeof styleText>[0];
 
@@ -14,14 +14,14 @@ export interface OutputStream extends Writable {
   hasColors?(env?: object): boolean;
 }
 
-const USUAL_HEIGHT = 24;
+const DEFAULT_HEIGHT = 24;
 
-/** Nobody reads what is written any more, as in `procman attach … | head`. */
+/** Thrown when nobody reads what is written any more, as in `procman attach … | head`. */
 export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
 }
 
-/** stdout or stderr: written to in order, and no faster than it is read. */
+/** Stdout or stderr, written to in order and no faster than it is read. */
 export class Output {
   readonly #stream: OutputStream;
   readonly #name: string;
@@ -32,7 +32,7 @@ export class Output {
     this.#stream = stream;
     this.#name = name;
     this.#env = env;
-    // The write that failed tells.
+    // The write that failed rejects.
     stream.on("error", () => {});
   }
 
@@ -40,42 +40,42 @@ export class Output {
     return this.#stream.isTTY === true;
   }
 
-  /** Whether what was written can be written over: a terminal that knows how. */
+  /** Whether it is a terminal that can move the cursor and erase. */
   get isScreen(): boolean {
     return this.isTerminal && this.#env["TERM"] !== "dumb";
   }
 
-  /** Columns of the terminal; unlimited elsewhere. */
+  /** The columns of the terminal; unlimited elsewhere. */
   get width(): number {
     return (this.isTerminal && this.#stream.columns) || Number.POSITIVE_INFINITY;
   }
 
-  /** The size of the terminal, where this is one that tells. */
+  /** The size of the terminal, where it is one that tells. */
   get windowSize(): WindowSize | undefined {
     const { rows, columns } = this.#stream;
     return this.isTerminal && rows && columns ? { rows, columns } : undefined;
   }
 
-  /** Lines of the terminal. */
+  /** The lines of the terminal. */
   get height(): number {
-    return (this.isTerminal && this.#stream.rows) || USUAL_HEIGHT;
+    return (this.isTerminal && this.#stream.rows) || DEFAULT_HEIGHT;
   }
 
-  /** Calls back whenever the terminal has another size. Returns how to stop that. */
+  /** Calls back whenever the terminal has another size. @returns how to unsubscribe */
   onResize(listener: () => void): () => void {
     this.#stream.on("resize", listener);
     return () => this.#stream.off("resize", listener);
   }
 
-  /** Resolves when the data has been handed over. @throws OutputClosed, CliError */
+  /** Resolves when the system has taken the data. @throws OutputClosed, CliError */
   write(data: string | Uint8Array): Promise<void> {
     this.#last = this.#last.then(() => this.#write(data));
-    // Whoever waits for this write, or a later one, gets the error.
+    // Whoever awaits this write, or a later one, gets the error.
     this.#last.catch(() => {});
     return this.#last;
   }
 
-  /** Before what is still to be written: for when the process ends. */
+  /** Writes at once, before what is queued: for when the process exits. */
   writeNow(data: string): void {
     this.#stream.write(data);
   }
@@ -84,16 +84,20 @@ export class Output {
     return this.write(`${text}\n`);
   }
 
-  /** Resolves when everything has been handed over. */
+  async lines(texts: readonly string[]): Promise<void> {
+    for (const text of texts) await this.line(text);
+  }
+
+  /** Resolves when the system has taken everything. */
   flush(): Promise<void> {
     return this.#last;
   }
 
-  /** The text in colours and weights, where this is a terminal that wants them. */
+  /** Returns the text in colours and weights, where this is a terminal that wants them. */
   paint(style: Style, text: string): string {
     // Node's own check honours NO_COLOR, FORCE_COLOR and TERM.
     const colours = this.isTerminal && (this.#stream.hasColors?.(this.#env) ?? false);
-    // Which stream it is for was checked just now; styleText would look at stdout.
+    // styleText would check stdout, whichever stream this is.
     return colours ? styleText(style, text, { validateStream: false }) : text;
   }
 

@@ -1,13 +1,13 @@
+import { setImmediate } from "node:timers/promises";
 import { nanoid } from "nanoid";
-import type { Procman } from "../../contract/procman.js";
 import { ProcmanError } from "../../contract/errors.js";
 import { MAX_INPUT_PIECE_BYTES } from "../../contract/job.js";
+import type { Procman } from "../../contract/procman.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
-import { batched } from "./batched.js";
 
 export interface PumpOptions {
   /**
-   * Who sends. What is read again by the same one is not sent twice. Default: a
+   * Names who sends. What the same sender reads again is not sent twice. Default: a
    * name that nobody else has.
    */
   readonly sender?: string | undefined;
@@ -18,7 +18,7 @@ export interface PumpOptions {
 
 /**
  * Sends a job what is read, in order and once, through restarts of the server.
- * It resolves when all was taken, or when the signal is aborted.
+ * Resolves when all was taken, or when the signal is aborted.
  * @throws ProcmanError, JOB_NOT_RUNNING and INPUT_NOT_OPEN too
  */
 export async function pumpInput(
@@ -42,7 +42,7 @@ export async function pumpInput(
         // A command that does not read now may do so later.
         if (error.reason === "INPUT_BACKLOG") continue;
         if (error.reason !== "OFFSET_OUT_OF_RANGE" || offset === 0) throw error;
-        // So many others have sent since the last piece that this one was forgotten.
+        // So many others have sent since the last piece that the server forgot this one.
         sender = nanoid();
         offset = 0;
       }
@@ -50,7 +50,7 @@ export async function pumpInput(
   };
   try {
     const pieces = read(reading.signal);
-    for await (const piece of batched(pieces, MAX_INPUT_PIECE_BYTES)) {
+    for await (const piece of coalesced(pieces, MAX_INPUT_PIECE_BYTES)) {
       for (let begin = 0; begin < piece.length; begin += MAX_INPUT_PIECE_BYTES) {
         await send({ data: piece.subarray(begin, begin + MAX_INPUT_PIECE_BYTES) });
       }
@@ -63,8 +63,8 @@ export async function pumpInput(
   }
 }
 
-/** Whether that only means that the job wants no more. */
-export function wantsNoMore(error: unknown): boolean {
+/** Whether an error says only that the job takes no more input. */
+export function isInputClosed(error: unknown): error is ProcmanError {
   return (
     error instanceof ProcmanError &&
     (error.reason === "JOB_NOT_RUNNING" || error.reason === "INPUT_NOT_OPEN")
@@ -72,22 +72,58 @@ export function wantsNoMore(error: unknown): boolean {
 }
 
 /**
- * Follows a job while its input is sent; what goes wrong with either ends both. A
- * job that takes no more input is followed on.
+ * Follows a job while its input is sent. An error of either ends both, but a job that
+ * takes no more input is followed on.
  */
-export async function whilePumping<T>(
+export async function withPump<T>(
   pump: (signal: AbortSignal) => Promise<void>,
   follow: (signal: AbortSignal) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
   const both = createLinkedAbortController(signal);
   const pumping = pump(both.signal).catch((error: unknown) => {
-    if (!wantsNoMore(error)) both.abort(error);
+    if (!isInputClosed(error)) both.abort(error);
   });
   try {
     return await follow(both.signal);
   } finally {
     both.abort();
     await pumping;
+  }
+}
+
+const NOTHING_YET = Symbol("nothing yet");
+
+/** Yields the same bytes in fewer pieces: what came while the last one was used is one. */
+export async function* coalesced(
+  pieces: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  const request = () => {
+    const next = iterator.next();
+    // Whoever awaits it gets the error; nobody does once the consumer has left.
+    next.catch(() => {});
+    return next;
+  };
+  let next = request();
+  try {
+    for (;;) {
+      const { done, value } = await next;
+      if (done) return;
+      next = request();
+      const batch = [value];
+      for (let size = value.length; size < maxBytes; ) {
+        const more = await Promise.race([next, setImmediate(NOTHING_YET)]);
+        if (more === NOTHING_YET || more.done) break;
+        batch.push(more.value);
+        size += more.value.length;
+        next = request();
+      }
+      yield batch.length === 1 ? value : Buffer.concat(batch);
+    }
+  } finally {
+    // Not awaited: return() settles only after the next() that is under way.
+    iterator.return?.().catch(() => {});
   }
 }

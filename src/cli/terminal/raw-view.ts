@@ -1,48 +1,48 @@
 import type { Stream } from "../../contract/job.js";
 import type { Cli } from "../cli.js";
+import { progressLine } from "../format/progress.js";
 import { CursorTracker } from "./cursor-tracker.js";
 import { OutputTail } from "./output-tail.js";
-import { progressLine } from "../format/progress.js";
 
-const DEFAULT_LOOK_INTERVAL_MS = 100;
+const DEFAULT_REFRESH_INTERVAL_MS = 100;
 
-/** Cut at the edge of the terminal, and the cursor back at the beginning. */
-const BEGIN = "\u001b[?7l";
-const END = "\u001b[?7h\r";
-const ERASE = "\r\u001b[K";
+/** Lines are cut at the edge of the terminal, instead of wrapped. */
+const NO_WRAP = "\u001b[?7l";
+const WRAP = "\u001b[?7h";
+const ERASE_LINE = "\r\u001b[K";
 
 export interface RawViewOptions {
   /** Show progress, on a terminal. */
   readonly progress: boolean;
-  /** How often progress is looked for. Default 100. */
-  readonly lookIntervalMs?: number;
+  /** How often the progress is brought up to date. Default 100. */
+  readonly refreshIntervalMs?: number;
 }
 
 /**
- * Passes a job's output through, byte by byte.
+ * Writes a job's output byte by byte, and on a terminal its progress below it.
  *
- * On a terminal the progress that it tells of is shown below it, while the
- * cursor is at the beginning of an empty line and no colours are set: the cursor
- * stays there, and the line is erased before the next bytes. So output that draws
- * its own bars, or moves the cursor, looks as if nobody else was there.
+ * Progress is drawn only while the cursor is at the beginning of an empty line and no
+ * colours are set. The cursor stays there, and the line is erased before the next
+ * bytes. So output that draws its own bars, or moves the cursor, looks as it would
+ * alone.
  */
 export class RawView {
   readonly #cli: Cli;
   readonly #showsProgress: boolean;
-  readonly #lookIntervalMs: number;
+  readonly #refreshIntervalMs: number;
   readonly #cursor = new CursorTracker();
   readonly #tail = new OutputTail();
   #timer: NodeJS.Timeout | undefined;
-  #lookedAtMs = performance.now();
+  #refreshedAtMs = performance.now();
   #text = "";
-  /** Whether it is on the screen. */
-  #drawn = false;
+  /** Whether the progress is on the screen. */
+  #isDrawn = false;
 
   constructor(cli: Cli, options: RawViewOptions) {
-    const { progress, lookIntervalMs = DEFAULT_LOOK_INTERVAL_MS } = options;
+    const { progress, refreshIntervalMs = DEFAULT_REFRESH_INTERVAL_MS } = options;
     this.#cli = cli;
     this.#showsProgress = progress && cli.stdout.isScreen;
-    this.#lookIntervalMs = lookIntervalMs;
+    this.#refreshIntervalMs = refreshIntervalMs;
   }
 
   async show(stream: Stream, data: Uint8Array): Promise<void> {
@@ -58,22 +58,22 @@ export class RawView {
     if (this.#cursor.isAtFreshLine) await this.#drawSoon();
   }
 
-  /** Takes the progress away. */
+  /** Erases the progress. */
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#erase();
   }
 
   async #drawSoon(): Promise<void> {
-    const leftMs = this.#lookedAtMs + this.#lookIntervalMs - performance.now();
-    if (leftMs <= 0) return this.#look();
+    const leftMs = this.#refreshedAtMs + this.#refreshIntervalMs - performance.now();
+    if (leftMs <= 0) return this.#refresh();
     await this.#draw();
     // Whoever writes next gets the error.
-    this.#timer = setTimeout(() => void this.#look().catch(() => {}), leftMs);
+    this.#timer = setTimeout(() => void this.#refresh().catch(() => {}), leftMs);
   }
 
-  async #look(): Promise<void> {
-    this.#lookedAtMs = performance.now();
+  async #refresh(): Promise<void> {
+    this.#refreshedAtMs = performance.now();
     const { stdout } = this.#cli;
     const progress = this.#tail.progress();
     this.#text = progress ? stdout.paint("cyan", progressLine(progress, stdout.width)) : "";
@@ -82,14 +82,14 @@ export class RawView {
   }
 
   async #draw(): Promise<void> {
-    if (this.#text === "" || this.#drawn) return;
-    this.#drawn = true;
-    await this.#cli.stdout.write(BEGIN + this.#text + END);
+    if (this.#text === "" || this.#isDrawn) return;
+    this.#isDrawn = true;
+    await this.#cli.stdout.write(`${NO_WRAP}${this.#text}${WRAP}\r`);
   }
 
   async #erase(): Promise<void> {
-    if (!this.#drawn) return;
-    this.#drawn = false;
-    await this.#cli.stdout.write(ERASE);
+    if (!this.#isDrawn) return;
+    this.#isDrawn = false;
+    await this.#cli.stdout.write(ERASE_LINE);
   }
 }

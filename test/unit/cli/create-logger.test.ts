@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { createLogger } from "../../../src/cli/create-logger.js";
+import { createLogger } from "../../../src/cli/run-server.js";
 
 test("a command that could not be started does not put its arguments into the log", async () => {
   let logged = "";

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { commandLine } from "../../../src/cli/format/command-line.js";
 import { formatJobDetails, formatJobSummary } from "../../../src/cli/format/job-details.js";
-import { jobExitCode } from "../../../src/cli/format/job-exit-code.js";
-import { progressText, shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
+import { jobExitCode } from "../../../src/cli/exit-codes.js";
+import { shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
+import { progressText } from "../../../src/cli/format/progress.js";
 import { formatJobTable } from "../../../src/cli/format/job-table.js";
 import { attachEventJson, jobJson, removedJson } from "../../../src/wire/json.js";
-import { printable } from "../../../src/cli/format/printable.js";
+import { commandLine, printable } from "../../../src/cli/format/printable.js";
 import { formatTable } from "../../../src/cli/format/table.js";
 import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";
 

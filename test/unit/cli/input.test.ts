@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { CallOptions, SendInputOptions } from "../../../src/contract/procman.js";
 import { ProcmanError } from "../../../src/contract/errors.js";
-import { batched } from "../../../src/cli/terminal/batched.js";
-import { parseDetachKey } from "../../../src/cli/terminal/detach-key.js";
-import { TerminalState, withoutQuestions } from "../../../src/cli/terminal/terminal-state.js";
-import { parseWindowSize } from "../../../src/cli/window-size-option.js";
+import { parseWindowSize } from "../../../src/cli/commands/options.js";
+import { parseDetachKey } from "../../../src/cli/terminal/keys.js";
+import { coalesced } from "../../../src/cli/terminal/pump-input.js";
+import { TerminalState, withoutQueries } from "../../../src/cli/terminal/terminal-state.js";
 import { eventually } from "../../helpers/eventually.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
 
@@ -290,12 +290,12 @@ describe("what a program has made of the terminal", () => {
   test("is undone, but for what it has undone itself", () => {
     const state = new TerminalState();
     for (const piece of ["\x1b[?1049h\x1b[?25l\x1b[?10", "00;1006h text \x1b[?1049l"]) {
-      state.shown(Buffer.from(piece));
+      state.observe(Buffer.from(piece));
     }
     // Also what cannot be seen: margins, lines cut at the edge, other letters.
     const usual = "\x1b7\x1b[r\x1b8\x1b[?7h\x1b(B\x0f\x1b>\x1b[0 q\x1b[0m";
-    expect(state.restoring()).toBe(`\x1b[?1006l\x1b[?1000l\x1b[?25h${usual}`);
-    expect(new TerminalState().restoring()).toBe(usual);
+    expect(state.restoreSequence()).toBe(`\x1b[?1006l\x1b[?1000l\x1b[?25h${usual}`);
+    expect(new TerminalState().restoreSequence()).toBe(usual);
   });
 
   test("questions are not asked again; all else is shown as it is", () => {
@@ -316,7 +316,7 @@ describe("what a program has made of the terminal", () => {
     const shown = "\x1b[1;31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x1b[10;5H\xff\x00";
     const log = Buffer.from(questions.join("-") + shown, "latin1");
     const expected = "-".repeat(questions.length - 1) + shown;
-    expect(Buffer.from(withoutQuestions(log)).toString("latin1")).toBe(expected);
+    expect(Buffer.from(withoutQueries(log)).toString("latin1")).toBe(expected);
   });
 });
 
@@ -332,7 +332,7 @@ test("pieces that came while the one before was used are one", async () => {
     more = resolve;
   });
   const pieces: string[] = [];
-  for await (const piece of batched(source(), 3)) {
+  for await (const piece of coalesced(source(), 3)) {
     pieces.push(Buffer.from(piece).toString());
     more();
   }

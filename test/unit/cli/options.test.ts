@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { choices } from "../../../src/cli/choice-option.js";
-import { parseDurationMs, parsePositiveDurationMs } from "../../../src/cli/commands/options.js";
-import { parseKeyValue } from "../../../src/cli/key-value-option.js";
-import { parseListen } from "../../../src/cli/listen-option.js";
-import { parseSizeBytes } from "../../../src/cli/size-option.js";
-import { stateDirOf } from "../../../src/cli/state-dir.js";
-import { parseWholeNumber } from "../../../src/cli/whole-number-option.js";
+import { stateDirOf } from "../../../src/cli/commands/command-context.js";
+import {
+  choiceParser,
+  parseDurationMs,
+  parseKeyValue,
+  parseListen,
+  parsePositiveDurationMs,
+  parseSizeBytes,
+  parseWholeNumber,
+} from "../../../src/cli/commands/options.js";
 
 describe("durations", () => {
   test.each([
@@ -114,7 +117,7 @@ describe("host:port", () => {
 });
 
 describe("choices", () => {
-  const parse = choices(["red", "green"] as const);
+  const parse = choiceParser(["red", "green"] as const);
 
   test("collects, with commas too, in any case", () => {
     expect(parse("green, RED", parse("red", undefined))).toEqual(["red", "green", "red"]);

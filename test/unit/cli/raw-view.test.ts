@@ -36,7 +36,7 @@ function setUp({ progress = true } = {}) {
   const env = { TERM: "xterm" };
   const stdout = new Output(terminal, "stdout", env);
   const stderr = new Output(terminal, "stderr", env);
-  const view = new RawView({ stdout, stderr } as Cli, { progress, lookIntervalMs: 10 });
+  const view = new RawView({ stdout, stderr } as Cli, { progress, refreshIntervalMs: 10 });
   onTestFinished(() => view.close());
   const plain = new Emulator(SIZE);
   const seen = terminal.emulator;
@@ -130,7 +130,7 @@ test.each([
   ["on a dumb terminal", { terminal: true, env: { TERM: "dumb" } }],
 ])("%s every byte is passed on, and nothing else", async (_where, options) => {
   const cli = new FakeCli(options);
-  const view = new RawView(cli, { progress: true, lookIntervalMs: 1 });
+  const view = new RawView(cli, { progress: true, refreshIntervalMs: 1 });
   await view.show("stdout", Buffer.from("1/2 files\n\0\xff", "latin1"));
   await view.show("stderr", Buffer.from("50%\r"));
   await sleep(10);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { formatLiveTable } from "../../../src/cli/format/job-table.js";
 import { LiveJobs } from "../../../src/cli/terminal/live-jobs.js";
-import { formatLiveTable } from "../../../src/cli/format/live-table.js";
-import { Redraws } from "../../../src/cli/terminal/redraws.js";
+import { RedrawThrottle } from "../../../src/cli/terminal/screen.js";
 import type { JobsEvent } from "../../../src/contract/procman.js";
 import type { Job } from "../../../src/contract/job.js";
 import { eventually } from "../../helpers/eventually.js";
@@ -166,15 +166,15 @@ describe("redraws", () => {
   test("are few however often they are asked for, and the last state is drawn", async () => {
     let state = 0;
     const drawn: number[] = [];
-    const redraws = new Redraws(
+    const redraws = new RedrawThrottle(
       async () => void drawn.push(state),
       () => {},
     );
     for (; state < 1000; state += 1) {
-      redraws.soon();
+      redraws.request();
       if (state % 100 === 0) await new Promise(setImmediate);
     }
-    redraws.soon();
+    redraws.request();
     await eventually("the last one", () => drawn.at(-1) === 1000);
     redraws.stop();
     expect(drawn.length).toBeLessThan(10);
@@ -189,18 +189,18 @@ describe("redraws", () => {
         finish = resolve;
       });
     };
-    const redraws = new Redraws(draw, () => {});
-    redraws.soon();
+    const redraws = new RedrawThrottle(draw, () => {});
+    redraws.request();
     await eventually("the first", () => drawn === 1);
-    redraws.soon();
+    redraws.request();
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(drawn).toBe(1);
     finish();
     await eventually("the second", () => drawn === 2);
     redraws.stop();
-    redraws.soon();
+    redraws.request();
     finish();
-    redraws.start();
+    redraws.restart();
     await eventually("the third", () => drawn === 3);
     redraws.stop();
   });
@@ -208,11 +208,11 @@ describe("redraws", () => {
   test("tell of an error", async () => {
     const errors: unknown[] = [];
     const closed = new Error("closed");
-    const redraws = new Redraws(
+    const redraws = new RedrawThrottle(
       () => Promise.reject(closed),
       (error) => errors.push(error),
     );
-    redraws.soon();
+    redraws.request();
     await eventually("the error", () => errors.length === 1);
     expect(errors).toEqual([closed]);
     redraws.stop();
