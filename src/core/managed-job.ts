@@ -43,6 +43,7 @@ const MAX_EXIT_BACKOFF_MS = 200;
 
 /** The signal of every job that had ended when it was loaded: one for all of them. */
 const HAS_ENDED = AbortSignal.abort();
+setMaxListeners(0, HAS_ENDED);
 
 /** What the jobs of one manager share. */
 export interface JobContext {
