@@ -1,9 +1,10 @@
 import { defined } from "../platform/defined.js";
 import { codeOf } from "../platform/errno.js";
 
-/** Every reason an RPC can fail for; the contract names most of them. */
+/** Every reason a call can fail for. Procman says which call can fail for which. */
 export type ErrorReason =
   | "JOB_NOT_FOUND"
+  /** A job that has not ended cannot be removed. */
   | "JOB_RUNNING"
   | "JOB_NOT_RUNNING"
   | "INVALID_ARGUMENT"
@@ -15,9 +16,9 @@ export type ErrorReason =
   | "OFFSET_OUT_OF_RANGE"
   /** The job takes no input, its input is closed, or nobody reads it any more. */
   | "INPUT_NOT_OPEN"
-  /** The command does not read; there may be room later. */
+  /** The command does not read its input, and as much waits for it as may; try again later. */
   | "INPUT_BACKLOG"
-  /** More than one job can have in all. */
+  /** The job has been sent as much input as one job can have in all. */
   | "INPUT_LIMIT"
   | "NO_TERMINAL"
   | "DISK_FULL"
@@ -28,16 +29,18 @@ export type ErrorReason =
   | "STORAGE_UNAVAILABLE"
   /** A job's record is there but cannot be read; it is left as it is. */
   | "RECORD_UNREADABLE"
-  /** The server is closing; come back later. */
+  /** The manager, the server or the client is closed, or about to be. */
   | "SHUTTING_DOWN"
-  /** A client could not reach its server, or lost it; only clients give this one. */
+  /** A client could not reach its server, or lost the connection; only clients fail with it. */
   | "UNREACHABLE"
   /** A fault of procman's own. */
   | "INTERNAL";
 
-/** One argument that is wrong. `field` is the proto field's name. */
+/** One argument that is wrong. */
 export interface FieldViolation {
+  /** The argument's field in the proto: "timeout", "args[2]", "output.pattern". */
   readonly field: string;
+  /** What is wrong with it: "must be positive". */
   readonly description: string;
 }
 
@@ -94,7 +97,7 @@ export function argumentError(
   return new ProcmanError(reason, message, { ...rest, violations });
 }
 
-/** An INVALID_ARGUMENT about one field. */
+/** An INVALID_ARGUMENT error about one field. */
 export function invalidArgument(field: string, description: string, cause?: unknown): ProcmanError {
   return argumentError("INVALID_ARGUMENT", [{ field, description }], { cause });
 }
@@ -107,32 +110,28 @@ export function jobNotRunning(id: string): ProcmanError {
   return new ProcmanError("JOB_NOT_RUNNING", `job ${id} is not running`, { jobId: id });
 }
 
+const REASON_OF_ERRNO: Readonly<Record<string, ErrorReason>> = {
+  ENOSPC: "DISK_FULL",
+  EDQUOT: "DISK_FULL",
+  EMFILE: "TOO_MANY_OPEN_FILES",
+  ENFILE: "TOO_MANY_OPEN_FILES",
+  EAGAIN: "PROCESS_LIMIT",
+  ENOMEM: "PROCESS_LIMIT",
+  EROFS: "STORAGE_UNAVAILABLE",
+  EACCES: "STORAGE_UNAVAILABLE",
+  EPERM: "STORAGE_UNAVAILABLE",
+  ENOENT: "STORAGE_UNAVAILABLE",
+  ENOTDIR: "STORAGE_UNAVAILABLE",
+  EIO: "STORAGE_UNAVAILABLE",
+};
+
 /**
- * An operating-system error as the reason a client can act on. `attempt` says
- * what was tried on which path or job.
+ * Turns an operating-system error into one whose reason a client can act on.
+ * @param attempt what was tried on which path or job, for the message
  */
 export function fromSystemError(error: unknown, attempt: string, jobId?: string): ProcmanError {
   if (error instanceof ProcmanError) return error;
+  const reason = REASON_OF_ERRNO[codeOf(error) ?? ""] ?? "INTERNAL";
   const message = `${attempt}: ${error instanceof Error ? error.message : String(error)}`;
-  const options = { cause: error, ...defined({ jobId }) };
-  switch (codeOf(error)) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return new ProcmanError("DISK_FULL", message, options);
-    case "EMFILE":
-    case "ENFILE":
-      return new ProcmanError("TOO_MANY_OPEN_FILES", message, options);
-    case "EAGAIN":
-    case "ENOMEM":
-      return new ProcmanError("PROCESS_LIMIT", message, options);
-    case "EROFS":
-    case "EACCES":
-    case "EPERM":
-    case "ENOENT":
-    case "ENOTDIR":
-    case "EIO":
-      return new ProcmanError("STORAGE_UNAVAILABLE", message, options);
-    default:
-      return new ProcmanError("INTERNAL", message, options);
-  }
+  return new ProcmanError(reason, message, { cause: error, ...defined({ jobId }) });
 }

@@ -1,4 +1,4 @@
-/** The statuses of a job's life, in the order they can come. */
+/** The statuses of a job, in the order they can come; the last four are terminal. */
 export const STATUSES = [
   "pending",
   "running",
@@ -20,34 +20,36 @@ export interface JobSpec {
   readonly id: string;
   /** Empty when Start came without one. */
   readonly requestId: string;
-  /** As it was asked for, not resolved. */
+  /** As it was asked for: a name is not replaced by the path that it was found at. */
   readonly command: string;
   readonly args: readonly string[];
   /**
-   * Added to the server's environment, or all of it where `clearEnv`. Values may
-   * be secrets: clients see them empty unless they ask for them.
+   * Variables added to the server's environment or, with `clearEnv`, all there
+   * are. Values may be secrets: they are empty unless they were asked for.
    */
   readonly env: Readonly<Record<string, string>>;
   readonly clearEnv: boolean;
   /** Absolute. */
   readonly workDir: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Stderr is in the stdout log. */
   readonly mergeOutput: boolean;
+  /** Absent where there is no time limit. */
   readonly timeoutMs?: number;
-  /** How much of the end of each log to keep; absent where that was left to the default. */
+  /** How much of the end of each log to keep; absent where the manager's default was asked for. */
   readonly logLimitBytes?: number;
-  /** In a terminal of its own; `mergeOutput` then is true. */
+  /** The command runs in a terminal of its own; `mergeOutput` is then true too. */
   readonly pty: boolean;
-  /** The terminal's size at the start; there with `pty` only. */
+  /** The terminal's size at the start; absent without `pty`. */
   readonly windowSize?: WindowSize;
-  /** Standard input is what `sendInput` sends, until that closes it. */
+  /** Standard input is what `sendInput` sends, and /dev/null otherwise. */
   readonly stdin: boolean;
 }
 
-/** The most that one call may add to a job's input. */
+/** The most that one `sendInput` may add to a job's input. */
 export const MAX_INPUT_PIECE_BYTES = 1024 * 1024;
 
-/** The size of a terminal in characters. */
+/** The size of a terminal in characters, each side 1 to 65535. */
 export interface WindowSize {
   readonly rows: number;
   readonly columns: number;
@@ -68,22 +70,23 @@ export interface Started {
   readonly containment: Containment;
 }
 
-/** How a command ended, as its exit record tells. */
+/** How a command ended, by its exit record. */
 export interface Exit {
   /** 128+n for death by signal n (the shell's convention). */
   readonly exitCode: number;
-  /** Name of that signal, such as "SIGKILL". */
+  /** The name of the signal that ended it, such as "SIGKILL"; absent where none did. */
   readonly signal?: string;
   /** User and system time of the command and the children it waited for. */
   readonly cpuTimeMs?: number;
   readonly completedTime: Date;
 }
 
-/** Where a job is, with what is true there and nothing else. */
+/** A job's status, with the facts that are known in that status. */
 export type JobState =
   | { readonly status: "pending" }
   | ({ readonly status: "running" } & Started)
   | ({ readonly status: "completed" } & Started & Exit)
+  /** `error` says why where the command did not fail by itself, as for a timeout. */
   | ({ readonly status: "failed"; readonly error?: string } & Started & Exit)
   | ({ readonly status: "cancelled" } & Started & Exit)
   | ({
@@ -100,7 +103,7 @@ export function isTerminal(state: JobState): state is TerminalState {
   return state.status !== "pending" && state.status !== "running";
 }
 
-/** How far a command is, as one line of its output tells. */
+/** How far a command is, by one line of its output. Fields are absent that it does not say. */
 export interface Progress {
   /** 0 to 100. */
   readonly percent?: number;
@@ -112,16 +115,17 @@ export interface Progress {
   readonly unit: string;
   /** Units a second. */
   readonly rate?: number;
+  /** Time left, as the output estimates it. */
   readonly etaMs?: number;
   /** The line the values come from, at most 256 bytes. */
   readonly text: string;
 }
 
-/** Where a job's logs begin and end. */
+/** Where a job's logs begin and end, in bytes written since its start. */
 export interface OutputSizes {
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
-  /** The first byte that can still be read: 0, unless a limit took what came before. */
+  /** The first byte that can still be read: 0, unless a limit removed the oldest part of the log. */
   readonly stdoutFirstOffset: number;
   readonly stderrFirstOffset: number;
 }
@@ -133,10 +137,11 @@ export const NO_OUTPUT: OutputSizes = {
   stderrFirstOffset: 0,
 };
 
-/** A job as clients see it. Its `logLimitBytes` is the one in force, whoever chose it. */
+/** A job as clients see it. Its `logLimitBytes` is the limit in force, the manager's default too. */
 export type Job = JobSpec &
   JobState &
   OutputSizes & {
+    /** When `start` accepted the job. */
     readonly createdTime: Date;
     readonly progress?: Progress;
   };

@@ -1,4 +1,4 @@
-/** Where the domain says what it does; a pino logger is one. */
+/** What the manager logs to. A pino logger fits. */
 export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

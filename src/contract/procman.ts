@@ -1,11 +1,66 @@
 import type { Job, Progress, Status, Stream, WindowSize } from "./job.js";
 
-/** Lets the caller give up; the promise or iterable then rejects with the signal's reason. */
+/**
+ * What can be done with jobs. The manager in this process and the client of a
+ * server elsewhere both implement it, so a program can swap one for the other.
+ *
+ * Everything fails with ProcmanError, or with the reason of the caller's signal.
+ * Any call with an id can fail with JOB_NOT_FOUND or RECORD_UNREADABLE, and any
+ * call with INVALID_ARGUMENT, STORAGE_UNAVAILABLE, SHUTTING_DOWN, INTERNAL and,
+ * from a client, UNREACHABLE or UNAUTHENTICATED. The other reasons are named below.
+ */
+export interface Procman {
+  /**
+   * Runs a command as a new job; resolves when the command has started.
+   * @throws COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND,
+   * REQUEST_ID_CONFLICT, DISK_FULL, TOO_MANY_OPEN_FILES, PROCESS_LIMIT
+   */
+  start(options: StartOptions): Promise<Job>;
+  get(id: string, options?: GetOptions): Promise<Job>;
+  /** Returns the jobs that match, newest first, a page at a time. @throws INVALID_PAGE_TOKEN */
+  list(options?: ListOptions): Promise<JobPage>;
+  /** Streams output as bytes. @throws OFFSET_OUT_OF_RANGE */
+  attach(id: string, options?: AttachOptions): AsyncIterable<AttachEvent>;
+  /** Streams output as lines until the job has ended. @throws OFFSET_OUT_OF_RANGE */
+  watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
+  /**
+   * Resolves when `until` has come, the job has ended or the timeout has passed.
+   * @throws OFFSET_OUT_OF_RANGE
+   */
+  wait(id: string, options?: WaitOptions): Promise<WaitedJob>;
+  /** Streams the jobs that match, and then every change to them, without end. */
+  watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
+  /** Sends a signal ("SIGUSR1" or "USR1") to the job's process group. @throws JOB_NOT_RUNNING */
+  signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
+  /** Ends the job and all its processes; resolves when it has ended. @throws JOB_NOT_RUNNING */
+  cancel(id: string, options?: CancelOptions): Promise<Job>;
+  /**
+   * Adds to the input of a job that was started with `stdin`, or closes it.
+   * @throws JOB_NOT_RUNNING, INPUT_NOT_OPEN, OFFSET_OUT_OF_RANGE, INPUT_BACKLOG,
+   * INPUT_LIMIT, DISK_FULL
+   */
+  sendInput(id: string, options: SendInputOptions): Promise<InputPosition>;
+  /**
+   * Changes the size of the terminal of a job that was started with `pty`.
+   * @throws JOB_NOT_RUNNING, NO_TERMINAL
+   */
+  resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job>;
+  /** Deletes an ended job with its files. @throws JOB_RUNNING */
+  remove(id: string, options?: CallOptions): Promise<void>;
+  /** Removes old ended jobs; returns their ids. */
+  cleanup(options?: CleanupOptions): Promise<readonly string[]>;
+  /** Compares every running job with its files and processes; returns those whose status changed. */
+  refresh(options?: CallOptions): Promise<readonly Job[]>;
+  /** Ends what is under way and frees what is held. Jobs run on. */
+  close(): Promise<void>;
+}
+
 export interface CallOptions {
+  /** Aborts the call: its promise or iterable then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** The longest duration that a call or a job can have: google.protobuf.Duration's, 10,000 years. */
+/** The longest duration there can be: that of google.protobuf.Duration, 10,000 years. */
 export const MAX_DURATION_MS = 315_576_000_000_000;
 
 export interface StartOptions extends CallOptions {
@@ -18,42 +73,44 @@ export interface StartOptions extends CallOptions {
   readonly clearEnv?: boolean;
   /** Absolute. Default: the manager's own working directory. */
   readonly workDir?: string;
+  /** To find the job by. Keys must not be empty. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** The same id with the same request returns the first job. */
+  /** Makes `start` retry-safe: the same id with the same request returns the first job. */
   readonly requestId?: string;
-  /** Send stderr to the stdout log. Default false. */
+  /** Send stderr to the stdout log too, in the order written. Default false. */
   readonly mergeOutput?: boolean;
-  /** Positive. Default: no limit. */
+  /** The job is ended, and "failed", when it has run for longer. Positive. Default: no limit. */
   readonly timeoutMs?: number;
   /**
-   * How much of the end of each log to keep: 65536 or more. Default (also for
-   * 0): the manager's. Offsets stay what they are; the job's `stdoutFirstOffset`
-   * says where its output now begins.
+   * How much of the end of each log to keep: 65536 or more. 0, the default, is
+   * the manager's limit. Offsets never shift; the job's `stdoutFirstOffset` is
+   * the first byte that can still be read.
    */
   readonly logLimitBytes?: number;
   /** Run it in a terminal of its own, whose output is the stdout log. Default false. */
   readonly pty?: boolean;
-  /** Of that terminal. Default: 24 rows of 80 columns. */
+  /** The terminal's size; only with `pty`. Default: 24 rows of 80 columns. */
   readonly windowSize?: WindowSize;
   /** Keep standard input open for `sendInput`. Default false: it is /dev/null. */
   readonly stdin?: boolean;
 }
 
 export interface GetOptions extends CallOptions {
-  /** Tell the values of the job's environment variables too. Default false: empty. */
+  /** Return the values of the job's environment variables too. Default false: they are empty. */
   readonly includeEnv?: boolean;
 }
 
 export interface JobFilter {
-  /** Empty or absent: every status. */
+  /** The job has one of these. Empty or absent: every status. */
   readonly statuses?: readonly Status[];
-  /** All must match. */
+  /** The job has all of these, with these values. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface ListOptions extends JobFilter, CallOptions {
-  /** 1 to 1000. Default (also for 0) 100. */
+  /** 1 to 1000. 0, the default, is 100. */
   readonly pageSize?: number;
+  /** The `nextPageToken` of the page before, with the same filters. Default: the first page. */
   readonly pageToken?: string;
 }
 
@@ -62,24 +119,27 @@ export interface JobPage {
   readonly jobs: readonly Job[];
   /** Empty on the last page. */
   readonly nextPageToken: string;
-  /** Jobs that match in all. */
+  /** How many jobs match in all. */
   readonly totalSize: number;
 }
 
 /** Where in a job's output to begin. */
 export interface OutputStart {
-  /** Empty or absent: both. */
+  /** The streams to read. Empty or absent: both. */
   readonly streams?: readonly Stream[];
-  /** Begin at the last so many lines; 0: only what is new. Default: everything. */
+  /** Begin at the last so many lines of each stream; 0: only what is new. Default: everything. */
   readonly tailLines?: number;
-  /** Nothing before this byte, nor before the first there is. Default 0. */
+  /**
+   * Begin no earlier than at this byte of stdout, which is at most the stream's
+   * size. Where it has been removed, begin at the first byte that is left. Default 0.
+   */
   readonly stdoutOffset?: number;
-  /** The same of stderr. */
+  /** The same for stderr. */
   readonly stderrOffset?: number;
 }
 
 export interface AttachOptions extends OutputStart, CallOptions {
-  /** Go on until the job has ended. Default false. */
+  /** Go on with new output until the job has ended. Default false. */
   readonly follow?: boolean;
 }
 
@@ -87,10 +147,13 @@ export interface WatchOptions extends OutputStart, CallOptions {}
 
 export interface OutputChunk {
   readonly stream: Stream;
-  /** Position of the first byte in the stream: later than expected where a limit took some. */
+  /**
+   * Position of the first byte in the stream. It is later than the end of the
+   * chunk before where a log limit has removed what was between.
+   */
   readonly offset: number;
   readonly data: Uint8Array;
-  /** When all of it had been seen; absent for what was there before anybody looked. */
+  /** When the last of it was seen; absent for what was there before anybody followed. */
   readonly seenTime?: Date;
 }
 
@@ -103,12 +166,14 @@ export interface OutputLine {
   readonly stream: Stream;
   /** Without the terminator; bytes that are not UTF-8 are U+FFFD. */
   readonly text: string;
+  /** Position of its first byte. */
   readonly offset: number;
-  /** Where to go on from. */
+  /** Position after it and its terminator: where to go on from. */
   readonly nextOffset: number;
   readonly terminator: Terminator;
+  /** What the line says about the command's progress, if it does. */
   readonly progress?: Progress;
-  /** As of a chunk. */
+  /** As for a chunk. */
   readonly seenTime?: Date;
 }
 
@@ -125,17 +190,18 @@ export type WatchEvent =
   | { readonly type: "ended"; readonly job: Job };
 
 /**
- * `snapshot` comes first, or `resumed` where `sinceRevision` was given and what
- * changed since is known. A later `snapshot` replaces all that was told before:
- * a job that is not in it is not there any more, or matches no more. It comes
- * when it cannot be known what was missed, as after a restart of the server.
+ * What `watchJobs` reports. `snapshot` comes first, or `resumed` where
+ * `sinceRevision` was given and what has changed since is known. A later
+ * `snapshot` replaces everything before it: a job that is not in it was removed,
+ * or no longer matches. It comes when it cannot be known what was missed, such
+ * as after a restart of the server.
  *
- * `changed` tells of a job that came, changed, or changed so that it no longer
- * matches. States of one job never go back, some may be skipped, the last one
- * always comes. So does a removal, of a job that matched. After `resumed` these
- * may also be of jobs that were never told of, and which then change nothing.
+ * `changed` is about a job that is new, has changed, or has changed so that it no
+ * longer matches. A job's states come in order; some may be skipped, but never
+ * the last one, nor the removal of a job that matched. After `resumed`, both may
+ * be about jobs that the caller never had, and can then be ignored.
  *
- * `revision` is opaque: where the event is in the order of all changes. It is
+ * `revision` is opaque: the event's place in the order of all changes. It is
  * empty where the server cannot go on from it.
  */
 export type JobsEvent = { readonly revision: string } & (
@@ -148,109 +214,73 @@ export type JobsEvent = { readonly revision: string } & (
 export interface WatchJobsOptions extends JobFilter, CallOptions {
   /**
    * The revision of the last event that the caller has seen, with the same
-   * filters: only what changed since is told, if that is known.
+   * filters: only later changes follow, if they are known. Default: a snapshot.
    */
   readonly sinceRevision?: string;
 }
 
 export interface WaitOptions extends CallOptions {
-  /** 0 looks once. Default: until the job has ended. */
+  /** How long to wait; 0 looks once. Default: until the job has ended. */
   readonly timeoutMs?: number;
-  /** What to wait for besides the job's end, which always ends the wait. */
+  /** What to wait for. The job's end always ends the wait too. Default: only that. */
   readonly until?: WaitUntil;
 }
 
 export type WaitUntil =
-  /** A line of output that matches. */
+  /** The first line of output that matches. */
   | ({ readonly type: "output" } & OutputPattern)
   /** A TCP port, 1 to 65535, that a process of the job listens on; 0: any. */
   | { readonly type: "port"; readonly port: number };
 
-/** Which lines to look for, and where to begin. */
+/** Which line to look for, and where to begin. */
 export interface OutputPattern extends Omit<OutputStart, "tailLines"> {
   /** In RE2's syntax, found anywhere in the line. At most 1024 bytes. */
   readonly pattern: string;
 }
 
 export type WaitOutcome =
-  /** The line that matched; a last line without a terminator may go on. */
+  /** The line that matched. Where its terminator is "none" it may not be complete. */
   | { readonly type: "line"; readonly line: OutputLine }
-  /** The port that is listened on. */
+  /** The port that the job listens on. */
   | { readonly type: "port"; readonly port: number }
-  /** The timeout passed, and no line before these bytes matches. */
+  /** The timeout passed. No line before these bytes matches: go on from them. */
   | ({ readonly type: "searched" } & Required<Pick<OutputStart, "stdoutOffset" | "stderrOffset">>);
 
 /**
- * The job after a wait. Without an outcome it has ended, or is not terminal and
- * the timeout passed first.
+ * The job after a wait, and what became of `until`. Without an outcome the job
+ * has ended, or the timeout passed first; its status says which.
  */
 export type WaitedJob = Job & { readonly outcome?: WaitOutcome };
 
 export interface CancelOptions extends CallOptions {
-  /** Between SIGTERM and SIGKILL; 0 sends only SIGKILL. Default 5000. */
+  /** Time between SIGTERM and SIGKILL; 0 sends only SIGKILL. Default 5000. */
   readonly gracePeriodMs?: number;
 }
 
 export interface SendInputOptions extends CallOptions {
   /**
-   * Who sends: a name picked by the caller, at random where others send too. At
-   * most 64 letters, digits and characters of "-_.:". Default "". The 64 last
-   * heard of are remembered.
+   * A name that the caller picks for itself, at random where others send too. At
+   * most 64 letters, digits and characters of "-_.:". Default "". A job remembers
+   * the offsets of its 64 latest senders.
    */
   readonly sender?: string;
   /**
-   * How many bytes this sender has sent before. Makes the call safe to repeat:
-   * what was taken before is not taken twice. Default: whatever that is.
+   * How many bytes this sender has sent before. It makes the call retry-safe: what
+   * was taken before is not taken twice. Default: all of the data is new.
    */
   readonly offset?: number;
-  /** At most 1 MiB. Default: none, which only tells how far the sender has come. */
+  /** At most 1 MiB. Default: none, which only returns the sender's position. */
   readonly data?: Uint8Array;
-  /** The command reads to the end of this, and then the end of file. Default false. */
+  /** Nothing comes after this: the command then reads end of file. Default false. */
   readonly close?: boolean;
 }
 
-/** How far a sender of input has come. */
 export interface InputPosition {
-  /** Its next offset. */
+  /** The sender's next offset: everything before it reaches the command. */
   readonly nextOffset: number;
 }
 
 export interface CleanupOptions extends CallOptions {
-  /** Jobs that ended longer ago than this. Default: the manager's cleanup age. */
+  /** Remove jobs that ended longer ago than this. Default: the manager's cleanup age. */
   readonly olderThanMs?: number;
-}
-
-/**
- * What can be done with jobs. The manager in this process and the client of a
- * server elsewhere both are one, so a program can swap one for the other.
- * Everything fails with ProcmanError.
- */
-export interface Procman {
-  /** Runs a command as a new job; resolves when it runs. */
-  start(options: StartOptions): Promise<Job>;
-  get(id: string, options?: GetOptions): Promise<Job>;
-  list(options?: ListOptions): Promise<JobPage>;
-  /** Output as bytes. */
-  attach(id: string, options?: AttachOptions): AsyncIterable<AttachEvent>;
-  /** Output as lines, followed until the job has ended. */
-  watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
-  /** Resolves when what was waited for has come, the job has ended or the timeout passed. */
-  wait(id: string, options?: WaitOptions): Promise<WaitedJob>;
-  /** The jobs that match, and then every change to them, without end. */
-  watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
-  /** Sends a signal ("SIGUSR1" or "USR1") to the job's process group. */
-  signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
-  /** Ends the job and everything in its session; resolves when it has ended. */
-  cancel(id: string, options?: CancelOptions): Promise<Job>;
-  /** Adds to the input of a job that was started with `stdin`, or closes it. */
-  sendInput(id: string, options: SendInputOptions): Promise<InputPosition>;
-  /** Changes the size of the terminal of a job that was started with `pty`. */
-  resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job>;
-  remove(id: string, options?: CallOptions): Promise<void>;
-  /** Removes old ended jobs; returns their ids. */
-  cleanup(options?: CleanupOptions): Promise<readonly string[]>;
-  /** Returns the jobs whose status changed by looking. */
-  refresh(options?: CallOptions): Promise<readonly Job[]>;
-  /** Lets go of everything; jobs go on. */
-  close(): Promise<void>;
 }
