@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import type { OutputChunk, OutputLine, OutputStart } from "../contract/procman.js";
+import type { OutputLine, OutputStart } from "../contract/procman.js";
 import { ProcmanError } from "../contract/errors.js";
 import { type OutputSizes, type Progress, STREAMS } from "../contract/job.js";
 import type { LinePattern } from "../core/line-pattern.js";
@@ -18,24 +18,23 @@ import type { ChunkMemory } from "../core/served-procman.js";
 import { defined } from "../platform/defined.js";
 import { LogRetention, type RetainedLogs } from "./retention/log-retention.js";
 import { findLine } from "./lines/find-line.js";
-import { Interrupt } from "./reading/interrupt.js";
 import { lastProgress } from "./progress/last-progress.js";
 import { linesOfChunks } from "./lines/lines-of-chunks.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./reading/log-cursor.js";
 import { LogFeeds } from "./following/log-feeds.js";
 import { statLog } from "./reading/log-file.js";
 import { BOTH_WHOLE, type LogStarts } from "./reading/log-start.js";
-import { mergeLogs } from "./reading/merge-logs.js";
+import { LogReading } from "./reading/log-reading.js";
 import { type PunchHole, punchHole } from "./retention/punch-hole.js";
 import { resolveStart } from "./reading/resolve-start.js";
 import { type WatchPath, watchPath } from "../platform/watch-path.js";
 
 export interface FileLogsOptions {
-  /** How often a followed log is looked at when the kernel tells of no changes. Default 1000. */
+  /** How often a followed log is polled where the kernel reports no changes. Default 1000. */
   readonly pollIntervalMs?: number;
-  /** How to be told of changes. Default: by the kernel. */
+  /** How to learn of changes. Default: from the kernel. */
   readonly watch?: WatchPath;
-  /** Where it is kept where logs with a limit begin. Default: nowhere. */
+  /** Keeps where the logs of jobs with a limit begin. Default: nothing is kept. */
   readonly firstOffsets?: FirstOffsetStore;
   /** How to give disk space back. Default: as the platform can. */
   readonly punch?: PunchHole;
@@ -43,15 +42,17 @@ export interface FileLogsOptions {
 }
 
 /** What the logs of all jobs share. */
-interface SharedReading {
+interface SharedLogs {
   readonly feeds: LogFeeds;
   readonly retention: LogRetention;
-  readonly readings: Readings;
+  /** Stops every reading. */
+  readonly closing: AbortSignal;
 }
 
 /** Jobs' logs, each a file in the job's directory. */
 export class FileLogs implements Logs {
-  readonly #shared: SharedReading;
+  readonly #shared: SharedLogs;
+  readonly #closing = new AbortController();
 
   constructor(options: FileLogsOptions = {}) {
     const { pollIntervalMs = 1000, watch = watchPath } = options;
@@ -59,8 +60,9 @@ export class FileLogs implements Logs {
     this.#shared = {
       feeds: new LogFeeds({ pollIntervalMs, watch }),
       retention: new LogRetention({ firstOffsets, punch, pollIntervalMs, watch, log }),
-      readings: new Readings(),
+      closing: this.#closing.signal,
     };
+    allowManyListeners(this.#closing.signal);
   }
 
   open(dir: JobDir): FileJobLogs {
@@ -69,17 +71,17 @@ export class FileLogs implements Logs {
 
   /** Readings under way fail with SHUTTING_DOWN. */
   async close(): Promise<void> {
-    this.#shared.readings.close();
+    this.#closing.abort(new ProcmanError("SHUTTING_DOWN", "procman is shutting down"));
     await this.#shared.retention.close();
   }
 }
 
 export class FileJobLogs implements JobLogs {
   readonly #dir: JobDir;
-  readonly #shared: SharedReading;
+  readonly #shared: SharedLogs;
   #retained: RetainedLogs | undefined;
 
-  constructor(dir: JobDir, shared: SharedReading) {
+  constructor(dir: JobDir, shared: SharedLogs) {
     this.#dir = dir;
     this.#shared = shared;
   }
@@ -112,42 +114,26 @@ export class FileJobLogs implements JobLogs {
   }
 
   /**
-   * The bytes of the streams that `from` names, at most CHUNK_BYTES at a time,
-   * without those that a limit has taken, or takes before they are read.
-   * The data may be shared with other followers: keep it, unless it is
-   * transient, but do not write to it.
+   * Reads the streams that `from` names, at most CHUNK_BYTES at a time, without the
+   * bytes that a limit has removed, or removes before they are read. The data may
+   * be shared with other followers: keep it, unless it is transient, but do not
+   * write to it.
    * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was cut short
    * meanwhile; SHUTTING_DOWN after close; the signal's reason
    */
-  async *chunks(
+  chunks(
     from: OutputPositions,
     { ended, signal, transientData = false }: ReadingOptions & ChunkMemory = {},
-  ): AsyncGenerator<OutputChunk, void, undefined> {
-    const { readings } = this.#shared;
-    const starts = await this.#starts();
-    signal?.throwIfAborted();
-    readings.throwIfClosed();
+  ): LogReading {
     allowManyListeners(ended, signal);
-
-    const cursors = this.#cursors(starts, from, ended, transientData);
-    // On the signal's event and not only in `finally`: a consumer that went away
-    // may never call `return`.
-    const interrupt = new Interrupt(() => {
-      signal?.removeEventListener("abort", abort);
-      readings.delete(interrupt);
-      for (const cursor of cursors) cursor.close();
+    return new LogReading({
+      openCursors: async () => this.#cursors(await this.#starts(), from, ended, transientData),
+      ended,
+      signals: [signal, this.#shared.closing],
     });
-    const abort = (): void => interrupt.stop(signal?.reason);
-    signal?.addEventListener("abort", abort);
-    readings.add(interrupt);
-    try {
-      yield* mergeLogs(cursors, interrupt, ended);
-    } finally {
-      interrupt.done();
-    }
   }
 
-  /** The same bytes as lines. @throws as chunks */
+  /** Reads the same bytes as lines. @throws as chunks */
   lines(
     from: OutputPositions,
     options: ReadingOptions = {},
@@ -191,30 +177,7 @@ export class FileJobLogs implements JobLogs {
   }
 }
 
-/** The readings under way, so that all can be ended at once. */
-class Readings {
-  readonly #underWay = new Set<Interrupt>();
-  #isClosed = false;
-
-  add(reading: Interrupt): void {
-    this.#underWay.add(reading);
-  }
-
-  delete(reading: Interrupt): void {
-    this.#underWay.delete(reading);
-  }
-
-  throwIfClosed(): void {
-    if (this.#isClosed) throw shuttingDown();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    for (const reading of this.#underWay) reading.stop(shuttingDown());
-  }
-}
-
-/** In memory alone: for those who set no limits. */
+/** Keeps nothing, for those who set no limits. */
 const NOT_KEPT: FirstOffsetStore = {
   async read() {
     return { stdout: 0, stderr: 0 };
@@ -222,11 +185,7 @@ const NOT_KEPT: FirstOffsetStore = {
   async write() {},
 };
 
-function shuttingDown(): ProcmanError {
-  return new ProcmanError("SHUTTING_DOWN", "procman is shutting down");
-}
-
-/** Every follower of a job listens to the same signals; Node would warn of a leak at 11. */
+/** Many readings listen to the same signals, and Node would warn of a leak at 11. */
 function allowManyListeners(...signals: readonly (AbortSignal | undefined)[]): void {
   for (const signal of signals) if (signal !== undefined) setMaxListeners(0, signal);
 }

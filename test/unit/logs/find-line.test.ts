@@ -5,6 +5,7 @@ import { LinePattern } from "../../../src/core/line-pattern.js";
 import type { LineSearch, OutputPositions } from "../../../src/core/ports.js";
 import { findLine } from "../../../src/logs/lines/find-line.js";
 import type { FileLogs } from "../../../src/logs/file-logs.js";
+import { deferred } from "../../helpers/deferred.js";
 import { eventually } from "../../helpers/eventually.js";
 import { openFilesBelow } from "./held-resources.js";
 import { JobLogs } from "./job-logs.js";
@@ -60,7 +61,7 @@ async function stateOf(search: Promise<LineSearch>): Promise<LineSearch | "goes 
 /** A search through these reads, after which nothing comes. */
 function findIn(pattern: string, reads: readonly string[]) {
   const enough = new AbortController();
-  const { promise: read, resolve: allRead } = withResolvers();
+  const { promise: read, resolve: allRead } = deferred();
   async function* chunks(signal: AbortSignal): AsyncGenerator<OutputChunk> {
     let offset = 0;
     for (const text of reads) {
@@ -78,14 +79,6 @@ function findIn(pattern: string, reads: readonly string[]) {
     enough: enough.signal,
   });
   return { result, read, enough: () => enough.abort() };
-}
-
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = (): void => {};
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
 
 describe("a line", () => {
