@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { type ErrorReason, ProcmanError } from "../../src/contract/errors.js";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 
 /** What a client can tell of an error: the code, the reason, the fields. */
@@ -29,6 +30,17 @@ export async function errorOf(call: Promise<unknown>): Promise<ClientError> {
     };
   }
   throw new Error("the call did not fail");
+}
+
+/** The reason that a call of a manager in this process fails with; undefined where it does not. */
+export async function errorReason(call: Promise<unknown>): Promise<ErrorReason | undefined> {
+  try {
+    await call;
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProcmanError) return error.reason;
+    throw error;
+  }
 }
 
 /** All that a stream gives. */

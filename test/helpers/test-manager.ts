@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { StartOptions } from "../../src/contract/procman.js";
 import { Manager, type ManagerOptions } from "../../src/manager.js";
 import { eventually } from "./eventually.js";
 import { tempDir } from "./temp-dir.js";
@@ -71,12 +72,36 @@ export class TestManager {
     writeFileSync(this.path(id, "state.json"), JSON.stringify({ ...this.record(id), ...changes }));
   }
 
+  write(id: string, name: string, text: string): void {
+    writeFileSync(this.path(id, name), text);
+  }
+
+  /**
+   * Has only its session hold a running job's processes together, as for a user who
+   * may make no cgroups.
+   */
+  withoutCgroup(id: string): void {
+    const lines = this.read(id, "process").split("\n");
+    const cgroup = lines[3]?.slice("cgroup ".length);
+    if (!cgroup) return;
+    this.write(id, "process", [...lines.slice(0, 3), "cgroup ", ...lines.slice(4)].join("\n"));
+    onTestFinished(() => removeEmpty(cgroup));
+  }
+
   /** Runs a bash script and waits for the first line that it writes. */
-  async startReady(script: string, options: { timeoutMs?: number } = {}) {
+  async startReady(script: string, options: Partial<StartOptions> = {}) {
     const { id } = await this.manager.start({ command: "bash", args: ["-c", script], ...options });
     const line = await eventually("its first line", () =>
       /^(.*)\n/.exec(this.read(id, "stdout.log")),
     );
     return { id, firstLine: line[1] as string };
   }
+}
+
+/** A cgroup is deleted once nobody is in it any more. */
+function removeEmpty(cgroup: string): Promise<boolean> {
+  return eventually(`${cgroup} to be empty`, () => {
+    rmdirSync(cgroup);
+    return true;
+  });
 }

@@ -54,6 +54,17 @@ describe("a command that ends by itself", () => {
     expect(stops).toEqual([]);
   });
 
+  test("unseen can be removed at once", async () => {
+    const machine = machineOf();
+    machine.tellsOfExits = false;
+    const manager = await open(machine);
+    const id = await startJob(manager);
+    machine.exit(id, 0);
+    await manager.remove(id);
+    expect(machine.recordOf(id)).toBeUndefined();
+    expect((await manager.list()).jobs).toEqual([]);
+  });
+
   test("as its time limit is being recorded has not timed out", async () => {
     const machine = machineOf();
     const manager = await open(machine);
