@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { StartOptions } from "../../src/contract/procman.js";
@@ -62,6 +62,32 @@ export class TestManager {
     return readFileSync(this.path(id, name), "utf8");
   }
 
+  /**
+   * A job that has ended, whose files are there to be forged: no manager is open
+   * any more.
+   */
+  static async withForgedJob(options: TestManagerOptions = {}) {
+    const at = await TestManager.open(options);
+    const { id } = await at.manager.start({ command: "true" });
+    await at.manager.wait(id);
+    await at.close();
+    return { at, id };
+  }
+
+  /** Makes another job of the same record and files. */
+  copyJob(id: string, copyId: string): void {
+    cpSync(this.path(id), this.path(copyId), { recursive: true });
+    this.changeRecord(copyId, { id: copyId });
+  }
+
+  /** Says in a forged job's files that it runs, and as whom. */
+  claim(id: string, lines: { bootId?: string; runner: string; command: string }): void {
+    const { bootId = this.#bootId(id), runner, command } = lines;
+    this.write(id, "process", `${bootId}\n${runner}\n${command}\ncgroup \n`);
+    this.write(id, "exit", "");
+    this.changeRecord(id, { status: "running", pid: Number.parseInt(command, 10) });
+  }
+
   /** What state.json says. */
   record(id: string): Readonly<Record<string, unknown>> {
     return JSON.parse(this.read(id, "state.json")) as Record<string, unknown>;
@@ -74,6 +100,10 @@ export class TestManager {
 
   write(id: string, name: string, text: string): void {
     writeFileSync(this.path(id, name), text);
+  }
+
+  #bootId(id: string): string {
+    return this.read(id, "process").split("\n", 1)[0] as string;
   }
 
   /**

@@ -1,18 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { blockUntil } from "../helpers/block-until.js";
 import { errorReason } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
+import { endProcess, isRunning } from "../helpers/strangers.js";
 import { TestManager } from "../helpers/test-manager.js";
-
-/** A zombie that nobody asks about has ended. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
-}
 
 /**
  * A job that was cancelled and has ended, but for a child that does not listen: it
@@ -25,10 +17,7 @@ async function cancelledJobWithChild() {
   );
   at.withoutCgroup(id);
   const child = Number(firstLine);
-  const endChild = async () => {
-    if (isRunning(child)) process.kill(child, "SIGKILL");
-    await eventually("the child's end", () => !isRunning(child));
-  };
+  const endChild = () => endProcess(child);
   onTestFinished(endChild);
   const cancelling = at.manager.cancel(id, { gracePeriodMs: 3_600_000 }).catch(() => undefined);
   expect(await at.manager.wait(id)).toMatchObject({ status: "cancelled", signal: "SIGTERM" });
