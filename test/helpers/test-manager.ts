@@ -129,8 +129,8 @@ export class TestManager {
 }
 
 /** A cgroup is deleted once nobody is in it any more. */
-function removeEmpty(cgroup: string): Promise<boolean> {
-  return eventually(`${cgroup} to be empty`, () => {
+async function removeEmpty(cgroup: string): Promise<void> {
+  await eventually(`${cgroup} to be empty`, () => {
     rmdirSync(cgroup);
     return true;
   });

@@ -15,6 +15,7 @@ import { prepareCommand } from "../../../src/engine/local/runner/prepare-command
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
+const NEWLINE = 10;
 const never = new AbortController().signal;
 
 function newEngine(): LocalEngine {
@@ -392,11 +393,8 @@ describe("giving a start up", () => {
     for (let length = 0; length <= exit.length; length += 1) {
       writeFileSync(join(copy.path, "exit"), exit.subarray(0, length));
       const seen = await engine.open(copy).inspect();
-      if (seen.kind === "exited") expect(seen.exitCode).toBe(3);
-      else expect(seen.kind).toBe("gone");
-      // Cut within the code there is none; whole there is.
-      if (length < 2) expect(seen.kind).toBe("gone");
-      if (length === exit.length) expect(seen.kind).toBe("exited");
+      const expected = exit[length - 1] === NEWLINE ? { exitCode: 3 } : { kind: "gone" };
+      expect(seen, `exit ${length}`).toMatchObject(expected);
     }
   });
 });
