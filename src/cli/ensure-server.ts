@@ -20,33 +20,29 @@ export function socketPathOf(stateDir: string): string {
 }
 
 /**
- * Makes sure that a server answers on the state directory's socket: starts one
- * in the background where none does, and leaves it running. Whoever does the
- * same at the same moment ends up with the same server.
+ * Starts a server of the state directory in the background, unless one answers on its
+ * socket already. Of many that do so at once all end up with the same server.
  * @throws CliError with the end of the server's log when it does not come up
  */
 export async function ensureServer(stateDir: string): Promise<void> {
   const socketPath = socketPathOf(stateDir);
-  if (await answers(socketPath)) return;
+  if (await canConnect(socketPath)) return;
   const { managerPid } = await import("../manager.js");
   const deadline = performance.now() + START_TIMEOUT_MS;
   let started: BackgroundServer | undefined;
   for (;;) {
-    if (await answers(socketPath)) return;
+    if (await canConnect(socketPath)) return;
     const pid = await managerPid(stateDir);
     if (performance.now() > deadline) {
-      throw await failure(
-        stateDir,
-        started,
-        `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`,
-      );
+      const why = `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`;
+      throw await startError(stateDir, started, why);
     }
-    // One that comes up, ours or another's, or one that is about to end.
-    const wait = pid !== undefined || started?.hasEnded() === false;
-    if (!wait) {
+    // A server that comes up, this command's or another's, or one that is about to end.
+    const isRunning = pid !== undefined || started?.hasEnded() === false;
+    if (!isRunning) {
       const exitCode = started?.child.exitCode;
       if (started && exitCode !== EXIT.alreadyServed) {
-        throw await failure(stateDir, started, "it ended at once");
+        throw await startError(stateDir, started, "it ended at once");
       }
       started = startInBackground(stateDir);
     }
@@ -54,8 +50,8 @@ export async function ensureServer(stateDir: string): Promise<void> {
   }
 }
 
-/** @throws CliError for a socket that is there, but not for us */
-function answers(socketPath: string): Promise<boolean> {
+/** @throws CliError where this user may not connect */
+function canConnect(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath);
     socket.once("connect", () => {
@@ -71,14 +67,14 @@ function answers(socketPath: string): Promise<boolean> {
 
 interface BackgroundServer {
   readonly child: ChildProcess;
-  /** The log's size before. */
+  /** The log's size before it was started. */
   readonly logOffset: number;
   /** Why it could not even be started. */
   error?: Error;
   hasEnded(): boolean;
 }
 
-/** In a session of its own, so that neither Ctrl-C nor the end of the terminal reaches it. */
+/** Starts it in a session of its own, which neither Ctrl-C nor the terminal's hangup reaches. */
 function startInBackground(stateDir: string): BackgroundServer {
   const logPath = logPathOf(stateDir);
   let log: number;
@@ -93,7 +89,7 @@ function startInBackground(stateDir: string): BackgroundServer {
     const child = spawn(process.execPath, [MAIN, "serve", "--state-dir", stateDir], {
       detached: true,
       stdio: ["ignore", log, log],
-      // Not the caller's, which would then be in use for as long as the server lives.
+      // Not the caller's directory, which could then not be unmounted while the server lives.
       cwd: existsSync(homedir()) ? homedir() : "/",
     });
     const server: BackgroundServer = {
@@ -112,7 +108,7 @@ function startInBackground(stateDir: string): BackgroundServer {
   }
 }
 
-async function failure(
+async function startError(
   stateDir: string,
   server: BackgroundServer | undefined,
   why: string,

@@ -90,7 +90,7 @@ async function attachInput(
     ...outputStart(options),
     json,
     detachKey,
-    bytes: { close: false },
+    pump: { close: false },
     redraw: true,
     interruption: cli.interruption(isTerminal ? DETACH_SIGNALS : undefined),
   });

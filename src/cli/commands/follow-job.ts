@@ -89,8 +89,8 @@ async function reportEnd(job: Job, { stderr }: Cli): Promise<void> {
 
 export interface FollowWithInputOptions extends Omit<AttachOptions, "follow" | "signal"> {
   readonly json: boolean;
-  /** Who sends the bytes that are no keys, and whether their end closes the job's input. */
-  readonly bytes: Pick<PumpOptions, "sender" | "close">;
+  /** How stdin is sent where it is not sent key by key. */
+  readonly pump: Pick<PumpOptions, "sender" | "close">;
   readonly detachKey: DetachKey;
   /** Have what runs in the job's terminal draw anew. */
   readonly redraw: boolean;
@@ -105,7 +105,7 @@ export async function followWithInput(
   context: CommandContext,
   client: Procman,
   job: Job,
-  { detachKey, redraw, bytes, interruption, ...attach }: FollowWithInputOptions,
+  { detachKey, redraw, pump, interruption, ...attach }: FollowWithInputOptions,
 ): Promise<Job | undefined> {
   const { id } = job;
   const { cli } = context;
@@ -113,7 +113,7 @@ export async function followWithInput(
     return followJob(context, { id, interruption, interactive: true }, (signal) =>
       withPump(
         (signal) =>
-          pumpInput(client, id, (signal) => cli.stdin.pieces(signal), { ...bytes, signal }),
+          pumpInput(client, id, (signal) => cli.stdin.pieces(signal), { ...pump, signal }),
         (signal) => copyOutput(client, id, { ...attach, follow: true, signal }, cli),
         signal,
       ),

@@ -138,23 +138,23 @@ export function parsePositiveDurationMs(text: string): number {
   return ms;
 }
 
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 1024,
-  mib: 1024 ** 2,
-  gib: 1024 ** 3,
-  tib: 1024 ** 4,
-};
+const SIZE_UNITS = new Map([
+  ["", 1],
+  ["b", 1],
+  ["kb", 1e3],
+  ["mb", 1e6],
+  ["gb", 1e9],
+  ["tb", 1e12],
+  ["kib", 1024],
+  ["mib", 1024 ** 2],
+  ["gib", 1024 ** 3],
+  ["tib", 1024 ** 4],
+]);
 
 /** Parses "100MB", "1.5 GiB" or "65536" to whole bytes. */
 export function parseSizeBytes(text: string): number {
   const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
-  const unitBytes = SIZE_UNITS[unit.toLowerCase()];
+  const unitBytes = SIZE_UNITS.get(unit.toLowerCase());
   if (number === undefined || unitBytes === undefined) {
     throw new InvalidArgumentError(
       'Give a number and a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB), such as "100MB".',

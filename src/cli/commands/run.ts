@@ -133,8 +133,8 @@ async function followStarted(
     // What is read from a file or a pipe is the same where the same run is repeated: the
     // same sender does not send it twice. What is typed is not.
     const sender = cli.stdin.isTerminal ? undefined : "run";
-    const bytes = { sender, close: true };
-    const input = { json, detachKey, bytes, redraw: false, interruption };
+    const pump = { sender, close: true };
+    const input = { json, detachKey, pump, redraw: false, interruption };
     return followWithInput(context, client, job, input);
   }
   // In a terminal of its own the program shows its progress itself.

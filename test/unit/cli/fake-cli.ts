@@ -11,6 +11,8 @@ export interface FakeCliOptions {
   readonly terminal?: boolean;
   readonly columns?: number;
   readonly rows?: number;
+  /** The current directory; undefined where it was deleted. */
+  readonly workDir?: string | undefined;
 }
 
 /** A stream that keeps what is written. */
@@ -18,6 +20,10 @@ export class Captured extends Writable implements OutputStream {
   readonly isTTY: boolean;
   columns: number;
   rows: number;
+  /** What writes fail with: "EPIPE". */
+  errorCode: string | undefined;
+  /** How long each write takes. */
+  delayMs = 0;
   readonly #pieces: Buffer[] = [];
 
   constructor({ terminal = false, columns = 80, rows = 24 }: FakeCliOptions = {}) {
@@ -39,9 +45,14 @@ export class Captured extends Writable implements OutputStream {
     return this.isTTY && !env["NO_COLOR"];
   }
 
-  override _write(data: Buffer, _encoding: string, done: () => void): void {
+  override _write(data: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    const { errorCode } = this;
+    if (errorCode !== undefined) {
+      return done(Object.assign(new Error(errorCode), { code: errorCode }));
+    }
     this.#pieces.push(data);
-    done();
+    if (this.delayMs === 0) done();
+    else setTimeout(done, this.delayMs);
   }
 }
 
@@ -63,6 +74,12 @@ export class Typed extends PassThrough implements InputStream {
 
 /** Jobs in pages, whose token is where the page begins; filtered by status. */
 export class PagedProcman extends FakeProcman {
+  isClosed = false;
+
+  override async close(): Promise<void> {
+    this.isClosed = true;
+  }
+
   override async list(options: ListOptions = {}): Promise<JobPage> {
     const { statuses = [], pageSize = 100, pageToken = "" } = options;
     const { jobs } = await super.list(options);
@@ -95,11 +112,15 @@ export class FakeCli implements Cli {
   readonly interrupt = new AbortController();
   /** What is done when the process ends. */
   exit: () => void = () => {};
+  /** What Ctrl-Z does, and what follows when the process goes on. */
+  suspension: { before: () => Promise<void>; after: () => void } | undefined;
+  readonly #workDir: string | undefined;
   /** The state directories whose servers were asked for. */
   readonly connected: string[] = [];
 
   constructor(options: FakeCliOptions = {}) {
     this.env = options.env ?? {};
+    this.#workDir = "workDir" in options ? options.workDir : "/home/me";
     this.typed = new Typed(options);
     this.stdin = new Input(this.typed);
     this.out = new Captured(options);
@@ -109,7 +130,8 @@ export class FakeCli implements Cli {
   }
 
   workDir(): string {
-    return "/home/me";
+    if (this.#workDir === undefined) throw new Error("ENOENT: uv_cwd");
+    return this.#workDir;
   }
 
   interruption(signals: readonly string[] = ["SIGINT"]): AbortSignal {
@@ -124,8 +146,11 @@ export class FakeCli implements Cli {
     };
   }
 
-  onSuspension(): () => void {
-    return () => {};
+  onSuspension(before: () => Promise<void>, after: () => void): () => void {
+    this.suspension = { before, after };
+    return () => {
+      this.suspension = undefined;
+    };
   }
 
   async connect(stateDir: string): Promise<Procman> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { stateDirOf } from "../../../src/cli/commands/command-context.js";
 import {
   choiceParser,
+  outputStart,
   parseDurationMs,
   parseKeyValue,
   parseListen,
@@ -72,12 +73,21 @@ describe("sizes", () => {
     expect(parseSizeBytes(text)).toBe(bytes);
   });
 
-  test.each(["", "MB", "-1MB", "1e6", "1M", "1 000 kB", "1,5MB", "1MB2", "NaN", "9999999TiB"])(
-    "%j is none",
-    (text) => {
-      expect(() => parseSizeBytes(text)).toThrow();
-    },
-  );
+  test.each([
+    "",
+    "MB",
+    "-1MB",
+    "1e6",
+    "1M",
+    "1 000 kB",
+    "1,5MB",
+    "1MB2",
+    "NaN",
+    "9999999TiB",
+    "1constructor",
+  ])("%j is none", (text) => {
+    expect(() => parseSizeBytes(text)).toThrow();
+  });
 });
 
 describe("key=value", () => {
@@ -142,6 +152,15 @@ test.each(["", "-1", "1.5", "0x10", "1e3", "9007199254740993", " 1"])(
     expect(() => parseWholeNumber(text)).toThrow("whole number");
   },
 );
+
+test("0 is an offset, and a number of lines", () => {
+  expect(outputStart({ tail: 0, stdoutOffset: 0, stderrOffset: 0 })).toEqual({
+    tailLines: 0,
+    stdoutOffset: 0,
+    stderrOffset: 0,
+  });
+  expect(outputStart({})).toEqual({});
+});
 
 describe("the state directory", () => {
   const cli = (env: NodeJS.ProcessEnv = {}) => ({ env, workDir: () => "/here" });
