@@ -223,9 +223,9 @@ export interface JobLogs {
    * which it may exceed by what is written before that is noticed. What is read of
    * the logs begins where they now begin.
    * @param ended aborted once the job has ended; then they are cut to the limit
-   * @param onLateCut called when they begin later although the job has ended
+   * @param onLateTrim called when they begin later although the job has ended
    */
-  retain(limitBytes: number, ended: AbortSignal, onLateCut: () => void): void;
+  retain(limitBytes: number, ended: AbortSignal, onLateTrim: () => void): void;
   sizes(): Promise<OutputSizes>;
   /** The last progress that the logs tell of. */
   progress(): Promise<Progress | undefined>;

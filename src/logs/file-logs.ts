@@ -22,8 +22,7 @@ import { lastProgress } from "./progress/last-progress.js";
 import { linesOfChunks } from "./lines/lines-of-chunks.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./reading/log-cursor.js";
 import { LogFeeds } from "./following/log-feeds.js";
-import { statLog } from "./reading/log-file.js";
-import { BOTH_WHOLE, type LogStarts } from "./reading/log-start.js";
+import { BOTH_WHOLE, type LogStarts, statLog } from "./reading/log-file.js";
 import { LogReading } from "./reading/log-reading.js";
 import { type PunchHole, punchHole } from "./retention/punch-hole.js";
 import { resolveStart } from "./reading/resolve-start.js";
@@ -86,8 +85,8 @@ export class FileJobLogs implements JobLogs {
     this.#shared = shared;
   }
 
-  retain(limitBytes: number, ended: AbortSignal, onLateCut = () => {}): void {
-    this.#retained = this.#shared.retention.retain(this.#dir, limitBytes, ended, onLateCut);
+  retain(limitBytes: number, ended: AbortSignal, onLateTrim = () => {}): void {
+    this.#retained = this.#shared.retention.retain(this.#dir, limitBytes, ended, onLateTrim);
   }
 
   async sizes(): Promise<OutputSizes> {

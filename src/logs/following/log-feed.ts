@@ -1,6 +1,11 @@
 import { dirname } from "node:path";
-import { bytesFrom, CHUNK_BYTES, type LogBytes, LogFile } from "../reading/log-file.js";
-import type { LogStart } from "../reading/log-start.js";
+import {
+  bytesFrom,
+  CHUNK_BYTES,
+  type LogBytes,
+  LogFile,
+  type LogStart,
+} from "../reading/log-file.js";
 import { SeenMarks } from "./seen-marks.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";

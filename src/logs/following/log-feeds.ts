@@ -1,5 +1,5 @@
 import { type FeedReader, LogFeed, type WatchTrust } from "./log-feed.js";
-import type { LogStart } from "../reading/log-start.js";
+import type { LogStart } from "../reading/log-file.js";
 import { Ticker } from "../../platform/ticker.js";
 import type { WatchPath } from "../../platform/watch-path.js";
 

@@ -1,16 +1,15 @@
 import type { JobDir } from "../../core/job-dir.js";
 import { type Progress, STREAMS } from "../../contract/job.js";
 import { LineSplitter } from "../lines/line-splitter.js";
-import { LogFile, statLog } from "../reading/log-file.js";
-import { BOTH_WHOLE, type LogStart } from "../reading/log-start.js";
+import { BOTH_WHOLE, LogFile, type LogStart, statLog } from "../reading/log-file.js";
 import { parseProgress } from "./parse-progress.js";
 
 /** How much of the end of a log is looked at. */
-const LOOK_BYTES = 8 * 1024;
+const MAX_LOOK_BYTES = 8 * 1024;
 
 /**
- * The last progress that the ends of a job's logs tell of: of the log that
- * was modified last, else of the other.
+ * Returns the last progress that a job's logs tell of: that of the log which was
+ * modified last, else that of the other one. Only their ends are looked at.
  */
 export async function lastProgress(
   dir: JobDir,
@@ -41,10 +40,10 @@ function lastOf(lines: readonly string[]): Progress | undefined {
 async function linesAtEnd(path: string, start: LogStart, size: number): Promise<string[]> {
   const file = new LogFile(path, start);
   try {
-    const from = Math.max(0, size - LOOK_BYTES);
+    const from = Math.max(0, size - MAX_LOOK_BYTES);
     const { offset, data } = await file.readKept(from, size - from);
     const lines = split(data);
-    // The first one most likely lacks its beginning, which may tell "5%" for 45%.
+    // The first line most likely lacks its beginning, and may say "5%" for 45%.
     return offset === 0 ? lines : lines.slice(1);
   } finally {
     file.close();

@@ -3,32 +3,31 @@ import type { OutputChunk } from "../../contract/procman.js";
 import type { Stream } from "../../contract/job.js";
 import type { FeedReader, LogFeed } from "../following/log-feed.js";
 import type { LogFeeds } from "../following/log-feeds.js";
-import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile } from "./log-file.js";
-import type { LogStart } from "./log-start.js";
-import { offsetOutOfRange } from "./offset-out-of-range.js";
+import { checkOffsets } from "./check-offsets.js";
+import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile, type LogStart } from "./log-file.js";
 import { HISTORY } from "../following/seen-marks.js";
 
 /** One reader's place in one log. */
 export interface LogCursor {
   /** Must be called once, first. @throws ProcmanError OFFSET_OUT_OF_RANGE */
   open(): Promise<void>;
-  /** Whether only a look can tell if there is more. */
+  /** Whether the log has to be looked at to know if there is more. */
   readonly stale: boolean;
-  /** @throws ProcmanError OFFSET_OUT_OF_RANGE when the log was cut short */
+  /** Looks at the log's size. @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody cut it short */
   look(): Promise<void>;
-  /** What orders the next byte among those of all logs; undefined where none is known of. */
+  /** Orders the next byte among those of all logs. Undefined where no byte is known of. */
   readonly order: number | undefined;
   /**
-   * The next bytes, at most CHUNK_BYTES, without those that were seen in a look
-   * from `beforeMs` on, unless the first was; undefined when there are none, or
-   * what was next is gone. Where the data is transient, it is good until the
-   * next bytes are asked for.
-   * @throws ProcmanError OFFSET_OUT_OF_RANGE when the log was cut short
+   * Reads the next bytes, at most CHUNK_BYTES. They end before those that were seen
+   * at `beforeMs` or later, unless the first one was seen then itself. Where the data
+   * is transient, its memory is used again for the next bytes.
+   * @returns undefined when there are none, or a log limit has removed what was next
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody cut the log short
    */
   next(beforeMs: number): Promise<OutputChunk | undefined>;
-  /** The last byte there is now will be the last one read. */
+  /** Makes the last byte that there is now the last one that is read. */
   settle(): Promise<void>;
-  /** Calls back once there may be more to read; undefined takes that back. */
+  /** Calls back when there may be more to read. Undefined takes that back. */
   onMore(wake: (() => void) | undefined): void;
   close(): void;
 }
@@ -40,7 +39,7 @@ export interface LogCursorOptions {
   readonly transientData: boolean;
 }
 
-/** Reads up to the size that the log had when it was opened. */
+/** Reads up to the end that the log had when it was opened. */
 export class SnapshotCursor implements LogCursor {
   readonly stale = false;
   readonly #stream: Stream;
@@ -60,7 +59,7 @@ export class SnapshotCursor implements LogCursor {
 
   async open(): Promise<void> {
     this.#end = await this.#file.size();
-    checkPosition(this.#stream, this.#position, this.#end);
+    checkOffsets({ stream: this.#stream, offset: this.#position, size: this.#end });
   }
 
   async look(): Promise<void> {}
@@ -78,9 +77,9 @@ export class SnapshotCursor implements LogCursor {
     this.#position = offset + data.length;
     if (data.length > 0) return { stream: this.#stream, offset, data };
     if (this.#position === from) {
-      // Not even what was there at the opening.
+      // Not even that is there which was at the opening.
       this.#end = await this.#file.size();
-      checkPosition(this.#stream, from, this.#end);
+      checkOffsets({ stream: this.#stream, offset: from, size: this.#end });
     }
     return undefined;
   }
@@ -96,7 +95,7 @@ export class SnapshotCursor implements LogCursor {
   }
 }
 
-/** Goes along with a log that grows. */
+/** Follows a log that grows. */
 export class FollowCursor implements LogCursor, FeedReader {
   readonly #stream: Stream;
   readonly #start: LogStart;
@@ -116,7 +115,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     this.#transientData = transientData;
   }
 
-  /** What is gone cannot be next. It may lie beyond the size last seen. */
+  /** The next byte, which a log limit may have moved on, even beyond the size last seen. */
   get position(): number {
     return Math.max(this.#position, this.#start.firstOffset);
   }
@@ -131,12 +130,11 @@ export class FollowCursor implements LogCursor, FeedReader {
     return this.position > size || (this.position === size && stale);
   }
 
-  /** Whatever the kernel has told of or not. */
   async look(): Promise<void> {
-    // The log's beginning may move on during the look, past what that finds.
+    // During the look the log's start may move on beyond the size that it finds.
     const { position } = this;
     await this.#feed.look();
-    checkPosition(this.#stream, position, this.#feed.size);
+    checkOffsets({ stream: this.#stream, offset: position, size: this.#feed.size });
   }
 
   get order(): number | undefined {
@@ -164,7 +162,7 @@ export class FollowCursor implements LogCursor, FeedReader {
   #read(from: number): Promise<LogBytes> {
     if (!this.#transientData) return this.#feed.read(from);
     const before = this.#memory;
-    // At the head, where it may wait for long, it keeps none.
+    // At the end of the log, where it may wait for long, it keeps none.
     this.#memory = undefined;
     return this.#feed.read(from, () => {
       this.#memory = before ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -186,8 +184,4 @@ export class FollowCursor implements LogCursor, FeedReader {
     this.wake = undefined;
     this.#feed.leave(this);
   }
-}
-
-function checkPosition(stream: Stream, offset: number, size: number): void {
-  if (offset > size) throw offsetOutOfRange([{ stream, offset, size }]);
 }

@@ -1,22 +1,38 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { fromSystemError } from "../../contract/errors.js";
+import type { Stream } from "../../contract/job.js";
 import { hasCode } from "../../platform/errno.js";
-import { type LogStart, WHOLE } from "./log-start.js";
 import { loadReadCached, readCached } from "./read-cached.js";
 
-/** The most bytes that are read, and yielded, at a time. */
+/** How many bytes are read, and passed on, at a time at most. */
 export const CHUNK_BYTES = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
+/**
+ * Where a log begins. A log limit moves it on, and always before it removes the
+ * bytes in front of it: whoever has read bytes and then finds that the log still
+ * begins before them has read what was written.
+ */
+export interface LogStart {
+  readonly firstOffset: number;
+}
+
+export type LogStarts = Readonly<Record<Stream, LogStart>>;
+
+/** The start of a log that has no limit. */
+const WHOLE: LogStart = { firstOffset: 0 };
+
+export const BOTH_WHOLE: LogStarts = { stdout: WHOLE, stderr: WHOLE };
+
 export interface LogStat {
   readonly size: number;
-  /** What it takes on the disk. */
+  /** How much of the disk it takes. */
   readonly allocatedBytes: number;
   readonly modifiedMs: number;
 }
 
-/** A log that is not there is empty and was never modified. */
+/** Returns the size of a log. One that is not there is empty, and was never modified. */
 export async function statLog(path: string): Promise<LogStat> {
   try {
     const { size, blocks, mtimeMs } = await stat(path);
@@ -34,9 +50,9 @@ export interface LogBytes {
 }
 
 /**
- * A log open for reading, by one handle for any number of readers. A log that
- * is not there yet is empty, and is looked for again with each call; one that
- * was opened can be read to its end even after it was deleted.
+ * A log open for reading, by one handle for any number of readers; to be closed.
+ * A log that is not there yet is empty, and is looked for again with each call. One
+ * that was opened can be read to its end even after it was deleted.
  */
 export class LogFile {
   readonly path: string;
@@ -50,7 +66,7 @@ export class LogFile {
     this.#start = start;
   }
 
-  /** Whether the log was there. */
+  /** Opens the log if that has not been done. @returns whether it was there */
   async open(): Promise<boolean> {
     if (this.#handle === undefined && !this.#closed) {
       this.#opening ??= this.#openNow().finally(() => {
@@ -73,8 +89,8 @@ export class LogFile {
   }
 
   /**
-   * The bytes of a range, in that memory or else in memory of their own; fewer
-   * where the log ends earlier.
+   * Reads a range, into that memory or else into memory of its own. The result is
+   * shorter where the log ends earlier.
    */
   async read(
     offset: number,
@@ -93,8 +109,8 @@ export class LogFile {
   }
 
   /**
-   * The bytes of a range that were still the log's when they had been read: a
-   * hole that was made meanwhile gives zeros, and those are left out in front.
+   * Reads a range without the bytes that a log limit has removed by the time they
+   * were read: of those, zeros may have been read instead.
    */
   async readKept(
     offset: number,
@@ -104,11 +120,11 @@ export class LogFile {
     const cached = memory.subarray(0, length);
     const isCached = this.#handle !== undefined && readCached(this.#handle.fd, cached, offset);
     const data = isCached ? cached : await this.read(offset, length, memory);
-    // Looked at after the read, and nothing comes between: see LogStart.
+    // This has to be looked at after the read, and nothing may come between: see LogStart.
     return bytesFrom({ offset, data }, this.#start.firstOffset);
   }
 
-  /** Lets go of the file, once the reads under way are through. */
+  /** Closes the file once the reads under way are through. */
   close(): void {
     this.#closed = true;
     const handle = this.#handle;
@@ -128,7 +144,7 @@ export class LogFile {
   }
 }
 
-/** Without those before `position`. */
+/** Leaves out the bytes before `position`. */
 export function bytesFrom(bytes: LogBytes, position: number): LogBytes {
   const { offset, data } = bytes;
   if (position <= offset) return bytes;
@@ -136,14 +152,14 @@ export function bytesFrom(bytes: LogBytes, position: number): LogBytes {
   return { offset: offset + skipped, data: data.subarray(skipped) };
 }
 
-/** Without those from `position` on. */
+/** Leaves out the bytes from `position` on. */
 export function bytesUpTo(bytes: LogBytes, position: number): LogBytes {
   const { offset, data } = bytes;
   if (position >= offset + data.length) return bytes;
   return { offset, data: data.subarray(0, Math.max(0, position - offset)) };
 }
 
-/** Nothing was written through the handle, so nothing can be lost. */
+/** Ignores errors: nothing was written through the handle, so nothing can be lost. */
 function closeQuietly(handle: FileHandle): void {
   handle.close().catch(() => {});
 }

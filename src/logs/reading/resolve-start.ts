@@ -3,14 +3,14 @@ import type { OutputStart } from "../../contract/procman.js";
 import { invalidArgument } from "../../contract/errors.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
 import type { OutputPositions } from "../../core/ports.js";
-import { LogFile } from "./log-file.js";
-import { BOTH_WHOLE } from "./log-start.js";
-import { type OffsetBeyondEnd, offsetOutOfRange } from "./offset-out-of-range.js";
+import { checkOffsets } from "./check-offsets.js";
+import { BOTH_WHOLE, LogFile } from "./log-file.js";
 import { tailStart } from "./tail-start.js";
 
 /**
- * Where in a job's logs to begin: of the streams asked for, the offset
- * asked for, or where the log itself or its last lines begin, if that is later.
+ * Returns where in a job's logs to begin. Of each stream asked for, that is the
+ * latest of the offset asked for, where the log begins, and where the last lines
+ * asked for begin.
  * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
  */
 export async function resolveStart(
@@ -28,15 +28,14 @@ export async function resolveStart(
     const sized = await Promise.all(
       logs.map(async (log) => ({ ...log, size: await log.file.size() })),
     );
-    const beyond: OffsetBeyondEnd[] = sized.filter(({ offset, size }) => offset > size);
-    if (beyond.length > 0) throw offsetOutOfRange(beyond);
+    checkOffsets(...sized);
 
     const lines = start.tailLines;
     const positions: OutputPositions = {};
     for (const { stream, offset, file, size } of sized) {
       const floor = Math.max(offset, starts[stream].firstOffset);
       const tail = lines === undefined ? floor : await tailStart(file, { size, lines, floor });
-      // It may have moved on meanwhile, so that a hole was looked at.
+      // The log's start may have moved on meanwhile, so that a hole was looked at.
       positions[stream] = Math.max(tail, starts[stream].firstOffset);
     }
     return positions;

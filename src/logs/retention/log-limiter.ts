@@ -12,59 +12,59 @@ export interface LogLimiterOptions {
   readonly pollIntervalMs: number;
   readonly watch: WatchPath;
   readonly pace: LimiterPace;
-  /** Called when the logs have been cut after the job has ended. */
-  readonly onLateCut: () => void;
-  /** Called for the first of the errors that follow each other. */
+  /** Called when the logs were trimmed after the job had ended. */
+  readonly onLateTrim: () => void;
+  /** Called for the first error of those in a row. */
   readonly onError: (error: unknown) => void;
 }
 
-/** How soon logs that grow are looked at again. */
+/** Says how soon logs that grow are looked at again. All limiters share one. */
 export interface LimiterPace {
   /** How many jobs' logs grow now. */
   growing: number;
   delayMs(headroomBytes: number): number;
 }
 
-/** So much may come on top of the limit before a log is cut: what makes cuts rare. */
-const LEAST_SLACK_BYTES = 1024 * 1024;
+/** A log is trimmed when it is so far beyond its limit, in bytes and as a share of the limit. */
+const MIN_SLACK_BYTES = 1024 * 1024;
 const SLACK_SHARE = 1 / 8;
 
-/** So many looks must find nothing new: to watch costs as much as some looks do. */
+/** After so many looks that found nothing new, a log is watched, which costs as much as some looks. */
 const QUIET_LOOKS = 8;
 
-/** What an ended job left behind may still write; it is looked at less and less often. */
-const LONGEST_REST_MS = 600_000;
+/** Processes that an ended job left behind may still write. Its logs are polled less and less often. */
+const MAX_ENDED_INTERVAL_MS = 600_000;
 
 /**
- * Decides when the logs of one job are looked at and cut.
+ * Decides when the logs of one job are looked at, and when they are trimmed.
  *
- * Logs that grow are looked at again soon, by a timer: a watch would tell of
- * each single write. Those that have not grown for some looks are left to the
- * kernel's watch, whose first word ends it, so that a burst is noticed at once
- * and a quiet job costs nothing but a slow poll.
+ * Logs that grow are looked at again soon, by a timer: a watch would report each
+ * single write. Logs that have not grown for some looks are watched by the kernel
+ * instead, until its first notice. So a burst is noticed at once, and a quiet job
+ * costs no more than a slow poll.
  */
 export class LogLimiter {
   readonly #options: LogLimiterOptions;
   readonly #slackBytes: number;
   readonly #watches = new Map<Stream, PathWatch>();
   #timer: NodeJS.Timeout | undefined;
-  #cutting: Promise<void> | undefined;
+  #trimming: Promise<void> | undefined;
   #growing = false;
   /** Looks in a row that found nothing new. */
   #quietLooks = 0;
   #failing = false;
-  /** How long an ended job's logs were left alone last time. */
-  #restMs: number | undefined;
-  /** Without any slack, once, since no more is to come. */
-  #lastCut = false;
+  /** The last interval between two looks at an ended job's logs. Undefined while the job runs. */
+  #endedIntervalMs: number | undefined;
+  /** Whether the next trim is the one at the job's end, which leaves no slack. */
+  #isLastTrim = false;
   #closed = false;
 
   constructor(options: LogLimiterOptions) {
     this.#options = options;
-    this.#slackBytes = Math.max(LEAST_SLACK_BYTES, options.limitBytes * SLACK_SHARE);
+    this.#slackBytes = Math.max(MIN_SLACK_BYTES, options.limitBytes * SLACK_SHARE);
   }
 
-  /** Resolves after the first look, and what cut it led to. */
+  /** Begins to look. Resolves after the first look, and the trim that it led to. */
   async begin(): Promise<void> {
     if (this.#closed) return;
     const { trimmer, ended } = this.#options;
@@ -74,58 +74,58 @@ export class LogLimiter {
       this.#failed(error);
     }
     if (ended.aborted) {
-      // Nothing is likely to come any more.
+      // It is not likely that more comes.
       this.#quietLooks = QUIET_LOOKS;
       this.#end();
     } else {
       ended.addEventListener("abort", this.#end);
       this.#look();
     }
-    await this.#cutting;
+    await this.#trimming;
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Stops looking. Resolves when nothing is under way any more. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#options.ended.removeEventListener("abort", this.#end);
     clearTimeout(this.#timer);
     this.#setGrowing(false);
     this.#unwatch();
-    await this.#cutting;
+    await this.#trimming;
   }
 
   readonly #end = (): void => {
-    this.#restMs = this.#options.pollIntervalMs;
-    this.#lastCut = true;
+    this.#endedIntervalMs = this.#options.pollIntervalMs;
+    this.#isLastTrim = true;
     this.#unwatch();
     this.#look();
   };
 
-  /** Cuts the logs where it is time for that; else sees to it that they are looked at again. */
+  /** Looks at the logs, and trims them or arranges for the next look. */
   readonly #look = (): void => {
-    // A cut is followed by a look.
-    if (this.#closed || this.#cutting !== undefined) return;
+    // A trim is followed by a look.
+    if (this.#closed || this.#trimming !== undefined) return;
     const { trimmer } = this.#options;
     this.#quietLooks = trimmer.look() ? 0 : this.#quietLooks + 1;
-    const slackBytes = this.#lastCut ? 0 : this.#slackBytes;
-    if (trimmer.excessBytes > slackBytes || trimmer.owesHole) this.#cutting = this.#cut();
+    const slackBytes = this.#isLastTrim ? 0 : this.#slackBytes;
+    if (trimmer.excessBytes > slackBytes || trimmer.owesHole) this.#trimming = this.#trim();
     else if (this.#quietLooks < QUIET_LOOKS) this.#lookSoon();
     else this.#lookLater();
   };
 
-  async #cut(): Promise<void> {
-    const { trimmer, ended, onLateCut } = this.#options;
-    this.#lastCut = false;
+  async #trim(): Promise<void> {
+    const { trimmer, ended, onLateTrim } = this.#options;
+    this.#isLastTrim = false;
     let failed = false;
     try {
       await trimmer.trim();
       this.#failing = false;
-      if (ended.aborted && !this.#closed) onLateCut();
+      if (ended.aborted && !this.#closed) onLateTrim();
     } catch (error) {
       failed = true;
       this.#failed(error);
     }
-    this.#cutting = undefined;
+    this.#trimming = undefined;
     if (failed) this.#lookIn(this.#options.pollIntervalMs);
     else this.#look();
   }
@@ -133,21 +133,21 @@ export class LogLimiter {
   #lookSoon(): void {
     const { pace, trimmer } = this.#options;
     this.#setGrowing(true);
-    if (this.#restMs !== undefined) this.#restMs = this.#options.pollIntervalMs;
+    if (this.#endedIntervalMs !== undefined) this.#endedIntervalMs = this.#options.pollIntervalMs;
     this.#lookIn(pace.delayMs(this.#slackBytes - trimmer.excessBytes));
   }
 
   #lookLater(): void {
     this.#setGrowing(false);
-    if (this.#restMs !== undefined) {
-      this.#restMs = Math.min(this.#restMs * 2, LONGEST_REST_MS);
-      this.#lookIn(this.#restMs);
+    if (this.#endedIntervalMs !== undefined) {
+      this.#endedIntervalMs = Math.min(this.#endedIntervalMs * 2, MAX_ENDED_INTERVAL_MS);
+      this.#lookIn(this.#endedIntervalMs);
       return;
     }
     const { trimmer, pollIntervalMs } = this.#options;
     const watchedBefore = this.#watches.size;
     const watched = this.#watchAll();
-    // What came before the watch was there is not told of.
+    // The watch does not report what came before it was there.
     if (this.#watches.size > watchedBefore && trimmer.look()) this.#noticed();
     else this.#lookIn(watched ? pollIntervalMs * WATCHED_POLL_RATIO : pollIntervalMs);
   }

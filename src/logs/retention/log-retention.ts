@@ -2,7 +2,7 @@ import type { Log } from "../../contract/log.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { FirstOffsetStore } from "../../core/ports.js";
 import { type LimiterPace, LogLimiter } from "./log-limiter.js";
-import type { LogStarts } from "../reading/log-start.js";
+import type { LogStarts } from "../reading/log-file.js";
 import { LogTrimmer } from "./log-trimmer.js";
 import type { PunchHole } from "./punch-hole.js";
 import type { WatchPath } from "../../platform/watch-path.js";
@@ -17,24 +17,24 @@ export interface LogRetentionOptions {
 
 /** The logs of one job while they are kept within their limit. */
 export interface RetainedLogs {
-  /** Where they begin, now and later. @throws ProcmanError when that cannot be read */
+  /** Returns where they begin, kept up to date. @throws ProcmanError when that cannot be read */
   starts(): Promise<LogStarts>;
-  /** Lets them grow; resolves when nothing is under way any more. */
+  /** Lets them grow from now on. Resolves when nothing is under way any more. */
   close(): Promise<void>;
 }
 
-/** A disk takes no more, whatever writes to it. */
-const FASTEST_BYTES_PER_MS = 4_000_000;
-const LEAST_DELAY_MS = 25;
+/** No disk takes more, whatever writes to it. */
+const MAX_BYTES_PER_MS = 4_000_000;
+const MIN_DELAY_MS = 25;
 /** However many jobs write, there are no more than two looks in a millisecond. */
-const DELAY_PER_GROWING_MS = 0.5;
+const MIN_DELAY_PER_GROWING_MS = 0.5;
 
 /** Keeps the logs of jobs within their limits. */
 export class LogRetention {
   readonly #options: LogRetentionOptions;
   readonly #retained = new Set<RetainedLogs>();
   readonly #pace: LimiterPace;
-  /** Of jobs that had ended before, one after another: there may be thousands. */
+  /** The first looks at jobs that had ended before, one after another: there may be thousands. */
   #endedBefore: Promise<void> = Promise.resolve();
   #cannotPunch = false;
   #isClosed = false;
@@ -44,9 +44,9 @@ export class LogRetention {
     this.#pace = {
       growing: 0,
       delayMs(headroomBytes) {
-        const least = Math.max(LEAST_DELAY_MS, this.growing * DELAY_PER_GROWING_MS);
-        const untilFull = headroomBytes / FASTEST_BYTES_PER_MS;
-        return Math.min(Math.max(least, untilFull), options.pollIntervalMs);
+        const minMs = Math.max(MIN_DELAY_MS, this.growing * MIN_DELAY_PER_GROWING_MS);
+        const untilFullMs = headroomBytes / MAX_BYTES_PER_MS;
+        return Math.min(Math.max(minMs, untilFullMs), options.pollIntervalMs);
       },
     };
   }
@@ -55,7 +55,12 @@ export class LogRetention {
    * Removes the oldest part of a job's logs as they grow beyond the limit, until
    * the result is closed.
    */
-  retain(dir: JobDir, limitBytes: number, ended: AbortSignal, onLateCut: () => void): RetainedLogs {
+  retain(
+    dir: JobDir,
+    limitBytes: number,
+    ended: AbortSignal,
+    onLateTrim: () => void,
+  ): RetainedLogs {
     const { firstOffsets, pollIntervalMs, watch, log } = this.#options;
     const trimmer = new LogTrimmer({ dir, limitBytes, firstOffsets, punch: this.#punch });
     const limiter = new LogLimiter({
@@ -66,7 +71,7 @@ export class LogRetention {
       pollIntervalMs,
       watch,
       pace: this.#pace,
-      onLateCut,
+      onLateTrim,
       onError: (error) => {
         if (!this.#retained.has(retained)) return;
         const { jobId } = dir;

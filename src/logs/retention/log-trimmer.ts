@@ -3,27 +3,26 @@ import { crashPoint } from "../../platform/crash-point.js";
 import type { JobDir } from "../../core/job-dir.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
 import type { FirstOffsetStore } from "../../core/ports.js";
-import { LogFile, statLog } from "../reading/log-file.js";
-import type { LogStart, LogStarts } from "../reading/log-start.js";
+import { LogFile, type LogStart, type LogStarts, statLog } from "../reading/log-file.js";
 import { tailStart } from "../reading/tail-start.js";
 
 export interface LogTrimmerOptions {
   readonly dir: JobDir;
   readonly limitBytes: number;
   readonly firstOffsets: FirstOffsetStore;
-  /** Gives the first `length` bytes of a file back to the file system, where that can be done. */
+  /** Gives the disk space of a file's first `length` bytes back, where that can be done. */
   readonly punch: (path: string, length: number) => Promise<void>;
 }
 
-/** What is left of a log below its first offset, apart from what a block rounds up to. */
-const ROUNDING_BYTES = 64 * 1024;
+/** So much more than its bytes a log with a hole may take on the disk: blocks and extents. */
+const MAX_ROUNDING_BYTES = 64 * 1024;
 
 class TrimmedLog implements LogStart {
   readonly path: string;
   firstOffset = 0;
-  /** When it was last looked at. */
+  /** As of the last look. */
   size = 0;
-  /** How much of its beginning was given back. */
+  /** Up to here its disk space was given back. */
   punchedTo = 0;
 
   constructor(path: string) {
@@ -32,9 +31,9 @@ class TrimmedLog implements LogStart {
 }
 
 /**
- * Cuts the logs of one job back to their limit, each step in an order that a
- * crash at any moment does no harm to: where a log will begin is on disk first,
- * then readers of this process know, then the hole is made.
+ * Removes the oldest part of one job's logs, down to their limit, in an order in
+ * which a crash at any moment does no harm: the new first offset is on disk first,
+ * then the readers in this process know it, then the hole is made.
  */
 export class LogTrimmer {
   readonly #options: LogTrimmerOptions;
@@ -49,7 +48,10 @@ export class LogTrimmer {
     };
   }
 
-  /** Where the logs begin, now and later. @throws ProcmanError when that cannot be read */
+  /**
+   * Returns where the logs begin, and keeps the result up to date.
+   * @throws ProcmanError when that cannot be read
+   */
   async starts(): Promise<LogStarts> {
     this.#loaded ??= this.#load().catch((error: unknown) => {
       this.#loaded = undefined;
@@ -60,8 +62,8 @@ export class LogTrimmer {
   }
 
   /**
-   * Reads the logs' sizes, at the price of two system calls, so that it can be
-   * done often. @returns whether one has grown since the last look
+   * Reads the logs' sizes, which costs two system calls.
+   * @returns whether one of the logs has grown since the last look
    */
   look(): boolean {
     let grown = false;
@@ -70,24 +72,27 @@ export class LogTrimmer {
       if (size === undefined) continue;
       grown ||= size > log.size;
       log.size = size;
-      // Somebody has cut it short: nothing of what was kept is left.
+      // Where somebody has cut the log short, nothing of what was kept is left.
       log.firstOffset = Math.min(log.firstOffset, size);
     }
     return grown;
   }
 
-  /** By how many bytes the longer log was beyond the limit at the last look; may be negative. */
+  /** How many bytes the longer log had beyond the limit at the last look. May be negative. */
   get excessBytes(): number {
     const kept = Object.values(this.#logs).map(({ size, firstOffset }) => size - firstOffset);
     return Math.max(...kept) - this.#options.limitBytes;
   }
 
-  /** Whether there is a hole to be made that a crash or an error has prevented. */
+  /** Whether a hole is still to be made, after a crash or an error. */
   get owesHole(): boolean {
     return Object.values(this.#logs).some(owesHole);
   }
 
-  /** Calls must not overlap. @throws Error; then it can be tried again */
+  /**
+   * Removes what is beyond the limit. Calls must not overlap.
+   * @throws Error; it can be tried again then
+   */
   async trim(): Promise<void> {
     await this.starts();
     this.look();
@@ -108,11 +113,11 @@ export class LogTrimmer {
       const log = this.#logs[stream];
       const { size, allocatedBytes } = await statLog(log.path);
       log.size = size;
-      // A cut never takes any of the last `limitBytes`. After a loss of power the
-      // log may be shorter than when it was cut.
+      // The last `limitBytes` were never removed. After a power cut the log may be
+      // shorter than it was when its first offset was recorded.
       const first = known?.[stream] ?? Math.max(0, size - limitBytes);
       log.firstOffset = Math.min(first, size);
-      const hasHole = allocatedBytes <= size - log.firstOffset + ROUNDING_BYTES;
+      const hasHole = allocatedBytes <= size - log.firstOffset + MAX_ROUNDING_BYTES;
       log.punchedTo = hasHole ? log.firstOffset : 0;
     }
   }
@@ -127,7 +132,7 @@ export class LogTrimmer {
     for (const stream of STREAMS) this.#logs[stream].firstOffset = next[stream];
   }
 
-  /** The beginning of the line that the byte `limitBytes` from the end is in, where that is near. */
+  /** Returns where the line begins that is at the limit, or a byte near it in a very long line. */
   async #nextStart(log: TrimmedLog): Promise<number> {
     const { firstOffset } = log;
     const target = log.size - this.#options.limitBytes;
@@ -145,7 +150,10 @@ function owesHole({ punchedTo, firstOffset }: TrimmedLog): boolean {
   return punchedTo < firstOffset;
 }
 
-/** Undefined for what is gone or out of reach now. Synchronous: a tenth of what it costs otherwise. */
+/**
+ * Returns undefined for a log that is gone or cannot be reached now. Synchronous,
+ * since a promise would cost ten times as much.
+ */
 function sizeNow(path: string): number | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })?.size;

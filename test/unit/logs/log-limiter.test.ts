@@ -24,7 +24,7 @@ afterEach(() => {
 class Limited {
   looks = 0;
   trims = 0;
-  lateCuts = 0;
+  lateTrims = 0;
   readonly errors: unknown[] = [];
   readonly headrooms: number[] = [];
   readonly watches = new Map<string, { onChange: () => void; onLost: () => void }>();
@@ -73,8 +73,8 @@ class Limited {
         return { close: () => this.watches.delete(path) };
       },
       pace: this.pace,
-      onLateCut: () => {
-        this.lateCuts += 1;
+      onLateTrim: () => {
+        this.lateTrims += 1;
       },
       onError: (error) => this.errors.push(error),
     });
@@ -186,7 +186,7 @@ test.each([
   limited.excessBytes = slackBytes + 1;
   await limited.looksIn(PACE_MS);
   expect(limited.trims).toBe(1);
-  expect(limited.lateCuts).toBe(0);
+  expect(limited.lateTrims).toBe(0);
 });
 
 test("a hole that is owed is made, however short the logs are", async () => {
@@ -243,14 +243,14 @@ test("the end of the job has the logs trimmed to the limit, once, and the late c
   limited.excessBytes = 1;
   limited.ended.abort();
   await vi.advanceTimersByTimeAsync(0);
-  expect([limited.trims, limited.lateCuts]).toEqual([1, 1]);
+  expect([limited.trims, limited.lateTrims]).toEqual([1, 1]);
   // What writes on has its slack again.
   limited.excessBytes = 1;
   await vi.advanceTimersByTimeAsync(3600_000);
   expect(limited.trims).toBe(1);
   limited.excessBytes = MUCH;
   await vi.advanceTimersByTimeAsync(3600_000);
-  expect([limited.trims, limited.lateCuts]).toEqual([2, 2]);
+  expect([limited.trims, limited.lateTrims]).toEqual([2, 2]);
 });
 
 test("an ended job is looked at less and less often, unless something writes on", async () => {
@@ -329,7 +329,7 @@ test("what was trimmed when it was closed already is told to nobody", async () =
   const closing = limited.limiter.close();
   trimming.resolve();
   await closing;
-  expect([limited.trims, limited.lateCuts]).toEqual([1, 0]);
+  expect([limited.trims, limited.lateTrims]).toEqual([1, 0]);
 });
 
 test("one that is closed counts as growing no more", async () => {
