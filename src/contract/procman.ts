@@ -107,6 +107,16 @@ export interface JobFilter {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+/** The fields of a job that a filter tests. */
+export type FilteredFields = Pick<Job, "labels" | "status">;
+
+export function isMatch(job: FilteredFields, { statuses = [], labels = {} }: JobFilter): boolean {
+  if (statuses.length > 0 && !statuses.includes(job.status)) return false;
+  return Object.entries(labels).every(
+    ([key, value]) => Object.hasOwn(job.labels, key) && job.labels[key] === value,
+  );
+}
+
 export interface ListOptions extends JobFilter, CallOptions {
   /** 1 to 1000. 0, the default, is 100. */
   readonly pageSize?: number;

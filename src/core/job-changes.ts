@@ -1,7 +1,6 @@
 import { nanoid } from "nanoid";
-import type { JobFilter } from "../contract/procman.js";
 import type { Status } from "../contract/job.js";
-import { type Filtered, isMatch } from "./job-filter.js";
+import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
 
 /** How many removals are remembered, at least. */
 const KEPT_REMOVALS = 10_000;
@@ -9,7 +8,7 @@ const KEPT_REMOVALS = 10_000;
 /** What is known of one job's changes. */
 export interface JobHistory {
   readonly id: string;
-  readonly labels: Filtered["labels"];
+  readonly labels: FilteredFields["labels"];
   /** Of its latest change. */
   readonly revision: number;
   /** Each since a revision, oldest first; undefined once the job was removed. */
@@ -38,7 +37,7 @@ export function hadMatched(history: JobHistory, revision: number, filter: JobFil
 }
 
 /** A job, as far as its changes are concerned. */
-interface ChangedJob extends Filtered {
+interface ChangedJob extends FilteredFields {
   readonly id: string;
 }
 

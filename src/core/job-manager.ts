@@ -3,32 +3,32 @@ import { customAlphabet } from "nanoid";
 import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
 import type { Job, WindowSize } from "../contract/job.js";
 import type { Log } from "../contract/log.js";
-import type {
-  AttachEvent,
-  AttachOptions,
-  CallOptions,
-  CancelOptions,
-  CleanupOptions,
-  GetOptions,
-  InputPosition,
-  JobFilter,
-  JobPage,
-  JobsEvent,
-  ListOptions,
-  SendInputOptions,
-  StartOptions,
-  WaitedJob,
-  WaitOptions,
-  WatchEvent,
-  WatchJobsOptions,
-  WatchOptions,
+import {
+  type AttachEvent,
+  type AttachOptions,
+  type CallOptions,
+  type CancelOptions,
+  type CleanupOptions,
+  type GetOptions,
+  type InputPosition,
+  isMatch,
+  type JobFilter,
+  type JobPage,
+  type JobsEvent,
+  type ListOptions,
+  type SendInputOptions,
+  type StartOptions,
+  type WaitedJob,
+  type WaitOptions,
+  type WatchEvent,
+  type WatchJobsOptions,
+  type WatchOptions,
 } from "../contract/procman.js";
 import { abortable, streamWithLinkedSignal, withLinkedSignal } from "../platform/abort-signals.js";
 import { defined } from "../platform/defined.js";
 import { inParallel } from "../platform/in-parallel.js";
 import { awaitOutcome } from "./await-outcome.js";
 import { JobChanges } from "./job-changes.js";
-import { isMatch } from "./job-filter.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";

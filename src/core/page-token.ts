@@ -1,14 +1,14 @@
-import type { JobFilter } from "../contract/procman.js";
+import { createHash } from "node:crypto";
 import { argumentError } from "../contract/errors.js";
-import { filterDigest } from "./job-filter.js";
+import type { JobFilter } from "../contract/procman.js";
 
-/** Where a page of List ends. Opaque to clients, and good for the same filters only. */
+/** Names the end of a page of List. Opaque to clients, and valid with the same filters only. */
 export function formatPageToken(lastSequence: number, filter: JobFilter): string {
   return Buffer.from(`1.${lastSequence}.${filterDigest(filter)}`).toString("base64url");
 }
 
 /**
- * The sequence number below which the next page begins.
+ * Returns the sequence number below which the next page begins.
  * @throws ProcmanError INVALID_PAGE_TOKEN
  */
 export function parsePageToken(token: string, filter: JobFilter): number {
@@ -20,4 +20,11 @@ export function parsePageToken(token: string, filter: JobFilter): number {
     throw argumentError("INVALID_PAGE_TOKEN", [{ field: "page_token", description }]);
   }
   return Number(sequence);
+}
+
+/** A short text that is the same for filters that match the same jobs. Tokens are bound to it. */
+export function filterDigest({ statuses = [], labels = {} }: JobFilter): string {
+  const byKey = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const canonical = JSON.stringify([[...new Set(statuses)].sort(), byKey]);
+  return createHash("sha256").update(canonical).digest("base64url").slice(0, 8);
 }

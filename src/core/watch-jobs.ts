@@ -1,11 +1,16 @@
-import type { JobFilter, JobsEvent, WatchJobsOptions } from "../contract/procman.js";
-import { inParallel } from "../platform/in-parallel.js";
 import type { Job } from "../contract/job.js";
+import {
+  isMatch,
+  type JobFilter,
+  type JobsEvent,
+  type WatchJobsOptions,
+} from "../contract/procman.js";
+import { abortable } from "../platform/abort-signals.js";
+import { inParallel } from "../platform/in-parallel.js";
 import { hadMatched, type JobChanges, type JobHistory } from "./job-changes.js";
-import { filterDigest, isMatch } from "./job-filter.js";
 import type { ManagedJob } from "./managed-job.js";
 import type { OutputGrowth } from "./output-growth.js";
-import { abortable } from "../platform/abort-signals.js";
+import { filterDigest } from "./page-token.js";
 
 /** How many jobs of a snapshot are looked at at a time: each may have a log open. */
 const SNAPSHOT_CONCURRENCY = 32;

@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import type { JobFilter, JobsEvent } from "../../src/contract/procman.js";
-import { isMatch } from "../../src/core/job-filter.js";
+import { isMatch, type JobFilter, type JobsEvent } from "../../src/contract/procman.js";
 import { isTerminal, type Job } from "../../src/contract/job.js";
 
 /**

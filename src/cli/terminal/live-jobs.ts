@@ -1,6 +1,5 @@
 import { isTerminal, type Job } from "../../contract/job.js";
-import type { JobFilter, JobsEvent, Procman } from "../../contract/procman.js";
-import { isMatch } from "../../core/job-filter.js";
+import { isMatch, type JobFilter, type JobsEvent, type Procman } from "../../contract/procman.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import type { Cli } from "../cli.js";
 import { formatLiveTable } from "../format/job-table.js";
