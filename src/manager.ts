@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { fromSystemError, ProcmanError } from "./contract/errors.js";
 import { JobManager } from "./core/job-manager.js";
 import { type Log, silentLog } from "./contract/log.js";
-import { validDefaultLogLimit } from "./core/log-limit.js";
+import { validDefaultLogLimit } from "./core/validate.js";
 import { LocalEngine } from "./engine/local/local-engine.js";
 import { processIdentifier } from "./engine/local/process/process-identifier.js";
 import { FileLogs } from "./logs/file-logs.js";

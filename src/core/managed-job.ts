@@ -15,7 +15,6 @@ import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { startTimer } from "../platform/timers.js";
 import { JobOutput } from "./job-output.js";
-import { logLimitOf } from "./log-limit.js";
 import type {
   Engine,
   JobLogs,
@@ -28,7 +27,7 @@ import type {
   StopIntent,
 } from "./ports.js";
 import { SavedRecord } from "./saved-record.js";
-import { advanceRecord, pendingRecord, started, type StopKind } from "./transitions.js";
+import { advanceRecord, logLimitOf, pendingRecord, started, type StopKind } from "./transitions.js";
 import { validInputPiece, validWindowSize } from "./validate.js";
 
 /** Between SIGTERM and SIGKILL where nobody says otherwise. */

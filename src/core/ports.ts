@@ -1,4 +1,3 @@
-import type { OutputChunk, OutputLine, OutputStart, WaitOutcome } from "../contract/procman.js";
 import type {
   Exit,
   JobSpec,
@@ -9,9 +8,17 @@ import type {
   Stream,
   WindowSize,
 } from "../contract/job.js";
+import type {
+  AttachEvent,
+  AttachOptions,
+  OutputChunk,
+  OutputLine,
+  OutputStart,
+  Procman,
+  WaitOutcome,
+} from "../contract/procman.js";
 import type { JobDir } from "./job-dir.js";
 import type { LinePattern } from "./line-pattern.js";
-import type { ChunkMemory } from "./served-procman.js";
 import type { StopKind } from "./transitions.js";
 
 /** That a job is to be ended, recorded before anything is signalled. */
@@ -258,4 +265,18 @@ export interface JobLogs {
   ): Promise<LineSearch>;
   /** Stops retaining. What is being read can be read to its end. */
   dispose(): void;
+}
+
+/** What the server serves: a Procman in the server's own process. */
+export interface ServedProcman extends Procman {
+  attach(id: string, options?: AttachOptions, memory?: ChunkMemory): AsyncIterable<AttachEvent>;
+}
+
+export interface ChunkMemory {
+  /**
+   * Allows the memory of a chunk's data to be overwritten once the next event is
+   * asked for, which makes much output cheaper to read. For a caller that has
+   * passed the data on by then and keeps none. Default false.
+   */
+  readonly transientData?: boolean;
 }

@@ -85,6 +85,11 @@ export function pendingRecord(
   return takesDefault ? { ...record, defaultLogLimitBytes } : record;
 }
 
+/** Returns the limit in force for a job's logs. */
+export function logLimitOf({ spec, defaultLogLimitBytes }: JobRecord): number | undefined {
+  return spec.logLimitBytes ?? defaultLogLimitBytes;
+}
+
 /** A pending job's record once its command runs. */
 export function started(record: JobRecord, start: Started): JobRecord {
   const status = nextStatus(record.state.status, { type: "started" });

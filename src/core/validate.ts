@@ -7,7 +7,6 @@ import {
 } from "../contract/procman.js";
 import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
-import { logLimitFault } from "./log-limit.js";
 import type { InputPiece } from "./ports.js";
 
 const MAX_PAGE_SIZE = 1000;
@@ -17,6 +16,8 @@ const MAX_PORT = 65_535;
 const INPUT_SENDER = /^[\w.:-]{0,64}$/;
 /** The kernel keeps each in 16 bits. */
 const MAX_WINDOW_SIDE = 65_535;
+/** A lower limit would have the log cut all the time, to save next to nothing. */
+const MIN_LOG_LIMIT_BYTES = 64 * 1024;
 const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
 
 /** What a request asks a job to be, without what is decided when it is made. */
@@ -85,6 +86,13 @@ export function validPageSize({ pageSize = 0 }: ListOptions): number {
   return pageSize || DEFAULT_PAGE_SIZE;
 }
 
+/** Checks the log limit of jobs that ask for none. @throws ProcmanError INVALID_ARGUMENT */
+export function validDefaultLogLimit(bytes = 0): number | undefined {
+  const fault = logLimitFault(bytes);
+  if (fault !== undefined) throw invalidArgument("log_limit_bytes", fault);
+  return bytes || undefined;
+}
+
 /** Returns a longer one, such as Infinity, as MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */
 export function validDuration(
   field: "timeout" | "grace_period" | "older_than",
@@ -126,6 +134,13 @@ export function validInputPiece(options: SendInputOptions): InputPiece {
   }
   violations.throwIfAny();
   return { sender, data, close, ...defined({ offset }) };
+}
+
+/** Says why a number cannot be a log limit. 0 can: it means no limit. */
+function logLimitFault(bytes: number): string | undefined {
+  if (bytes < 0) return "must not be negative";
+  if (bytes > 0 && bytes < MIN_LOG_LIMIT_BYTES) return `must be at least ${MIN_LOG_LIMIT_BYTES}`;
+  return Number.isSafeInteger(bytes) ? undefined : "must be a whole number below 2^53";
 }
 
 /** The kernel ends a string at its first NUL. */

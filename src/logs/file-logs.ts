@@ -6,6 +6,7 @@ import type { LinePattern } from "../core/line-pattern.js";
 import { type Log, silentLog } from "../contract/log.js";
 import type { JobDir } from "../core/job-dir.js";
 import type {
+  ChunkMemory,
   FirstOffsetStore,
   JobLogs,
   LineSearch,
@@ -14,7 +15,6 @@ import type {
   ReadingOptions,
   SearchOptions,
 } from "../core/ports.js";
-import type { ChunkMemory } from "../core/served-procman.js";
 import { defined } from "../platform/defined.js";
 import { LogRetention, type RetainedLogs } from "./retention/log-retention.js";
 import { findLine } from "./lines/find-line.js";

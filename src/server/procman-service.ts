@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
-import type { ServedProcman } from "../core/served-procman.js";
+import type { ServedProcman } from "../core/ports.js";
 import {
   decodeCancel,
   decodeCleanup,

@@ -20,7 +20,7 @@ import type {
 } from "../../src/contract/procman.js";
 import { jobNotFound, ProcmanError } from "../../src/contract/errors.js";
 import type { Job, Stream, WindowSize } from "../../src/contract/job.js";
-import type { ChunkMemory, ServedProcman } from "../../src/core/served-procman.js";
+import type { ChunkMemory, ServedProcman } from "../../src/core/ports.js";
 
 interface FakeJob {
   job: Job;
