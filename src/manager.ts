@@ -5,7 +5,7 @@ import { JobManager } from "./core/job-manager.js";
 import { type Log, silentLog } from "./contract/log.js";
 import { validDefaultLogLimit } from "./core/validate.js";
 import { LocalEngine } from "./engine/local/local-engine.js";
-import { processIdentifier } from "./engine/local/process/process-identifier.js";
+import { processIdentifier } from "./engine/local/process/processes.js";
 import { FileLogs } from "./logs/file-logs.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";

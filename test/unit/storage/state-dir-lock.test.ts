@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { processIdentifier } from "../../../src/engine/local/process/process-identifier.js";
+import { processIdentifier } from "../../../src/engine/local/process/processes.js";
 import {
   lockOwner,
   lockStateDir,
