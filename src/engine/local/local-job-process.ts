@@ -13,8 +13,8 @@ import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.j
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
 import { listeningPort } from "./process/listening-port.js";
-import { processTable } from "./process/platform.js";
-import { isAlive, signalGroup, signalTerminal } from "./process/signals.js";
+import { isAlive, processTable } from "./process/processes.js";
+import { signalGroup, signalTerminal } from "./process/signals.js";
 import { watchExit } from "./runner/exit-watch.js";
 import type { LocalCommand } from "./runner/prepare-command.js";
 import {

@@ -3,8 +3,7 @@ import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { JobInput, type JobInputOptions } from "../../../src/engine/local/input/job-input.js";
-import { processTable } from "../../../src/engine/local/process/platform.js";
-import { isAlive } from "../../../src/engine/local/process/signals.js";
+import { isAlive, processTable } from "../../../src/engine/local/process/processes.js";
 import { eventually } from "../../helpers/eventually.js";
 import { shells } from "../../helpers/shells.js";
 import { exitOf, isRunning, never, startJob, stopJob } from "./shell-job.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { darwinProcessTable } from "../../../src/engine/local/process/process-table-darwin.js";
-import { processTable } from "../../../src/engine/local/process/platform.js";
+import { processTable } from "../../../src/engine/local/process/processes.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { someRecord } from "../../helpers/records.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Identity } from "../../../src/engine/local/runner/runner-records.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
-import { processTable } from "../../../src/engine/local/process/platform.js";
+import { processTable } from "../../../src/engine/local/process/processes.js";
 import { SessionStop } from "../../../src/engine/local/containment/session-stop.js";
 import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
 import { JobDir } from "../../../src/core/job-dir.js";

@@ -10,11 +10,10 @@ import {
   readProcessRecord,
 } from "../../../src/engine/local/runner/runner-records.js";
 import { JobInput, type JobInputOptions } from "../../../src/engine/local/input/job-input.js";
-import { processTable } from "../../../src/engine/local/process/platform.js";
+import { isAlive, processTable } from "../../../src/engine/local/process/processes.js";
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import { runnerCommand, runnerScript } from "../../../src/engine/local/runner/runner-command.js";
 import { SessionStop } from "../../../src/engine/local/containment/session-stop.js";
-import { isAlive } from "../../../src/engine/local/process/signals.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";

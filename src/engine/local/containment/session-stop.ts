@@ -2,11 +2,11 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
-import { killCgroup } from "./cgroup.js";
+import { isAlive, processTable } from "../process/processes.js";
+import { sendSignal, signalGroup, signalTerminal } from "../process/signals.js";
 import type { Identity } from "../runner/runner-records.js";
-import { processTable } from "../process/platform.js";
+import { killCgroup } from "./cgroup.js";
 import { Session } from "./session.js";
-import { isAlive, sendSignal, signalGroup, signalTerminal } from "../process/signals.js";
 
 const INITIAL_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 100;

@@ -1,8 +1,8 @@
 import { cgroupMembers, isPopulated } from "./cgroup.js";
-import type { Identity, ProcessName } from "../runner/runner-records.js";
-import { processTable } from "../process/platform.js";
 import type { ProcessInfo } from "../process/process-table.js";
-import { lookupAlive, sameProcess, sendSignal } from "../process/signals.js";
+import { lookupAlive, type ProcessRef, processTable, sameProcess } from "../process/processes.js";
+import { sendSignal } from "../process/signals.js";
+import type { Identity } from "../runner/runner-records.js";
 
 /**
  * How long a session counts as still the job's after a look at which it was. In
@@ -15,9 +15,9 @@ const MAX_ROUNDS = 50;
 
 /** A session that a job's processes are in. Its number is the pid of its leader. */
 interface JobSession {
-  readonly leader: ProcessName;
+  readonly leader: ProcessRef;
   /** Processes that are known to have been in it, all of the job. */
-  known: readonly ProcessName[];
+  known: readonly ProcessRef[];
   /** A moment at which it was the job's, to hold start times against. */
   provenMark: string | undefined;
   provenAtMs: number | undefined;
@@ -104,9 +104,9 @@ export class Session {
     const { bootId, runner } = this.#identity;
     for (const session of this.#sessions) {
       const { known, leader } = session;
-      const isMember = (name: ProcessName) =>
-        lookupAlive(bootId, name)?.sessionId === leader.pid && !this.#refused.has(name.pid);
-      if (!known.some((name) => name.pid !== runner.pid && isMember(name))) continue;
+      const isMember = (ref: ProcessRef) =>
+        lookupAlive(bootId, ref)?.sessionId === leader.pid && !this.#refused.has(ref.pid);
+      if (!known.some((ref) => ref.pid !== runner.pid && isMember(ref))) continue;
       session.provenAtMs = performance.now();
       return true;
     }
@@ -135,8 +135,8 @@ export function jobProcesses(identity: Identity): ProcessInfo[] {
 }
 
 function newSession(
-  leader: ProcessName,
-  known: readonly ProcessName[],
+  leader: ProcessRef,
+  known: readonly ProcessRef[],
   provenMark: string | undefined,
 ): JobSession {
   return { leader, known, provenMark, provenAtMs: undefined };
@@ -163,7 +163,7 @@ function isProven(
 ): boolean {
   // Another process leads a session of that number: it has come round.
   if (members.some((info) => info.pid === leader.pid && !sameProcess(info, leader))) return false;
-  if (members.some((info) => known.some((name) => sameProcess(info, name)))) return true;
+  if (members.some((info) => known.some((ref) => sameProcess(info, ref)))) return true;
   if (provenAtMs !== undefined && performance.now() - provenAtMs <= CONTINUITY_MS) return true;
   if (provenMark === undefined) return false;
   return members.some(({ startTime }) => processTable().startedBy(startTime, provenMark));

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { Listener } from "./listeners.js";
+import type { Listener } from "./process-table.js";
 
 const run = promisify(execFile);
 
@@ -10,13 +10,13 @@ const run = promisify(execFile);
  */
 export async function* listenersOnDarwin(
   port: number,
-  processes: () => readonly number[],
+  pids: () => readonly number[],
 ): AsyncGenerator<Listener> {
-  const pids = processes();
-  if (pids.length === 0) return;
+  const members = pids();
+  if (members.length === 0) return;
   const sockets = port === 0 ? "-iTCP" : `-iTCP:${port}`;
   // -nP: numbers, no names; -a: all conditions at once; -Fpn: for programs.
-  const args = ["-nP", "-a", "-p", pids.join(","), sockets, "-sTCP:LISTEN", "-Fpn"];
+  const args = ["-nP", "-a", "-p", members.join(","), sockets, "-sTCP:LISTEN", "-Fpn"];
   const { stdout } = await run("/usr/sbin/lsof", args, { env: { LC_ALL: "C" } }).catch(ifNone);
   yield* parseListeners(stdout);
 }

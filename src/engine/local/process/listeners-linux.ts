@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { hasCode } from "../../../platform/errno.js";
-import type { Listener } from "./listeners.js";
+import type { Listener } from "./process-table.js";
 
 /** State LISTEN in /proc/net/tcp, see proc_pid_net(5) and the kernel's proc_net_tcp.rst. */
 const LISTEN = "0A";
@@ -13,11 +13,11 @@ const LISTEN = "0A";
  */
 export async function* listenersOnLinux(
   port: number,
-  processes: () => readonly number[],
+  pids: () => readonly number[],
 ): AsyncGenerator<Listener> {
   const sockets = await listeningSockets(port);
   if (sockets.size === 0) return;
-  for (const pid of processes()) {
+  for (const pid of pids()) {
     for await (const inode of socketsOf(pid)) {
       const found = sockets.get(inode);
       if (found !== undefined) yield { pid, port: found };

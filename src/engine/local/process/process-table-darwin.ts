@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { listenersOnDarwin } from "./listeners-darwin.js";
 import type { ProcessInfo, ProcessTable } from "./process-table.js";
 
 let bootId: string | undefined;
@@ -50,6 +51,8 @@ export const darwinProcessTable: ProcessTable = {
       ? { pid: Number(match[1]), startTime: normalTime(match[2]) }
       : undefined;
   },
+
+  listeners: listenersOnDarwin,
 
   hasArgument(text) {
     return command("/bin/ps", ["-axwwo", "command="]).includes(text);

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fromSystemError } from "../../../contract/errors.js";
 import { hasCode } from "../../../platform/errno.js";
+import { listenersOnLinux } from "./listeners-linux.js";
 import type { ProcessInfo, ProcessTable } from "./process-table.js";
 
 /** USER_HZ, the unit of times in /proc: 100 on every architecture Node runs on. */
@@ -39,6 +40,8 @@ export const linuxProcessTable: ProcessTable = {
   parseIdentity(line) {
     return parseStat(line);
   },
+
+  listeners: listenersOnLinux,
 
   hasArgument(text) {
     return processIds().some((pid) => readProc(pid, "cmdline")?.split("\0").includes(text));

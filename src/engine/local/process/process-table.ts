@@ -9,6 +9,12 @@ export interface ProcessInfo {
   readonly zombie: boolean;
 }
 
+/** A process that listens on a TCP port. */
+export interface Listener {
+  readonly pid: number;
+  readonly port: number;
+}
+
 /**
  * What the platform tells of processes. Everything is synchronous, so that
  * nothing comes between looking at a process and signalling it.
@@ -26,6 +32,11 @@ export interface ProcessTable {
   startedBy(startTime: string, mark: string): boolean;
   /** Pid and start time from a line that the runner wrote of itself. */
   parseIdentity(line: string): { pid: number; startTime: string } | undefined;
+  /**
+   * Finds which of these processes listen on a TCP port; 0: on any. `pids` is a
+   * function since listing them is expensive: Linux skips it where nobody listens.
+   */
+  listeners(port: number, pids: () => readonly number[]): AsyncIterable<Listener>;
   /** Whether some process has this text as one of its arguments. */
   hasArgument(text: string): boolean;
 }

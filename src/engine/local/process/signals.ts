@@ -1,7 +1,6 @@
-import { type Identity, isInTerminal, type ProcessName } from "../runner/runner-records.js";
 import { hasCode } from "../../../platform/errno.js";
-import { processTable } from "./platform.js";
-import type { ProcessInfo } from "./process-table.js";
+import { type Identity, isInTerminal } from "../runner/runner-records.js";
+import { lookupAlive, processTable } from "./processes.js";
 
 /** Signals that the runner catches: they may go to the group as a whole. */
 const CAUGHT_BY_RUNNER = new Set<NodeJS.Signals>([
@@ -14,11 +13,6 @@ const CAUGHT_BY_RUNNER = new Set<NodeJS.Signals>([
   "SIGALRM",
   "SIGCONT",
 ]);
-
-/** Whether this very process is alive: same boot, same pid, same start. */
-export function isAlive(bootId: string, name: ProcessName): boolean {
-  return lookupAlive(bootId, name) !== undefined;
-}
 
 /**
  * Sends a signal to the process group that the command runs in, sparing the
@@ -57,10 +51,6 @@ export function signalTerminal(identity: Identity, signal: NodeJS.Signals): void
   sendSignal(-exitRecorder.pid, signal);
 }
 
-export function sameProcess(info: ProcessInfo, name: ProcessName): boolean {
-  return info.pid === name.pid && info.startTime === name.startTime;
-}
-
 /** @param pid or, below zero, the number of a group. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): "sent" | "gone" | "refused" {
   try {
@@ -73,10 +63,4 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): "sent" | "gone"
     if (hasCode(error, "EPERM")) return "refused";
     throw error;
   }
-}
-
-export function lookupAlive(bootId: string, name: ProcessName): ProcessInfo | undefined {
-  if (bootId !== processTable().bootId()) return undefined;
-  const info = processTable().lookup(name.pid);
-  return info && sameProcess(info, name) && !info.zombie ? info : undefined;
 }

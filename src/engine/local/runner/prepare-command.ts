@@ -4,9 +4,8 @@ import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
 import { codeOf, hasCode } from "../../../platform/errno.js";
-import { checkExecLength } from "./exec-length.js";
 import { quoted } from "../../../platform/shell-word.js";
-import { splitEnvironment } from "./split-environment.js";
+import { checkExecLength, splitEnvironment } from "./split-environment.js";
 
 /** Where execvp looks when there is no PATH. */
 const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";

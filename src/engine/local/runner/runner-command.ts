@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { JobDir } from "../../../core/job-dir.js";
-import { processTable } from "../process/platform.js";
+import { processTable } from "../process/processes.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { TERMINAL_FD } from "../terminal/terminal.js";

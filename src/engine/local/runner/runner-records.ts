@@ -6,27 +6,22 @@ import type { Exit } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
 import { defined } from "../../../platform/defined.js";
 import { hasCode } from "../../../platform/errno.js";
-import { processTable } from "../process/platform.js";
+import { type ProcessRef, processTable } from "../process/processes.js";
 
 /** Who the runner and its command are. */
 export interface Identity {
   readonly bootId: string;
   /** Leads the session that the command is in, and waits for it. */
-  readonly runner: ProcessName;
+  readonly runner: ProcessRef;
   /** Writes the exit record: the runner, or in a terminal the parent of script(1). */
-  readonly exitRecorder: ProcessName;
-  readonly command: ProcessName;
+  readonly exitRecorder: ProcessRef;
+  readonly command: ProcessRef;
   /** When the runner wrote it down. */
   readonly startedTime: Date;
   /** The directory of the job's own cgroup; empty where it has none. */
   readonly cgroup: string;
   /** The shell's complaint, where the command could not be executed. */
   readonly notExecuted?: string;
-}
-
-export interface ProcessName {
-  readonly pid: number;
-  readonly startTime: string;
 }
 
 /** Whether the job has a terminal: then another process than the runner writes its exit record. */

@@ -1,4 +1,4 @@
-import { checkExecLength } from "./exec-length.js";
+import { invalidArgument } from "../../../contract/errors.js";
 import { quoted } from "../../../platform/shell-word.js";
 
 /*
@@ -8,6 +8,13 @@ import { quoted } from "../../../platform/shell-word.js";
  * the runner (LD_PRELOAD, BASH_ENV). Those are kept from it, and env(1) sets them
  * at the last moment: one more exec, no more process.
  */
+
+/** MAX_ARG_STRLEN of Linux, for one argument or variable. */
+const MAX_WORD_BYTES = 128 * 1024;
+/** Of about 2 MiB that arguments and environment may have together. */
+const MAX_TOTAL_BYTES = 1024 * 1024;
+/** A word's place in the list of them. */
+const POINTER_BYTES = 8;
 
 /** What runner.sh names its own variables. */
 const RUNNERS = /^procman_/;
@@ -71,4 +78,16 @@ export function splitEnvironment(
     (program) => `set -- ${[program, ...words].map(quoted).join(" ")} "$@"\n`,
   );
   return { own, script };
+}
+
+/**
+ * Refuses what the kernel would refuse when the command is executed: too late to
+ * tell who starts it, where that is not done with the words the runner was given.
+ * @throws ProcmanError INVALID_ARGUMENT
+ */
+export function checkExecLength(field: "args" | "env", words: readonly string[]): void {
+  const lengths = words.map((word) => Buffer.byteLength(word) + "\0".length);
+  const total = lengths.reduce((sum, length) => sum + length + POINTER_BYTES, 0);
+  if (total <= MAX_TOTAL_BYTES && lengths.every((length) => length <= MAX_WORD_BYTES)) return;
+  throw invalidArgument(field, "arguments and environment are too long for the kernel");
 }
