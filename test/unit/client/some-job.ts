@@ -44,7 +44,7 @@ const text = fc.string({ unit: "grapheme", maxLength: 20 });
 const texts = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), text, {
   noNullPrototype: true,
 });
-const time = fc.date({ min: T0, max: new Date("2100-01-01"), noInvalidDate: true });
+export const anyTime = fc.date({ min: T0, max: new Date("2100-01-01"), noInvalidDate: true });
 const wholeMs = fc.integer({ min: 0, max: 2 ** 40 });
 const bytes = fc.maxSafeNat();
 const number = fc.double({ noNaN: true, noDefaultInfinity: true });
@@ -53,7 +53,7 @@ const side = fc.integer({ min: 1, max: 65_535 });
 
 const startedPart = fc.record({
   pid: fc.integer({ min: 1, max: 2 ** 22 }),
-  startedTime: time,
+  startedTime: anyTime,
   containment: fc.constantFrom(...CONTAINMENTS),
 });
 
@@ -62,7 +62,7 @@ const exitPart = fc.record(
     exitCode: fc.integer({ min: 0, max: 255 }),
     signal: fc.constantFrom("SIGKILL", "SIGTERM"),
     cpuTimeMs: wholeMs,
-    completedTime: time,
+    completedTime: anyTime,
   },
   { requiredKeys: ["exitCode", "completedTime"] },
 );
@@ -79,11 +79,11 @@ const state = fc.oneof(
     .tuple(fc.record({ error }, { requiredKeys: [] }), startedPart, exitPart)
     .map(([why, started, exit]) => ({ status: "failed", ...why, ...started, ...exit })),
   fc
-    .tuple(fc.record({ error, completedTime: time }), fc.option(startedPart))
+    .tuple(fc.record({ error, completedTime: anyTime }), fc.option(startedPart))
     .map(([end, started]) => ({ status: "orphaned", ...end, ...started })),
 );
 
-const progress = fc.record(
+export const anyProgress = fc.record(
   {
     percent: number,
     current: number,
@@ -93,10 +93,10 @@ const progress = fc.record(
     etaMs: wholeMs,
     text,
   },
-  { requiredKeys: ["unit", "text"] },
+  { requiredKeys: ["unit", "text"], noNullPrototype: true },
 );
 
-/** Any job that there can be, but for `clearEnv`, which the wire does not tell. */
+/** Any job that there can be. */
 export const anyJob = fc
   .tuple(
     fc.record(
@@ -106,21 +106,21 @@ export const anyJob = fc
         command: text,
         args: fc.array(text, { maxLength: 3 }),
         env: texts,
-        clearEnv: fc.constant(false),
+        clearEnv: fc.boolean(),
         workDir: text,
         labels: texts,
         mergeOutput: fc.boolean(),
         pty: fc.boolean(),
-        windowSize: fc.record({ rows: side, columns: side }),
+        windowSize: fc.record({ rows: side, columns: side }, { noNullPrototype: true }),
         stdin: fc.boolean(),
         timeoutMs: wholeMs,
-        createdTime: time,
+        createdTime: anyTime,
         logLimitBytes: bytes.map((limit) => limit || 1),
         stdoutBytes: bytes,
         stderrBytes: bytes,
         stdoutFirstOffset: bytes,
         stderrFirstOffset: bytes,
-        progress,
+        progress: anyProgress,
       },
       {
         requiredKeys: [

@@ -1,36 +1,77 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { errorFromJsonBytes, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
-import { type ErrorReason, ProcmanError } from "../../../src/contract/errors.js";
-import { encodeError } from "../../../src/wire/error-map.js";
+import { type ErrorReason, jobNotFound, ProcmanError } from "../../../src/contract/errors.js";
+import { decodeError, encodeError, isTransient } from "../../../src/wire/error-map.js";
 
-test.each<[ErrorReason, Code]>([
-  ["JOB_NOT_FOUND", Code.NotFound],
-  ["JOB_RUNNING", Code.FailedPrecondition],
-  ["JOB_NOT_RUNNING", Code.FailedPrecondition],
-  ["INVALID_ARGUMENT", Code.InvalidArgument],
-  ["COMMAND_NOT_FOUND", Code.InvalidArgument],
-  ["WORK_DIR_NOT_FOUND", Code.InvalidArgument],
-  ["INVALID_PAGE_TOKEN", Code.InvalidArgument],
-  ["COMMAND_NOT_EXECUTABLE", Code.PermissionDenied],
-  ["REQUEST_ID_CONFLICT", Code.AlreadyExists],
-  ["OFFSET_OUT_OF_RANGE", Code.OutOfRange],
-  ["DISK_FULL", Code.ResourceExhausted],
-  ["TOO_MANY_OPEN_FILES", Code.ResourceExhausted],
-  ["PROCESS_LIMIT", Code.ResourceExhausted],
-  ["UNAUTHENTICATED", Code.Unauthenticated],
-  ["STORAGE_UNAVAILABLE", Code.Unavailable],
-  ["RECORD_UNREADABLE", Code.DataLoss],
-  ["SHUTTING_DOWN", Code.Unavailable],
-  ["INTERNAL", Code.Internal],
-])("%s", (reason, code) => {
-  const cause = new ProcmanError(reason, "why", { jobId: "a" });
-  const error = encodeError(cause);
-  expect(error).toMatchObject({ code, rawMessage: "why", cause });
-  expect(error.findDetails(ErrorInfoSchema)).toMatchObject([
-    { reason, domain: "procman", metadata: { job_id: "a" } },
-  ]);
-  expect(error.findDetails(BadRequestSchema)).toEqual([]);
+const someText = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
+
+/** An error of the server's as it arrives. */
+function sent(error: ProcmanError): ConnectError {
+  const bytes = errorToJsonBytes(encodeError(error), undefined);
+  return errorFromJsonBytes(bytes, undefined, new ConnectError("not readable"));
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(`connect ${code}`), { code });
+}
+
+/** Every reason there is: the type asks for each. */
+const CODES: Record<ErrorReason, Code> = {
+  JOB_NOT_FOUND: Code.NotFound,
+  JOB_RUNNING: Code.FailedPrecondition,
+  JOB_NOT_RUNNING: Code.FailedPrecondition,
+  INVALID_ARGUMENT: Code.InvalidArgument,
+  COMMAND_NOT_FOUND: Code.InvalidArgument,
+  WORK_DIR_NOT_FOUND: Code.InvalidArgument,
+  INVALID_PAGE_TOKEN: Code.InvalidArgument,
+  COMMAND_NOT_EXECUTABLE: Code.PermissionDenied,
+  REQUEST_ID_CONFLICT: Code.AlreadyExists,
+  OFFSET_OUT_OF_RANGE: Code.OutOfRange,
+  INPUT_NOT_OPEN: Code.FailedPrecondition,
+  INPUT_BACKLOG: Code.ResourceExhausted,
+  INPUT_LIMIT: Code.ResourceExhausted,
+  NO_TERMINAL: Code.FailedPrecondition,
+  DISK_FULL: Code.ResourceExhausted,
+  TOO_MANY_OPEN_FILES: Code.ResourceExhausted,
+  PROCESS_LIMIT: Code.ResourceExhausted,
+  UNAUTHENTICATED: Code.Unauthenticated,
+  STORAGE_UNAVAILABLE: Code.Unavailable,
+  RECORD_UNREADABLE: Code.DataLoss,
+  SHUTTING_DOWN: Code.Unavailable,
+  UNREACHABLE: Code.Unavailable,
+  INTERNAL: Code.Internal,
+};
+
+describe.each(Object.entries(CODES) as [ErrorReason, Code][])("%s", (reason, code) => {
+  test("is encoded with its code, and the job", () => {
+    const cause = new ProcmanError(reason, "why", { jobId: "a" });
+    const error = encodeError(cause);
+    expect(error).toMatchObject({ code, rawMessage: "why", cause });
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([
+      { reason, domain: "procman", metadata: { job_id: "a" } },
+    ]);
+    expect(error.findDetails(BadRequestSchema)).toEqual([]);
+  });
+
+  test("is decoded to what was encoded", () => {
+    const violation = fc.record({ field: someText, description: someText });
+    const any = fc.record({
+      message: someText,
+      jobId: fc.option(someText, { nil: undefined }),
+      violations: fc.array(violation, { maxLength: 16 }),
+    });
+    fc.assert(
+      fc.property(any, ({ message, jobId, violations }) => {
+        const options = { violations, ...(jobId !== undefined && { jobId }) };
+        const decoded = decodeError(sent(new ProcmanError(reason, message, options)), "there");
+        expect(decoded).toMatchObject({ reason, message, jobId, violations });
+      }),
+      { numRuns: 30 },
+    );
+  });
 });
 
 test("violations are told as BadRequest", () => {
@@ -81,4 +122,80 @@ test("however long or odd, an error fits in headers", () => {
   const [badRequest] = error.findDetails(BadRequestSchema);
   expect(badRequest?.fieldViolations.length).toBe(16);
   expect(badRequest?.fieldViolations[0]?.field.length).toBe(256);
+});
+
+test("the server's errors keep their reason, job and violations", () => {
+  const { reason, jobId, message, violations } = decodeError(sent(jobNotFound("k3x")), "there");
+  expect({ reason, jobId, message, violations }).toEqual({
+    reason: "JOB_NOT_FOUND",
+    jobId: "k3x",
+    message: 'no job "k3x"',
+    violations: [],
+  });
+
+  const found = [
+    { field: "command", description: "must not be empty" },
+    { field: "timeout", description: "must be positive" },
+  ];
+  const invalid = new ProcmanError("INVALID_ARGUMENT", "both", { violations: found });
+  expect(decodeError(sent(invalid), "there")).toMatchObject({
+    reason: "INVALID_ARGUMENT",
+    violations: found,
+    jobId: undefined,
+  });
+});
+
+test("a reason of another domain is none of procman's", () => {
+  const error = sent(jobNotFound("k3x"));
+  for (const detail of error.details) {
+    if ("value" in detail && detail.value instanceof Uint8Array) {
+      const text = Buffer.from(detail.value).toString("latin1").replace("procman", "another");
+      detail.value = new Uint8Array(Buffer.from(text, "latin1"));
+    }
+  }
+  expect(decodeError(error, "there")).toMatchObject({ reason: "INTERNAL" });
+});
+
+describe("whether to try again", () => {
+  const lost: [string, ConnectError][] = [
+    ["nobody there", new ConnectError("x", Code.Unavailable)],
+    ["reset", new ConnectError("aborted", Code.Aborted, undefined, [], systemError("ECONNRESET"))],
+    ["no socket", new ConnectError("x", Code.Internal, undefined, [], systemError("ENOENT"))],
+    ["fetch failed", new ConnectError("x", Code.Unknown, undefined, [], new TypeError("failed"))],
+    ["cut short", new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument)],
+  ];
+  test.each(lost)("yes: %s", (_name, error) => {
+    const decoded = decodeError(error, "/run/x.sock");
+    expect(decoded).toMatchObject({ reason: "UNREACHABLE", cause: error });
+    expect(decoded.message).toContain("/run/x.sock");
+    expect(isTransient(decoded)).toBe(true);
+  });
+
+  test("yes: the server restarts", () => {
+    const closing = new ProcmanError("SHUTTING_DOWN", "closing");
+    expect(isTransient(decodeError(sent(closing), "there"))).toBe(true);
+  });
+
+  test.each(["EACCES", "CERT_HAS_EXPIRED", "DEPTH_ZERO_SELF_SIGNED_CERT"])("no: %s", (code) => {
+    const error = new ConnectError("x", Code.Internal, undefined, [], systemError(code));
+    const decoded = decodeError(error, "there");
+    expect(decoded.reason).toBe("UNREACHABLE");
+    expect(isTransient(decoded)).toBe(false);
+  });
+
+  test.each([
+    ["an error of the storage's", sent(new ProcmanError("STORAGE_UNAVAILABLE", "x"))],
+    ["no such job", sent(jobNotFound("x"))],
+    ["another kind of server", new ConnectError("HTTP 404", Code.Unimplemented)],
+    ["an error nobody explained", new ConnectError("x", Code.Internal)],
+    ["a wrong argument nobody explained", new ConnectError("x", Code.InvalidArgument)],
+    ["a proxy that wants a login", new ConnectError("HTTP 401", Code.Unauthenticated)],
+  ])("no: %s", (_name, error) => {
+    expect(isTransient(decodeError(error, "there"))).toBe(false);
+  });
+});
+
+test("refused before a reason could be given is UNAUTHENTICATED", () => {
+  const error = new ConnectError("HTTP 403", Code.PermissionDenied);
+  expect(decodeError(error, "there").reason).toBe("UNAUTHENTICATED");
 });

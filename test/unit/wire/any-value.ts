@@ -1,0 +1,194 @@
+import fc from "fast-check";
+import { STATUSES, STREAMS } from "../../../src/contract/job.js";
+import {
+  type AttachEvent,
+  type AttachOptions,
+  type CancelOptions,
+  type CleanupOptions,
+  type GetOptions,
+  type InputPosition,
+  type JobPage,
+  type JobsEvent,
+  type ListOptions,
+  MAX_DURATION_MS,
+  type OutputLine,
+  type SendInputOptions,
+  type StartOptions,
+  TERMINATORS,
+  type WaitedJob,
+  type WaitOptions,
+  type WatchEvent,
+  type WatchJobsOptions,
+  type WatchOptions,
+} from "../../../src/contract/procman.js";
+import { anyJob, anyProgress, anyTime } from "../client/some-job.js";
+
+/*
+ * Every value of the contract's that crosses the wire, in the form in which it
+ * arrives: with its defaults filled in. The types ask for a generator of each
+ * field, so that a new one is not forgotten.
+ */
+
+/** A generator for each field, also of the optional ones. */
+type Fields<T> = { [Key in keyof Required<Omit<T, "signal">>]: fc.Arbitrary<Required<T>[Key]> };
+
+/** @param optional the fields that are absent where they have no value */
+function anyOf<T extends object>(
+  fields: Fields<T>,
+  optional: readonly (keyof Omit<T, "signal">)[] = [],
+): fc.Arbitrary<T> {
+  const given: Record<string, fc.Arbitrary<unknown>> = fields;
+  const requiredKeys = Object.keys(given).filter((name) => !optional.includes(name as never));
+  return fc.record(given, { requiredKeys, noNullPrototype: true }) as unknown as fc.Arbitrary<T>;
+}
+
+/** As `fc.record`, for objects as they are decoded. */
+function plain<T>(fields: { [Key in keyof T]: fc.Arbitrary<T[Key]> }): fc.Arbitrary<T> {
+  return fc.record(fields, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
+const text = fc.string({ unit: "grapheme", maxLength: 20 });
+const someText = text.filter((value) => value !== "");
+const texts = fc.dictionary(text, text, { noNullPrototype: true });
+/** Also the ends of their ranges. */
+const offset = fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, Number.MAX_SAFE_INTEGER));
+const int32 = fc.oneof(fc.nat(), fc.constantFrom(0, 2 ** 31 - 1));
+const durationMs = fc
+  .oneof(fc.nat(), fc.maxSafeNat(), fc.constantFrom(0, MAX_DURATION_MS))
+  .map((ms) => Math.min(ms, MAX_DURATION_MS));
+const side = fc.integer({ min: 1, max: 65_535 });
+const size = plain({ rows: side, columns: side });
+const data = fc.uint8Array({ maxLength: 50 });
+
+export const anyId = someText;
+export const anySize = size;
+
+export const anyStart = anyOf<StartOptions>(
+  {
+    command: text,
+    args: fc.array(text, { maxLength: 3 }),
+    env: texts,
+    clearEnv: fc.boolean(),
+    workDir: someText,
+    labels: texts,
+    requestId: someText,
+    mergeOutput: fc.boolean(),
+    timeoutMs: durationMs,
+    logLimitBytes: offset.map((bytes) => bytes || 1),
+    pty: fc.boolean(),
+    windowSize: size,
+    stdin: fc.boolean(),
+  },
+  ["workDir", "requestId", "timeoutMs", "logLimitBytes", "windowSize"],
+);
+
+export const anyGet = anyOf<GetOptions>({ includeEnv: fc.boolean() });
+
+const filter = { statuses: fc.subarray([...STATUSES]), labels: texts };
+
+export const anyList = anyOf<ListOptions>({ ...filter, pageSize: int32, pageToken: text });
+
+export const anyPage = anyOf<JobPage>({
+  jobs: fc.array(anyJob, { maxLength: 2 }),
+  nextPageToken: text,
+  totalSize: int32,
+});
+
+export const anyWatchJobs = anyOf<WatchJobsOptions>({ ...filter, sinceRevision: text });
+
+const start = {
+  streams: fc.subarray([...STREAMS]),
+  stdoutOffset: offset,
+  stderrOffset: offset,
+};
+
+export const anyAttach = anyOf<AttachOptions>(
+  { ...start, tailLines: int32, follow: fc.boolean() },
+  ["tailLines"],
+);
+
+export const anyWatch = anyOf<WatchOptions>({ ...start, tailLines: int32 }, ["tailLines"]);
+
+export const anyWait = anyOf<WaitOptions>(
+  {
+    timeoutMs: durationMs,
+    until: fc.oneof(
+      plain({ type: fc.constant("output" as const), pattern: text, ...start }),
+      plain({ type: fc.constant("port" as const), port: int32 }),
+    ),
+  },
+  ["timeoutMs", "until"],
+);
+
+export const anyCancel = anyOf<CancelOptions>({ gracePeriodMs: durationMs }, ["gracePeriodMs"]);
+
+export const anySendInput = anyOf<SendInputOptions>(
+  { sender: text, offset, data, close: fc.boolean() },
+  ["offset"],
+);
+
+export const anyCleanup = anyOf<CleanupOptions>({ olderThanMs: durationMs }, ["olderThanMs"]);
+
+export const anyInputPosition = anyOf<InputPosition>({ nextOffset: offset });
+
+const stream = fc.constantFrom(...STREAMS);
+
+const lineFields: Fields<OutputLine> = {
+  stream,
+  text,
+  offset,
+  nextOffset: offset,
+  terminator: fc.constantFrom(...TERMINATORS),
+  progress: anyProgress,
+  seenTime: anyTime,
+};
+
+function anyBoundary(type: "opened" | "ended") {
+  return plain({ type: fc.constant(type), job: anyJob });
+}
+
+export const anyAttachEvent: fc.Arbitrary<AttachEvent> = fc.oneof(
+  anyBoundary("opened"),
+  anyOf<AttachEvent & { type: "chunk" }>(
+    { type: fc.constant("chunk"), stream, offset, data, seenTime: anyTime },
+    ["seenTime"],
+  ),
+  anyBoundary("ended"),
+) as fc.Arbitrary<AttachEvent>;
+
+export const anyWatchEvent: fc.Arbitrary<WatchEvent> = fc.oneof(
+  anyBoundary("opened"),
+  anyOf<WatchEvent & { type: "line" }>({ type: fc.constant("line"), ...lineFields }, [
+    "progress",
+    "seenTime",
+  ]),
+  anyBoundary("ended"),
+) as fc.Arbitrary<WatchEvent>;
+
+export const anyJobsEvent: fc.Arbitrary<JobsEvent> = fc.oneof(
+  plain({
+    type: fc.constant("snapshot"),
+    jobs: fc.array(anyJob, { maxLength: 2 }),
+    revision: text,
+  }),
+  plain({ type: fc.constant("resumed"), revision: text }),
+  plain({ type: fc.constant("changed"), job: anyJob, revision: text }),
+  plain({ type: fc.constant("removed"), id: text, revision: text }),
+) as fc.Arbitrary<JobsEvent>;
+
+export const anyWaited: fc.Arbitrary<WaitedJob> = fc
+  .tuple(
+    anyJob,
+    fc.option(
+      fc.oneof(
+        plain({
+          type: fc.constant("line"),
+          line: anyOf<OutputLine>(lineFields, ["progress", "seenTime"]),
+        }),
+        plain({ type: fc.constant("port"), port: int32 }),
+        plain({ type: fc.constant("searched"), stdoutOffset: offset, stderrOffset: offset }),
+      ),
+      { nil: undefined },
+    ),
+  )
+  .map(([job, outcome]) => (outcome ? { ...job, outcome } : job) as WaitedJob);
