@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -51,18 +52,17 @@ export async function ensureServer(stateDir: string): Promise<void> {
 }
 
 /** @throws CliError where this user may not connect */
-function canConnect(socketPath: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(socketPath);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", (cause) => {
-      if (!hasCode(cause, "EACCES", "EPERM")) return resolve(false);
-      reject(new CliError(`cannot connect to ${socketPath}: permission denied`, { cause }));
-    });
-  });
+async function canConnect(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch (cause) {
+    if (!hasCode(cause, "EACCES", "EPERM")) return false;
+    throw new CliError(`cannot connect to ${socketPath}: permission denied`, { cause });
+  } finally {
+    socket.destroy();
+  }
 }
 
 interface BackgroundServer {
