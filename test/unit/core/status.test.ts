@@ -12,6 +12,8 @@ test.each([
   ["pending", { type: "started" }, "running"],
   ["pending", { type: "vanished" }, "orphaned"],
   ["pending", exited(0), "completed"],
+  ["pending", exited(1), "failed"],
+  ["pending", exited(0, "cancel"), "cancelled"],
   ["running", exited(0), "completed"],
   ["running", exited(1), "failed"],
   ["running", exited(137), "failed"],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { advanceRecord } from "../../../src/core/transitions.js";
+import { advanceRecord, logLimitOf, pendingRecord } from "../../../src/core/transitions.js";
 import type { Observation, StopIntent } from "../../../src/core/ports.js";
 import { someRecord } from "../../helpers/records.js";
 
@@ -106,5 +106,81 @@ test("a running job whose process record is gone is orphaned", () => {
   expect(advanceRecord(someRecord(running), { kind: "not-started" }, now).state).toMatchObject({
     status: "orphaned",
     pid: 42,
+  });
+});
+
+describe("what is known of the start and the end", () => {
+  const exit = { kind: "exited", ...start, exitCode: 7, completedTime } as const;
+
+  test("is all in the record, where a limit or a signal ended it too", () => {
+    const seen: Observation = { ...exit, signal: "SIGTERM", cpuTimeMs: 0 };
+    const facts = { ...start, exitCode: 7, completedTime, signal: "SIGTERM", cpuTimeMs: 0 };
+    const cancelled = someRecord(running, { stop: stop("cancel") });
+    expect(advanceRecord(cancelled, seen, now)).toEqual({
+      ...cancelled,
+      state: { status: "cancelled", ...facts },
+    });
+    const limited = someRecord(running, { stop: stop("timeout"), spec: { timeoutMs: 5 } });
+    expect(advanceRecord(limited, seen, now)).toEqual({
+      ...limited,
+      state: { status: "failed", ...facts, error: "timed out after 5 ms" },
+    });
+  });
+
+  test("and nothing else", () => {
+    const { state } = advanceRecord(someRecord(running), exit, now);
+    expect(Object.keys(state).toSorted()).toEqual([
+      "completedTime",
+      "containment",
+      "exitCode",
+      "pid",
+      "startedTime",
+      "status",
+    ]);
+    expect(advanceRecord(someRecord(), alive, now).state).toStrictEqual(running);
+  });
+
+  test("of a job that is gone is what was recorded, else what was seen, if anything", () => {
+    const gone: Observation = { kind: "gone", reason: "why", started: { ...start, pid: 43 } };
+    const orphaned = { status: "orphaned", error: "why", completedTime: now };
+    expect(advanceRecord(someRecord(running), gone, now).state).toEqual({ ...orphaned, ...start });
+    expect(advanceRecord(someRecord(), gone, now).state).toEqual({
+      ...orphaned,
+      ...start,
+      pid: 43,
+    });
+    expect(advanceRecord(someRecord(), { kind: "gone", reason: "why" }, now).state).toStrictEqual(
+      orphaned,
+    );
+  });
+
+  test("a running job whose process record was deleted says so", () => {
+    const { state } = advanceRecord(someRecord(running), { kind: "not-started" }, now);
+    expect(state).toMatchObject({ error: "the record of its process was deleted" });
+  });
+});
+
+describe("a new job's record", () => {
+  const { spec } = someRecord();
+  const limited = { ...spec, logLimitBytes: 70_000 };
+
+  test("is pending, as of now", () => {
+    const before = Date.now();
+    const record = pendingRecord(spec, 7, undefined);
+    expect(record).toStrictEqual({
+      spec,
+      sequence: 7,
+      createdTime: record.createdTime,
+      state: { status: "pending" },
+    });
+    expect(record.createdTime.getTime()).toBeGreaterThanOrEqual(before);
+  });
+
+  test("has the default log limit, unless it asks for one", () => {
+    expect(logLimitOf(pendingRecord(spec, 7, undefined))).toBeUndefined();
+    expect(logLimitOf(pendingRecord(spec, 7, 65_536))).toBe(65_536);
+    expect(logLimitOf(pendingRecord(limited, 7, 65_536))).toBe(70_000);
+    expect(pendingRecord(spec, 7, 65_536).defaultLogLimitBytes).toBe(65_536);
+    expect(pendingRecord(limited, 7, 65_536)).not.toHaveProperty("defaultLogLimitBytes");
   });
 });

@@ -273,7 +273,9 @@ test("however the search is cut into slices, the same line is found", async () =
   );
 });
 
-test("others get their turn between the lines of what was read at once", async () => {
+test("others get their turn between the lines of what was read at once", {
+  timeout: 60_000,
+}, async () => {
   let seed = 1;
   const letter = () => ((seed = (seed * 48271) % 0x7fffffff) & 64 ? "a" : "b");
   const lines = Array.from(

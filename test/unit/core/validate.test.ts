@@ -1,0 +1,224 @@
+import { describe, expect, test } from "vitest";
+import { ProcmanError } from "../../../src/contract/errors.js";
+import { MAX_INPUT_PIECE_BYTES } from "../../../src/contract/job.js";
+import type { SendInputOptions, StartOptions } from "../../../src/contract/procman.js";
+import {
+  requestedSpec,
+  validDefaultLogLimit,
+  validDuration,
+  validInputPiece,
+  validPageSize,
+  validPort,
+  validWindowSize,
+} from "../../../src/core/validate.js";
+
+/** What is wrong, as "field: description". */
+function faultsOf(validate: () => unknown): string[] {
+  try {
+    validate();
+    return [];
+  } catch (error) {
+    if (!(error instanceof ProcmanError)) throw error;
+    expect(error.reason).toBe("INVALID_ARGUMENT");
+    const faults = error.violations.map(({ field, description }) => `${field}: ${description}`);
+    expect(error.message).toBe(faults.join("; "));
+    return faults;
+  }
+}
+
+const start = (options: Partial<StartOptions>) =>
+  requestedSpec({ command: "true", ...options }, "/srv");
+
+describe("a Start", () => {
+  test("of nothing but a command has the defaults", () => {
+    expect(start({})).toEqual({
+      requestId: "",
+      command: "true",
+      args: [],
+      env: {},
+      clearEnv: false,
+      workDir: "/srv",
+      labels: {},
+      mergeOutput: false,
+      pty: false,
+      stdin: false,
+    });
+    expect(start({ workDir: "" }).workDir).toBe("/srv");
+    expect(start({ logLimitBytes: 0 })).not.toHaveProperty("logLimitBytes");
+  });
+
+  test("of everything has what was asked for", () => {
+    const options = {
+      requestId: "r",
+      command: "run",
+      args: ["", "a b"],
+      env: { A: "1", "b.c": "" },
+      clearEnv: true,
+      workDir: "/tmp",
+      labels: { team: "x", empty: "" },
+      mergeOutput: true,
+      timeoutMs: 0.5,
+      logLimitBytes: 65_536,
+      pty: true,
+      windowSize: { rows: 1, columns: 65_535 },
+      stdin: true,
+    };
+    expect(start(options)).toEqual(options);
+    expect(start({ mergeOutput: true }).mergeOutput).toBe(true);
+  });
+
+  test("is not changed by what the caller does with its lists afterwards", () => {
+    const options = { args: ["a"], env: { A: "1" }, labels: { l: "1" } };
+    const spec = start(options);
+    options.args.push("b");
+    options.env.A = "2";
+    options.labels.l = "2";
+    expect(spec).toMatchObject({ args: ["a"], env: { A: "1" }, labels: { l: "1" } });
+  });
+
+  test("with a terminal has one output, and a terminal's usual size", () => {
+    expect(start({ pty: true })).toMatchObject({
+      pty: true,
+      mergeOutput: true,
+      windowSize: { rows: 24, columns: 80 },
+    });
+  });
+
+  test.each([
+    [{ command: "" }, "command: must not be empty"],
+    [{ command: "a\0" }, "command: must not contain a NUL byte"],
+    [{ command: 7 as never }, "command: must be a string"],
+    [{ args: ["a", "\0"] }, "args[1]: must not contain a NUL byte"],
+    [{ args: [null as never] }, "args[0]: must be a string"],
+    [{ env: { A: "x\0y" } }, 'env["A"]: must not contain a NUL byte'],
+    [{ env: { "": "" } }, 'env: "" is not a variable name'],
+    [{ env: { "A=B": "" } }, 'env: "A=B" is not a variable name'],
+    [{ env: { "A\0": "" } }, 'env: "A\\u0000" is not a variable name'],
+    [{ labels: { "": "x" } }, "labels: a key must not be empty"],
+    [{ workDir: "tmp" }, "work_dir: must be an absolute path"],
+    [{ workDir: "/a\0" }, "work_dir: must not contain a NUL byte"],
+    [{ requestId: "é".repeat(513) }, "request_id: must not be longer than 1024 bytes"],
+    [{ timeoutMs: 0 }, "timeout: must be positive"],
+    [{ timeoutMs: -1 }, "timeout: must be positive"],
+    [{ timeoutMs: Infinity }, "timeout: must be positive"],
+    [{ timeoutMs: Number.NaN }, "timeout: must be positive"],
+    [{ logLimitBytes: 65_535 }, "log_limit_bytes: must be at least 65536"],
+    [{ windowSize: { rows: 24, columns: 80 } }, "window_size: is only for a job with pty"],
+    [
+      { pty: true, windowSize: { rows: 0, columns: 80 } },
+      "window_size: rows must be a whole number from 1 to 65535",
+    ],
+  ] as const)("%o is refused: %s", (options, fault) => {
+    expect(faultsOf(() => start(options))).toEqual([fault]);
+  });
+
+  test("with a request_id as long as can be is taken", () => {
+    expect(start({ requestId: "é".repeat(512) }).requestId).toHaveLength(512);
+  });
+
+  test("tells of all that is wrong at once", () => {
+    expect(faultsOf(() => start({ command: "", workDir: "x", timeoutMs: 0 }))).toEqual([
+      "command: must not be empty",
+      "work_dir: must be an absolute path",
+      "timeout: must be positive",
+    ]);
+  });
+});
+
+test.each([
+  [-1, "must not be negative"],
+  [1, "must be at least 65536"],
+  [65_535, "must be at least 65536"],
+  [65_536.5, "must be a whole number below 2^53"],
+  [2 ** 53, "must be a whole number below 2^53"],
+  [Number.NaN, "must be a whole number below 2^53"],
+])("a log limit of %d %s", (bytes, description) => {
+  const fault = [`log_limit_bytes: ${description}`];
+  expect(faultsOf(() => start({ logLimitBytes: bytes }))).toEqual(fault);
+  expect(faultsOf(() => validDefaultLogLimit(bytes))).toEqual(fault);
+});
+
+test("a default log limit of 0, or none, is none", () => {
+  expect(validDefaultLogLimit()).toBeUndefined();
+  expect(validDefaultLogLimit(0)).toBeUndefined();
+  for (const bytes of [65_536, 2 ** 53 - 1]) expect(validDefaultLogLimit(bytes)).toBe(bytes);
+});
+
+test("a page has 1 to 1000 jobs, 100 where it is not said", () => {
+  expect(validPageSize({})).toBe(100);
+  expect(validPageSize({ pageSize: 0 })).toBe(100);
+  expect(validPageSize({ pageSize: 1 })).toBe(1);
+  expect(validPageSize({ pageSize: 1000 })).toBe(1000);
+  for (const pageSize of [-1, 1001, 1.5]) {
+    expect(faultsOf(() => validPageSize({ pageSize }))).toEqual([
+      "page_size: must be a whole number from 0 to 1000",
+    ]);
+  }
+});
+
+test("a duration is not negative, and at most 10,000 years", () => {
+  expect(validDuration("timeout", 0)).toBe(0);
+  expect(validDuration("timeout", 1.5)).toBe(1.5);
+  expect(validDuration("timeout", Infinity)).toBe(315_576_000_000_000);
+  for (const valueMs of [-1, Number.NaN]) {
+    expect(faultsOf(() => validDuration("grace_period", valueMs))).toEqual([
+      "grace_period: must not be negative",
+    ]);
+  }
+});
+
+test("a port is 0 to 65535", () => {
+  expect(validPort(0)).toBe(0);
+  expect(validPort(65_535)).toBe(65_535);
+  for (const port of [-1, 65_536, 1.5]) {
+    expect(faultsOf(() => validPort(port))).toEqual([
+      "port: must be a whole number from 0 to 65535",
+    ]);
+  }
+});
+
+test("a window's sides are 1 to 65535", () => {
+  const size = { rows: 1, columns: 65_535 };
+  expect(validWindowSize(size)).toEqual(size);
+  expect(faultsOf(() => validWindowSize({ rows: 65_536, columns: 0 }))).toEqual([
+    "window_size: rows must be a whole number from 1 to 65535",
+    "window_size: columns must be a whole number from 1 to 65535",
+  ]);
+});
+
+describe("a piece of input", () => {
+  test("of nothing only asks how far the sender has come", () => {
+    expect(validInputPiece({})).toEqual({ sender: "", data: new Uint8Array(), close: false });
+  });
+
+  test.each([
+    ["-_.:", 0],
+    ["aZ09", 1],
+    ["x".repeat(64), 2 ** 53 - 1],
+  ])("from %j at %i has what was asked for", (sender, offset) => {
+    const piece = { sender, offset, data: Buffer.from("hello"), close: true };
+    expect(validInputPiece(piece)).toEqual(piece);
+  });
+
+  test("has at most 1 MiB", () => {
+    const data = new Uint8Array(MAX_INPUT_PIECE_BYTES);
+    expect(validInputPiece({ data }).data).toBe(data);
+    expect(
+      faultsOf(() => validInputPiece({ data: new Uint8Array(MAX_INPUT_PIECE_BYTES + 1) })),
+    ).toEqual(["data: must not be longer than 1048576 bytes"]);
+  });
+
+  const sender = 'sender: must be at most 64 letters, digits and characters of "-_.:"';
+  const offset = "offset: must be a whole number from 0 on";
+  test.each([
+    [{ sender: "x".repeat(65) }, sender],
+    [{ sender: "a b" }, sender],
+    [{ sender: "é" }, sender],
+    [{ sender: 7 as never }, sender],
+    [{ offset: -1 }, offset],
+    [{ offset: 0.5 }, offset],
+    [{ offset: 2 ** 53 }, offset],
+  ] satisfies [SendInputOptions, string][])("%o is refused: %s", (options, fault) => {
+    expect(faultsOf(() => validInputPiece(options))).toEqual([fault]);
+  });
+});
