@@ -74,6 +74,7 @@ export class LogTrimmer {
       log.size = size;
       // Where somebody has cut the log short, nothing of what was kept is left.
       log.firstOffset = Math.min(log.firstOffset, size);
+      log.punchedTo = Math.min(log.punchedTo, log.firstOffset);
     }
     return grown;
   }

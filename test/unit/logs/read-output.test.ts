@@ -3,6 +3,8 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -10,6 +12,7 @@ import { join } from "node:path";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { describe, expect, test } from "vitest";
 import type { OutputChunk, OutputLine } from "../../../src/contract/procman.js";
+import { STREAMS } from "../../../src/contract/job.js";
 import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { Collected, collect, JobLogs } from "./job-logs.js";
@@ -45,12 +48,14 @@ describe("sizes", () => {
     });
   });
 
-  test("an error of the file system says what was tried", async () => {
-    const file = join(tempDir(), "file");
-    writeFileSync(file, "");
-    await expect(newOutput().open(new JobDir(file)).sizes()).rejects.toMatchObject({
+  test.each(STREAMS)("an error of the file system with %s says what was tried", async (stream) => {
+    const logs = JobLogs.started();
+    writeFileSync(join(logs.dir.path, "file"), "");
+    rmSync(logs.path(stream));
+    symlinkSync("file/none", logs.path(stream));
+    await expect(newOutput().open(logs.dir).sizes()).rejects.toMatchObject({
       reason: "STORAGE_UNAVAILABLE",
-      message: expect.stringContaining(join(file, "stdout.log")),
+      message: expect.stringContaining(logs.path(stream)),
       cause: { code: "ENOTDIR" },
     });
   });
