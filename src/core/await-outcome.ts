@@ -1,39 +1,40 @@
 import type { OutputPattern, WaitOptions, WaitOutcome, WaitUntil } from "../contract/procman.js";
+import { anyAborted } from "../platform/abort-signals.js";
+import { defined } from "../platform/defined.js";
+import { createDeadline, sleep } from "../platform/timers.js";
 import { LinePattern } from "./line-pattern.js";
 import type { JobLogs, JobProcess } from "./ports.js";
 import { validDuration, validPort } from "./validate.js";
-import { anyAborted } from "../platform/abort-signals.js";
-import { createDeadline, sleep } from "../platform/timers.js";
 
-/** How long looking once at output that is already there may take. */
-const LONGEST_LOOK_MS = 10_000;
+/** Bounds a search of existing output by a caller that does not want to wait. */
+const SINGLE_CHECK_TIMEOUT_MS = 10_000;
 
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 250;
-/** Looks that are slow, as with very many processes, come less often still. */
-const PAUSES_A_LOOK = 20;
-const LONGEST_SLOW_PAUSE_MS = 2000;
+const INITIAL_BACKOFF_MS = 20;
+const MAX_BACKOFF_MS = 250;
+/** After a slow check (there may be very many processes), wait this many times its duration. */
+const SLOW_CHECK_BACKOFF_FACTOR = 20;
+const MAX_SLOW_CHECK_BACKOFF_MS = 2000;
 
-/** The job that is waited for, and what is asked about it. */
+/** The parts of a job that a wait needs. */
 export interface AwaitedJob {
-  /** Aborted once it has ended. */
+  /** Aborted once the job has ended. */
   readonly ended: AbortSignal;
   readonly process: Pick<JobProcess, "listeningPort">;
   readonly logs: Pick<JobLogs, "resolveStart" | "findLine">;
 }
 
-interface Patience {
-  readonly looksOnce: boolean;
+interface WaitLimits {
+  /** Check once instead of waiting. */
+  readonly isSingleCheck: boolean;
   /** Aborted when the timeout has passed. */
-  readonly enough: AbortSignal | undefined;
+  readonly timeout: AbortSignal | undefined;
   /** Aborted when the caller gives up; the wait fails with its reason. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Waits for what `until` says, at most until the job has ended or the timeout
- * has passed.
- * @returns undefined when it has not come
+ * Waits for what `until` names, until the job has ended or the timeout has passed.
+ * @returns undefined where it did not happen
  * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE; the signal's reason
  */
 export async function awaitOutcome(
@@ -42,65 +43,67 @@ export async function awaitOutcome(
   signal: AbortSignal,
 ): Promise<WaitOutcome | undefined> {
   if (timeoutMs !== undefined) validDuration("timeout", timeoutMs);
-  const looksOnce = timeoutMs === 0;
-  const limitMs = looksOnce && until?.type === "output" ? LONGEST_LOOK_MS : timeoutMs;
-  const timeout = limitMs === undefined ? undefined : createDeadline(limitMs);
-  const patience: Patience = { looksOnce, enough: timeout?.signal, signal };
+  const isSingleCheck = timeoutMs === 0;
+  const limitMs = isSingleCheck && until?.type === "output" ? SINGLE_CHECK_TIMEOUT_MS : timeoutMs;
+  const deadline = limitMs === undefined ? undefined : createDeadline(limitMs);
+  const limits: WaitLimits = { isSingleCheck, timeout: deadline?.signal, signal };
   try {
-    if (until) return await outcomeOf(until, job, patience);
-    await anyAborted(job.ended, timeout?.signal, signal);
+    if (until) return await outcomeOf(until, job, limits);
+    await anyAborted(job.ended, deadline?.signal, signal);
     if (!job.ended.aborted) signal.throwIfAborted();
     return undefined;
   } finally {
-    timeout?.cancel();
+    deadline?.cancel();
   }
 }
 
 function outcomeOf(
   until: WaitUntil,
   job: AwaitedJob,
-  patience: Patience,
+  limits: WaitLimits,
 ): Promise<WaitOutcome | undefined> {
   switch (until.type) {
     case "output":
-      return matchingLine(until, job, patience);
+      return matchingLine(until, job, limits);
     case "port":
-      return listeningPort(until.port, job, patience);
+      return listeningPort(until.port, job, limits);
   }
 }
 
 async function matchingLine(
   wanted: OutputPattern,
   { ended, logs }: AwaitedJob,
-  { looksOnce, enough, signal }: Patience,
+  { isSingleCheck, timeout, signal }: WaitLimits,
 ): Promise<WaitOutcome | undefined> {
   const pattern = new LinePattern(wanted.pattern);
   const from = await logs.resolveStart(wanted);
-  return logs.findLine(from, pattern, {
-    ...(looksOnce && !ended.aborted ? {} : { ended }),
-    ...(enough ? { enough } : {}),
-    signal,
-  });
+  const follow = ended.aborted || !isSingleCheck;
+  const options = defined({ ended: follow ? ended : undefined, timeout });
+  return logs.findLine(from, pattern, { ...options, signal });
 }
 
 async function listeningPort(
   wanted: number,
   { ended, process }: AwaitedJob,
-  { looksOnce, enough, signal }: Patience,
+  { isSingleCheck, timeout, signal }: WaitLimits,
 ): Promise<WaitOutcome | undefined> {
   validPort(wanted);
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
+  for (
+    let backoffMs = INITIAL_BACKOFF_MS;
+    ;
+    backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS)
+  ) {
     if (ended.aborted) return undefined;
     signal.throwIfAborted();
     const began = performance.now();
     const port = await process.listeningPort(wanted);
-    // What an ended job has left behind may listen on.
+    // A process that the ended job left behind may still listen: that does not count.
     if (ended.aborted) return undefined;
     if (port !== undefined) return { type: "port", port };
-    if (looksOnce || enough?.aborted) return undefined;
+    if (isSingleCheck || timeout?.aborted) return undefined;
 
-    const byCostMs = (performance.now() - began) * PAUSES_A_LOOK;
-    const delayMs = Math.max(pauseMs, Math.min(byCostMs, LONGEST_SLOW_PAUSE_MS));
-    await sleep(delayMs, ended, enough, signal);
+    const slowCheckMs = (performance.now() - began) * SLOW_CHECK_BACKOFF_FACTOR;
+    const delayMs = Math.max(backoffMs, Math.min(slowCheckMs, MAX_SLOW_CHECK_BACKOFF_MS));
+    await sleep(delayMs, ended, timeout, signal);
   }
 }

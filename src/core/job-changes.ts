@@ -2,21 +2,22 @@ import { nanoid } from "nanoid";
 import type { Status } from "../contract/job.js";
 import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
 
-/** How many removals are remembered, at least. */
-const KEPT_REMOVALS = 10_000;
+/** How many removals are remembered at least. */
+const DEFAULT_KEPT_REMOVALS = 10_000;
 
-/** What is known of one job's changes. */
+/** One job's changes, as far as they are remembered. */
 export interface JobHistory {
   readonly id: string;
   readonly labels: FilteredFields["labels"];
-  /** Of its latest change. */
+  /** The revision of its latest change. */
   readonly revision: number;
-  /** Each since a revision, oldest first; undefined once the job was removed. */
+  /** Its statuses, each with the revision that set it, oldest first. */
   readonly statuses: readonly StatusSince[];
 }
 
 interface StatusSince {
   readonly revision: number;
+  /** Undefined once the job was removed. */
   readonly status: Status | undefined;
 }
 
@@ -25,7 +26,7 @@ export interface Change {
   readonly history: JobHistory;
 }
 
-/** Whether a job has ever matched, up to that revision. */
+/** Whether a job matched at any time up to that revision. */
 export function hadMatched(history: JobHistory, revision: number, filter: JobFilter): boolean {
   const { labels, statuses } = history;
   return statuses.some(
@@ -36,57 +37,58 @@ export function hadMatched(history: JobHistory, revision: number, filter: JobFil
   );
 }
 
-/** A job, as far as its changes are concerned. */
+/** The fields of a job whose changes are recorded. */
 interface ChangedJob extends FilteredFields {
   readonly id: string;
 }
 
-/** A history while it is written. */
-interface OpenHistory extends JobHistory {
+/** A history that this module appends to. */
+interface MutableHistory extends JobHistory {
   revision: number;
   readonly statuses: StatusSince[];
 }
 
 /**
- * The latest change of each job, in order; revisions grow by one a change.
+ * A log of the jobs' changes, compacted to the latest one of each job. Each change
+ * gets the next revision.
  *
- * Whoever follows the changes holds one number, the revision of the last one it
- * has taken. Nothing is queued for it, however slow it is, and going on later is
- * the same as going on now. What is kept is bounded by the number of jobs and by
- * that of the removals that are remembered.
+ * A follower holds one number, the revision of the last change it has taken.
+ * Nothing is queued for a slow follower, and one that comes back later reads on as
+ * if it had never left. Memory is bounded by the number of jobs and of remembered
+ * removals.
  */
 export class JobChanges {
-  /** Tells these changes from those of any other process. */
+  /** Tells the revisions of this process from those of any other. */
   readonly epoch = nanoid(10);
   readonly #keptRemovals: number;
-  readonly #histories = new Map<string, OpenHistory>();
-  /** In order; those that a later one of the same job has superseded are skipped. */
+  readonly #histories = new Map<string, MutableHistory>();
+  /** In order of revision. Changes superseded by a later one of the same job are skipped. */
   #changes: Change[] = [];
   #revision = 0;
-  /** Removals up to here may have been forgotten. */
-  #forgotten = 0;
+  /** Removals up to this revision may have been dropped. */
+  #forgottenUpTo = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor(keptRemovals = KEPT_REMOVALS) {
+  constructor(keptRemovals = DEFAULT_KEPT_REMOVALS) {
     this.#keptRemovals = keptRemovals;
   }
 
-  /** Of the last change there was. */
+  /** The revision of the last change. */
   get revision(): number {
     return this.#revision;
   }
 
-  /** Whether it is known what has changed since. */
+  /** Whether every change after that revision is known. */
   covers(revision: number): boolean {
-    return this.#forgotten <= revision && revision <= this.#revision;
+    return this.#forgottenUpTo <= revision && revision <= this.#revision;
   }
 
-  /** A job that has been there since before the first change. */
+  /** Adds a job that existed before the first change. */
   add({ id, labels, status }: ChangedJob): void {
     this.#histories.set(id, { id, labels, revision: 0, statuses: [{ revision: 0, status }] });
   }
 
-  /** A job came, or something about it changed. */
+  /** Records that a job was created, or that something about it changed. */
   changed({ id, labels, status }: ChangedJob): void {
     const history = this.#histories.get(id) ?? { id, labels, revision: 0, statuses: [] };
     this.#histories.set(id, history);
@@ -100,8 +102,8 @@ export class JobChanges {
     this.#append(history, undefined);
   }
 
-  /** The first change after a revision that is covered, if there is one. */
-  after(revision: number): Change | undefined {
+  /** Returns the first change after a revision that is covered, if there is one. */
+  firstAfter(revision: number): Change | undefined {
     let low = 0;
     for (let high = this.#changes.length; low < high; ) {
       const middle = (low + high) >>> 1;
@@ -116,7 +118,7 @@ export class JobChanges {
   }
 
   /** Resolves once there is a change after that revision. @throws the signal's reason */
-  async beyond(revision: number, signal: AbortSignal): Promise<void> {
+  async waitForChange(revision: number, signal: AbortSignal): Promise<void> {
     if (this.#revision <= revision && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const wake = () => {
@@ -131,7 +133,7 @@ export class JobChanges {
     signal.throwIfAborted();
   }
 
-  #append(history: OpenHistory, status: Status | undefined): void {
+  #append(history: MutableHistory, status: Status | undefined): void {
     this.#revision += 1;
     const revision = this.#revision;
     history.revision = revision;
@@ -142,13 +144,13 @@ export class JobChanges {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Drops what was superseded, and the oldest removals. */
+  /** Drops superseded changes and the oldest removals. */
   #compact(): void {
     const latest = this.#changes.filter(isLatest);
     const removals = latest.filter(isRemoval);
-    this.#forgotten = removals.at(-1 - this.#keptRemovals)?.revision ?? this.#forgotten;
+    this.#forgottenUpTo = removals.at(-1 - this.#keptRemovals)?.revision ?? this.#forgottenUpTo;
     this.#changes = latest.filter(
-      (change) => !isRemoval(change) || change.revision > this.#forgotten,
+      (change) => !isRemoval(change) || change.revision > this.#forgottenUpTo,
     );
   }
 }

@@ -2,13 +2,13 @@ import { basename, join } from "node:path";
 import type { Stream } from "../contract/job.js";
 
 /**
- * The directory of one job: the only TypeScript that spells the names of a job's
- * files. The names stay as they are, since running jobs and other versions use
- * them; the scripts in engine/local spell the same ones. docs/architecture.md has
- * the table of who writes and who reads each.
+ * The directory of one job, and the only TypeScript that spells the names of its
+ * files. The scripts in engine/local spell the same names. They never change, since
+ * running jobs and other versions use them. docs/architecture.md has a table of who
+ * writes and who reads each file.
  */
 export class JobDir {
-  /** Absolute. */
+  /** The absolute path of the directory. */
   readonly path: string;
 
   constructor(path: string) {
@@ -19,70 +19,71 @@ export class JobDir {
     return basename(this.path);
   }
 
-  /** The job's record; written by the server alone, whole or not at all. */
+  /** The job's record. Only the server writes it, atomically. */
   get record(): string {
     return join(this.path, "state.json");
   }
 
-  /** What the command writes, as it writes it. */
+  /** The output of the command, which writes to it directly. */
   log(stream: Stream): string {
     return join(this.path, `${stream}.log`);
   }
 
-  /** Where the logs of a job with a log limit begin. */
+  /** The first offset of each log, where the job has a log limit. */
   get firstOffsets(): string {
     return join(this.path, "first-offsets");
   }
 
   /**
-   * Who the runner and its command are. Created by the runner, or by a server that
-   * gives the job up: whoever is first. The runner adds lines to it at the end.
+   * The identity of the runner and its command. Created by the runner, or by a server
+   * that abandons the job, whoever comes first. The runner adds lines when the
+   * command has ended.
    */
   get process(): string {
     return join(this.path, "process");
   }
 
-  /** How the command ended; made empty by the server, filled in one write at the end. */
+  /** The exit record. The server creates it empty, the runner fills it with one write. */
   get exit(): string {
     return join(this.path, "exit");
   }
 
-  /** In a terminal: the runner's own exit record, copied to `exit` after the last output. */
+  /** With a terminal: the runner's exit record, copied to `exit` after the last output. */
   get ended(): string {
     return join(this.path, "ended");
   }
 
-  /** In a terminal: who copies `ended` to `exit`. */
+  /** With a terminal: the identity of the process that copies `ended` to `exit`. */
   get recorder(): string {
     return join(this.path, "recorder");
   }
 
-  /** In a terminal: why script(1) could not make it. */
+  /** With a terminal: the error output of script(1). */
   get complaint(): string {
     return join(this.path, "complaint");
   }
 
-  /** What the runner is to do right before it executes the command; a shell script. */
+  /** A shell script that the runner sources right before it executes the command. */
   get env(): string {
     return join(this.path, "env");
   }
 
-  /** That the job's processes are being ended, and since when. */
+  /** Exists while the job's processes are being ended; says since when. */
   get stopping(): string {
     return join(this.path, "stopping");
   }
 
-  /** All input that was taken. */
+  /** All input that was accepted. */
   get input(): string {
     return join(this.path, "stdin.log");
   }
 
-  /** Who sent how much of the input. */
+  /** How many bytes of the input came from which sender. */
   get inputSenders(): string {
     return join(this.path, "stdin.senders");
   }
 
-  /** There once no more input comes. */
+  /** Exists once the input is closed. */
   get inputClosed(): string {
     return join(this.path, "stdin.closed");
   }
@@ -92,7 +93,7 @@ export class JobDir {
     return join(this.path, "stdin.fifo");
   }
 
-  /** The FIFO that tells the feeder of new input. */
+  /** The FIFO that wakes the feeder for new input. */
   get inputBell(): string {
     return join(this.path, "stdin.bell");
   }

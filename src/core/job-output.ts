@@ -6,40 +6,40 @@ export interface WrittenOutput {
   readonly progress: Progress | undefined;
 }
 
-/** What a job has written, as far as its logs have been read. */
+/** How much a job has written, and the progress its output tells of. */
 export class JobOutput {
   readonly #logs: () => JobLogs;
   #known: WrittenOutput | undefined;
   #isFrozen = false;
-  /** The sizes that `hasGrown` has told of. */
-  #toldSizes: OutputSizes = NO_OUTPUT;
+  /** The sizes at the last call of `hasGrown`. */
+  #checkedSizes: OutputSizes = NO_OUTPUT;
 
   constructor(logs: () => JobLogs) {
     this.#logs = logs;
   }
 
   /**
-   * What there is now. Progress is read from the logs' tails, and again only after
-   * they have grown.
+   * Reads the sizes, and the progress from the logs' tails where they have grown
+   * since the last call.
    */
   async read(): Promise<WrittenOutput> {
     const before = this.#known;
     if (this.#isFrozen && before) return before;
     const logs = this.#logs();
-    // Logs that cannot be read must not keep anybody from seeing this job and all others.
+    // Logs that cannot be read must not make this job, and every list it is in, unreadable.
     const sizes = await logs.sizes().catch(() => before?.sizes ?? NO_OUTPUT);
     if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
     const progress = await logs.progress().catch(() => before?.progress);
     const output = { sizes, progress };
-    // Logs only grow: where one was larger, its files are being removed, or
-    // another call has read them later and was faster.
+    // Logs only grow. Where more is known already, the job's files are being removed,
+    // or a concurrent call has read them later and returned earlier.
     const known = this.#known;
     if (known && bytesOf(known) > bytesOf(output)) return known;
     this.#known = output;
     return output;
   }
 
-  /** Keeps what there is now, whatever becomes of the files, until `thaw`. */
+  /** Makes `read` return what there is now until `thaw`, whatever happens to the files. */
   async freeze(): Promise<void> {
     await this.read();
     this.#isFrozen = true;
@@ -49,14 +49,14 @@ export class JobOutput {
     this.#isFrozen = false;
   }
 
-  /** Whether something was written, or lost, since this was last asked. */
+  /** Whether the sizes have changed since the last call. */
   async hasGrown(): Promise<boolean> {
-    // A log that cannot be looked at now is looked at next time.
+    // A log that cannot be read now is checked at the next call.
     const sizes = await this.#logs()
       .sizes()
-      .catch(() => this.#toldSizes);
-    const { stdoutBytes, stderrBytes } = this.#toldSizes;
-    this.#toldSizes = sizes;
+      .catch(() => this.#checkedSizes);
+    const { stdoutBytes, stderrBytes } = this.#checkedSizes;
+    this.#checkedSizes = sizes;
     return sizes.stdoutBytes !== stdoutBytes || sizes.stderrBytes !== stderrBytes;
   }
 }

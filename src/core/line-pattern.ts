@@ -4,21 +4,20 @@ import { invalidArgument, type ProcmanError } from "../contract/errors.js";
 const MAX_PATTERN_BYTES = 1024;
 
 /*
- * RE2 takes time in proportion to the line's length times the pattern's size,
- * and nothing can interrupt it: both are bounded, so that patterns made to be
- * slow, on lines made for them, take tens of milliseconds a line. Ordinary ones
- * take microseconds.
+ * RE2 takes time in proportion to the line's length times the pattern's size, and
+ * nothing can interrupt it. With both bounded, a pattern and a line made to be slow
+ * take tens of milliseconds. Ordinary ones take microseconds.
  */
 const MAX_INSTRUCTIONS = 500;
 const MAX_CODE_UNITS = 2048;
 
-/** Compiling takes time in proportion to this: without a bound, seconds. */
-const MAX_WRITTEN_OUT = 2000;
+/** Compiling takes time in proportion to this; without a bound, seconds. */
+const MAX_EXPANDED_SIZE = 2000;
 
-/** A pattern in RE2's syntax that a line is searched for. */
+/** A pattern in RE2's syntax to search lines for. */
 export class LinePattern {
   readonly #compiled: RE2JS;
-  /** Whether a match may depend on what follows it. */
+  /** Whether a match may depend on what comes after it. */
   readonly #looksAhead: boolean;
 
   /** @throws ProcmanError INVALID_ARGUMENT with RE2's complaint */
@@ -27,25 +26,25 @@ export class LinePattern {
     if (Buffer.byteLength(pattern) > MAX_PATTERN_BYTES) {
       throw invalidPattern(`must not be longer than ${MAX_PATTERN_BYTES} bytes`);
     }
-    if (!(writtenOutSize(pattern) <= MAX_WRITTEN_OUT)) throw tooLarge();
+    if (!(expandedSize(pattern) <= MAX_EXPANDED_SIZE)) throw tooLarge();
     this.#compiled = compiled(pattern);
     if (this.#compiled.programSize() > MAX_INSTRUCTIONS) throw tooLarge();
     const withoutOtherEscapes = pattern.replace(/\\[^zbB]/gsu, "");
     this.#looksAhead = /\$|\\[zbB]/.test(withoutOtherEscapes);
   }
 
-  /** Whether the pattern is found in this line. */
+  /** Whether the pattern matches anywhere in this line. */
   matches(line: string): boolean {
     if (line.length > MAX_CODE_UNITS) return this.matchesBeginning(line);
     return this.#compiled.test(line);
   }
 
-  /** Whether the pattern is found in every line that begins so. */
+  /** Whether the pattern matches every line that begins with this text. */
   matchesBeginning(text: string): boolean {
     const head = headOf(text);
     if (!this.#compiled.test(head)) return false;
     if (!this.#looksAhead) return true;
-    // What is asked of the text's end ("$", "\b") is asked nowhere before it.
+    // "$" and "\b" depend on where the text ends only for a match that ends there.
     const first = this.#compiled.matcher(head);
     return first.find() && first.end() < head.length;
   }
@@ -61,12 +60,12 @@ function compiled(pattern: string): RE2JS {
 }
 
 /**
- * How many characters, classes and parentheses a pattern has when its counted
- * repetitions are written out: "(ab{3}){2}" has 12. The compiled program has at
- * most a few times as many instructions.
+ * Returns how many characters, classes and parentheses a pattern has once its counted
+ * repetitions are expanded: 12 for "(ab{3}){2}". The compiled program has at most a
+ * few times as many instructions.
  */
-export function writtenOutSize(pattern: string): number {
-  /** Of the groups that are open, outermost first. */
+export function expandedSize(pattern: string): number {
+  /** The sizes of the open groups, outermost first. */
   const sizes = [0];
   let last = 0;
   const add = (size: number): void => {
@@ -82,11 +81,11 @@ export function writtenOutSize(pattern: string): number {
   return sizes.reduce((sum, size) => sum + size);
 }
 
-/** A quotation, a class, an escape, a counted repetition, or one character. */
+/** Matches a quotation, a class, an escape, a counted repetition, or one character. */
 const TOKEN =
   /\\Q.*?(?:\\E|$)|\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]|\\[xpP]\{[^}]*\}|\\.|\{(\d+(?:,\d*)?)\}|./gsu;
 
-/** The beginning that is looked at; no character is cut in two. */
+/** Returns the part of a text that is searched, without half a surrogate pair at its end. */
 function headOf(text: string): string {
   if (text.length <= MAX_CODE_UNITS) return text;
   const endsInHalf = /[\ud800-\udbff]/.test(text.charAt(MAX_CODE_UNITS - 1));

@@ -2,40 +2,40 @@ import { inParallel } from "../platform/in-parallel.js";
 import { Ticker } from "../platform/ticker.js";
 import type { ManagedJob } from "./managed-job.js";
 
-/** How many jobs are looked at at a time. */
+/** How many jobs are checked at a time. */
 const CONCURRENCY = 16;
 
 export interface OutputGrowthOptions {
-  /** The jobs there are. */
+  /** Returns all jobs. */
   readonly jobs: () => Iterable<ManagedJob>;
-  /** Called when a job that runs has written something. */
+  /** Called when a running job has written something. */
   readonly onGrowth: (job: ManagedJob) => void;
   readonly pollIntervalMs: number;
 }
 
 /**
- * Notices that running jobs write, while somebody wants to know: looks at the
- * sizes of their logs once each poll interval, and at nothing when nobody does.
+ * Notices that running jobs write: checks the sizes of their logs once each poll
+ * interval, as long as somebody watches.
  */
 export class OutputGrowth {
   readonly #options: OutputGrowthOptions;
   readonly #ticker: Ticker;
   #watchers = 0;
   #stopTicking: (() => void) | undefined;
-  #looksUnderWay = 0;
-  #seen: Promise<unknown> = Promise.resolve();
+  #checksUnderWay = 0;
+  #firstCheck: Promise<unknown> = Promise.resolve();
 
   constructor(options: OutputGrowthOptions) {
     this.#options = options;
     this.#ticker = new Ticker(options.pollIntervalMs);
   }
 
-  /** Resolves when what grew while nobody watched has been told. */
-  get seen(): Promise<unknown> {
-    return this.#seen;
+  /** Resolves when the growth that happened while nobody watched has been reported. */
+  get firstCheck(): Promise<unknown> {
+    return this.#firstCheck;
   }
 
-  /** @returns how to stop */
+  /** @returns a function that stops watching */
   watch(): () => void {
     this.#watchers += 1;
     if (this.#watchers === 1) this.#begin();
@@ -48,20 +48,19 @@ export class OutputGrowth {
   }
 
   #begin(): void {
-    this.#seen = this.#look();
-    const lookAgain = () => {
-      if (this.#looksUnderWay === 0) void this.#look();
+    this.#firstCheck = this.#check();
+    const checkAgain = () => {
+      if (this.#checksUnderWay === 0) void this.#check();
     };
-    // Nobody's program is kept alive for it.
-    this.#stopTicking = this.#ticker.add(lookAgain, { keepsAlive: false });
+    this.#stopTicking = this.#ticker.add(checkAgain, { keepsAlive: false });
   }
 
-  async #look(): Promise<void> {
-    this.#looksUnderWay += 1;
+  async #check(): Promise<void> {
+    this.#checksUnderWay += 1;
     const running = [...this.#options.jobs()].filter(({ ended }) => !ended.aborted);
     await inParallel(running, CONCURRENCY, async (job) => {
       if (this.#watchers > 0 && (await job.hasGrown())) this.#options.onGrowth(job);
     });
-    this.#looksUnderWay -= 1;
+    this.#checksUnderWay -= 1;
   }
 }

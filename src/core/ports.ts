@@ -21,88 +21,88 @@ import type { JobDir } from "./job-dir.js";
 import type { LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./transitions.js";
 
-/** That a job is to be ended, recorded before anything is signalled. */
+/** The decision to end a job, recorded before any signal is sent. */
 export interface StopIntent {
   readonly kind: StopKind;
   readonly requestedTime: Date;
   readonly gracePeriodMs: number;
 }
 
-/** What is kept of a job on disk. */
+/** A job as it is stored on disk. */
 export interface JobRecord {
   readonly spec: JobSpec;
-  /** Grows by one a job; orders jobs whatever the clock does. */
+  /** One more than the job before: orders jobs whatever the clock does. */
   readonly sequence: number;
   readonly createdTime: Date;
   readonly state: JobState;
   readonly stop?: StopIntent;
-  /** The default at Start, where there was one and the spec left it to that. */
+  /** The manager's default at Start, where the spec has no limit of its own. */
   readonly defaultLogLimitBytes?: number;
-  /** What a newer version has written into the record and this one does not know. */
+  /** Fields that a newer version has written and this one does not know. */
   readonly foreign?: ForeignFields;
 }
 
-/** Kept as it was read, so that nothing is lost when a newer version takes over again. */
+/** Kept as they were read, so that nothing is lost when the newer version takes over again. */
 export interface ForeignFields {
   readonly version: number;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** What a job's files and processes say about it now. */
+/** The state of a job by its files and processes. */
 export type Observation =
-  /** Nothing was started for it, as far as can be seen. */
+  /** No trace of a command was found. */
   | { readonly kind: "not-started" }
-  /** It is being started; look again. */
+  /** It is being started: inspect it again. */
   | { readonly kind: "starting" }
-  /** Its command (or what records the command's end) is alive. */
+  /** Its command, or the process that records the command's end, is alive. */
   | ({
       readonly kind: "alive";
-      /** False when nobody will record the exit, so that it must be polled for. */
+      /** Whether the process that will record the exit is alive. */
       readonly recorded: boolean;
       /**
-       * Whether the command has ended, by itself, and only the last of its output
-       * is on its way: an end that is to be told soon, and that nothing changes.
+       * Whether the command has ended by itself, and only the last of its output is
+       * still on its way. Its exit will be reported soon, and nothing can change it.
        */
       readonly isEnding: boolean;
-      /** Age of the process by the kernel's clock, which no wall-clock jump moves. */
+      /** Age of the process, by a clock that never jumps. */
       readonly ageMs: number;
     } & Started)
   | ({
       readonly kind: "exited";
-      /** Why the command could not be executed at all, where that is so. */
+      /** Why the command could not be executed at all; absent where it was. */
       readonly notExecuted?: string;
     } & Started &
       Exit)
-  /** It is gone and left no exit record. */
+  /** It is gone without an exit record. */
   | { readonly kind: "gone"; readonly reason: string; readonly started?: Started };
 
-/** A piece of a job's input. */
+/** A part of a job's input, as one SendInput adds it. */
 export interface InputPiece {
-  /** Who sends it. */
+  /** Names the sender: offsets count per sender. */
   readonly sender: string;
-  /** How much this sender has sent before; absent: whatever that is. */
+  /** How many bytes this sender has sent before. Absent: it is appended unconditionally. */
   readonly offset?: number;
   readonly data: Uint8Array;
-  /** Nothing comes after it. */
+  /** Closes the input after this piece. */
   readonly close: boolean;
 }
 
-/** Runs commands. */
+/** Runs commands and finds them again. */
 export interface Engine {
   /**
-   * Checks command, directory and environment; creates nothing.
+   * Checks a command, its directory and environment, without creating anything.
    * @throws ProcmanError INVALID_ARGUMENT, COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
    */
   prepare(spec: JobSpec): Promise<PreparedCommand>;
-  /** The processes of a job that was started before, or was going to be. */
+  /** Returns the processes of a job whose start was begun earlier, finished or not. */
   open(dir: JobDir): JobProcess;
 }
 
-/** A command that was checked and can be started. */
+/** A command that has been checked and can be started. */
 export interface PreparedCommand {
   /**
-   * Starts the command detached; resolves when its identity is on disk. When it
-   * rejects, nothing runs and nothing will.
+   * Starts the command, independent of this process; resolves when the command's
+   * identity is on disk. Where it rejects, nothing runs and nothing will.
    */
   start(dir: JobDir): Promise<StartedProcess>;
 }
@@ -112,158 +112,158 @@ export interface StartedProcess {
   readonly started: Started;
 }
 
-/** The processes of one job. What it holds of them can be learned again from the job's files. */
+/** The processes of one job. Holds nothing that could not be read again from the job's files. */
 export interface JobProcess {
   /**
-   * Makes sure that a job that was not started never will be, and says whether
-   * that worked; false means that it has started after all.
+   * Prevents a job that has not started from ever starting.
+   * @returns false where it has started after all
    */
   abandon(): Promise<boolean>;
-  /** Looks at the job's files and processes; changes neither. */
+  /** Reports the state of the job's files and processes, without side effects. */
   inspect(): Promise<Observation>;
-  /** Calls back whenever the job may have ended. Returns how to stop that. */
+  /** Calls back whenever the job may have ended. Returns a function that stops it. */
   onEnd(listener: () => void): () => void;
   /**
-   * Lets the last output of a command that has ended (`isEnding`) come through,
-   * and after a while ends what still carries it. Repeated calls do nothing more.
+   * Lets the last output of a command that has ended (`isEnding`) reach its log, and
+   * after a timeout kills what still carries it. Further calls change nothing.
    */
   drainOrKill(): void;
   /**
    * Sends a signal to the job's process group.
-   * @returns whether there was a process to send it to.
+   * @returns whether there was a process to send it to
    * @throws ProcmanError INVALID_ARGUMENT for an unknown signal
    */
   signal(signal: string): Promise<boolean>;
   /**
-   * Ends every process of the job: politely, and after the grace period by
-   * force. Resolves when none is left that could be ended. Several at once are
-   * one, and the shortest grace counts.
+   * Ends every process of the job: with SIGTERM, and after the grace period with
+   * SIGKILL. Resolves when none is left that can be ended. Concurrent calls share
+   * one stop, with the shortest grace period of all.
    */
   stop(gracePeriodMs: number, signal: AbortSignal): Promise<void>;
-  /** Whether a stop is under way in this process. */
+  /** Whether this process is carrying out a stop. */
   readonly isStopping: boolean;
-  /** Whether a stop has begun, here or in a process that died since, and not come to its end. */
+  /** Whether a stop was begun, here or in an earlier process, and never finished. */
   hasUnfinishedStop(): boolean;
   /**
-   * Adds to the job's input, and closes it. What it has resolved for reaches the
-   * command whatever becomes of this process. Retry-safe: a piece at an offset that
-   * was taken before is answered again and not taken twice, also after the job's end.
-   * @returns the sender's next offset.
+   * Adds to the job's input, or closes it. Once this resolves, the piece reaches the
+   * command even if this process dies. Retry-safe: a piece whose bytes were accepted
+   * before is acknowledged again and not added twice, also after the job's end.
+   * @returns the sender's next offset
    * @throws ProcmanError INPUT_NOT_OPEN, INPUT_BACKLOG, INPUT_LIMIT, OFFSET_OUT_OF_RANGE
    */
   sendInput(piece: InputPiece, signal: AbortSignal): Promise<number>;
   /**
    * Changes the size of the job's terminal.
-   * @returns whether there was one.
+   * @returns whether it has one
    */
   resize(size: WindowSize): Promise<boolean>;
   /**
-   * The TCP port (0: the lowest one) that a process of the job listens on now,
-   * where one does.
+   * Returns the TCP port (0: the lowest one) that a process of the job listens on
+   * now, if one does.
    */
   listeningPort(port: number): Promise<number | undefined>;
-  /** Gives up what the operating system and this process keep for an ended job besides its files. */
+  /** Frees what the kernel and this process hold for an ended job. Its files stay. */
   release(): void;
-  /** Resolves when nothing that this object does is under way any more; the processes go on. */
+  /** Resolves when this object has no operation under way any more. The processes go on. */
   close(): Promise<void>;
 }
 
-/** A record that could not be read, and was left in place. */
+/** A record that could not be read. It is left in place. */
 export interface UnreadableRecord {
   readonly id: string;
   readonly error: Error;
 }
 
-/** Keeps jobs' records. What a method has resolved for is on disk. */
+/** Stores jobs' records. When a method resolves, its effect is on disk. */
 export interface JobStore {
-  /** Every record there is; also finishes what a crash left half done. */
+  /** Reads all records. Also finishes removals and creations that a crash interrupted. */
   load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }>;
-  /** Creates the job's directory with its record, whole or not at all. */
+  /** Creates the job's directory with its record, atomically. */
   create(record: JobRecord): Promise<void>;
-  /** @throws ProcmanError JOB_NOT_FOUND for a job whose directory was deleted */
+  /** @throws ProcmanError JOB_NOT_FOUND where the job's directory has been deleted */
   write(record: JobRecord): Promise<void>;
-  /** Deletes the job's directory, whole or not at all; one that is gone is no error. */
+  /** Deletes the job's directory, atomically. It is no error where that is gone already. */
   remove(id: string): Promise<void>;
   dirOf(id: string): JobDir;
 }
 
-/** Where each of a job's logs begins: its first byte that can be read. */
+/** The first byte of each of a job's logs that can still be read. */
 export type FirstOffsets = Readonly<Record<Stream, number>>;
 
-/** Keeps where the logs of jobs with a limit begin. */
+/** Stores where the logs of jobs with a limit begin. */
 export interface FirstOffsetStore {
-  /** Undefined where it is not known any more: what says so is missing or damaged. */
+  /** Returns undefined where it is unknown: its file is missing or damaged. */
   read(dir: JobDir): Promise<FirstOffsets | undefined>;
-  /** What it has resolved for is on disk. Calls for one job must not overlap. */
+  /** Resolves when the offsets are on disk. Calls for one job must not overlap. */
   write(dir: JobDir, offsets: FirstOffsets): Promise<void>;
 }
 
-/** Positions in a job's logs to read from; a stream that is absent is not read. */
+/** Positions in a job's logs to read from. An absent stream is not read. */
 export type OutputPositions = Partial<Record<Stream, number>>;
 
+/** The outcome of a search; undefined where the job has ended without such a line. */
 export type LineSearch = Extract<WaitOutcome, { type: "line" | "searched" }> | undefined;
 
 /** The logs of all jobs. */
 export interface Logs {
-  /** The logs of one job; nothing is opened before it is read. */
+  /** Returns the logs of one job. Files are opened only when they are read. */
   open(dir: JobDir): JobLogs;
-  /** Readings under way fail with SHUTTING_DOWN. Resolves when nothing is under way any more. */
+  /** Fails all reads with SHUTTING_DOWN. Resolves when no operation is under way any more. */
   close(): Promise<void>;
 }
 
 export interface ReadingOptions {
-  /** Follow until this is aborted and the last byte was read. Absent: do not follow. */
+  /** Read on until this is aborted and the last byte was read. Absent: end at the current end. */
   readonly ended?: AbortSignal;
-  /** Stops at once and fails with its reason. */
+  /** Stops the read at once, which fails with the reason. */
   readonly signal?: AbortSignal;
 }
 
 export interface SearchOptions extends ReadingOptions {
-  /** Aborted when what was found so far has to do. */
-  readonly enough?: AbortSignal;
+  /** Ends the search with what was found so far. */
+  readonly timeout?: AbortSignal;
 }
 
 /** The logs of one job. */
 export interface JobLogs {
   /**
-   * From now on removes the oldest part of each log as it grows beyond the limit,
-   * which it may exceed by what is written before that is noticed. What is read of
-   * the logs begins where they now begin.
-   * @param ended aborted once the job has ended; then they are cut to the limit
-   * @param onLateTrim called when they begin later although the job has ended
+   * From now on removes the oldest part of each log that grows beyond the limit, and
+   * lets reads begin at what is left. A log may exceed the limit by what is written
+   * before that is noticed.
+   * @param ended aborted once the job has ended; the logs are then trimmed a last time
+   * @param onLateTrim called when a log is trimmed although the job has ended
    */
   retain(limitBytes: number, ended: AbortSignal, onLateTrim: () => void): void;
   sizes(): Promise<OutputSizes>;
-  /** The last progress that the logs tell of. */
+  /** Returns the last progress that the logs report. */
   progress(): Promise<Progress | undefined>;
   /**
-   * Where to begin for what a caller asked for.
+   * Turns a caller's wish where to begin into positions.
    * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
    */
   resolveStart(start: OutputStart): Promise<OutputPositions>;
   /**
-   * The bytes from `from` on. With `ended`, follows until that signal is
-   * aborted and the last byte was read; without, ends at the last byte there
-   * is. Watches before it reads, so no byte is missed.
+   * Yields the bytes from `from` on. Watches the files before it reads them, so no
+   * byte is missed.
    */
   chunks(from: OutputPositions, options?: ReadingOptions & ChunkMemory): AsyncIterable<OutputChunk>;
   /**
-   * The same as lines; the unterminated last one comes at the end, or where a
-   * limit took what followed.
+   * Yields the same as lines. An unterminated line comes at the end of the log, or
+   * where a limit has removed the rest of it.
    */
   lines(from: OutputPositions, options?: ReadingOptions): AsyncIterable<OutputLine>;
   /**
-   * The first line that the pattern is found in, also where it is the last one
-   * and has no terminator yet; else how far the output was searched, once
-   * `enough` is aborted or, without `ended`, after the last byte there is;
-   * undefined when it has ended without such a line. Others get their turn.
+   * Finds the first line that the pattern matches, which may be an unterminated last
+   * line. Where `timeout` is aborted first, or the log's current end is reached
+   * without `ended`, returns how far the output was searched. Gives the event loop
+   * its turn regularly.
    */
   findLine(
     from: OutputPositions,
     pattern: LinePattern,
     options?: SearchOptions,
   ): Promise<LineSearch>;
-  /** Stops retaining. What is being read can be read to its end. */
+  /** Stops removing old output. Reads under way can go on to their end. */
   dispose(): void;
 }
 

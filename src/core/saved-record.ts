@@ -5,18 +5,18 @@ import type { JobRecord, JobStore } from "./ports.js";
 export interface SavedRecordOptions {
   readonly store: JobStore;
   readonly log: Log;
-  /** How often to try again to write what could not be written. */
+  /** How often to retry a failed write. */
   readonly pollIntervalMs: number;
-  /** Runs what writes the record while nothing else does. */
+  /** Runs a write of the record while no other operation changes the job. */
   readonly exclusively: (write: () => Promise<void>) => Promise<void>;
 }
 
-/** A job's record in memory, and on disk as soon as it can be written. */
+/** A job's record in memory, and on disk as soon as writing it succeeds. */
 export class SavedRecord {
   readonly #options: SavedRecordOptions;
   #value: JobRecord;
-  /** Runs while the record is newer than its file. */
-  #timer: NodeJS.Timeout | undefined;
+  /** Set while the record is newer than its file. */
+  #retryTimer: NodeJS.Timeout | undefined;
 
   constructor(value: JobRecord, options: SavedRecordOptions) {
     this.#value = value;
@@ -28,9 +28,9 @@ export class SavedRecord {
   }
 
   /**
-   * Takes on a record once it is on disk. That the job has deleted its files is no
-   * error.
-   * @throws ProcmanError; then the record is what it was
+   * Replaces the record once the new one is on disk. It is no error that the job's
+   * directory has been deleted.
+   * @throws ProcmanError; the record is then unchanged
    */
   async write(next: JobRecord): Promise<void> {
     await this.#options.store.write(next).catch((error: unknown) => {
@@ -40,8 +40,8 @@ export class SavedRecord {
   }
 
   /**
-   * Takes on a record that was derived from the job's files, and so is true whether
-   * or not it can be written now.
+   * Replaces the record with one that was derived from the job's files. That is true
+   * even where it cannot be written now, so a failed write is retried in background.
    */
   async replace(next: JobRecord): Promise<void> {
     const { store, log } = this.#options;
@@ -49,33 +49,33 @@ export class SavedRecord {
       await store.write(next);
     } catch (error) {
       log.error({ jobId: next.spec.id, err: error }, "a job's new state could not be saved");
-      if (!isGone(error)) this.#saveLater();
+      if (!isGone(error)) this.#retryLater();
     }
     this.#value = next;
   }
 
-  /** Gives up writing what could not be written. */
+  /** Stops retrying a failed write. */
   dispose(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    clearInterval(this.#retryTimer);
+    this.#retryTimer = undefined;
   }
 
-  #saveLater(): void {
+  #retryLater(): void {
     const { exclusively, pollIntervalMs } = this.#options;
     const save = () => exclusively(() => this.#save()).catch(() => {});
-    this.#timer ??= setInterval(() => void save(), pollIntervalMs);
+    this.#retryTimer ??= setInterval(() => void save(), pollIntervalMs);
   }
 
   async #save(): Promise<void> {
     const { store, log } = this.#options;
-    if (this.#timer === undefined) return;
+    if (this.#retryTimer === undefined) return;
     await store.write(this.#value);
     this.dispose();
     log.info({ jobId: this.#value.spec.id }, "a job's state could be saved again");
   }
 }
 
-/** There is no directory any more to write the record in. */
+/** Whether the directory that the record belongs in has been deleted. */
 function isGone(error: unknown): boolean {
   return error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND";
 }

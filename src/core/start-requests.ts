@@ -3,13 +3,13 @@ import { argumentError } from "../contract/errors.js";
 import type { ManagedJob } from "./managed-job.js";
 import type { RequestedSpec } from "./validate.js";
 
-/** Makes Start safe to repeat: one job a request_id, also while it is being started. */
+/** Makes Start retry-safe: one job for each request_id, also while that is being started. */
 export class StartRequests {
   readonly #byId = new Map<string, KnownRequest>();
 
   /**
-   * The job that this request made before, or makes now.
-   * @throws ProcmanError REQUEST_ID_CONFLICT when the id was another request's.
+   * Returns the job that this request started before, or starts it.
+   * @throws ProcmanError REQUEST_ID_CONFLICT where the id belongs to another request
    */
   async once(spec: RequestedSpec, start: () => Promise<ManagedJob>): Promise<ManagedJob> {
     const { requestId } = spec;
@@ -29,7 +29,7 @@ export class StartRequests {
     return job;
   }
 
-  /** Takes over a request that an earlier process answered. */
+  /** Adds a request that an earlier process answered. */
   remember(spec: RequestedSpec, job: ManagedJob): void {
     if (spec.requestId === "") return;
     this.#byId.set(spec.requestId, { spec, job: Promise.resolve(job) });
@@ -46,8 +46,8 @@ interface KnownRequest {
 }
 
 function isSameRequest(a: RequestedSpec, b: RequestedSpec): boolean {
-  // One of them may come from a record, and have an id. The same from another
-  // window is the same.
+  // A spec from a job's record has an id too. A request repeated from a terminal
+  // window of another size is the same request.
   const compared = (spec: RequestedSpec) => ({ ...spec, id: "", windowSize: undefined });
   return isDeepStrictEqual(compared(a), compared(b));
 }

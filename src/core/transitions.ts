@@ -9,19 +9,19 @@ import {
 import { defined } from "../platform/defined.js";
 import type { JobRecord, Observation } from "./ports.js";
 
-/** What a stop was asked for by; the first to be recorded counts. */
+/** Why a job is stopped. The first stop that is recorded counts. */
 export type StopKind = "cancel" | "timeout";
 
-/** What can happen to a job. */
+/** An event in a job's life. */
 export type JobEvent =
   | { readonly type: "started" }
   | { readonly type: "exited"; readonly exitCode: number; readonly stop?: StopKind }
   | { readonly type: "vanished" };
 
 /**
- * The life of a job: the status after an event.
- * @throws RangeError for an event that cannot happen in that status; terminal
- * statuses take none.
+ * Returns a job's status after an event. This is the whole state machine.
+ * @throws RangeError for an event that cannot happen in that status; none can in a
+ * terminal one
  */
 export function nextStatus(status: Status, event: JobEvent): Status {
   switch (status) {
@@ -47,8 +47,8 @@ function endedStatus(event: Exclude<JobEvent, { type: "started" }>): Status {
 }
 
 /**
- * The record that an observation makes of a record; the same one when it tells
- * nothing new. Pure: recovery, Refresh and the exit watcher all come here.
+ * Returns the record updated by an observation, or the very same record where that
+ * says nothing new. Pure; recovery, Refresh and the exit watcher all end here.
  */
 export function advanceRecord(record: JobRecord, observation: Observation, now: Date): JobRecord {
   const { state } = record;
@@ -69,7 +69,7 @@ export function advanceRecord(record: JobRecord, observation: Observation, now: 
   }
 }
 
-/** A new job's record, before anything runs. */
+/** Returns a new job's record, before anything runs. */
 export function pendingRecord(
   spec: JobSpec,
   sequence: number,
@@ -90,7 +90,7 @@ export function logLimitOf({ spec, defaultLogLimitBytes }: JobRecord): number | 
   return spec.logLimitBytes ?? defaultLogLimitBytes;
 }
 
-/** A pending job's record once its command runs. */
+/** Returns a pending job's record once its command runs. */
 export function started(record: JobRecord, start: Started): JobRecord {
   const status = nextStatus(record.state.status, { type: "started" });
   if (status !== "running") throw new RangeError(`a started job cannot be ${status}`);

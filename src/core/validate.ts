@@ -1,11 +1,11 @@
 import { invalidArgument, Violations } from "../contract/errors.js";
+import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
 import {
   type ListOptions,
   MAX_DURATION_MS,
   type SendInputOptions,
   type StartOptions,
 } from "../contract/procman.js";
-import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
 import type { InputPiece } from "./ports.js";
 
@@ -14,18 +14,18 @@ const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
 const MAX_PORT = 65_535;
 const INPUT_SENDER = /^[\w.:-]{0,64}$/;
-/** The kernel keeps each in 16 bits. */
+/** The kernel stores rows and columns in 16 bits each. */
 const MAX_WINDOW_SIDE = 65_535;
 /** A lower limit would have the log cut all the time, to save next to nothing. */
 const MIN_LOG_LIMIT_BYTES = 64 * 1024;
 const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
 
-/** What a request asks a job to be, without what is decided when it is made. */
+/** What a request asks a job to be. Its id is chosen when the job is made. */
 export type RequestedSpec = Omit<JobSpec, "id">;
 
 /**
- * Checks a Start's arguments, all of them, and fills in the defaults.
- * @throws ProcmanError INVALID_ARGUMENT with a violation for each that is wrong.
+ * Checks all arguments of a Start and fills in the defaults.
+ * @throws ProcmanError INVALID_ARGUMENT with a violation for each wrong argument
  */
 export function requestedSpec(options: StartOptions, defaultWorkDir: string): RequestedSpec {
   const violations = new Violations();
@@ -66,7 +66,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     clearEnv: options.clearEnv ?? false,
     workDir,
     labels: { ...labels },
-    // A terminal has one output.
+    // A terminal has a single output stream.
     mergeOutput: pty || (options.mergeOutput ?? false),
     pty,
     ...defined({
@@ -93,7 +93,7 @@ export function validDefaultLogLimit(bytes = 0): number | undefined {
   return bytes || undefined;
 }
 
-/** Returns a longer one, such as Infinity, as MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */
+/** Caps a duration, even Infinity, at MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */
 export function validDuration(
   field: "timeout" | "grace_period" | "older_than",
   valueMs: number,
@@ -118,11 +118,11 @@ export function validWindowSize(size: WindowSize): WindowSize {
   return size;
 }
 
-/** Checks what a call asks to add to a job's input. @throws ProcmanError INVALID_ARGUMENT */
+/** Checks the arguments of a SendInput. @throws ProcmanError INVALID_ARGUMENT */
 export function validInputPiece(options: SendInputOptions): InputPiece {
   const violations = new Violations();
   const { sender = "", offset, data = new Uint8Array(), close = false } = options;
-  // The types allow no other, but callers in JavaScript may.
+  // A caller in JavaScript can pass any type.
   if (typeof sender !== "string" || !INPUT_SENDER.test(sender)) {
     violations.add("sender", 'must be at most 64 letters, digits and characters of "-_.:"');
   }
@@ -143,9 +143,9 @@ function logLimitFault(bytes: number): string | undefined {
   return Number.isSafeInteger(bytes) ? undefined : "must be a whole number below 2^53";
 }
 
-/** The kernel ends a string at its first NUL. */
+/** Checks a string for the kernel, which ends strings at their first NUL. */
 function checkText(field: string, value: string, violations: Violations): void {
-  // The types allow no other, but callers in JavaScript may.
+  // A caller in JavaScript can pass any type.
   if (typeof value !== "string") violations.add(field, "must be a string");
   else if (value.includes("\0")) violations.add(field, "must not contain a NUL byte");
 }

@@ -12,10 +12,10 @@ import type { ManagedJob } from "./managed-job.js";
 import type { OutputGrowth } from "./output-growth.js";
 import { filterDigest } from "./page-token.js";
 
-/** How many jobs of a snapshot are looked at at a time: each may have a log open. */
+/** How many jobs of a snapshot are read at a time: each may need an open log. */
 const SNAPSHOT_CONCURRENCY = 32;
 
-/** The jobs that are watched. */
+/** What a stream of changes needs of the job manager. */
 export interface WatchedJobs {
   readonly changes: JobChanges;
   readonly growth: OutputGrowth;
@@ -25,11 +25,11 @@ export interface WatchedJobs {
 }
 
 /**
- * A snapshot, or `resumed`, and then every change, until `stop` is aborted.
+ * Yields a snapshot, or `resumed`, and then every change until `stop` is aborted.
  *
- * A job's state is taken at the same moment as the revision it is told with, so
- * each event holds what was true as of its revision. Of the changes up to there,
- * those that were not told are superseded by one that is to come.
+ * An event's job and revision are taken at the same moment, so the event holds what
+ * was true as of that revision. A change up to there that was skipped is superseded
+ * by one that is still to come.
  */
 export async function* watchJobs(
   jobs: WatchedJobs,
@@ -41,30 +41,30 @@ export async function* watchJobs(
   const prefix = `${changes.epoch}.${filterDigest(filter)}.`;
   const release = jobs.growth.watch();
   try {
-    // What grew while nobody watched is a change that a consumer who comes back is to see.
-    await abortable(jobs.growth.seen, stop);
-    const resumedAt = numberAfter(prefix, sinceRevision);
+    // Output written while nobody watched is a change that a returning consumer must see.
+    await abortable(jobs.growth.firstCheck, stop);
+    const resumedAt = issuedNumber(prefix, sinceRevision);
     let shown = new ShownJobs(filter, [], resumedAt);
-    let told = resumedAt;
-    if (told !== undefined && changes.covers(told)) {
-      yield { type: "resumed", revision: prefix + told };
+    let reported = resumedAt;
+    if (reported !== undefined && changes.covers(reported)) {
+      yield { type: "resumed", revision: prefix + reported };
     }
     for (;;) {
-      if (told === undefined || !changes.covers(told)) {
-        told = changes.revision;
+      if (reported === undefined || !changes.covers(reported)) {
+        reported = changes.revision;
         const taken = await snapshot(jobs, filter);
         shown = new ShownJobs(filter, taken);
-        yield { type: "snapshot", jobs: taken, revision: prefix + told };
+        yield { type: "snapshot", jobs: taken, revision: prefix + reported };
         continue;
       }
-      await changes.beyond(told, stop);
-      const change = changes.covers(told) ? changes.after(told) : undefined;
+      await changes.waitForChange(reported, stop);
+      const change = changes.covers(reported) ? changes.firstAfter(reported) : undefined;
       if (!change) continue;
-      told = change.revision;
+      reported = change.revision;
       if (!shown.concerns(change.history)) continue;
       const { id } = change.history;
       const job = jobs.find(id);
-      const revision = prefix + told;
+      const revision = prefix + reported;
       yield job
         ? { type: "changed", job: await job.view(), revision }
         : { type: "removed", id, revision };
@@ -74,21 +74,21 @@ export async function* watchJobs(
   }
 }
 
-/** What a consumer may take to be there. */
+/** The jobs that a consumer may believe to match. */
 class ShownJobs {
   readonly #filter: JobFilter;
   readonly #resumedAt: number;
-  /** False for those that have left. */
+  /** By id; false once the consumer was told that the job no longer matches. */
   readonly #shown = new Map<string, boolean>();
 
-  /** @param resumedAt up to there another stream has told, of which it is not known what it told */
+  /** @param resumedAt up to this revision an earlier stream reported, nobody knows which jobs */
   constructor(filter: JobFilter, shown: readonly Job[], resumedAt = -1) {
     this.#filter = filter;
     this.#resumedAt = resumedAt;
     for (const { id } of shown) this.#shown.set(id, true);
   }
 
-  /** Whether the consumer has to learn of that job's latest change; it then does. */
+  /** Whether the consumer must be told of that job's latest change, which counts as told then. */
   concerns(history: JobHistory): boolean {
     const { id, labels } = history;
     const status = history.statuses.at(-1)?.status;
@@ -101,13 +101,13 @@ class ShownJobs {
 }
 
 function snapshot(jobs: WatchedJobs, filter: JobFilter): Promise<Job[]> {
-  // The records now: the jobs go on while they are looked at.
+  // All records are taken at this moment: the jobs change while their output is read.
   const taken = jobs.matching(filter).map((job) => ({ job, record: job.record }));
   return inParallel(taken, SNAPSHOT_CONCURRENCY, ({ job, record }) => job.view(record));
 }
 
-/** The number of a revision that this list of jobs has given for the same filters. */
-function numberAfter(prefix: string, revision: string | undefined): number | undefined {
+/** Returns the number in a revision that this process issued for the same filters. */
+function issuedNumber(prefix: string, revision: string | undefined): number | undefined {
   if (!revision?.startsWith(prefix)) return undefined;
   const digits = revision.slice(prefix.length);
   return /^\d{1,15}$/.test(digits) ? Number(digits) : undefined;

@@ -144,10 +144,10 @@ export class FileJobLogs implements JobLogs {
   findLine(
     from: OutputPositions,
     pattern: LinePattern,
-    { ended, enough, signal }: SearchOptions = {},
+    { ended, timeout, signal }: SearchOptions = {},
   ): Promise<LineSearch> {
     const read = (signal: AbortSignal) => this.chunks(from, { ...defined({ ended }), signal });
-    return findLine(read, from, pattern, { toTheEnd: ended !== undefined, enough, signal });
+    return findLine(read, from, pattern, { toTheEnd: ended !== undefined, timeout, signal });
   }
 
   dispose(): void {

@@ -16,8 +16,8 @@ const MAX_TURN_MS = 5;
 export interface FindLineOptions {
   /** Whether the chunks end only when there will be no more. */
   readonly toTheEnd: boolean;
-  /** Aborted when the search has to do with what it has found so far. */
-  readonly enough?: AbortSignal | undefined;
+  /** Ends the search with what was found so far. */
+  readonly timeout?: AbortSignal | undefined;
   /** Stops at once and fails with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -30,9 +30,9 @@ export async function findLine(
   read: (signal: AbortSignal) => AsyncIterable<OutputChunk>,
   from: OutputPositions,
   pattern: LinePattern,
-  { toTheEnd, enough, signal }: FindLineOptions,
+  { toTheEnd, timeout, signal }: FindLineOptions,
 ): Promise<LineSearch> {
-  const reading = createLinkedAbortController(signal, enough);
+  const reading = createLinkedAbortController(signal, timeout);
   const search = new LogSearch(from, pattern, reading.signal);
   let completion: NodeJS.Timeout | undefined;
   let isAtEnd = false;

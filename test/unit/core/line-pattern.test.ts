@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { RE2JS } from "re2js";
 import { describe, expect, test } from "vitest";
-import { LinePattern, writtenOutSize } from "../../../src/core/line-pattern.js";
+import { LinePattern, expandedSize } from "../../../src/core/line-pattern.js";
 
 /** The limit of what is looked at. */
 const LONG = 2048;
@@ -112,7 +112,7 @@ describe("the beginning of a line", () => {
     fc.assert(
       fc.property(pattern, (pattern) => {
         const instructions = RE2JS.compile(pattern).programSize();
-        expect(instructions).toBeLessThanOrEqual(4 * writtenOutSize(pattern) + 4);
+        expect(instructions).toBeLessThanOrEqual(4 * expandedSize(pattern) + 4);
       }),
     );
   });
@@ -164,7 +164,7 @@ describe("refused", () => {
     ["a{0}", 1],
     ["))a{9}", 9],
   ])("the size of %j is %i", (pattern, size) => {
-    expect(writtenOutSize(pattern)).toBe(size);
+    expect(expandedSize(pattern)).toBe(size);
   });
 });
 

@@ -38,7 +38,7 @@ class Job {
   find(pattern: string, from: OutputPositions = BOTH): Promise<LineSearch> {
     return this.output.open(this.logs.dir).findLine(from, new LinePattern(pattern), {
       ended: this.#ended.signal,
-      enough: this.#enough.signal,
+      timeout: this.#enough.signal,
       signal: this.#stop.signal,
     });
   }
@@ -76,7 +76,7 @@ function findIn(pattern: string, reads: readonly string[]) {
   }
   const result = findLine(chunks, { stdout: 0 }, new LinePattern(pattern), {
     toTheEnd: true,
-    enough: enough.signal,
+    timeout: enough.signal,
   });
   return { result, read, enough: () => enough.abort() };
 }
