@@ -7,7 +7,7 @@ const job = (id: string, status: Status = "running") => ({ id, labels: {}, statu
 /** The ids of the changes after a revision, in order. */
 function idsAfter(changes: JobChanges, revision: number): string[] {
   const ids = [];
-  for (let at = changes.after(revision); at; at = changes.after(at.revision)) {
+  for (let at = changes.firstAfter(revision); at; at = changes.firstAfter(at.revision)) {
     ids.push(at.history.id);
   }
   return ids;
@@ -17,7 +17,7 @@ test("revisions grow by one a change, and those before the first change are none
   const changes = new JobChanges();
   changes.add(job("old"));
   expect(changes.revision).toBe(0);
-  expect(changes.after(0)).toBeUndefined();
+  expect(changes.firstAfter(0)).toBeUndefined();
   changes.changed(job("a"));
   changes.changed(job("old"));
   changes.removed("a");
@@ -31,7 +31,7 @@ test("of each job the latest change is told, in order", () => {
   expect(idsAfter(changes, 3)).toEqual(["c", "b"]);
   expect(idsAfter(changes, 4)).toEqual(["b"]);
   expect(idsAfter(changes, 5)).toEqual([]);
-  expect(changes.after(0)?.revision).toBe(3);
+  expect(changes.firstAfter(0)?.revision).toBe(3);
 });
 
 test("a removal of a job that was never there is no change", () => {
@@ -45,7 +45,7 @@ test("a job that comes again under an id that was removed has a history of its o
   changes.changed(job("a"));
   changes.removed("a");
   changes.changed(job("a", "failed"));
-  expect(changes.after(2)?.history.statuses).toEqual([{ revision: 3, status: "failed" }]);
+  expect(changes.firstAfter(2)?.history.statuses).toEqual([{ revision: 3, status: "failed" }]);
 });
 
 test("each status a job has had is known, with the revision since when", () => {
@@ -55,7 +55,7 @@ test("each status a job has had is known, with the revision since when", () => {
   changes.changed(job("a"));
   changes.changed(job("a", "failed"));
   changes.removed("a");
-  const history = changes.after(0)?.history;
+  const history = changes.firstAfter(0)?.history;
   expect(history).toMatchObject({
     revision: 4,
     statuses: [
@@ -123,13 +123,13 @@ describe("whoever waits for a change", () => {
   test("has it at once where it is there already", async () => {
     const changes = new JobChanges();
     changes.changed(job("a"));
-    await changes.beyond(0, never);
+    await changes.waitForChange(0, never);
   });
 
   test("is woken by the next one", async () => {
     const changes = new JobChanges();
     let woken = 0;
-    const waiting = [0, 1].map(() => changes.beyond(0, never).then(() => (woken += 1)));
+    const waiting = [0, 1].map(() => changes.waitForChange(0, never).then(() => (woken += 1)));
     await new Promise(setImmediate);
     expect(woken).toBe(0);
     changes.changed(job("a"));
@@ -140,11 +140,11 @@ describe("whoever waits for a change", () => {
   test("can leave, also before waiting", async () => {
     const changes = new JobChanges();
     const leaving = new AbortController();
-    const waiting = changes.beyond(0, leaving.signal);
+    const waiting = changes.waitForChange(0, leaving.signal);
     leaving.abort(new Error("left"));
     await expect(waiting).rejects.toThrow("left");
-    await expect(changes.beyond(0, leaving.signal)).rejects.toThrow("left");
+    await expect(changes.waitForChange(0, leaving.signal)).rejects.toThrow("left");
     changes.changed(job("a"));
-    await expect(changes.beyond(0, leaving.signal)).rejects.toThrow("left");
+    await expect(changes.waitForChange(0, leaving.signal)).rejects.toThrow("left");
   });
 });
