@@ -9,6 +9,7 @@ import {
   startTimeOf,
   statOf,
   stranger,
+  zombie,
 } from "../helpers/strangers.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { TestManager } from "../helpers/test-manager.js";
@@ -142,15 +143,7 @@ describe.skipIf(process.platform !== "linux")("a runner's pid is another's by no
 test.skipIf(process.platform !== "linux")(
   "a runner that is no more than a zombie does not keep its job running",
   async () => {
-    // Its parent never asks how it has ended.
-    const file = `${tempDir()}/pid`;
-    const script = `sleep 1000 & echo $! >${file}; exec sleep 1000`;
-    const parent = await stranger("bash", ["-c", script]);
-    const pid = await eventually("the child", () => Number(readFileSync(file, "utf8")));
-    await eventually("its parent's program", () => statOf(parent.pid).includes("(sleep)"));
-    const stat = statOf(pid);
-    process.kill(pid, "SIGKILL");
-    await eventually("the zombie", () => / Z /.test(statOf(pid)));
+    const { stat } = await zombie();
     const { at, id } = await TestManager.withForgedJob();
     at.claim(id, { runner: stat, command: stat });
     await at.open();

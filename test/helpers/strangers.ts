@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { eventually } from "./eventually.js";
+import { tempDir } from "./temp-dir.js";
 
 /** A process that is nobody's job, leader of a session of its own. */
 export interface Stranger {
@@ -24,6 +26,18 @@ export async function stranger(
   });
   // Its name changes as it is executed, which its start time does not.
   return { pid, stat: statOf(pid) };
+}
+
+/** A process that has ended, and whose parent never asks how. */
+export async function zombie(): Promise<Stranger> {
+  const file = join(tempDir(), "pid");
+  const parent = await stranger("bash", ["-c", `sleep 1000 & echo $! >${file}; exec sleep 1000`]);
+  const pid = await eventually("the child", () => Number(readFileSync(file, "utf8")));
+  await eventually("its parent's program", () => statOf(parent.pid).includes("(sleep)"));
+  const stat = statOf(pid);
+  process.kill(pid, "SIGKILL");
+  await eventually("its end", () => / Z /.test(statOf(pid)));
+  return { pid, stat };
 }
 
 export function statOf(pid: number): string {

@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
@@ -18,6 +19,11 @@ async function ended(server: TestServer, script = "true"): Promise<string> {
 
 async function running(server: TestServer): Promise<string> {
   return (await server.client.start({ command: "sleep", args: ["1000"] })).job!.id;
+}
+
+/** A letter, such as T for stopped: ps(1). */
+function processState(pid: number): string {
+  return execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).slice(0, 1);
 }
 
 test("Get tells the exit code 42", async () => {
@@ -109,9 +115,13 @@ describe("Signal", () => {
   test("a job can be stopped and continued, and killed", async () => {
     const server = shared;
     const id = await running(server);
-    for (const signal of ["STOP", "CONT"]) {
+    for (const [signal, state] of [
+      ["STOP", "T"],
+      ["CONT", "S"],
+    ] as const) {
       const { job } = await server.client.signal({ id, signal });
       expect(job!.status).toBe(Status.RUNNING);
+      await eventually(`its state after ${signal}`, () => processState(job!.pid) === state);
     }
     await server.client.signal({ id, signal: "KILL" });
     const { job } = await server.client.wait({ id });
@@ -200,6 +210,24 @@ test("Refresh has nothing to tell when nothing has changed", async () => {
   await running(server);
   await ended(server);
   expect((await server.client.refresh({})).jobs).toEqual([]);
+});
+
+test("Refresh tells of a job that has ended without anybody being told", async () => {
+  const server = await TestServer.start();
+  const { client } = server;
+  await running(server);
+  // The server polls for that, and may be first.
+  await eventually("Refresh to be first", async () => {
+    const { job } = await client.start({ command: "sleep", args: ["1000"] });
+    const record = readFileSync(join(server.stateDir, "jobs", job!.id, "process"), "utf8");
+    for (const line of record.split("\n").slice(1, 3)) process.kill(Number.parseInt(line, 10), 9);
+    const { jobs } = await client.refresh({});
+    if (jobs.length === 0) return false;
+    expect(jobs).toHaveLength(1);
+    expect(jobs[0]).toMatchObject({ id: job!.id, status: Status.ORPHANED, pid: job!.pid });
+    expect((await client.refresh({})).jobs).toEqual([]);
+    return true;
+  });
 });
 
 test("environment values are told only to a Get that asks for them", async () => {

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { Status, Stream } from "../../gen/procman/v1/procman_pb.js";
 import { eventually } from "../helpers/eventually.js";
@@ -58,13 +59,30 @@ test.each([
   }
 });
 
-test("a timeout is enforced by the next server, a cancel carried on", async () => {
+test("a time limit is not begun anew by the next server", async () => {
   const server = await TestServer.start();
-  const timed = await server.client.start({
-    command: "sleep",
-    args: ["1000"],
-    timeout: { seconds: 1n, nanos: 0 },
-  });
+  const startSleep = async (limitMs: number) => {
+    const timeout = { seconds: BigInt(Math.floor(limitMs / 1000)), nanos: (limitMs % 1000) * 1e6 };
+    const { job } = await server.client.start({ command: "sleep", args: ["1000"], timeout });
+    return job!.id;
+  };
+  const limitMs = 3000;
+  const startedAt = performance.now();
+  const id = await startSleep(limitMs);
+  await server.kill();
+  await eventually("its time to be over", () => performance.now() - startedAt > limitMs);
+  await server.start();
+  // Half of that time begins now: it is over later.
+  const otherId = await startSleep(limitMs / 2);
+  const { job } = await server.client.wait({ id });
+  expect(job).toMatchObject({ status: Status.FAILED, signal: "SIGTERM" });
+  expect(job!.error).toBe(`timed out after ${limitMs} ms`);
+  const { job: other } = await server.client.wait({ id: otherId });
+  expect(timestampMs(job!.completedTime!)).toBeLessThan(timestampMs(other!.completedTime!));
+});
+
+test("a cancel is carried on by the next server", async () => {
+  const server = await TestServer.start();
   const stubborn = await server.client.start({
     command: "sh",
     args: ["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"],
@@ -84,9 +102,6 @@ test("a timeout is enforced by the next server, a cancel carried on", async () =
   await server.kill();
   expect(await cancelling).toBe("lost");
   await server.start();
-  const { job: timedOut } = await server.client.wait({ id: timed.job!.id });
-  expect(timedOut).toMatchObject({ status: Status.FAILED, signal: "SIGTERM" });
-  expect(timedOut!.error).toContain("timed out");
   const { job: cancelled } = await server.client.wait({ id: stubborn.job!.id });
   expect(cancelled).toMatchObject({ status: Status.CANCELLED, signal: "SIGKILL" });
 });

@@ -95,21 +95,3 @@ test("a start that fails leaves no directory", async () => {
   await expect(start(tooLong)).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
   expect(readdirSync(join(stateDir, "jobs"))).toEqual([]);
 });
-
-test("a stop that comes as the command has just ended lets its own end stand", async () => {
-  const { start, saved } = await contextWithDisk();
-  const job = await start(spec("ended", "exit 0"));
-  const stop = job.stop("cancel", 100).then(
-    () => "cancelled",
-    (error: ProcmanError) => error.reason,
-  );
-  const outcome = await stop;
-  await eventually("the end", () => job.ended.aborted);
-  const { status } = job.record.state;
-  // Either the intent was first, or the exit: never both.
-  expect([`${outcome} ${status}`]).toEqual([
-    outcome === "cancelled" ? "cancelled cancelled" : "JOB_NOT_RUNNING completed",
-  ]);
-  expect(saved("ended")).toMatchObject({ status });
-  if (outcome !== "cancelled") expect(saved("ended")).not.toHaveProperty("stop");
-});

@@ -7,6 +7,7 @@ import {
   lockStateDir,
   type ProcessIdentifier,
 } from "../../../src/storage/state-dir-lock.js";
+import { startTimeOf, statOf, zombie } from "../../helpers/strangers.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 /** Holders with lives of their own. */
@@ -79,11 +80,47 @@ test("one whose directory was deleted does not release its successor's lock", as
   await expect(lockStateDir(dir, holder("third", alive))).rejects.toThrow("already served");
 });
 
-test("a lock file cut short, or of another boot, names nobody", async () => {
+/** The lock file of a process, but for what is changed of its boot, pid and start time. */
+function lockFile(pid: number, { boot, startTime }: { boot?: string; startTime?: string } = {}) {
+  const [ownBoot] = JSON.parse(processIdentifier.self()) as [string];
+  const identity = [boot ?? ownBoot, pid, startTime ?? String(startTimeOf(statOf(pid)))];
+  return `${pid}\n${JSON.stringify(identity)}\n`;
+}
+
+async function ownerBy(content: string): Promise<number | undefined> {
   const dir = tempDir();
-  for (const content of ["", "12", `${process.pid}\n["other-boot",${process.pid},"1"]\n`]) {
-    writeFileSync(join(dir, "lock.7"), content);
-    expect(await lockOwner(dir, processIdentifier)).toBeUndefined();
+  writeFileSync(join(dir, "lock.7"), content);
+  const owner = await lockOwner(dir, processIdentifier);
+  const taking = lockStateDir(dir, processIdentifier);
+  if (owner === undefined) await (await taking).release();
+  else await expect(taking).rejects.toThrow(`already served by process ${owner}`);
+  return owner;
+}
+
+test("a process is named by its boot, its pid and its start time", async () => {
+  expect(lockFile(process.pid)).toBe(`${process.pid}\n${processIdentifier.self()}\n`);
+  for (const pid of [process.pid, process.ppid]) expect(await ownerBy(lockFile(pid))).toBe(pid);
+});
+
+test.each([
+  ["that started at another time", { startTime: "1" }],
+  ["of another boot", { boot: "00000000-0000-4000-8000-000000000000" }],
+])("a process %s is another one", async (_, changed) => {
+  expect(await ownerBy(lockFile(process.pid, changed))).toBeUndefined();
+});
+
+test("a holder that has ended and is a zombie holds nothing", async () => {
+  const { pid } = await zombie();
+  expect(await ownerBy(lockFile(pid))).toBeUndefined();
+});
+
+test("a lock file cut short at any byte names nobody", async () => {
+  const whole = lockFile(process.pid);
+  // The last byte is a newline after the identity.
+  const dir = tempDir();
+  for (let length = 0; length < whole.length - 1; length += 1) {
+    writeFileSync(join(dir, "lock.7"), whole.slice(0, length));
+    expect(await lockOwner(dir, processIdentifier), `${length} bytes`).toBeUndefined();
   }
   await (await lockStateDir(dir, processIdentifier)).release();
 });
