@@ -14,6 +14,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Containment, type Job, Status } from "../../gen/procman/v1/procman_pb.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
+import { isRoot, needsCgroup } from "../helpers/machine.js";
 import { readOutput } from "../helpers/output.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
@@ -215,7 +216,7 @@ onLinux("a runner that was killed", () => {
   });
 });
 
-test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+test.skipIf(process.platform !== "linux" || !isRoot())(
   "Cancel ends a job where /proc shows a user no processes but their own",
   async () => {
     const uid = 54323;
@@ -234,7 +235,7 @@ test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
   },
 );
 
-test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+test.skipIf(process.platform !== "linux" || !isRoot())(
   "Cancel returns though the job has a process that may not be signalled",
   async () => {
     const uid = 54324;
@@ -266,7 +267,7 @@ onLinux("a cgroup", () => {
   test("of a job is left by a server that the job has started", async ({ skip }) => {
     const first = await TestServer.start();
     const { id, containment } = await startJob(first, "sleep 1000");
-    if (containment !== Containment.CGROUP) skip("no cgroup can be made here");
+    needsCgroup(containment === Containment.CGROUP, skip);
     const [cgroup] = cgroupsOf(id).trim().split("\n") as [string];
     const within = `echo $$ >${cgroup}/cgroup.procs && exec "$@"`;
     const second = await TestServer.start({ wrapper: ["sh", "-c", within, "sh"] });
@@ -292,7 +293,7 @@ onLinux("a cgroup", () => {
     await expect(startJob(server, "true")).rejects.toThrow();
     expect(await server.ended()).toBe("SIGKILL");
     const [id] = readdirSync(join(server.stateDir, "jobs")) as [string];
-    if (cgroupsOf(id) === "") skip("no cgroup can be made here");
+    needsCgroup(cgroupsOf(id) !== "", skip);
     await server.start();
     expect((await server.client.list({})).jobs).toEqual([]);
     expect(cgroupsOf(id)).toBe("");
@@ -318,7 +319,7 @@ onLinux("a grandchild that called setsid", () => {
   test("is ended with a job that has a cgroup", async ({ skip }) => {
     const server = await TestServer.start();
     const { id, containment } = await startJob(server, script);
-    if (containment !== Containment.CGROUP) skip("no cgroup can be made here");
+    needsCgroup(containment === Containment.CGROUP, skip);
     const pid = await grandchildOf(server, id);
     const { job } = await server.client.cancel({ id, ...cancelIn100Ms });
     expect(job!.status).toBe(Status.CANCELLED);
@@ -326,7 +327,7 @@ onLinux("a grandchild that called setsid", () => {
   });
 
   test("outlives a job that has a session only, which the job says of itself", async ({ skip }) => {
-    if (process.getuid?.() !== 0) skip("needs root, to be another user who may make no cgroup");
+    if (!isRoot()) skip("needs root, to be another user who may make no cgroup");
     const uid = 54322;
     const stateDir = join(tempDir(), "state");
     mkdirSync(stateDir, { mode: 0o700 });

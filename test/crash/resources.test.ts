@@ -18,16 +18,13 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
+import { isRoot } from "../helpers/machine.js";
 import { checkNumbered, writeLines } from "../helpers/numbered-lines.js";
 import { readOutput } from "../helpers/output.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
 
-const isRoot = process.getuid?.() === 0;
-if (!isRoot) {
-  if (process.env["CI"]) throw new Error("CI runs these as root: they mount file systems");
-  console.warn("skipped: mounting small file systems needs root");
-}
+const canMount = isRoot();
 
 /** A file system of a given size, gone when the test is over. */
 function smallDisk(sizeKib: number): string {
@@ -64,7 +61,7 @@ function makeRoom(disk: string): void {
   rmSync(join(disk, "filler"));
 }
 
-describe.skipIf(!isRoot)("disk full", () => {
+describe.skipIf(!canMount)("disk full", () => {
   test("within a piece of input: the part that was taken does not come twice", async () => {
     const disk = smallDisk(4096);
     const server = await TestServer.start({ stateDir: join(disk, "state") });
@@ -198,7 +195,7 @@ describe.skipIf(!isRoot)("disk full", () => {
   });
 });
 
-test.skipIf(!isRoot)(
+test.skipIf(!canMount)(
   "a file system without holes: logs with a limit begin later all the same, which is said once",
   async () => {
     const stateDir = join(mounted("ramfs", "mode=700"), "state");
@@ -230,7 +227,7 @@ test.skipIf(!isRoot)(
   },
 );
 
-describe.skipIf(!isRoot)("a state directory that cannot be written", () => {
+describe.skipIf(!canMount)("a state directory that cannot be written", () => {
   test("read-only: Start says so, reading goes on, and it heals", async () => {
     const disk = smallDisk(4096);
     const server = await TestServer.start({ stateDir: join(disk, "state") });
@@ -370,7 +367,7 @@ test("out of file descriptors: a clear error or an answer, and all is well after
   );
 });
 
-test.skipIf(!isRoot)("out of processes: PROCESS_LIMIT, and nothing is left", async () => {
+test.skipIf(!canMount)("out of processes: PROCESS_LIMIT, and nothing is left", async () => {
   const stateDir = join(tempDir(), "state");
   mkdirSync(stateDir, { mode: 0o700 });
   // A user that nobody else is: the limit counts a user's threads everywhere.

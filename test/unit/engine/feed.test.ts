@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { eventually } from "../../helpers/eventually.js";
+import { isRoot } from "../../helpers/machine.js";
 import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -29,7 +30,7 @@ function cpuTicks(pid: number): number {
 }
 
 describe.each(shells())("%s", (_program, shell) => {
-  test.skipIf(process.getuid?.() !== 0)(
+  test.skipIf(!isRoot())(
     "a feeder that cannot fork begins again, where it was, and the input has not ended",
     async () => {
       const dir = tempDir();
