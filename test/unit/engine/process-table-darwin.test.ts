@@ -53,3 +53,20 @@ test("a line that the runner wrote of itself names the process as ps does", () =
     startTime: "Tue Nov 3 14:41:10 2026",
   });
 });
+
+test.each(["", "123", "123 ", "x Tue Nov  3 14:41:10 2026"])("%j names nobody", (line) => {
+  expect(darwinProcessTable.parseIdentity(line)).toBeUndefined();
+});
+
+test("times are told to the second", () => {
+  const before = Math.floor(Date.now() / 1000) * 1000;
+  const mark = darwinProcessTable.mark();
+  expect(Date.parse(`${mark} UTC`)).toBeGreaterThanOrEqual(before);
+  expect(mark).toMatch(/^[A-Z][a-z]{2} \d{2} \d{2}:\d{2}:\d{2} \d{4}$/);
+  expect(darwinProcessTable.ageMs(mark)).toBeLessThan(60_000);
+  expect(darwinProcessTable.ageMs("Tue Nov 3 14:41:10 2020")).toBeGreaterThan(86_400_000);
+  expect(darwinProcessTable.ageMs("Tue Nov 3 14:41:10 2099")).toBe(0);
+  const [second, next] = ["Tue Nov 3 14:41:10 2026", "Tue Nov 3 14:41:11 2026"];
+  expect(darwinProcessTable.startedBy(second, "Nov 03 14:41:10 2026")).toBe(true);
+  expect(darwinProcessTable.startedBy(next, "Nov 03 14:41:10 2026")).toBe(false);
+});
