@@ -25,16 +25,16 @@ import type {
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import {
-  decodeAskedDuration,
-  decodeChecked,
+  decodeRequestedDuration,
+  decodeRequest,
   decodeId,
   decodeNotNegative,
-  decodeOnJob,
+  decodeJobRequest,
   decodeWindowSize,
-  encodeAskedDuration,
+  encodeRequestedDuration,
   encodeInt64,
   encodeWindowSize,
-  type OnJob,
+  type JobRequest,
 } from "./fields.js";
 
 /* Requests about a job that is there, each of a field or two. */
@@ -46,8 +46,8 @@ export function encodeGet(
   return { id, includeEnv };
 }
 
-export function decodeGet(request: GetRequest): OnJob<GetOptions> {
-  return decodeOnJob(request, () => ({ includeEnv: request.includeEnv }));
+export function decodeGet(request: GetRequest): JobRequest<GetOptions> {
+  return decodeJobRequest(request, () => ({ includeEnv: request.includeEnv }));
 }
 
 export function encodeSignal(id: string, signal: string): Init<typeof SignalRequestSchema> {
@@ -62,13 +62,16 @@ export function encodeCancel(
   id: string,
   { gracePeriodMs }: CancelOptions,
 ): Init<typeof CancelRequestSchema> {
-  return { id, ...defined({ gracePeriod: encodeAskedDuration("grace_period", gracePeriodMs) }) };
+  return {
+    id,
+    ...defined({ gracePeriod: encodeRequestedDuration("grace_period", gracePeriodMs) }),
+  };
 }
 
-export function decodeCancel(request: CancelRequest): OnJob<CancelOptions> {
+export function decodeCancel(request: CancelRequest): JobRequest<CancelOptions> {
   const { gracePeriod } = request;
-  return decodeOnJob(request, (violations) =>
-    defined({ gracePeriodMs: decodeAskedDuration("grace_period", gracePeriod, violations) }),
+  return decodeJobRequest(request, (violations) =>
+    defined({ gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations) }),
   );
 }
 
@@ -80,9 +83,9 @@ export function encodeSendInput(
   return { id, sender, data, close, ...position };
 }
 
-export function decodeSendInput(request: SendInputRequest): OnJob<SendInputOptions> {
+export function decodeSendInput(request: SendInputRequest): JobRequest<SendInputOptions> {
   const { sender, data, close, offset } = request;
-  return decodeOnJob(request, (violations) => ({
+  return decodeJobRequest(request, (violations) => ({
     sender,
     data,
     close,
@@ -109,7 +112,7 @@ export function encodeResizeWindow(
 
 export function decodeResizeWindow(request: ResizeWindowRequest): { id: string; size: WindowSize } {
   const { windowSize } = request;
-  const { id, options: size } = decodeOnJob(request, (violations) => {
+  const { id, options: size } = decodeJobRequest(request, (violations) => {
     if (!windowSize) violations.add("window_size", "must be given");
     return decodeWindowSize(windowSize ?? { rows: 0, columns: 0 });
   });
@@ -117,11 +120,11 @@ export function decodeResizeWindow(request: ResizeWindowRequest): { id: string; 
 }
 
 export function encodeCleanup({ olderThanMs }: CleanupOptions): Init<typeof CleanupRequestSchema> {
-  return defined({ olderThan: encodeAskedDuration("older_than", olderThanMs) });
+  return defined({ olderThan: encodeRequestedDuration("older_than", olderThanMs) });
 }
 
 export function decodeCleanup({ olderThan }: CleanupRequest): CleanupOptions {
-  return decodeChecked((violations) =>
-    defined({ olderThanMs: decodeAskedDuration("older_than", olderThan, violations) }),
+  return decodeRequest((violations) =>
+    defined({ olderThanMs: decodeRequestedDuration("older_than", olderThan, violations) }),
   );
 }

@@ -8,7 +8,7 @@ import { invalidArgument, type Violations } from "../contract/errors.js";
 import type { Containment, Status, Stream } from "../contract/job.js";
 import type { Terminator } from "../contract/procman.js";
 
-/** The names of one kind as an enum of the proto: one table, read in both directions. */
+/** Maps names of the contract to the values of an enum of the proto, and back. */
 class EnumTable<Name extends string, Value extends number> {
   readonly #noun: string;
   readonly #values: Readonly<Record<Name, Value>>;
@@ -30,7 +30,7 @@ class EnumTable<Name extends string, Value extends number> {
     return this.#names.get(value);
   }
 
-  /** @throws ProcmanError INVALID_ARGUMENT for a name that callers in JavaScript made up */
+  /** @throws ProcmanError INVALID_ARGUMENT for an unknown name, which callers in JavaScript may pass */
   encodeList(field: string, names: readonly Name[] = []): Value[] {
     return names.map((name) => {
       if (Object.hasOwn(this.#values, name)) return this.#values[name];
@@ -39,7 +39,7 @@ class EnumTable<Name extends string, Value extends number> {
     });
   }
 
-  /** Returns each name once. */
+  /** Returns each name once, and reports unknown values. */
   decodeList(field: string, values: readonly Value[], violations: Violations): Name[] {
     const names = new Set<Name>();
     for (const value of values) {

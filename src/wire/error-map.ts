@@ -37,23 +37,23 @@ const CODE_OF = {
   INTERNAL: Code.Internal,
 } as const satisfies Record<ErrorReason, Code>;
 
-/**
- * Errors travel in HTTP headers over gRPC, and callers' ids and arguments end
- * up in their texts: both are kept to what clients take.
+/*
+ * Over gRPC, errors travel in HTTP headers, whose size clients limit. Callers' ids
+ * and arguments end up in them, so their texts and their number are limited too.
  */
 const MAX_TEXT_CHARS = 1024;
 const MAX_VIOLATIONS = 16;
 const MAX_VIOLATION_CHARS = 256;
 
-/** System errors of a connection that trying again does not help: no permission, TLS. */
-const LASTING_FAILURE =
+/** Codes of system errors that last, so that calling again is of no use: no permission, TLS. */
+const LASTING_ERROR_CODES =
   /^(EACCES|EPERM|EPROTO|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
 
 /**
- * Returns what a call that failed is answered with.
+ * Returns the error that a client is answered with.
  *
- * @param signal the call's. Where it is aborted, an abort means what its reason
- * says: CANCELED, DEADLINE_EXCEEDED, or that the server is closing.
+ * @param signal the call's. Once it is aborted, an AbortError stands for its
+ * reason: CANCELED, DEADLINE_EXCEEDED, or that the server is closing.
  */
 export function encodeError(error: unknown, signal?: AbortSignal): ConnectError {
   if (error instanceof ConnectError) return error;
@@ -61,11 +61,11 @@ export function encodeError(error: unknown, signal?: AbortSignal): ConnectError 
   if (signal?.aborted && (error === signal.reason || isAbortError(error))) {
     return encodeAbort(signal.reason);
   }
-  // Its true message may tell of what is no client's business; it is in the log.
+  // Its message may hold what is not for clients. The log has it.
   return errorWithInfo(Code.Internal, "INTERNAL", "internal error", { cause: error });
 }
 
-/** Makes an error with google.rpc.ErrorInfo, as every error of procman has. */
+/** Makes an error with the google.rpc.ErrorInfo that all of procman's errors have. */
 export function errorWithInfo(
   code: Code,
   reason: string,
@@ -87,7 +87,7 @@ export function errorWithInfo(
 }
 
 /**
- * Returns what a call failed with.
+ * Returns what a client's call failed with.
  * @param server where the server is, for the message: "http://127.0.0.1:7420"
  */
 export function decodeError(error: unknown, server: string): ProcmanError {
@@ -115,12 +115,12 @@ export function unreachable(server: string, why: string, cause?: unknown): Procm
   return new ProcmanError("UNREACHABLE", `cannot reach procman at ${server}: ${why}`, { cause });
 }
 
-/** For a message that no server of this version sends: it is newer, or none of procman's. */
-export function malformed(what: string): ProcmanError {
+/** For what no server of this version sends: the server is newer, or not procman. */
+export function malformedResponse(what: string): ProcmanError {
   return new ProcmanError("INTERNAL", `the server sent ${what}`);
 }
 
-/** Whether the same call may succeed a little later: the server restarts, or the network is back. */
+/** Whether the same call may succeed a little later, when the server or the network is back. */
 export function isTransient(error: ProcmanError): boolean {
   if (error.reason === "SHUTTING_DOWN") return true;
   return error.reason === "UNREACHABLE" && !causesOf(error).some(isLasting);
@@ -142,7 +142,7 @@ function isAbortError(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
 
-/** Well-formed as well, which a gRPC message has to be to be sent. */
+/** Cuts a text, and replaces lone surrogates, since gRPC sends well-formed strings only. */
 function clipped(text: string, maxChars: number): string {
   const short = text.length > maxChars ? `${text.slice(0, maxChars - 1)}…` : text;
   return short.replace(/\p{Surrogate}/gu, "\uFFFD");
@@ -157,9 +157,8 @@ function decodeViolations(error: ConnectError): FieldViolation[] {
 }
 
 /**
- * Whether an error that procman's server did not give (it says a reason with
- * every one) means that the connection broke, or that something between has no
- * connection to the server.
+ * Whether an error without a reason, which is none of the server's own, means that
+ * the connection broke, or that a proxy has no connection to the server.
  */
 function isConnectionLost(error: ConnectError): boolean {
   switch (error.code) {
@@ -168,10 +167,10 @@ function isConnectionLost(error: ConnectError): boolean {
     case Code.Canceled:
     case Code.DeadlineExceeded:
       return true;
-    // An answer that was cut short is "a protocol error" to Connect.
+    // Connect calls an answer that was cut short a protocol error.
     case Code.InvalidArgument:
       return error.rawMessage.startsWith("protocol error:");
-    // What the socket, or fetch, fails with.
+    // The socket, or fetch, failed.
     case Code.Internal:
     case Code.Unknown:
       return error.cause instanceof Error;
@@ -180,13 +179,13 @@ function isConnectionLost(error: ConnectError): boolean {
   }
 }
 
-/** By a proxy, or before a stream has begun: only the HTTP status is known. */
+/** Refused by a proxy, or before a stream began: only the HTTP status is known. */
 function isRefusedWithoutReason({ code }: ConnectError): boolean {
   return code === Code.Unauthenticated || code === Code.PermissionDenied;
 }
 
 function isLasting(error: Error): boolean {
-  return LASTING_FAILURE.test(codeOf(error) ?? "");
+  return LASTING_ERROR_CODES.test(codeOf(error) ?? "");
 }
 
 function causesOf(error: Error): Error[] {

@@ -9,9 +9,9 @@ import type { WindowSize } from "../contract/job.js";
 import { MAX_DURATION_MS } from "../contract/procman.js";
 
 /*
- * Fields that several messages have. What a client's call cannot put on the wire
- * is refused when it is encoded, with the same INVALID_ARGUMENT that the server
- * would answer; what the wire can carry is for the server to judge.
+ * Fields that several messages have. The client refuses what the wire cannot
+ * represent, the server what no caller can mean (a negative count); whether a
+ * value makes sense is for core to check.
  */
 
 const MAX_INT32 = 2 ** 31 - 1;
@@ -19,10 +19,10 @@ const MAX_DURATION_SECONDS = MAX_DURATION_MS / 1000;
 const MAX_NANOS = 999_999_999;
 
 /**
- * Decodes all of a request before it fails.
+ * Decodes a request to its end, so that all that is wrong is found.
  * @throws ProcmanError INVALID_ARGUMENT with every violation that `decode` added
  */
-export function decodeChecked<T>(decode: (violations: Violations) => T): T {
+export function decodeRequest<T>(decode: (violations: Violations) => T): T {
   const violations = new Violations();
   const decoded = decode(violations);
   violations.throwIfAny();
@@ -31,21 +31,20 @@ export function decodeChecked<T>(decode: (violations: Violations) => T): T {
 
 /** The id of a request that holds nothing else. @throws ProcmanError INVALID_ARGUMENT */
 export function decodeId({ id }: { readonly id: string }): string {
-  return decodeChecked((violations) => requiredId(id, violations));
+  return decodeRequest((violations) => requiredId(id, violations));
 }
 
-/** What a call about one job asks for. */
-export interface OnJob<Options> {
+export interface JobRequest<Options> {
   readonly id: string;
   readonly options: Options;
 }
 
-/** Decodes a request about one job. @throws ProcmanError INVALID_ARGUMENT, as `decodeChecked` */
-export function decodeOnJob<Options>(
+/** As `decodeRequest`, for a request with a job's id. */
+export function decodeJobRequest<Options>(
   { id }: { readonly id: string },
   decodeOptions: (violations: Violations) => Options,
-): OnJob<Options> {
-  return decodeChecked((violations) => ({
+): JobRequest<Options> {
+  return decodeRequest((violations) => ({
     id: requiredId(id, violations),
     options: decodeOptions(violations),
   }));
@@ -62,7 +61,7 @@ export function encodeInt32(field: string, value: number): number {
   throw invalidArgument(field, `${value} is not a whole number of 32 bits`);
 }
 
-/** Encodes more than the wire can ask for as all that it can. @throws ProcmanError INVALID_ARGUMENT */
+/** Encodes a count that is larger, such as Infinity, as the largest. @throws ProcmanError INVALID_ARGUMENT */
 export function encodeCount(field: string, value: number): number {
   return encodeInt32(field, Math.min(value, MAX_INT32));
 }
@@ -73,7 +72,7 @@ export function encodeInt64(field: string, value: number): bigint {
   throw invalidArgument(field, `${value} is not a whole number below 2^53`);
 }
 
-/** Past 2^53 the number is not exact, and beyond the end of any file all the same. */
+/** Not exact from 2^53 on, which is beyond the end of any file all the same. */
 export function decodeNotNegative(
   field: string,
   value: number | bigint,
@@ -99,26 +98,29 @@ export function encodeTime(time: Date | undefined): Timestamp | undefined {
   return time && timestampFromDate(time);
 }
 
-/** To the nearest millisecond: the wire takes whole nanoseconds only, and no value out of range. */
+/** Encodes to the nearest millisecond, and what is out of range as the nearest that is not. */
 export function encodeDuration(ms: number | undefined): Duration | undefined {
   if (ms === undefined) return undefined;
   return durationFromMs(Math.min(Math.max(Math.round(ms), 0), MAX_DURATION_MS));
 }
 
 /**
- * A duration that is asked for: to a whole millisecond, away from 0, so that
- * nothing else becomes 0.
+ * Encodes a duration of a request: rounded away from 0, to a whole millisecond, so
+ * that only 0 becomes 0.
  * @throws ProcmanError INVALID_ARGUMENT
  */
-export function encodeAskedDuration(field: string, ms: number | undefined): Duration | undefined {
+export function encodeRequestedDuration(
+  field: string,
+  ms: number | undefined,
+): Duration | undefined {
   if (ms === undefined) return undefined;
   if (Number.isNaN(ms)) throw invalidArgument(field, "NaN is not a duration");
   const wholeMs = ms < 0 ? Math.floor(ms) : Math.ceil(ms);
   return durationFromMs(Math.min(Math.max(wholeMs, -MAX_DURATION_MS), MAX_DURATION_MS));
 }
 
-/** In whole milliseconds, rounded up, so that no positive duration becomes 0. */
-export function decodeAskedDuration(
+/** Returns whole milliseconds, rounded up, so that no positive duration becomes 0. */
+export function decodeRequestedDuration(
   field: string,
   duration: Duration | undefined,
   violations: Violations,

@@ -9,7 +9,7 @@ import {
 import type { Exit, Job, JobSpec, JobState, Progress, Started } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
 import { CONTAINMENT, STATUS } from "./enums.js";
-import { malformed } from "./error-map.js";
+import { malformedResponse } from "./error-map.js";
 import { decodeWindowSize, encodeDuration, encodeTime } from "./fields.js";
 
 /** What only some states of a job have. */
@@ -54,7 +54,7 @@ export function encodeJob(job: Job): ProtoJob {
 
 /** @throws ProcmanError INTERNAL for what is no job that this version knows */
 export function decodeJob(job: ProtoJob | undefined): Job {
-  if (!job) throw malformed("a response without its job");
+  if (!job) throw malformedResponse("a response without its job");
   return {
     ...decodeSpec(job),
     ...decodeState(job),
@@ -112,7 +112,7 @@ function decodeState(job: ProtoJob): JobState {
         ...(job.startedTime && decodeStarted(job)),
       };
     case undefined:
-      throw malformed(`job ${job.id} with the unknown status ${job.status}`);
+      throw malformedResponse(`job ${job.id} with the unknown status ${job.status}`);
   }
 }
 
@@ -141,7 +141,9 @@ function decodeTime(job: ProtoJob, field: string, time: Timestamp | undefined): 
 }
 
 function missing(job: ProtoJob, field: string): Error {
-  return malformed(`job ${job.id} in status ${STATUS.decode(job.status)} without its ${field}`);
+  return malformedResponse(
+    `job ${job.id} in status ${STATUS.decode(job.status)} without its ${field}`,
+  );
 }
 
 export function encodeProgress(progress: Progress): ProtoProgress {

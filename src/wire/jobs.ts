@@ -18,7 +18,7 @@ import type {
   WatchJobsOptions,
 } from "../contract/procman.js";
 import { STATUS } from "./enums.js";
-import { decodeChecked, decodeNotNegative, encodeInt32 } from "./fields.js";
+import { decodeRequest, decodeNotNegative, encodeInt32 } from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
 
 export function encodeList(options: ListOptions): Init<typeof ListRequestSchema> {
@@ -27,7 +27,7 @@ export function encodeList(options: ListOptions): Init<typeof ListRequestSchema>
 }
 
 export function decodeList(request: ListRequest): ListOptions {
-  return decodeChecked((violations) => ({
+  return decodeRequest((violations) => ({
     ...decodeFilter(request, violations),
     pageSize: decodeNotNegative("page_size", request.pageSize, violations),
     pageToken: request.pageToken,
@@ -49,7 +49,7 @@ export function encodeWatchJobs(
 }
 
 export function decodeWatchJobs(request: WatchJobsRequest): WatchJobsOptions {
-  return decodeChecked((violations) => ({
+  return decodeRequest((violations) => ({
     ...decodeFilter(request, violations),
     sinceRevision: request.sinceRevision,
   }));

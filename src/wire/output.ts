@@ -27,18 +27,18 @@ import type {
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { STREAM, TERMINATOR } from "./enums.js";
-import { malformed } from "./error-map.js";
+import { malformedResponse } from "./error-map.js";
 import {
   decodeNotNegative,
-  decodeOnJob,
+  decodeJobRequest,
   encodeCount,
   encodeInt64,
   encodeTime,
-  type OnJob,
+  type JobRequest,
 } from "./fields.js";
 import { decodeJob, decodeProgress, encodeJob, encodeProgress } from "./job.js";
 
-/** Fits every stream's response. */
+/** The same in the responses of every stream. */
 export const HEARTBEAT = { event: { case: "heartbeat", value: {} } } as const;
 
 export function encodeAttach(
@@ -48,9 +48,9 @@ export function encodeAttach(
   return { id, ...encodeOutputStart(options), follow: options.follow ?? false };
 }
 
-export function decodeAttach(request: AttachRequest): OnJob<AttachOptions> {
+export function decodeAttach(request: AttachRequest): JobRequest<AttachOptions> {
   const { follow } = request;
-  return decodeOnJob(request, (violations) => ({
+  return decodeJobRequest(request, (violations) => ({
     ...decodeOutputStart(request, violations),
     follow,
   }));
@@ -60,8 +60,8 @@ export function encodeWatch(id: string, start: OutputStart): Init<typeof WatchRe
   return { id, ...encodeOutputStart(start) };
 }
 
-export function decodeWatch(request: WatchRequest): OnJob<WatchOptions> {
-  return decodeOnJob(request, (violations) => decodeOutputStart(request, violations));
+export function decodeWatch(request: WatchRequest): JobRequest<WatchOptions> {
+  return decodeJobRequest(request, (violations) => decodeOutputStart(request, violations));
 }
 
 type OutputStartFields = Pick<
@@ -69,7 +69,7 @@ type OutputStartFields = Pick<
   "streams" | "tailLines" | "stdoutOffset" | "stderrOffset"
 >;
 
-/** @param within what its fields' names begin with, in a message that is one of another: "output." */
+/** @param within where the fields are, for errors: "output." where they are those of that field */
 export function encodeOutputStart(
   { streams, tailLines, stdoutOffset = 0, stderrOffset = 0 }: OutputStart,
   within = "",
@@ -179,7 +179,7 @@ export function encodeLine(line: OutputLine): Init<typeof LineSchema> {
 
 export function decodeLine(line: Line): OutputLine {
   const terminator = TERMINATOR.decode(line.terminator);
-  if (!terminator) throw malformed(`a line with the unknown terminator ${line.terminator}`);
+  if (!terminator) throw malformedResponse(`a line with the unknown terminator ${line.terminator}`);
   const { text, offset, nextOffset, progress, seenTime } = line;
   return {
     stream: knownStream(line.stream),
@@ -196,6 +196,6 @@ export function decodeLine(line: Line): OutputLine {
 
 function knownStream(value: ProtoStream): Stream {
   const stream = STREAM.decode(value);
-  if (!stream) throw malformed(`output of the unknown stream ${value}`);
+  if (!stream) throw malformedResponse(`output of the unknown stream ${value}`);
   return stream;
 }

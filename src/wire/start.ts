@@ -3,11 +3,11 @@ import type { StartRequest, StartRequestSchema } from "../../gen/procman/v1/proc
 import type { StartOptions } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import {
-  decodeAskedDuration,
-  decodeChecked,
+  decodeRequestedDuration,
+  decodeRequest,
   decodeNotNegative,
   decodeWindowSize,
-  encodeAskedDuration,
+  encodeRequestedDuration,
   encodeInt64,
   encodeWindowSize,
 } from "./fields.js";
@@ -27,7 +27,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
     pty: options.pty ?? false,
     stdin: options.stdin ?? false,
     ...defined({
-      timeout: encodeAskedDuration("timeout", options.timeoutMs),
+      timeout: encodeRequestedDuration("timeout", options.timeoutMs),
       windowSize: windowSize && encodeWindowSize(windowSize),
     }),
   };
@@ -36,7 +36,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
   const { timeout, logLimitBytes, pty, windowSize, stdin } = request;
-  return decodeChecked((violations) => ({
+  return decodeRequest((violations) => ({
     command,
     args,
     env,
@@ -48,7 +48,7 @@ export function decodeStart(request: StartRequest): StartOptions {
     ...defined({
       workDir: workDir || undefined,
       requestId: requestId || undefined,
-      timeoutMs: decodeAskedDuration("timeout", timeout, violations),
+      timeoutMs: decodeRequestedDuration("timeout", timeout, violations),
       logLimitBytes: decodeNotNegative("log_limit_bytes", logLimitBytes, violations) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),
     }),

@@ -9,12 +9,12 @@ import type { Violations } from "../contract/errors.js";
 import type { WaitedJob, WaitOptions, WaitOutcome, WaitUntil } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import {
-  decodeAskedDuration,
+  decodeRequestedDuration,
   decodeNotNegative,
-  decodeOnJob,
-  encodeAskedDuration,
+  decodeJobRequest,
+  encodeRequestedDuration,
   encodeInt32,
-  type OnJob,
+  type JobRequest,
 } from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
 import { decodeLine, decodeOutputStart, encodeLine, encodeOutputStart } from "./output.js";
@@ -26,14 +26,14 @@ export function encodeWait(
   id: string,
   { timeoutMs, until }: WaitOptions,
 ): Init<typeof WaitRequestSchema> {
-  const timeout = encodeAskedDuration("timeout", timeoutMs);
+  const timeout = encodeRequestedDuration("timeout", timeoutMs);
   return { id, ...defined({ timeout, until: until && encodeUntil(until) }) };
 }
 
-export function decodeWait(request: WaitRequest): OnJob<WaitOptions> {
-  return decodeOnJob(request, (violations) =>
+export function decodeWait(request: WaitRequest): JobRequest<WaitOptions> {
+  return decodeJobRequest(request, (violations) =>
     defined({
-      timeoutMs: decodeAskedDuration("timeout", request.timeout, violations),
+      timeoutMs: decodeRequestedDuration("timeout", request.timeout, violations),
       until: decodeUntil(request.until, violations),
     }),
   );
