@@ -125,7 +125,11 @@ class Patience {
 
   /** Later: within one of its events it is still reading, and Node's own assertions would end the process. */
   #end(): void {
-    setImmediate(() => this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));
+    setImmediate(() => {
+      // Without an error Node forgets the code.
+      const error = new Error("too many calls were refused or cancelled");
+      this.#session.destroy(error, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    });
   }
 }
 

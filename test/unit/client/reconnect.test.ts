@@ -436,6 +436,12 @@ describe("calls", () => {
   test.each([
     ["signal", (client: Procman) => client.signal("job1", "TERM")],
     ["cancel", (client: Procman) => client.cancel("job1")],
+    // Without an offset the server could not tell that it has it already.
+    ["sendInput", (client: Procman) => client.sendInput("job1", { data: Buffer.from("x") })],
+    [
+      "sendInput",
+      (client: Procman) => client.sendInput("job1", { data: Buffer.from("x"), sender: "me" }),
+    ],
     ["remove", (client: Procman) => client.remove("job1")],
     ["cleanup", (client: Procman) => client.cleanup()],
     ["refresh", (client: Procman) => client.refresh()],
@@ -449,6 +455,31 @@ describe("calls", () => {
     });
     await expect(call(client)).rejects.toMatchObject({ reason: "UNREACHABLE" });
     expect(calls).toBe(1);
+  });
+
+  test.each([
+    ["list", (client: Procman) => client.list(), {}],
+    ["resizeWindow", (client: Procman) => client.resizeWindow("job1", { rows: 1, columns: 2 }), {}],
+    [
+      "sendInput",
+      (client: Procman) => client.sendInput("job1", { data: Buffer.from("x"), offset: 0 }),
+      { offset: 0n },
+    ],
+    ["sendInput", (client: Procman) => client.sendInput("job1", { data: Buffer.alloc(0) }), {}],
+    ["sendInput", (client: Procman) => client.sendInput("job1", { close: true }), { close: true }],
+  ] as const)("%s is repeated where that does no harm", async (name, call, expected) => {
+    const requests: unknown[] = [];
+    const client = clientOf({
+      [name]: (request: unknown) => {
+        requests.push(request);
+        if (requests.length === 1) throw lost();
+        return { job: encodeJob(runningJob()), jobs: [], nextOffset: 1n };
+      },
+    });
+    await call(client);
+    expect(requests).toHaveLength(2);
+    expect(requests[1]).toEqual(requests[0]);
+    expect(requests[1]).toMatchObject(expected);
   });
 
   test("wait asks in slices until the job has ended, or its time is over", async () => {

@@ -2,7 +2,9 @@ import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "nod
 import { request } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { AccessControl } from "../../../src/server/access/access-control.js";
 import { loadAccessToken } from "../../../src/server/access/access-token.js";
 import { WindowCounter } from "../../../src/server/access/window-counter.js";
 import { eventually } from "../../helpers/eventually.js";
@@ -211,6 +213,11 @@ describe("token", () => {
     ["TOKEN", 401],
     ["Basic TOKEN", 401],
     ["Bearer TOKENx", 401],
+    ["Bearer xTOKEN", 401],
+    ["Bearer TOKEN more", 401],
+    ["Bearer TOKEN,", 401],
+    ["more Bearer TOKEN", 401],
+    ["BearerTOKEN", 401],
     ["Bearer", 401],
   ])("authorization: %s", async (authorization, status) => {
     const server = await startFakeServer();
@@ -251,6 +258,33 @@ describe("token", () => {
     const directory = join(tempDir(), "token");
     mkdirSync(directory);
     await expect(loadAccessToken(directory)).rejects.toThrow(directory);
+  });
+
+  test("wrong ones are counted for each address, and warned of, but not of ever more addresses", () => {
+    const warned: unknown[] = [];
+    const access = new AccessControl({
+      token: "the-token",
+      allowedHosts: [],
+      allowedOrigins: [],
+      logger: { warn: ({ address }: { address: string }) => warned.push(address) } as never,
+    });
+    const codeFor = (remoteAddress: string, token: string) => {
+      const peer = { name: `${remoteAddress}:1`, remoteAddress };
+      return access.checkToken(`Bearer ${token}`, peer)?.code;
+    };
+    const guess = (address: string) =>
+      Array.from({ length: 31 }, () => codeFor(address, "wrong")).at(-1);
+    expect(guess("10.0.0.1")).toBe(Code.ResourceExhausted);
+    expect(codeFor("10.0.0.2", "wrong")).toBe(Code.Unauthenticated);
+    expect(codeFor("10.0.0.1", "the-token")).toBeUndefined();
+    // No token at all guesses nothing.
+    for (let n = 0; n < 40; n += 1) {
+      const peer = { name: "10.0.0.3:1", remoteAddress: "10.0.0.3" };
+      expect(access.checkToken(undefined, peer)?.code).toBe(Code.Unauthenticated);
+    }
+    expect(warned).toEqual(["10.0.0.1"]);
+    for (let n = 0; n < 20; n += 1) guess(`10.0.1.${n}`);
+    expect(warned).toHaveLength(10);
   });
 
   test("failures are counted for each address and forgotten with time", () => {

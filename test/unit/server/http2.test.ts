@@ -58,6 +58,13 @@ function resets(connection: RawConnection): Map<number, number> {
   return new Map(frames.map(({ streamId, payload }) => [streamId, payload.readUInt32BE()]));
 }
 
+/** With what code the server has said that the connection is over. */
+function goawayCode(connection: RawConnection): number | undefined {
+  return framesOf(connection)
+    .find(({ type }) => type === FRAME.goaway)
+    ?.payload.readUInt32BE(4);
+}
+
 /** The headers of a call, whose request goes on. */
 function begin(streamId: number, request: Partial<GrpcRequest> = {}): Buffer {
   const block = grpcHeaders({ authority: "localhost", path: `${PATH}/List`, ...request });
@@ -244,7 +251,32 @@ describe("calls that are none any more", () => {
       connection.send(Buffer.concat([call, frame(FRAME.rstStream, 0, 2 * n + 1, uint32(CANCEL))]));
     }
     await connection.untilClosed();
+    // Not for want of an answer to a ping.
+    expect(goawayCode(connection)).toBe(ENHANCE_YOUR_CALM);
     await eventually("the streams' release", () => server.procman.openStreams === 0);
+  });
+
+  test("calls may be cancelled by hundreds, and again after a while", async () => {
+    const server = await start();
+    const connection = await open(server);
+    const request = { authority: "localhost", path: `${PATH}/List`, token: server.token };
+    let streamId = 1;
+    const cancelMany = async (count: number) => {
+      for (let n = 0; n < count; n += 1, streamId += 2) {
+        const call = grpcCall(streamId, request, Buffer.alloc(0));
+        connection.send(Buffer.concat([call, frame(FRAME.rstStream, 0, streamId, uint32(CANCEL))]));
+      }
+      connection.send(grpcCall(streamId, request, Buffer.alloc(0)));
+      const last = streamId;
+      streamId += 2;
+      await eventually("an answer to one that is not", () =>
+        framesOf(connection).some(({ type, streamId }) => type === FRAME.data && streamId === last),
+      );
+    };
+    await cancelMany(450);
+    // 33 a second are forgiven, so 450 and 120 are not too many after three.
+    await sleep(3000);
+    await cancelMany(120);
   });
 
   test("a connection on which every call is refused is closed, one on which some are is not", async () => {
@@ -265,6 +297,7 @@ describe("calls that are none any more", () => {
     await eventually("the answers", () => server.procman.calls.length === 3);
     for (let n = 0; n < 60; n += 1) call("wrong");
     await connection.untilClosed();
+    expect(goawayCode(connection)).toBe(ENHANCE_YOUR_CALM);
   });
 });
 
