@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { errorWithInfo } from "../../wire/error-map.js";
-import { parseAuthority } from "./authority.js";
+import { parseAuthority } from "./host-and-origin.js";
 import { MAX_WRONG_TOKENS } from "../limits.js";
 import type { Peer } from "./peer.js";
 import { WindowCounter } from "./window-counter.js";

@@ -5,10 +5,10 @@ import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
 import { file_procman_v1_procman, ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import type { AccessControl } from "../access/access-control.js";
-import { adaptService } from "./grpc-adapter.js";
-import { type Guard, guardLocal, guardNetwork } from "./grpc-guard.js";
+import { adaptService } from "./adapt-service.js";
+import { type Guard, guardLocal, guardNetwork } from "./admit-call.js";
 import { createReflection } from "./grpc-reflection.js";
-import { guardStreams } from "./grpc-streams.js";
+import { guardStreams } from "./guard-streams.js";
 import {
   MAX_CONCURRENT_STREAMS,
   MAX_REQUEST_BYTES,

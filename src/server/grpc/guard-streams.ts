@@ -6,9 +6,9 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Logger } from "pino";
-import type { Guard } from "./grpc-guard.js";
+import type { Guard } from "./admit-call.js";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
-import { Http2Liveness } from "./http2-liveness.js";
+import { Http2Liveness } from "./http2-keepalive.js";
 import {
   MAX_CANCELLED_CALLS,
   MAX_CANCELLED_CALLS_PER_SECOND,
