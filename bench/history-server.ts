@@ -132,9 +132,9 @@ function rawHttp(bytes: Uint8Array): HttpServer {
 
 async function listen(
   name: string,
-  door: { grpc: ConnectionInjector; http: HttpServer },
+  sink: { grpc: ConnectionInjector; http: HttpServer },
 ): Promise<void> {
-  const { port } = await listeners.openTcp(LISTEN, door);
+  const { port } = await listeners.openTcp(LISTEN, sink);
   console.log(`${name}: http://127.0.0.1:${port}`);
 }
 

@@ -1,33 +1,33 @@
 import { ProcmanError } from "../contract/errors.js";
 import { decodeError, unreachable } from "../wire/error-map.js";
-import { type ReceiveOptions, receive } from "./receive.js";
+import { receive } from "./receive.js";
 import { createLinkedAbortController } from "../platform/abort-signals.js";
 import { startTimer } from "../platform/timers.js";
 import { Reconnection, type ReconnectOptions } from "./reconnection.js";
 
 export interface CallRunnerOptions {
   readonly reconnect: ReconnectOptions | false;
-  /** Where the server is, for messages. */
+  /** The server's address, for messages. */
   readonly server: string;
   /** How long the server may be silent where it is to answer soon or to send heartbeats. */
   readonly silenceMs: number;
 }
 
-/** How one connection's stream is read. */
+/** Reads events over one connection, until it is lost or they end. */
 export type Connect<Event> = (connection: Connection) => AsyncIterable<Event>;
 
 export interface Connection {
   readonly signal: AbortSignal;
-  /** The messages of one server stream, over this connection. */
+  /** Reads the messages of one streaming call. */
   receive<Message>(
     open: (signal: AbortSignal) => AsyncIterable<Message>,
   ): AsyncGenerator<Message, void, undefined>;
 }
 
-/** Makes calls, again where the connection was lost and that does no harm. */
+/** Makes calls, and makes them again where the connection was lost and the call is retry-safe. */
 export class CallRunner {
   readonly #options: CallRunnerOptions;
-  /** One of each call under way: a single one would have a listener for each of them. */
+  /** Of the calls under way. A single one would have a listener for each of them. */
   readonly #calls = new Set<AbortController>();
   #closed = false;
 
@@ -49,7 +49,7 @@ export class CallRunner {
     for (const controller of this.#calls) controller.abort(clientClosed());
   }
 
-  /** A call that is made once, and may take its time. */
+  /** Makes a call once; it may take its time. */
   async once<T>(
     signal: AbortSignal | undefined,
     call: (signal: AbortSignal) => Promise<T>,
@@ -62,8 +62,8 @@ export class CallRunner {
     }
   }
 
-  /** A call that can be repeated, and is answered soon. */
-  async repeatable<T>(
+  /** Makes a retry-safe call, which the server answers soon. */
+  async retrySafe<T>(
     signal: AbortSignal | undefined,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
@@ -91,8 +91,8 @@ export class CallRunner {
   }
 
   /**
-   * The events of one connection after another, until one ends by itself.
-   * Everything is let go of when the consumer leaves.
+   * Reads events over one connection after another, until they end. Everything is
+   * released when the consumer leaves.
    */
   async *resumed<Event>(
     signal: AbortSignal | undefined,
@@ -140,18 +140,10 @@ export class CallRunner {
   }
 
   #connection(signal: AbortSignal, reconnection: Reconnection): Connection {
-    const options: ReceiveOptions = { ...this.#options, signal };
     return {
       signal,
-      receive: async function* (open) {
-        let first = true;
-        for await (const message of receive(open, options)) {
-          if (first) reconnection.reached();
-          else reconnection.steady();
-          first = false;
-          yield message;
-        }
-      },
+      receive: (open) =>
+        receive(open, { ...this.#options, signal, onMessage: reconnection.watchStream() }),
     };
   }
 }

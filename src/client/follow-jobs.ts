@@ -5,11 +5,11 @@ import { unreachable } from "../wire/error-map.js";
 import { decodeJobsEvent } from "../wire/jobs.js";
 
 /**
- * Changes to jobs over as many connections as it takes. Each one goes on from
- * the last event of the one before: callers see one stream without a gap, or,
- * where there may be one, a further snapshot that closes it.
+ * Reads changes to jobs over as many connections as it takes. Each one goes on from the
+ * last event of the one before: callers see one stream without a gap, or, where there
+ * may be one, a further snapshot that closes it.
  */
-export async function* followJobs(
+export function followJobs(
   calls: CallRunner,
   signal: AbortSignal | undefined,
   sinceRevision: string,
@@ -18,12 +18,12 @@ export async function* followJobs(
   let seen = sinceRevision;
   let begun = false;
 
-  yield* calls.resumed(signal, async function* (connection) {
+  return calls.resumed(signal, async function* (connection) {
     for await (const message of connection.receive((signal) => open(seen, signal))) {
       const event = decodeJobsEvent(message);
       if (!event) continue;
       seen = event.revision;
-      // That nothing was missed is what callers take for granted.
+      // Callers take for granted that nothing was missed when the connection was lost.
       if (event.type === "resumed" && begun) continue;
       begun = true;
       yield event;

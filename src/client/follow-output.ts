@@ -6,22 +6,22 @@ import { OutputCursor } from "./output-cursor.js";
 
 type OutputEvent = AttachEvent | WatchEvent;
 
-/** How output is read over one connection. */
+/** One of the calls that read output: Attach or Watch. */
 export interface OutputSource<Message, Event> {
-  /** Where the caller asked to begin. */
+  /** The position at which the caller asked to begin. */
   readonly asked: OutputStart;
   open(start: OutputStart, signal: AbortSignal): AsyncIterable<Message>;
-  /** Undefined for what is no event: heartbeats. */
+  /** Returns undefined for a message that is no event: a heartbeat. */
   decode(message: Message): Event | undefined;
-  /** Where the tail that was asked for begins now; undefined when the stream is empty. */
+  /** Finds where the tail that was asked for begins now; undefined when the stream is empty. */
   locateTail(stream: Stream, connection: Connection): Promise<number | undefined>;
 }
 
 /**
- * A job's output over as many connections as it takes: `opened` once, every
- * byte once, `ended` last.
+ * Reads a job's output over as many connections as it takes: `opened` once, every byte
+ * once, `ended` last.
  */
-export async function* followOutput<Message, Event extends OutputEvent>(
+export function followOutput<Message, Event extends OutputEvent>(
   calls: CallRunner,
   signal: AbortSignal | undefined,
   source: OutputSource<Message, Event>,
@@ -30,7 +30,7 @@ export async function* followOutput<Message, Event extends OutputEvent>(
   let opened = false;
   let ended = false;
 
-  yield* calls.resumed(signal, async function* (connection) {
+  return calls.resumed(signal, async function* (connection) {
     const start = await cursor.start((stream) => source.locateTail(stream, connection));
     try {
       for await (const message of connection.receive((signal) => source.open(start, signal))) {
@@ -54,7 +54,7 @@ export async function* followOutput<Message, Event extends OutputEvent>(
         yield event;
       }
     } catch (error) {
-      // Nothing was left to come.
+      // After the last event nothing is missing.
       if (!ended) throw error;
     }
     if (!ended) throw unreachable(calls.server, "a stream ended before its last event");

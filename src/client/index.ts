@@ -1,4 +1,5 @@
 import type { Procman } from "../contract/procman.js";
+import { defined } from "../platform/defined.js";
 import { createNodeTransport, type ServerAddress } from "./node-transport.js";
 import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./procman-client.js";
 
@@ -14,9 +15,9 @@ export {
 export type { ReconnectOptions } from "./reconnection.js";
 
 /**
- * A client of a procman server, over its unix socket or the network. It connects
- * when it is first used, and again when the connection is lost; `close` lets go
- * of its connections.
+ * Makes a client of a procman server, over its unix socket or the network. It connects
+ * when it is first used, and again when the connection is lost. Call `close` to release
+ * its connections.
  * @throws TypeError for a `baseUrl` that is no URL
  */
 export function createProcmanClient(options: ServerAddress & ProcmanClientOptions): Procman {
@@ -25,6 +26,6 @@ export function createProcmanClient(options: ServerAddress & ProcmanClientOption
   return createProcmanClientFromTransport(transport, {
     server,
     onClose: close,
-    ...(reconnect === undefined ? {} : { reconnect }),
+    ...defined({ reconnect }),
   });
 }

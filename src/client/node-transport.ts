@@ -1,9 +1,10 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
-import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { sendToken } from "./procman-client.js";
 
-/** Where a server is: its unix socket, or its address on the network. */
+/** The address of a server: its unix socket, or its place on the network. */
 export type ServerAddress =
   | { readonly socketPath: string }
   | {
@@ -14,7 +15,7 @@ export type ServerAddress =
       readonly tls?: TlsOptions;
     };
 
-/** In PEM form, as of node:tls. */
+/** Certificates and keys in PEM form, as node:tls takes them. */
 export interface TlsOptions {
   /** Certificates to trust instead of the system's. */
   readonly ca?: string | Uint8Array;
@@ -25,14 +26,14 @@ export interface TlsOptions {
 
 export interface NodeTransport {
   readonly transport: Transport;
-  /** The server's address as messages name it. */
+  /** The server's address, for messages. */
   readonly server: string;
   readonly close: () => void;
 }
 
 /**
- * Connect over HTTP/1.1, which streams faster than any HTTP/2 stack of Node. The
- * connections are this transport's own, kept open for the calls to come.
+ * Makes a transport of Connect over HTTP/1.1, which streams faster than any HTTP/2 stack
+ * of Node. Its connections are its own, and kept open for later calls until `close`.
  */
 export function createNodeTransport(address: ServerAddress): NodeTransport {
   if ("socketPath" in address) {
@@ -42,7 +43,7 @@ export function createNodeTransport(address: ServerAddress): NodeTransport {
       baseUrl: "http://localhost",
       httpVersion: "1.1",
       nodeOptions: { socketPath: address.socketPath, agent },
-      // On the same machine compressing costs more time than it saves.
+      // On one machine, compressing costs more time than it saves.
       acceptCompression: [],
     });
     return { transport, server: address.socketPath, close: () => agent.destroy() };
@@ -59,13 +60,6 @@ export function createNodeTransport(address: ServerAddress): NodeTransport {
     interceptors: token === undefined ? [] : [sendToken(token)],
   });
   return { transport, server: baseUrl, close: () => agent.destroy() };
-}
-
-function sendToken(token: string): Interceptor {
-  return (next) => (request) => {
-    request.header.set("Authorization", `Bearer ${token}`);
-    return next(request);
-  };
 }
 
 function nodeTlsOptions(tls: TlsOptions): Partial<Record<keyof TlsOptions, string | Buffer>> {

@@ -7,15 +7,15 @@ export type LocateTail = (stream: Stream) => Promise<number | undefined>;
 type LogSizes = Pick<OutputSizes, "stdoutBytes" | "stderrBytes">;
 
 /**
- * Where a reader of a job's output is, so that it can go on from there over
- * another connection: nothing lost, nothing twice. What a log limit has taken
- * meanwhile is gone; the server then begins at the first byte there is.
+ * Keeps the position of a reader of a job's output, so that it can go on from there over
+ * another connection: nothing lost, nothing twice. Where a log limit has removed bytes
+ * meanwhile, the server begins at the first one there is.
  */
 export class OutputCursor {
   readonly #asked: OutputStart;
-  /** The next byte of each stream, where it is known. */
+  /** The offset of the next byte of each stream, where it is known. */
   readonly #next = new Map<Stream, number>();
-  /** The logs' sizes when the first connection had been made. */
+  /** The logs' sizes when the first connection had opened. */
   #sizesAtOpen: LogSizes | undefined;
 
   constructor(asked: OutputStart) {
@@ -32,7 +32,7 @@ export class OutputCursor {
     this.#next.set(stream, nextOffset);
   }
 
-  /** What to ask a new connection for. */
+  /** Returns what to ask a new connection for. */
   async start(locateTail: LocateTail): Promise<OutputStart> {
     if (this.#sizesAtOpen) await this.#settle(this.#sizesAtOpen, locateTail);
     else if (this.#asked.tailLines !== undefined) return this.#asked;
@@ -45,10 +45,10 @@ export class OutputCursor {
   }
 
   /**
-   * Decides where to begin in the streams of which nothing came before the
-   * connection was lost. What was written since the first connection is new and
-   * must come, so never after the size then; and the last lines before, as far
-   * as they still are the last ones.
+   * Decides where to begin in the streams of which nothing came before the connection
+   * was lost. It is never after the size when the first connection opened: what was
+   * written since then is new, and must come. Before that, it is the start of the last
+   * lines as they are now.
    */
   async #settle(sizes: LogSizes, locateTail: LocateTail): Promise<void> {
     for (const stream of wantedStreams(this.#asked)) {

@@ -1,4 +1,4 @@
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { nanoid } from "nanoid";
 import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type {
@@ -45,33 +45,41 @@ import { waitInSlices } from "./wait-in-slices.js";
 
 /** Servers send a heartbeat every 15 s. */
 const DEFAULT_SILENCE_MS = 45_000;
-/** How long one request of `wait` waits: short of what proxies cut off, and of the silence. */
+/** The share of it that one request of `wait` waits: shorter also than proxies take. */
 const WAIT_SLICE_SHARE = 2 / 3;
 
 export interface ProcmanClientOptions {
   /**
-   * Whether and how calls go on when the connection is lost or the server
-   * restarts: `attach`, `watch`, `watchJobs`, `wait`, what only reads,
-   * `start`, and `sendInput` with an offset. Default: with the defaults of ReconnectOptions.
+   * How calls go on when the connection is lost or the server restarts, or false. Those
+   * that do are `attach`, `watch`, `watchJobs`, `wait`, `get`, `list`, `start`,
+   * `resizeWindow`, and `sendInput` with an offset. Default: as ReconnectOptions says.
    */
   readonly reconnect?: ReconnectOptions | false;
 }
 
 export interface TransportClientOptions extends ProcmanClientOptions {
-  /** Where the server is, for messages. Default "the server". */
+  /** The server's address, for messages. Default "the server". */
   readonly server?: string;
-  /** A server that is silent for longer, where it should not be, is lost. Default 45 000. */
+  /** How long the server may be silent, where it should not be, before it is lost. Default 45 000. */
   readonly silenceMs?: number;
   /** Called once, by `close`. */
   readonly onClose?: () => void;
 }
 
-/** A client of the server at the other end of a Connect transport, whichever that is. */
+/** Makes a client of the server at the other end of any Connect transport. */
 export function createProcmanClientFromTransport(
   transport: Transport,
   options: TransportClientOptions = {},
 ): Procman {
   return new ProcmanClient(transport, options);
+}
+
+/** Sends the server's token with each call. */
+export function sendToken(token: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("Authorization", `Bearer ${token}`);
+    return next(request);
+  };
 }
 
 class ProcmanClient implements Procman {
@@ -88,18 +96,18 @@ class ProcmanClient implements Procman {
     this.#onClose = options.onClose;
   }
 
-  /** Is repeated after a lost answer, so it gets a request id where it has none. */
+  /** Gets a request id where it has none, which makes it retry-safe. */
   async start({ signal, ...options }: StartOptions): Promise<Job> {
     const makesId = !options.requestId && this.#calls.reconnects;
     const request = encodeStart(makesId ? { ...options, requestId: nanoid() } : options);
     const send = async (signal: AbortSignal) => this.#rpc.start(request, { signal });
-    const { job } = await this.#calls.repeatable(signal, send);
+    const { job } = await this.#calls.retrySafe(signal, send);
     return decodeJob(job);
   }
 
   async get(id: string, { signal, ...options }: GetOptions = {}): Promise<Job> {
     const request = encodeGet(id, options);
-    const { job } = await this.#calls.repeatable(signal, (signal) =>
+    const { job } = await this.#calls.retrySafe(signal, (signal) =>
       this.#rpc.get(request, { signal }),
     );
     return decodeJob(job);
@@ -107,7 +115,7 @@ class ProcmanClient implements Procman {
 
   async list({ signal, ...options }: ListOptions = {}): Promise<JobPage> {
     const request = encodeList(options);
-    const page = await this.#calls.repeatable(signal, (signal) =>
+    const page = await this.#calls.retrySafe(signal, (signal) =>
       this.#rpc.list(request, { signal }),
     );
     return decodePage(page);
@@ -137,7 +145,7 @@ class ProcmanClient implements Procman {
     return waitInSlices(options, sliceMs, async (options) => {
       const request = encodeWait(id, options);
       const call = (signal: AbortSignal) => this.#rpc.wait(request, { signal });
-      return decodeWaited(await this.#calls.repeatable(signal, call));
+      return decodeWaited(await this.#calls.retrySafe(signal, call));
     });
   }
 
@@ -164,20 +172,20 @@ class ProcmanClient implements Procman {
     return decodeJob(job);
   }
 
-  /** Repeated where its offset makes that safe, or there is nothing to take twice. */
+  /** Is retry-safe with an offset, and where there is no data that could be taken twice. */
   async sendInput(id: string, { signal, ...options }: SendInputOptions): Promise<InputPosition> {
     const request = encodeSendInput(id, options);
     const send = (signal: AbortSignal) => this.#rpc.sendInput(request, { signal });
-    const repeats = options.offset !== undefined || !options.data?.length;
-    const position = await (repeats
-      ? this.#calls.repeatable(signal, send)
+    const isRetrySafe = options.offset !== undefined || !options.data?.length;
+    const position = await (isRetrySafe
+      ? this.#calls.retrySafe(signal, send)
       : this.#calls.once(signal, send));
     return decodeInputPosition(position);
   }
 
   async resizeWindow(id: string, size: WindowSize, { signal }: CallOptions = {}): Promise<Job> {
     const request = encodeResizeWindow(id, size);
-    const { job } = await this.#calls.repeatable(signal, (signal) =>
+    const { job } = await this.#calls.retrySafe(signal, (signal) =>
       this.#rpc.resizeWindow(request, { signal }),
     );
     return decodeJob(job);

@@ -3,19 +3,21 @@ import { decodeError, unreachable } from "../wire/error-map.js";
 
 export interface ReceiveOptions {
   readonly server: string;
-  /** How long the server may be silent while it is waited for. It sends heartbeats. */
+  /** How long the server, which sends heartbeats, may be silent while it is waited for. */
   readonly silenceMs: number;
   readonly signal: AbortSignal;
+  /** Called with each message, before it is given. */
+  readonly onMessage: () => void;
 }
 
 /**
- * The messages of one call of a server stream, read as they are asked for. The
- * call is aborted when the consumer leaves.
+ * Reads the messages of one streaming call, as they are asked for. The call is aborted
+ * when the consumer leaves.
  * @throws ProcmanError, UNREACHABLE also for silence; the signal's reason
  */
 export async function* receive<Message>(
   open: (signal: AbortSignal) => AsyncIterable<Message>,
-  { server, silenceMs, signal }: ReceiveOptions,
+  { server, silenceMs, signal, onMessage }: ReceiveOptions,
 ): AsyncGenerator<Message, void, undefined> {
   const controller = createLinkedAbortController(signal);
   let askedAt: number | undefined;
@@ -32,6 +34,7 @@ export async function* receive<Message>(
       const { done, value } = await messages.next();
       askedAt = undefined;
       if (done) return;
+      onMessage();
       yield value;
       controller.signal.throwIfAborted();
     }
@@ -40,7 +43,7 @@ export async function* receive<Message>(
     throw decodeError(error, server);
   } finally {
     clearInterval(watchdog);
-    // Connect's streams end the call for nothing else.
+    // Connect ends a streaming call for nothing else.
     controller.abort();
   }
 }

@@ -3,43 +3,41 @@ import { isTransient } from "../wire/error-map.js";
 import { sleep } from "../platform/timers.js";
 
 export interface ReconnectOptions {
-  /** The longest pause between two attempts; the first is 50 ms, and each twice as long. Default 2000. */
+  /** The longest pause between two attempts. The first is 50 ms, each twice as long. Default 2000. */
   readonly maxDelayMs?: number;
   /** How long the server may be out of reach before its last error is given. Default 30 000. */
   readonly giveUpAfterMs?: number;
 }
 
-const FIRST_DELAY_MS = 50;
-const DEFAULT_MAX_DELAY_MS = 2000;
+const INITIAL_BACKOFF_MS = 50;
+const DEFAULT_MAX_BACKOFF_MS = 2000;
 const DEFAULT_GIVE_UP_AFTER_MS = 30_000;
 
-/** When one call is tried again. */
+/** Decides whether and when one call is tried again. */
 export class Reconnection {
   readonly #options: ReconnectOptions | false;
-  #delayMs = FIRST_DELAY_MS;
+  #backoffMs = INITIAL_BACKOFF_MS;
   #unreachableSince: number | undefined;
 
   constructor(options: ReconnectOptions | false) {
     this.#options = options;
   }
 
-  /** The server has answered. */
-  reached(): void {
-    this.#unreachableSince = undefined;
-  }
-
-  /**
-   * The server goes on answering. Only this makes the pauses short again: a
-   * server, or a proxy, that drops every call at once must not be hammered.
-   */
-  steady(): void {
-    this.#unreachableSince = undefined;
-    this.#delayMs = FIRST_DELAY_MS;
+  /** Returns what to call with each message of a stream, which shows that the server is there. */
+  watchStream(): () => void {
+    let isFirst = true;
+    return () => {
+      this.#unreachableSince = undefined;
+      // The first one leaves the pauses long: a server, or a proxy, that drops every
+      // stream after it must not be hammered.
+      if (!isFirst) this.#backoffMs = INITIAL_BACKOFF_MS;
+      isFirst = false;
+    };
   }
 
   /**
    * Resolves when it is time to try again.
-   * @throws the error, when that is of no use or has been tried for long enough;
+   * @throws the error, where trying again would not help or has gone on for too long;
    * the signal's reason
    */
   async afterFailure(error: ProcmanError, signal: AbortSignal): Promise<void> {
@@ -49,14 +47,14 @@ export class Reconnection {
     this.#unreachableSince ??= performance.now();
     const leftMs = this.#unreachableSince + giveUpAfterMs - performance.now();
     if (leftMs <= 0) throw error;
-    await sleep(Math.min(this.#nextDelayMs(this.#options), leftMs), signal);
+    await sleep(Math.min(this.#nextBackoffMs(this.#options), leftMs), signal);
     signal.throwIfAborted();
   }
 
-  /** With some chance in it, lest all clients of a server come back at the same moment. */
-  #nextDelayMs({ maxDelayMs = DEFAULT_MAX_DELAY_MS }: ReconnectOptions): number {
-    const delayMs = Math.min(this.#delayMs, maxDelayMs);
-    this.#delayMs = delayMs * 2;
+  /** Adds some chance, lest all clients of a server come back at the same moment. */
+  #nextBackoffMs({ maxDelayMs = DEFAULT_MAX_BACKOFF_MS }: ReconnectOptions): number {
+    const delayMs = Math.min(this.#backoffMs, maxDelayMs);
+    this.#backoffMs = delayMs * 2;
     return delayMs * (0.75 + Math.random() / 4);
   }
 }

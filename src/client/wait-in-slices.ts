@@ -1,26 +1,25 @@
 import type { WaitedJob, WaitOptions, WaitUntil } from "../contract/procman.js";
 import { isTerminal } from "../contract/job.js";
+import { defined } from "../platform/defined.js";
 
 type SliceOptions = Omit<WaitOptions, "signal">;
 
 /**
- * Waits by asking again and again for a while each, so that a server that is
- * gone is noticed. Output is searched on from where the last answer left off.
+ * Waits by asking again and again, for a slice of the time each, so that a server that
+ * is gone is noticed. Output is searched on from where the last answer left off.
  */
 export async function waitInSlices(
-  { timeoutMs = Number.POSITIVE_INFINITY, until }: SliceOptions,
+  { timeoutMs: totalMs = Number.POSITIVE_INFINITY, until }: SliceOptions,
   sliceMs: number,
   ask: (options: SliceOptions) => Promise<WaitedJob>,
 ): Promise<WaitedJob> {
-  const deadline = performance.now() + timeoutMs;
-  let leftMs = timeoutMs;
+  const deadline = performance.now() + totalMs;
+  let leftMs = totalMs;
   for (let left = until; ; ) {
-    const waited = await ask({
-      timeoutMs: Math.min(leftMs, sliceMs),
-      ...(left ? { until: left } : {}),
-    });
+    const timeoutMs = Math.min(leftMs, sliceMs);
+    const waited = await ask({ timeoutMs, ...defined({ until: left }) });
     if (isOver(waited) || leftMs <= sliceMs) return waited;
-    left = whatIsLeft(left, waited);
+    left = restOf(left, waited);
     leftMs = Math.max(0, deadline - performance.now());
   }
 }
@@ -32,7 +31,7 @@ function isOver(waited: WaitedJob): boolean {
   return outcome !== undefined || isTerminal(waited);
 }
 
-function whatIsLeft(until: WaitUntil | undefined, { outcome }: WaitedJob): WaitUntil | undefined {
+function restOf(until: WaitUntil | undefined, { outcome }: WaitedJob): WaitUntil | undefined {
   if (until?.type !== "output" || outcome?.type !== "searched") return until;
   const { stdoutOffset, stderrOffset } = outcome;
   return { ...until, stdoutOffset, stderrOffset };

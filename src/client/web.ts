@@ -1,7 +1,11 @@
-import type { Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import type { Procman } from "../contract/procman.js";
-import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./procman-client.js";
+import { defined } from "../platform/defined.js";
+import {
+  createProcmanClientFromTransport,
+  type ProcmanClientOptions,
+  sendToken,
+} from "./procman-client.js";
 
 export type * from "../contract/procman.js";
 export { type ErrorReason, type FieldViolation, ProcmanError } from "../contract/errors.js";
@@ -11,11 +15,11 @@ export type { ReconnectOptions } from "./reconnection.js";
 export interface WebClientOptions extends ProcmanClientOptions {
   /** "http://127.0.0.1:7420" or "https://…". The server must allow this page's origin. */
   readonly baseUrl: string;
-  /** What `procman token` prints. */
+  /** The server's token, which `procman token` prints. */
   readonly token?: string;
 }
 
-/** A client for browsers, and whatever else has `fetch`: the same methods as in Node. */
+/** Makes a client for browsers, or any platform with `fetch`. It has the same methods as in Node. */
 export function createProcmanClient({ baseUrl, token, reconnect }: WebClientOptions): Procman {
   const transport = createConnectTransport({
     baseUrl,
@@ -23,13 +27,6 @@ export function createProcmanClient({ baseUrl, token, reconnect }: WebClientOpti
   });
   return createProcmanClientFromTransport(transport, {
     server: baseUrl,
-    ...(reconnect === undefined ? {} : { reconnect }),
+    ...defined({ reconnect }),
   });
-}
-
-function sendToken(token: string): Interceptor {
-  return (next) => (request) => {
-    request.header.set("Authorization", `Bearer ${token}`);
-    return next(request);
-  };
 }

@@ -9,7 +9,7 @@ import { type CallCheck, createConnectHandler } from "./http/connect-handler.js"
 import { createGrpcServer } from "./grpc/grpc-server.js";
 import { createHttpServer } from "./http/http-server.js";
 import type { Timeouts } from "./limits.js";
-import type { Door } from "./listeners/listeners.js";
+import type { ConnectionSink } from "./listeners/listeners.js";
 
 export interface ProtocolsOptions {
   readonly procman: Procman;
@@ -21,15 +21,18 @@ export interface ProtocolsOptions {
 
 export interface Protocols {
   /** For connections over TCP. */
-  readonly network: Door;
+  readonly network: ConnectionSink;
   /** For connections over the unix socket. */
-  readonly local: Door;
+  readonly local: ConnectionSink;
+  /** Aborts the signals of the calls under way, and takes no new gRPC calls. */
   startClosing(): void;
+  /** Closes the HTTP/1.1 connections on which no call is under way. */
   closeIdle(): void;
+  /** Breaks off the calls that are left. */
   destroy(): void;
 }
 
-/** One service behind every protocol; they differ in what is asked of those who come by network. */
+/** Puts one service behind every protocol. Only calls over TCP need the token and the right host. */
 export function createProtocols(options: ProtocolsOptions): Protocols {
   const { procman, access, heartbeatIntervalMs, timeouts, logger } = options;
   const closing = new AbortController();

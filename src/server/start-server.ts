@@ -2,6 +2,7 @@ import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Procman } from "../contract/procman.js";
+import { defined } from "../platform/defined.js";
 import { AccessControl } from "./access/access-control.js";
 import { loadAccessToken, watchAccessToken } from "./access/access-token.js";
 import { DEFAULT_TIMEOUTS, MAX_CONNECTIONS, type Timeouts } from "./limits.js";
@@ -10,22 +11,22 @@ import { Listeners } from "./listeners/listeners.js";
 import { createProtocols } from "./protocols.js";
 import type { TlsFiles } from "./listeners/tls-files.js";
 
-/** How long calls may go on after close was called. */
-const CLOSE_GRACE_MS = 2000;
+/** How long calls may go on after `close` was called. */
+const CLOSE_TIMEOUT_MS = 2000;
 
 export interface ServerOptions {
   readonly procman: Procman;
-  /** Where the token and, by default, the socket are. The caller holds its lock. */
+  /** The directory of the token and, by default, the socket. The caller holds its lock. */
   readonly stateDir: string;
-  /** Where to listen on TCP; may be empty. */
+  /** The TCP addresses to listen on; may be empty. */
   readonly listen: readonly ListenAddress[];
   /** Default: procman.sock in the state directory. */
   readonly socketPath?: string;
-  /** Names, besides this machine's own and those of `listen`, that clients may call this server. */
+  /** Names by which clients may call this server, besides those of `listen` and the machine's. */
   readonly allowedHosts?: readonly string[];
   /** Origins, besides the server's own, whose pages may call it: "https://example.com". */
   readonly allowedOrigins?: readonly string[];
-  /** For every address on TCP. Required for those beyond this machine. */
+  /** Certificates for every TCP address. Required for those that other machines can reach. */
   readonly tls?: TlsFiles;
   readonly logger: Logger;
   /** How long a stream may be silent before a heartbeat is sent. Default 15 000. */
@@ -41,13 +42,13 @@ export interface ServedAddress {
 }
 
 export interface RunningServer {
-  /** Where it listens on TCP, in the order of `listen`. */
+  /** The TCP addresses that it listens on, in the order of `listen`. */
   readonly addresses: readonly ServedAddress[];
   readonly socketPath: string;
   readonly tokenPath: string;
   /**
-   * Takes no more connections, ends streams with UNAVAILABLE, lets other calls
-   * finish for 2 s, and breaks off what is left. Does not close `procman`.
+   * Takes no more connections, ends streams and calls that wait with UNAVAILABLE, lets
+   * other calls finish for 2 s, and breaks off those that are left. Does not close `procman`.
    */
   close(): Promise<void>;
 }
@@ -64,7 +65,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const tokenPath = join(stateDir, "token");
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await chmod(stateDir, 0o700);
-  if (!tls) refuseOpenDoors(listen);
+  if (!tls) requireLoopback(listen);
   const access = new AccessControl({
     token: await loadAccessToken(tokenPath),
     requiresToken: tls?.clientCaPath === undefined,
@@ -76,7 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     procman,
     access,
     logger,
-    ...(heartbeatIntervalMs === undefined ? {} : { heartbeatIntervalMs }),
+    ...defined({ heartbeatIntervalMs }),
     timeouts,
   });
   const listeners = new Listeners({
@@ -90,7 +91,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     stopWatchingToken();
     protocols.startClosing();
     await listeners.close();
-    await listeners.untilEmpty(CLOSE_GRACE_MS, () => protocols.closeIdle());
+    await listeners.untilEmpty(CLOSE_TIMEOUT_MS, () => protocols.closeIdle());
     listeners.destroyConnections();
     protocols.destroy();
     logger.info("the server is closed");
@@ -104,7 +105,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       addresses.push({ host, port, url });
       logger.info(`listening on ${url}`);
     }
-    // Last: whoever finds the socket finds a server that is ready.
+    // The socket comes last: whoever finds it finds a server that is ready.
     await listeners.openSocket(socketPath, protocols.local);
     logger.info(`listening on ${socketPath}`);
     let closed: Promise<void> | undefined;
@@ -115,7 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
-/** For each address. Half of the descriptors are left for jobs and for the unix socket. */
+/** Returns each address's limit. Half of the descriptors are left for jobs and the unix socket. */
 function maxConnections(addresses: number): number {
   const { userLimits } = process.report.getReport() as {
     userLimits: { open_files: { soft: number | "unlimited" } };
@@ -125,8 +126,8 @@ function maxConnections(addresses: number): number {
   return Math.floor(Math.min(MAX_CONNECTIONS, descriptors / 2) / addresses);
 }
 
-/** Whoever can run commands here must not be overheard, nor be anybody. */
-function refuseOpenDoors(listen: readonly ListenAddress[]): void {
+/** @throws Error for an address that other machines can reach: without TLS the token could be read. */
+function requireLoopback(listen: readonly ListenAddress[]): void {
   for (const { host, port } of listen) {
     if (isLoopback(host)) continue;
     throw new Error(

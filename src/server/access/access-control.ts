@@ -2,21 +2,21 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { errorWithInfo } from "../../wire/error-map.js";
-import { parseAuthority } from "./host-and-origin.js";
 import { MAX_WRONG_TOKENS } from "../limits.js";
+import { allowedHostname, allowedOrigin, bracketed, hostnameOf } from "./host-and-origin.js";
 import type { Peer } from "./peer.js";
 import { WindowCounter } from "./window-counter.js";
 
-/** What everybody may call this machine from itself. */
+/** The names by which every machine may be called from itself. */
 const LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 
 const MINUTE_MS = 60_000;
-/** In a minute, about all addresses: who guesses must not fill the log either. */
+/** How many addresses a minute the log warns of: who guesses must not fill it either. */
 const MAX_WARNINGS = 10;
 
 export interface AccessControlOptions {
   readonly token: string;
-  /** Not where clients have shown a certificate. Default true. */
+  /** False where clients have shown a certificate instead. Default true. */
   readonly requiresToken?: boolean;
   /** Host names and addresses, besides this machine's own, that clients may call this server. */
   readonly allowedHosts: readonly string[];
@@ -25,15 +25,15 @@ export interface AccessControlOptions {
   readonly logger: Logger;
 }
 
-/** Who may call. Every check answers with the error to refuse with, or nothing. */
+/** Decides who may call. Each check returns the error to refuse the call with, or undefined. */
 export class AccessControl {
-  /** Whether those who come by network have to know the token. */
+  /** Whether calls over TCP need the token. */
   readonly requiresToken: boolean;
   #tokenHash: Buffer;
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
   readonly #logger: Logger;
-  /** Wrong tokens from each address. */
+  /** Counts wrong tokens by address. */
   readonly #failures = new WindowCounter({ windowMs: MINUTE_MS });
   readonly #warnings = new WindowCounter({ windowMs: MINUTE_MS });
 
@@ -41,25 +41,25 @@ export class AccessControl {
     const { token, requiresToken = true, allowedHosts, allowedOrigins, logger } = options;
     this.#tokenHash = hashOf(token);
     this.requiresToken = requiresToken;
-    this.#hosts = new Set([...LOCAL_HOSTS, ...allowedHosts.map(hostnameOf)]);
-    this.#origins = new Set(allowedOrigins.map(normalOrigin));
+    this.#hosts = new Set([...LOCAL_HOSTS, ...allowedHosts.map(allowedHostname)]);
+    this.#origins = new Set(allowedOrigins.map(allowedOrigin));
     this.#logger = logger;
   }
 
-  /** From now on this one counts, and no other. */
+  /** Replaces the token; the one before is refused from now on. */
   setToken(token: string): void {
     this.#tokenHash = hashOf(token);
   }
 
   /**
-   * Against DNS rebinding: a page can make a browser call this server by a name
-   * that the page's owner has pointed here, but not by another one.
+   * Protects against DNS rebinding: a page can make a browser call this server by a
+   * name that the page's owner has pointed here, but not by another one.
    */
-  checkHost(authority: string | undefined, peer: Peer): ConnectError | undefined {
-    const parsed = parseAuthority(authority ?? "");
-    if (!parsed) return malformedHost(authority);
-    const { hostname } = parsed;
-    if (this.#hosts.has(hostname) || hostname === bracketed(peer.localAddress)) return undefined;
+  checkHost(authority: string | undefined, { localAddress }: Peer): ConnectError | undefined {
+    const hostname = hostnameOf(authority ?? "");
+    if (hostname === undefined) return malformedHost(authority);
+    const isCalledAddress = localAddress !== undefined && hostname === bracketed(localAddress);
+    if (this.#hosts.has(hostname) || isCalledAddress) return undefined;
     return errorWithInfo(
       Code.PermissionDenied,
       "HOST_NOT_ALLOWED",
@@ -67,15 +67,16 @@ export class AccessControl {
     );
   }
 
-  /** Only that it names a host at all. */
+  /** Checks only that the authority names a host at all. */
   checkHostSyntax(authority: string | undefined): ConnectError | undefined {
-    return parseAuthority(authority ?? "") ? undefined : malformedHost(authority);
+    return hostnameOf(authority ?? "") === undefined ? malformedHost(authority) : undefined;
   }
 
   /**
-   * Only browsers send an origin: that of the page which makes the call.
+   * Checks the origin of the page that makes the call; only browsers send one.
    *
-   * @param encrypted whether it came with TLS. Without, TLS may end at a proxy before this server.
+   * @param encrypted whether the call came with TLS. Where it did not, TLS may have
+   * ended at a proxy before this server.
    */
   checkOrigin(
     origin: string | undefined,
@@ -94,7 +95,7 @@ export class AccessControl {
     );
   }
 
-  /** Whether it is another origin whose pages are let in on purpose. */
+  /** Whether an origin, other than the server's own, was allowed by the configuration. */
   isAllowedOrigin(origin: string): boolean {
     return this.#origins.has(origin.toLowerCase());
   }
@@ -137,35 +138,7 @@ function malformedHost(authority: string | undefined): ConnectError {
   return errorWithInfo(Code.InvalidArgument, "INVALID_ARGUMENT", message);
 }
 
-/** Of equal length whatever was sent, so that comparing tells nothing about the token. */
+/** Returns a digest of a fixed length, so that comparing two tells nothing about the token. */
 function hashOf(token: string): Buffer {
   return createHash("sha256").update(token).digest();
-}
-
-function hostnameOf(host: string): string {
-  const parsed = parseAuthority(bracketed(host));
-  if (!parsed) throw new Error(`not a host name or address: ${JSON.stringify(host)}`);
-  return parsed.hostname;
-}
-
-/** As browsers send it: no path, no default port. "null" is what many pages share. */
-function normalOrigin(origin: string): string {
-  const text = origin.toLowerCase();
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isWeb = url?.protocol === "http:" || url?.protocol === "https:";
-  const isOrigin = isWeb ? url.origin === text : /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(text);
-  if (!isOrigin) {
-    const hint = isWeb ? `; did you mean ${url.origin}?` : "";
-    throw new Error(`not an origin: ${JSON.stringify(origin)}${hint}`);
-  }
-  return text;
-}
-
-/** As it stands in an authority: IPv6 in brackets, and IPv4 as itself on a socket for both. */
-function bracketed(host: string): string;
-function bracketed(host: string | undefined): string | undefined;
-function bracketed(host: string | undefined): string | undefined {
-  if (host === undefined) return undefined;
-  const address = host.replace(/^::ffff:(?=\d+\.)/i, "");
-  return /:.*:/.test(address) && !address.startsWith("[") ? `[${address}]` : address;
 }

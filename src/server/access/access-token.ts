@@ -5,12 +5,12 @@ import type { Logger } from "pino";
 import { hasCode } from "../../platform/errno.js";
 
 const TOKEN_BYTES = 32;
-const POLL_MS = 1000;
-/** One that somebody has put there may be of another form, but not be guessable. */
+const POLL_INTERVAL_MS = 1000;
+/** A token that somebody else has made may be shorter, but must not be guessable. */
 const MIN_TOKEN_CHARS = 16;
 
 /**
- * The token of that file, which is made where it is missing.
+ * Reads the token's file, and makes it with a new token where it is missing.
  * @throws Error when the file holds no usable token; it is left as it is.
  */
 export async function loadAccessToken(path: string): Promise<string> {
@@ -29,7 +29,7 @@ export async function rotateAccessToken(path: string): Promise<string> {
   return createToken(path);
 }
 
-/** Calls back with a token that was replaced. Returns how to stop that. */
+/** Calls `use` with each new content of the token's file. Returns how to stop that. */
 export function watchAccessToken(
   path: string,
   use: (token: string) => void,
@@ -47,7 +47,7 @@ export function watchAccessToken(
       (error: unknown) => logger.error({ err: error }, "the access token cannot be read"),
     );
   };
-  watchFile(path, { interval: POLL_MS, persistent: false }, reload);
+  watchFile(path, { interval: POLL_INTERVAL_MS, persistent: false }, reload);
   return () => unwatchFile(path, reload);
 }
 
@@ -63,7 +63,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** A token that a client has read is the one there will be: it is on disk before it has its name. */
+/** The token is on disk before its file has its name: one that was read survives a power cut. */
 async function createToken(path: string): Promise<string> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const temporary = `${path}.tmp`;

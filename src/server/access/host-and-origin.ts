@@ -1,15 +1,47 @@
-/** What a Host header or an :authority names. */
-export interface Authority {
-  /** Lower case; an IPv6 address is in brackets. */
-  readonly hostname: string;
-}
-
 /** No user name, no path, nothing that a URL parser could read another way. */
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{0,5})?$/i;
 
-/** Undefined for what is not a host name or address with perhaps a port. */
-export function parseAuthority(text: string): Authority | undefined {
-  if (!AUTHORITY.test(text)) return undefined;
-  const url = `http://${text}`;
-  return URL.canParse(url) ? { hostname: new URL(url).hostname } : undefined;
+/**
+ * Returns the host that a Host header or an :authority names, in lower case and an
+ * IPv6 address in brackets; undefined for what is not a host with perhaps a port.
+ */
+export function hostnameOf(authority: string): string | undefined {
+  if (!AUTHORITY.test(authority)) return undefined;
+  const url = `http://${authority}`;
+  return URL.canParse(url) ? new URL(url).hostname : undefined;
+}
+
+/**
+ * Checks a host name or address that the configuration allows.
+ * @throws Error for what is none
+ */
+export function allowedHostname(host: string): string {
+  const hostname = hostnameOf(bracketed(host));
+  if (hostname === undefined) {
+    throw new Error(`not a host name or address: ${JSON.stringify(host)}`);
+  }
+  return hostname;
+}
+
+/**
+ * Checks an origin that the configuration allows. It is to be as browsers send it: no
+ * path, no default port. "null" is none, since many pages share it.
+ * @throws Error for what is none
+ */
+export function allowedOrigin(origin: string): string {
+  const text = origin.toLowerCase();
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isWeb = url?.protocol === "http:" || url?.protocol === "https:";
+  const isOrigin = isWeb ? url.origin === text : /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(text);
+  if (!isOrigin) {
+    const hint = isWeb ? `; did you mean ${url.origin}?` : "";
+    throw new Error(`not an origin: ${JSON.stringify(origin)}${hint}`);
+  }
+  return text;
+}
+
+/** Returns an address as an authority has it: IPv6 in brackets, ::ffff:127.0.0.1 as 127.0.0.1. */
+export function bracketed(host: string): string {
+  const address = host.replace(/^::ffff:(?=\d+\.)/i, "");
+  return /:.*:/.test(address) && !address.startsWith("[") ? `[${address}]` : address;
 }

@@ -1,8 +1,9 @@
 import { createContextKey } from "@connectrpc/connect";
+import { defined } from "../../platform/defined.js";
 
-/** Who is at the other end of a connection. */
+/** The other end of a connection. */
 export interface Peer {
-  /** "127.0.0.1:40000", or "unix socket". For logs. */
+  /** "127.0.0.1:40000", or "unix socket"; for logs. */
   readonly name: string;
   /** The IP address, where there is one. */
   readonly remoteAddress?: string;
@@ -10,10 +11,10 @@ export interface Peer {
   readonly localAddress?: string;
 }
 
-/** Where handlers find who calls them. */
+/** The key of a call's context values under which handlers find who calls them. */
 export const peerKey = createContextKey<Peer>({ name: "unknown" });
 
-/** What sockets tell; over a unix socket, and once closed, it is nothing. */
+/** What a socket tells of its ends: nothing where it is a unix socket, or closed. */
 interface SocketAddresses {
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
@@ -22,9 +23,5 @@ interface SocketAddresses {
 
 export function peerOf({ remoteAddress, remotePort, localAddress }: SocketAddresses): Peer {
   if (remoteAddress === undefined) return { name: "unix socket" };
-  return {
-    name: `${remoteAddress}:${remotePort}`,
-    remoteAddress,
-    ...(localAddress === undefined ? {} : { localAddress }),
-  };
+  return { name: `${remoteAddress}:${remotePort}`, remoteAddress, ...defined({ localAddress }) };
 }

@@ -5,11 +5,14 @@ interface Window {
   count: number;
 }
 
-/** Counts what happens to each key in a window of time; bounded in memory. */
+/**
+ * Counts events by key. A key's count starts anew a fixed time after its first event.
+ * Where there are too many keys, the oldest are forgotten, so that memory is bounded.
+ */
 export class WindowCounter {
   readonly #windowMs: number;
   readonly #now: () => number;
-  /** In the order in which they end. */
+  /** In insertion order, which is the order in which they end. */
   readonly #windows = new Map<string, Window>();
 
   constructor({
@@ -20,15 +23,15 @@ export class WindowCounter {
     this.#now = now;
   }
 
-  /** How many keys are remembered. */
+  /** The number of keys that are remembered. */
   get size(): number {
     return this.#windows.size;
   }
 
-  /** Notes one more; returns how many there were in this window. */
+  /** Counts one more event of a key; returns how many there are in its window. */
   count(key: string): number {
     const nowMs = this.#now();
-    this.#forgetBefore(nowMs);
+    this.#forgetEnded(nowMs);
     let window = this.#windows.get(key);
     if (!window) {
       window = { untilMs: nowMs + this.#windowMs, count: 0 };
@@ -38,7 +41,7 @@ export class WindowCounter {
     return window.count;
   }
 
-  #forgetBefore(nowMs: number): void {
+  #forgetEnded(nowMs: number): void {
     for (const [key, { untilMs }] of this.#windows) {
       if (untilMs > nowMs && this.#windows.size < MAX_KEYS) return;
       this.#windows.delete(key);

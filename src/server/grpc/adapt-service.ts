@@ -27,7 +27,7 @@ type Unary = (request: Message, context: HandlerContext) => Promise<Init>;
 type ServerStreaming = (request: Message, context: HandlerContext) => AsyncIterable<Init>;
 type BytesMethod = MethodDefinition<Uint8Array, Uint8Array>;
 
-/** A service as grpc-js serves it: messages are bytes to it. */
+/** A service as grpc-js serves it. Its messages are bytes to grpc-js. */
 export interface GrpcService {
   readonly definition: Readonly<Record<string, BytesMethod>>;
   readonly handlers: UntypedServiceImplementation;
@@ -62,7 +62,7 @@ export function adaptService<Service extends DescService>(
   return { definition, handlers };
 }
 
-/** Decoding is left to the handlers: grpc-js would report bytes that are no message as its own fault. */
+/** Leaves decoding to the handlers: grpc-js would report bytes that are no message as its own fault. */
 function defineMethod(method: DescMethod): BytesMethod {
   return {
     path: `/${method.parent.typeName}/${method.name}`,

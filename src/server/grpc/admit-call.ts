@@ -3,33 +3,36 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { AccessControl } from "../access/access-control.js";
 import type { Peer } from "../access/peer.js";
 
-/** Load balancers ask whether the server lives, and have no token. */
-const OPEN_TO_ALL = "/grpc.health.v1.Health/";
+/** The path of calls that need no token: load balancers, which have none, ask for health. */
+const HEALTH = "/grpc.health.v1.Health/";
 
-/** What is done with a call, by its headers. */
+/** What is to be done with a call, by its headers. */
 export type Admission =
   | { readonly kind: "admitted" }
-  /** It needs no token, and has none: anybody's. */
-  | { readonly kind: "open" }
+  /** The call has no token and needs none: anybody may have made it. */
+  | { readonly kind: "anonymous" }
   | { readonly kind: "refused"; readonly error: ConnectError };
 
-export type Guard = (headers: IncomingHttpHeaders, peer: Peer) => Admission;
+export type AdmitCall = (headers: IncomingHttpHeaders, peer: Peer) => Admission;
 
-/** Refuses calls over TCP that may not be made. */
-export function guardNetwork(access: AccessControl): Guard {
+/** Returns who decides about calls over TCP. */
+export function admitFromNetwork(access: AccessControl): AdmitCall {
   return (headers, peer) => {
     const { ":path": path = "", authorization, origin } = headers;
     const authority = authorityOf(headers);
-    const stranger = access.checkHost(authority, peer) ?? access.checkOrigin(origin, authority);
-    if (stranger) return { kind: "refused", error: stranger };
-    const isOpen = path.startsWith(OPEN_TO_ALL) && authorization === undefined;
-    if (isOpen && access.requiresToken) return { kind: "open" };
+    const error = access.checkHost(authority, peer) ?? access.checkOrigin(origin, authority);
+    if (error) return { kind: "refused", error };
+    const isAnonymous = path.startsWith(HEALTH) && authorization === undefined;
+    if (isAnonymous && access.requiresToken) return { kind: "anonymous" };
     return admitUnless(access.checkToken(authorization, peer));
   };
 }
 
-/** Refuses calls over the unix socket that may not be made: those of browsers, whatever leads there. */
-export function guardLocal(access: AccessControl): Guard {
+/**
+ * Returns who decides about calls over the unix socket. Only those of browsers are
+ * refused, which a tunnel may lead there.
+ */
+export function admitFromSocket(access: AccessControl): AdmitCall {
   return (headers, peer) => {
     const { origin } = headers;
     if (origin === undefined) return { kind: "admitted" };
@@ -42,7 +45,7 @@ function admitUnless(error: ConnectError | undefined): Admission {
   return error ? { kind: "refused", error } : { kind: "admitted" };
 }
 
-/** Clients may leave the one out that HTTP/2 has for it. */
+/** Returns the :authority, or the Host header that clients may send instead. */
 function authorityOf(headers: IncomingHttpHeaders): string | undefined {
   return headers[":authority"] ?? headers.host;
 }

@@ -10,14 +10,14 @@ import type { Metadata, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { type Peer, peerKey } from "../access/peer.js";
 
-/** One for all: making an error takes longer than most calls. */
+/** The one error for all calls: making an error takes longer than most calls. */
 const CALL_IS_OVER = new ConnectError("the call is over", Code.Canceled);
 
 export type GrpcCall =
   | ServerUnaryCall<Uint8Array, Uint8Array>
   | ServerWritableStream<Uint8Array, Uint8Array>;
 
-/** What a handler is told of a call that came over gRPC. */
+/** The context that a handler is given of a call that came over gRPC. */
 export class GrpcContext implements HandlerContext {
   readonly method: DescMethod;
   readonly protocolName = "grpc";
@@ -34,7 +34,7 @@ export class GrpcContext implements HandlerContext {
     this.#call = call;
     this.#controller = createLinkedAbortController(closing);
     this.values = createContextValues().set(peerKey, peerOfCall(call));
-    // Also emitted after the end.
+    // It is emitted also after the end.
     call.on("cancelled", () => this.#cancel());
     if (call.cancelled) this.#cancel();
   }
@@ -62,7 +62,7 @@ export class GrpcContext implements HandlerContext {
     return Number.isFinite(deadlineMs) ? deadlineMs - Date.now() : undefined;
   }
 
-  /** To be called when the call is over. */
+  /** Lets go of the server's closing signal. Call it when the call is over. */
   end(): void {
     this.#controller.abort(CALL_IS_OVER);
   }
@@ -80,7 +80,7 @@ export class GrpcContext implements HandlerContext {
   }
 }
 
-/** "unknown" is what grpc-js calls whoever has no IP address. */
+/** grpc-js calls a peer without an IP address "unknown". */
 function peerOfCall(call: GrpcCall): Peer {
   const name = call.getPeer();
   return { name: name === "unknown" ? "unix socket" : name };

@@ -5,18 +5,18 @@ import { ReflectionService } from "@grpc/reflection";
 type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
 
 /**
- * Tells clients such as grpcurl and `buf curl` what is served, from the generated
- * code. Not the health service: the descriptor that comes with it is one that
- * they reject, and everything else with it.
+ * Makes the service that tells clients such as grpcurl and `buf curl` what is served.
+ * It leaves the health service out: they reject the descriptor that comes with it, and
+ * all others with it.
  */
 export function createReflection(file: DescFile): ReflectionService {
   const files = [...filesOf(file)].map(encodeFile);
-  // The service reads nothing of a definition but its files.
+  // Nothing of a definition but its files is read.
   const definition = { [file.name]: { fileDescriptorProtos: files } };
   return new ReflectionService(definition as unknown as PackageDefinition);
 }
 
-/** A file and all that it imports. */
+/** Returns a file and all that it imports. */
 function filesOf(file: DescFile, found = new Set<DescFile>()): Set<DescFile> {
   if (!found.has(file)) {
     found.add(file);

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { file_procman_v1_procman, ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import type { AccessControl } from "../access/access-control.js";
 import { adaptService } from "./adapt-service.js";
-import { type Guard, guardLocal, guardNetwork } from "./admit-call.js";
+import { type AdmitCall, admitFromNetwork, admitFromSocket } from "./admit-call.js";
 import { createReflection } from "./grpc-reflection.js";
 import { guardStreams } from "./guard-streams.js";
 import {
@@ -16,7 +16,7 @@ import {
   type Timeouts,
 } from "../limits.js";
 
-/** A gRPC server that listens to nothing: connections are injected. */
+/** A gRPC server that does not listen itself: it is given connections. */
 export interface GrpcServer {
   /** For connections over TCP. */
   readonly network: ConnectionInjector;
@@ -24,7 +24,7 @@ export interface GrpcServer {
   readonly local: ConnectionInjector;
   /** Takes no new calls, and closes each connection when its calls are over. */
   closeWhenIdle(): void;
-  /** Breaks off what is left. */
+  /** Breaks off the calls that are left. */
   destroy(): void;
 }
 
@@ -37,7 +37,7 @@ export interface GrpcServerOptions {
   readonly logger: Logger;
 }
 
-/** The service with health checks and reflection beside it. */
+/** Serves the service, with health checks and reflection beside it. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { service, access, timeouts, closing, logger } = options;
   const server = new Server({
@@ -45,7 +45,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.max_send_message_length": MAX_RESPONSE_BYTES,
     "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
     "grpc.max_connection_idle_ms": timeouts.idleMs,
-    // Bookkeeping of every call and connection that nobody asks for.
+    // It keeps figures of every call and connection, which nobody asks for.
     "grpc.enable_channelz": 0,
   });
   const { definition, handlers } = adaptService(ProcmanService, service, closing);
@@ -54,18 +54,18 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health = new HealthImplementation({ "": "SERVING", [ProcmanService.typeName]: "SERVING" });
   health.addToServer(server);
 
-  /** What takes connections of one kind. */
-  const openDoor = (guard: Guard): ConnectionInjector => {
+  /** Makes what takes the connections of one kind of listener. */
+  const createSink = (admit: AdmitCall): ConnectionInjector => {
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     // A private property: grpc-js has no other way to its HTTP/2 server. Hence the pinned minor
     // version in package.json; and where it is gone, nothing is served rather than unguarded.
     const http2Server = [...server["http2Servers"].keys()].at(-1);
     if (!http2Server) throw new Error("grpc-js has changed: its HTTP/2 server is not found");
-    guardStreams(http2Server as Http2Server, { guard, timeouts, logger });
+    guardStreams(http2Server as Http2Server, { admit, timeouts, logger });
     return injector;
   };
-  const network = openDoor(guardNetwork(access));
-  const local = openDoor(guardLocal(access));
+  const network = createSink(admitFromNetwork(access));
+  const local = createSink(admitFromSocket(access));
   return {
     network,
     local,

@@ -4,14 +4,14 @@ import type { ConnectError } from "@connectrpc/connect";
 import { Metadata, type status } from "@grpc/grpc-js";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 
-/** How a call ended, as grpc-js takes it. */
+/** A failed call's status, as grpc-js takes it. */
 export interface GrpcStatus {
   readonly code: status;
   readonly details: string;
   readonly metadata: Metadata;
 }
 
-/** With google.rpc.Status, which holds the error's details, in the trailers. */
+/** Returns the status of an error. Its trailers have the error's details, in a google.rpc.Status. */
 export function toGrpcStatus(error: ConnectError): GrpcStatus {
   const { code, rawMessage: message } = error;
   const metadata = new Metadata();
@@ -23,7 +23,7 @@ export function toGrpcStatus(error: ConnectError): GrpcStatus {
     });
     metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
   }
-  // Connect's codes are gRPC's.
+  // Connect's codes are those of gRPC.
   return { code: code as unknown as status, details: message, metadata };
 }
 

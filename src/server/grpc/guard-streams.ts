@@ -6,84 +6,87 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Logger } from "pino";
-import type { Guard } from "./admit-call.js";
+import { AbuseLimiter } from "./abuse-limiter.js";
+import type { AdmitCall } from "./admit-call.js";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
-import { Http2Liveness } from "./http2-keepalive.js";
-import {
-  MAX_CANCELLED_CALLS,
-  MAX_CANCELLED_CALLS_PER_SECOND,
-  MAX_OPEN_CALLS,
-  MAX_OPEN_REQUEST_BYTES,
-  MAX_REFUSED_CALLS,
-  type Timeouts,
-} from "../limits.js";
+import { Http2Keepalive } from "./http2-keepalive.js";
+import { MAX_ANONYMOUS_CALLS, MAX_ANONYMOUS_REQUEST_BYTES, type Timeouts } from "../limits.js";
 import { peerOf } from "../access/peer.js";
 
-/** Its clients send requests for as long as they like. */
+/** The path of calls whose requests may take as long as they like: clients ask on one stream. */
 const REFLECTION = "/grpc.reflection.";
 
 type StreamListener = (this: Http2Server, ...args: unknown[]) => void;
 
 export interface StreamGuardOptions {
-  readonly guard: Guard;
+  readonly admit: AdmitCall;
   readonly timeouts: Timeouts;
   readonly logger: Logger;
 }
 
+interface Connection {
+  readonly limiter: AbuseLimiter;
+  readonly keepalive: Http2Keepalive;
+}
+
 /**
- * Stands between the HTTP/2 server that grpc-js has made and grpc-js, which then
+ * Puts itself between grpc-js and the HTTP/2 server that it has made. grpc-js then
  * sees only calls that may be made, and is spared what it does not look after:
  *
  * - A stream may have been reset in the packet that opened it. grpc-js would answer
  *   it all the same, which throws where nobody catches, and ends the process.
- * - The end of a stream is not always that of a request; it would begin the call.
- * - A request that is not whole in time is broken off; so is one that has been
- *   answered before, whose client could go on sending for ever.
- * - Calls without a token get a little: grpc-js collects and unpacks as much as the
- *   largest message takes, for each, before any handler is asked.
- * - A connection that only cancels calls, or has them refused, is closed, and one whose
+ * - A stream ends also where its request is not whole. grpc-js would begin the call.
+ * - A request that is not whole in time is broken off. So is one that was answered
+ *   before it was whole, whose client could go on sending for ever.
+ * - Anonymous calls are few and small: grpc-js collects and decompresses as much as
+ *   the largest message takes, for each, before any handler is asked.
+ * - A connection is closed that only cancels calls or has them refused, and one whose
  *   client does not answer pings.
  */
 export function guardStreams(server: Http2Server, options: StreamGuardOptions): void {
-  const { guard, timeouts, logger } = options;
+  const { admit, timeouts, logger } = options;
   const serve = server.listeners("stream") as StreamListener[];
   server.removeAllListeners("stream");
-  const patience = new WeakMap<Http2Session, Patience>();
-  const liveness = new WeakMap<Http2Session, Http2Liveness>();
-  const openCalls = new Set<ServerHttp2Stream>();
+  const connections = new WeakMap<Http2Session, Connection>();
+  const anonymousCalls = new Set<ServerHttp2Stream>();
 
   const onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rest: unknown[]) => {
     const { session } = stream;
-    if (!session || session.destroyed) return;
-    const left = patience.get(session) ?? new Patience(session);
-    patience.set(session, left);
-    if (stream.destroyed || stream.closed) return left.onCancelled();
-    stream.once("aborted", () => left.onCancelled());
-    liveness.get(session)?.addCall(stream);
+    const connection = session && connections.get(session);
+    if (!connection || session.destroyed) return;
+    const { limiter, keepalive } = connection;
+    if (stream.destroyed || stream.closed) return limiter.onCancelled();
+    stream.once("aborted", () => limiter.onCancelled());
+    keepalive.addCall(stream);
     closeOnceAnswered(stream);
 
-    const admission = guard(headers, peerOf(session.socket));
+    const admission = admit(headers, peerOf(session.socket));
     switch (admission.kind) {
       case "refused":
         refuse(stream, toGrpcStatus(admission.error));
-        return left.onRefused();
-      case "open":
-        if (openCalls.size >= MAX_OPEN_CALLS) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
-        openCalls.add(stream);
-        stream.once("close", () => openCalls.delete(stream));
-        closeIfLarge(stream, MAX_OPEN_REQUEST_BYTES);
+        return limiter.onRefused();
+      case "anonymous":
+        if (anonymousCalls.size >= MAX_ANONYMOUS_CALLS) {
+          return stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        }
+        anonymousCalls.add(stream);
+        stream.once("close", () => anonymousCalls.delete(stream));
+        closeIfLarge(stream, MAX_ANONYMOUS_REQUEST_BYTES);
         break;
       case "admitted":
-        left.onAdmitted();
+        limiter.onAdmitted();
     }
     if (!headers[":path"]?.startsWith(REFLECTION)) closeIfLate(stream, timeouts.requestMs);
     for (const listener of serve) listener.call(server, stream, headers, ...rest);
     holdBackEnd(stream);
   };
 
-  server.on("session", (session) => liveness.set(session, new Http2Liveness(session, timeouts)));
+  server.on("session", (session) => {
+    const limiter = new AbuseLimiter(session);
+    connections.set(session, { limiter, keepalive: new Http2Keepalive(session, timeouts) });
+  });
   server.on("stream", (stream, headers, ...rest: unknown[]) => {
-    // What broke is seen by whoever reads and writes.
+    // Whoever reads or writes the stream learns what broke.
     stream.on("error", () => {});
     try {
       onStream(stream, headers, rest);
@@ -93,44 +96,6 @@ export function guardStreams(server: Http2Server, options: StreamGuardOptions): 
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
   });
-}
-
-/** With one connection; it is closed where there is none left. */
-class Patience {
-  readonly #session: Http2Session;
-  #refusedCalls = 0;
-  #cancelledCalls = 0;
-  #countedMs = performance.now();
-
-  constructor(session: Http2Session) {
-    this.#session = session;
-  }
-
-  onAdmitted(): void {
-    this.#refusedCalls = 0;
-  }
-
-  onRefused(): void {
-    this.#refusedCalls += 1;
-    if (this.#refusedCalls > MAX_REFUSED_CALLS) this.#end();
-  }
-
-  onCancelled(): void {
-    const nowMs = performance.now();
-    const forgiven = ((nowMs - this.#countedMs) / 1000) * MAX_CANCELLED_CALLS_PER_SECOND;
-    this.#countedMs = nowMs;
-    this.#cancelledCalls = Math.max(0, this.#cancelledCalls - forgiven) + 1;
-    if (this.#cancelledCalls > MAX_CANCELLED_CALLS) this.#end();
-  }
-
-  /** Later: within one of its events it is still reading, and Node's own assertions would end the process. */
-  #end(): void {
-    setImmediate(() => {
-      // Without an error Node forgets the code.
-      const error = new Error("too many calls were refused or cancelled");
-      this.#session.destroy(error, constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    });
-  }
 }
 
 function refuse(stream: ServerHttp2Stream, status: GrpcStatus): void {
@@ -148,8 +113,8 @@ function refuse(stream: ServerHttp2Stream, status: GrpcStatus): void {
 }
 
 /**
- * A stream that was answered already, or broken off, ends as well. grpc-js takes that
- * for the end of the request, begins the call, and never cancels it.
+ * Keeps a stream's end from grpc-js where it is not the end of a request, since the
+ * call was answered already or broken off. grpc-js would begin it, and never cancel it.
  */
 function holdBackEnd(stream: ServerHttp2Stream): void {
   const listeners = stream.listeners("end") as (() => void)[];
@@ -160,7 +125,7 @@ function holdBackEnd(stream: ServerHttp2Stream): void {
   });
 }
 
-/** With the code that says: this is the answer, and no more of the request is wanted. */
+/** Resets the stream with the code that means: this is the answer, send no more of the request. */
 function closeOnceAnswered(stream: ServerHttp2Stream): void {
   stream.once("finish", () => {
     if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);

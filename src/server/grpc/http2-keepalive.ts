@@ -2,14 +2,14 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Timeouts } from "../limits.js";
 
 /**
- * Closes a connection whose client does not answer a ping: one that has gone without
- * a word, and one that was broken by a frame. nghttp2 stops to read the latter, and
- * Node would keep it for ever, and not notice that its client has left.
+ * Closes a connection whose client does not answer a ping. The client may have gone
+ * without a word, or have sent a malformed frame: after one nghttp2 stops reading,
+ * and Node would keep the connection for ever, also when its client has left.
  *
- * Often while it has no call, when nothing is lost; with calls a client may be
- * suspended for a while.
+ * Pings are frequent while there is no call, when nothing is lost by closing. With
+ * calls the client is given longer, as it may be suspended for a while.
  */
-export class Http2Liveness {
+export class Http2Keepalive {
   readonly #session: ServerHttp2Session;
   readonly #timeouts: Timeouts;
   #calls = 0;
@@ -22,7 +22,7 @@ export class Http2Liveness {
     session.once("close", () => clearTimeout(this.#timer));
   }
 
-  /** From now on it has one call more, until that is over. */
+  /** Counts a call as under way until its stream is closed. */
   addCall(stream: ServerHttp2Stream): void {
     this.#calls += 1;
     stream.once("close", () => {
@@ -30,20 +30,20 @@ export class Http2Liveness {
     });
   }
 
-  get #patienceMs(): number {
+  get #pingTimeoutMs(): number {
     const { keepaliveMs, idleKeepaliveMs } = this.#timeouts;
     return this.#calls > 0 ? keepaliveMs : idleKeepaliveMs;
   }
 
   #nextPing(): NodeJS.Timeout {
-    return setTimeout(() => this.#ping(), this.#patienceMs).unref();
+    return setTimeout(() => this.#ping(), this.#pingTimeoutMs).unref();
   }
 
   #ping(): void {
     const session = this.#session;
     // Its "close" comes later, when its socket is closed.
     if (session.destroyed) return;
-    this.#timer = setTimeout(() => session.destroy(), this.#patienceMs).unref();
+    this.#timer = setTimeout(() => session.destroy(), this.#pingTimeoutMs).unref();
     const isSent = session.ping((error) => {
       clearTimeout(this.#timer);
       if (!error && !session.destroyed) this.#timer = this.#nextPing();

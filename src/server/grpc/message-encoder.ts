@@ -11,13 +11,13 @@ const CHUNK_FIELD = AttachResponseSchema.field.chunk.number;
 const DATA_FIELD = ChunkSchema.field.data.number;
 const NO_DATA = new Uint8Array();
 
-/** A smaller message is not worth keeping memory for. */
+/** Below this, it does not pay to keep a message's memory. */
 const MIN_REUSED_BYTES = 16 * 1024;
 
-/** Encodes the messages of one stream. */
+/** Encodes the messages of one stream, large ones into memory that is used again. */
 export class MessageEncoder {
   readonly #schema: DescMessage;
-  /** Of the last large message, and of the one before. */
+  /** The memory of the last large message, and of the one before. */
   #memory: Buffer | undefined;
   #spare: Buffer | undefined;
 
@@ -25,7 +25,7 @@ export class MessageEncoder {
     this.#schema = schema;
   }
 
-  /** The message's bytes, good until the next but one is encoded. */
+  /** Returns a message's bytes, which are valid until the next but one is encoded. */
   encode(init: MessageInitShape<DescMessage>): Uint8Array {
     const message = create(this.#schema, init);
     if (this.#schema.typeName === AttachResponseSchema.typeName) {

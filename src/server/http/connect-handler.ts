@@ -20,11 +20,13 @@ import type { Logger } from "pino";
 import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { MAX_DEADLINE_MS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "../limits.js";
 import { type Peer, peerKey } from "../access/peer.js";
-import { untilArrived } from "../listeners/until-arrived.js";
 
-/** Large lists only: for less, compressing costs more time than it saves. */
+/** For less than a large list, compressing costs more time than it saves. */
 const COMPRESS_MIN_BYTES = 256 * 1024;
 const NEVER_COMPRESS = Number.MAX_SAFE_INTEGER;
+
+/** Only what is on its way already is waited for. */
+const REQUEST_DRAIN_TIMEOUT_MS = 5000;
 
 const refusalKey = createContextKey<ConnectError | undefined>(undefined);
 
@@ -36,13 +38,13 @@ export interface ConnectHandlerOptions {
   readonly logger: Logger;
 }
 
-/** Whether a call may be made: the error to refuse it with, or nothing. Asked once for each. */
+/** Returns the error to refuse a call with, or undefined. It is asked once for each. */
 export type CallCheck = (req: IncomingMessage, peer: Peer) => ConnectError | undefined;
 
 /** Serves a request, or returns false when its path is no RPC's. */
 export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, peer: Peer) => boolean;
 
-/** Connect, Connect-Web and gRPC-Web over HTTP/1.1. */
+/** Serves Connect, Connect-Web and gRPC-Web over HTTP/1.1. */
 export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
   const { service, check, closing, logger } = options;
   const common = {
@@ -94,23 +96,44 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
   };
 }
 
-/** Of the last response of a connection. */
+/**
+ * Ends the last response of a connection when the rest of its request has come in. A
+ * connection that is closed with bytes unread is reset, and the client may lose the
+ * answer with it.
+ */
 async function* untilRequestArrived<T>(
   body: AsyncIterable<T> | Iterable<T>,
   req: IncomingMessage,
 ): AsyncGenerator<T> {
   yield* body;
-  await untilArrived(req);
+  await drainRequest(req);
 }
 
-/** Answers in the call's own protocol. */
+function drainRequest(req: IncomingMessage): Promise<void> {
+  if (req.complete || req.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, REQUEST_DRAIN_TIMEOUT_MS);
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    req.once("end", done);
+    req.once("close", done);
+    req.resume();
+  });
+}
+
+/** Refuses a call in its own protocol. */
 const refuse: Interceptor = (next) => (request) => {
   const refusal = request.contextValues.get(refusalKey);
   if (refusal) throw refusal;
   return next(request);
 };
 
-/** Of whoever may not call, no message is read, unpacked or parsed: it comes before interceptors do. */
+/**
+ * Replaces the message of a call that is refused, so that none is read, decompressed or
+ * parsed: Connect does that before it asks interceptors.
+ */
 function withoutMessage(
   request: UniversalServerRequest,
   refusal: ConnectError,
@@ -132,6 +155,6 @@ function failing(error: Error): AsyncIterable<Uint8Array> {
 function clientLeft(error: unknown): boolean {
   const { code, cause } = ConnectError.from(error);
   if (code === Code.Aborted || code === Code.Canceled) return true;
-  // The connection broke, in one of the ways there are.
+  // Otherwise it is a system call on the connection that failed.
   return cause instanceof Error && "syscall" in cause;
 }

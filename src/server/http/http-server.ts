@@ -1,12 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { Code, type ConnectError } from "@connectrpc/connect";
+import { Code, type ConnectError, cors } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { errorWithInfo } from "../../wire/error-map.js";
 import type { AccessControl } from "../access/access-control.js";
 import type { ConnectHandler } from "./connect-handler.js";
-import { allowCrossOrigin, answerPreflight } from "./cross-origin.js";
 import { MAX_HEADER_BYTES, MAX_HEADERS, type Timeouts } from "../limits.js";
 import { type Peer, peerOf } from "../access/peer.js";
+
+/** How long browsers remember what may be called from a page of another origin. */
+const PREFLIGHT_MAX_AGE_SECONDS = 7200;
 
 const HINT = `There is nothing to see here. This is a procman server: call
 procman.v1.ProcmanService with the procman command, or with any client of
@@ -16,13 +18,13 @@ Connect, gRPC-Web or gRPC.
 export interface HttpServerOptions {
   readonly rpc: ConnectHandler;
   readonly access: AccessControl;
-  /** Whether everybody must call the server by its own name; over a unix socket only browsers. */
+  /** Whether every call must name a host of the server's. Otherwise only those of browsers must. */
   readonly checksHost: boolean;
   readonly timeouts: Timeouts;
   readonly closing: AbortSignal;
 }
 
-/** An HTTP/1.1 server that listens to nothing: connections are emitted to it. */
+/** Makes an HTTP/1.1 server that does not listen itself: connections are emitted to it. */
 export function createHttpServer(options: HttpServerOptions): Server {
   const { timeouts, closing } = options;
   const server = createServer(
@@ -33,16 +35,16 @@ export function createHttpServer(options: HttpServerOptions): Server {
       connectionsCheckingInterval: Math.ceil(timeouts.handshakeMs / 4),
     },
     (req, res) => {
-      // Connections break; whoever reads and writes finds out on their own.
+      // Whoever reads or writes finds out that the connection broke.
       req.on("error", () => {});
       res.on("error", () => {});
       if (closing.aborted) res.setHeader("Connection", "close");
       handleRequest(req, res, options);
     },
   );
-  // Node would leave out what is beyond a count, an origin perhaps.
+  // 0 is no limit. With one, Node leaves out the headers after it, an origin perhaps.
   server.maxHeadersCount = 0;
-  // What starts to look after timeouts; listen() would do it.
+  // The server starts to check its timeouts at this event, which listen() would emit.
   server.emit("listening");
   return server;
 }
@@ -98,7 +100,25 @@ function badRequest(message: string): Refusal {
   return { status: 400, error: errorWithInfo(Code.InvalidArgument, "INVALID_ARGUMENT", message) };
 }
 
-/** In the form of a Connect error, so that clients can tell what was wrong. */
+/** Lets an allowed page read the response to its call. */
+function allowCrossOrigin(res: ServerResponse, origin: string): void {
+  res.setHeader("Access-Control-Allow-Origin", origin);
+  res.setHeader("Access-Control-Expose-Headers", cors.exposedHeaders.join(", "));
+  res.setHeader("Vary", "Origin");
+}
+
+/** Answers the request that a browser makes before an allowed page's call. */
+function answerPreflight(req: IncomingMessage, res: ServerResponse): void {
+  if (req.headers["access-control-request-method"] !== undefined) {
+    const headers = [...cors.allowedHeaders, "Authorization"];
+    res.setHeader("Access-Control-Allow-Methods", cors.allowedMethods.join(", "));
+    res.setHeader("Access-Control-Allow-Headers", headers.join(", "));
+    res.setHeader("Access-Control-Max-Age", PREFLIGHT_MAX_AGE_SECONDS);
+  }
+  res.writeHead(204).end();
+}
+
+/** Answers in the form of a Connect error, so that clients can tell what was wrong. */
 function refuse(res: ServerResponse, { status, error }: Refusal): void {
   const body = errorToJsonBytes(error, undefined);
   res.writeHead(status, {

@@ -3,17 +3,17 @@ import { chmod, lstat, rename, rm } from "node:fs/promises";
 import type { Server } from "node:net";
 import { hasCode } from "../../platform/errno.js";
 
-/** What sockaddr_un holds on every system: 104 bytes on macOS, 108 on Linux, with a NUL. */
+/** The length that sockaddr_un holds on every system: 104 bytes on macOS, 108 on Linux, with a NUL. */
 const MAX_PATH_BYTES = 103;
 
 /**
- * Listens on a unix socket that only this user can connect to, in place of what
- * a server before has left there. The caller makes sure that no other serves it.
+ * Listens on a unix socket that only this user can connect to. It replaces a socket that
+ * a server before has left there; the caller makes sure that no other is serving it.
  *
- * @returns how to take the socket away; the server closes by itself.
+ * @returns how to remove the socket's file. Closing the server does not.
  */
 export async function listenOnSocket(server: Server, path: string): Promise<() => Promise<void>> {
-  // It gets its name when it has its permissions.
+  // The socket gets its name when it has its permissions.
   const temporary = `${path}.new`;
   if (Buffer.byteLength(temporary) > MAX_PATH_BYTES) {
     const longest = MAX_PATH_BYTES - Buffer.byteLength(".new");

@@ -4,13 +4,13 @@ import type { AddressInfo, Server } from "node:net";
 export interface ListenAddress {
   /** A host name or address. */
   readonly host: string;
-  /** 0: a free one. */
+  /** 0 for a free one. */
   readonly port: number;
   /** Take a free port where that one is in use. Default false. */
   readonly fallbackToFreePort?: boolean;
 }
 
-/** Resolves with the address that it listens on. */
+/** Listens on an address; resolves with the one that it was given. */
 export async function listenOnTcp(server: Server, address: ListenAddress): Promise<AddressInfo> {
   const { host, port, fallbackToFreePort = false } = address;
   try {
@@ -23,7 +23,7 @@ export async function listenOnTcp(server: Server, address: ListenAddress): Promi
   }
 }
 
-/** As in a URL: IPv6 addresses in brackets. */
+/** Formats an address as in a URL: IPv6 in brackets. */
 export function formatAddress({ host, port }: { host: string; port: number }): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

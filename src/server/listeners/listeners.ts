@@ -14,10 +14,10 @@ import { sniffProtocol } from "./sniff-protocol.js";
 import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.js";
 import { WindowCounter } from "../access/window-counter.js";
 
-const CLOSE_POLL_MS = 20;
+const CLOSE_POLL_INTERVAL_MS = 20;
 
-/** What takes a connection, by what it speaks. */
-export interface Door {
+/** Takes the connections of one kind of listener, by the protocol that they speak. */
+export interface ConnectionSink {
   readonly grpc: ConnectionInjector;
   readonly http: HttpServer;
 }
@@ -25,19 +25,19 @@ export interface Door {
 export interface ListenersOptions {
   /** How long a connection may take to say what it speaks. */
   readonly handshakeTimeoutMs: number;
-  /** At once, on each TCP address; more are closed at once. */
+  /** On each TCP address. A connection more is closed as soon as it is there. */
   readonly maxConnections: number;
   readonly logger: Logger;
 }
 
-/** The addresses listened on, and the connections there are. */
+/** Listens on addresses and a unix socket, and keeps track of the connections there are. */
 export class Listeners {
   readonly #handshakeTimeoutMs: number;
   readonly #maxConnections: number;
   readonly #logger: Logger;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Socket>();
-  /** Those that have not said what they speak. */
+  /** The connections that have not said which protocol they speak. */
   readonly #undecided = new Set<Socket>();
   #removeSocketFile = async () => {};
   #stopWatching: (() => void)[] = [];
@@ -49,18 +49,22 @@ export class Listeners {
     this.#logger = logger;
   }
 
-  async openTcp(address: ListenAddress, door: Door, tls?: TlsFiles): Promise<AddressInfo> {
-    const server = tls ? this.#createTlsServer(door, tls) : this.#createServer(door);
+  async openTcp(
+    address: ListenAddress,
+    sink: ConnectionSink,
+    tls?: TlsFiles,
+  ): Promise<AddressInfo> {
+    const server = tls ? this.#createTlsServer(sink, tls) : this.#createServer(sink);
     server.maxConnections = this.#maxConnections;
     server.on("drop", () => this.#warnOfDrop());
     return listenOnTcp(server, address);
   }
 
-  async openSocket(path: string, door: Door): Promise<void> {
-    this.#removeSocketFile = await listenOnSocket(this.#createServer(door), path);
+  async openSocket(path: string, sink: ConnectionSink): Promise<void> {
+    this.#removeSocketFile = await listenOnSocket(this.#createServer(sink), path);
   }
 
-  /** Takes no more connections, and lets go of those on which nothing was asked. */
+  /** Takes no more connections, and closes those that have not said which protocol they speak. */
   async close(): Promise<void> {
     for (const stop of this.#stopWatching) stop();
     for (const server of this.#servers) server.close();
@@ -68,13 +72,13 @@ export class Listeners {
     await this.#removeSocketFile();
   }
 
-  /** Waits for the connections to end, doing `step` again and again. */
-  async untilEmpty(ceilingMs: number, step: () => void): Promise<void> {
-    const deadlineMs = performance.now() + ceilingMs;
+  /** Calls `step` again and again, until there is no connection or the time is over. */
+  async untilEmpty(timeoutMs: number, step: () => void): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
       step();
       if (this.#connections.size === 0 || performance.now() >= deadlineMs) return;
-      await sleep(CLOSE_POLL_MS);
+      await sleep(CLOSE_POLL_INTERVAL_MS);
     }
   }
 
@@ -82,17 +86,17 @@ export class Listeners {
     for (const socket of this.#connections) socket.destroy();
   }
 
-  #createServer(door: Door): Server {
-    // A peer that closes its half is gone: nobody who speaks these protocols
-    // does that and stays, and a connection left half open would stay for ever.
+  #createServer(sink: ConnectionSink): Server {
+    // A client that closes its half has left: none that speaks these protocols does
+    // that and stays, and a connection that is half open would stay so for ever.
     const options = { allowHalfOpen: false, noDelay: true, keepAlive: true };
-    const server = createServer(options, (socket) => this.#welcome(socket, door));
+    const server = createServer(options, (socket) => this.#accept(socket, sink));
     this.#servers.push(server);
     return server;
   }
 
-  /** Browsers offer both protocols and get HTTP/1.1, gRPC clients offer h2 only. */
-  #createTlsServer(door: Door, files: TlsFiles): TlsServer {
+  /** Prefers HTTP/1.1, for browsers, which offer both protocols; gRPC clients offer h2 only. */
+  #createTlsServer(sink: ConnectionSink, files: TlsFiles): TlsServer {
     const server = createTlsServer({
       ...readTlsFiles(files),
       ALPNProtocols: ["http/1.1", "h2"],
@@ -107,7 +111,7 @@ export class Listeners {
     server.on("connection", (socket: Socket) => this.#track(socket));
     server.on("secureConnection", (socket) => {
       if (files.clientCaPath !== undefined) this.#logClient(socket);
-      this.#welcome(socket, door);
+      this.#accept(socket, sink);
     });
     server.on("tlsClientError", (error, socket) => {
       this.#logger.debug({ err: error, peer: socket.remoteAddress }, "a TLS handshake failed");
@@ -136,29 +140,29 @@ export class Listeners {
   #track(socket: Socket): void {
     this.#connections.add(socket);
     socket.once("close", () => this.#connections.delete(socket));
-    // Whoever reads and writes finds out on their own that it broke.
+    // Whoever reads or writes finds out that the connection broke.
     socket.on("error", () => {});
     for (const half of ["end", "finish"] as const) socket.once(half, () => this.#endSoon(socket));
   }
 
-  /** One side is closed. A peer that does not close the other, or does not read, keeps it open else. */
+  /** Destroys a half closed connection in time, for clients that neither close it nor read. */
   #endSoon(socket: Socket): void {
     const timer = setTimeout(() => socket.destroy(), this.#handshakeTimeoutMs);
     socket.once("close", () => clearTimeout(timer));
   }
 
-  #welcome(socket: Socket, door: Door): void {
+  #accept(socket: Socket, sink: ConnectionSink): void {
     this.#track(socket);
     this.#undecided.add(socket);
     socket.once("close", () => this.#undecided.delete(socket));
     const handlers = {
       http1: () => {
         this.#undecided.delete(socket);
-        door.http.emit("connection", socket);
+        sink.http.emit("connection", socket);
       },
       http2: () => {
         this.#undecided.delete(socket);
-        door.grpc.injectConnection(socket);
+        sink.grpc.injectConnection(socket);
       },
     };
     sniffProtocol(socket, handlers, this.#handshakeTimeoutMs);

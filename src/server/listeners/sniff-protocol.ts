@@ -1,18 +1,18 @@
 import type { Socket } from "node:net";
 
-/** What every HTTP/2 client sends first; no request of HTTP/1 begins like it. */
+/** The bytes that every HTTP/2 client sends first; no request of HTTP/1 begins so. */
 const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
-/** Who takes a connection over, once it is known what it speaks. */
+/** What takes a connection over once its protocol is known. */
 export interface ProtocolHandlers {
   http1(socket: Socket): void;
   http2(socket: Socket): void;
 }
 
 /**
- * Hands a fresh connection to the protocol that its first bytes speak, with
- * those bytes still to be read. One that has not said by `timeoutMs`, or ends
- * before, is destroyed.
+ * Hands a new connection to the handler of the protocol that its first bytes speak,
+ * with those bytes still to be read. A connection is destroyed when it ends before
+ * that, or has not said enough after `timeoutMs`.
  */
 export function sniffProtocol(socket: Socket, handlers: ProtocolHandlers, timeoutMs: number): void {
   let seen: Buffer = Buffer.alloc(0);
@@ -25,8 +25,8 @@ export function sniffProtocol(socket: Socket, handlers: ProtocolHandlers, timeou
     const protocol = protocolOf(seen);
     if (!protocol) return;
     stop();
-    // Only now, and once: bytes put back while still listening would be
-    // announced as readable again, for ever.
+    // Not before, and only once: bytes that are put back while this listens would
+    // be announced as readable again, for ever.
     socket.unshift(seen);
     handlers[protocol](socket);
   };
@@ -42,7 +42,7 @@ export function sniffProtocol(socket: Socket, handlers: ProtocolHandlers, timeou
   socket.on("close", stop);
 }
 
-/** Undefined as long as it can be the one or the other. */
+/** Returns the protocol that these bytes begin, or undefined while it can be both. */
 export function protocolOf(bytes: Buffer): keyof ProtocolHandlers | undefined {
   const start = bytes.subarray(0, HTTP2_PREFACE.length);
   if (!start.equals(HTTP2_PREFACE.subarray(0, start.length))) return "http1";

@@ -1,31 +1,32 @@
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
 import type { Logger } from "pino";
+import { defined } from "../../platform/defined.js";
 
-/** Where a server's certificates are, in PEM form. */
+/** The files of a server's certificates, in PEM form. */
 export interface TlsFiles {
   /** The server's certificate, followed by those between it and its root. */
   readonly certPath: string;
   readonly keyPath: string;
-  /** Who signs clients' certificates. With it a client must have one, and needs no token. */
+  /** The CA of clients' certificates. With it a client must have one, and needs no token. */
   readonly clientCaPath?: string;
 }
 
-const POLL_MS = 1000;
+const POLL_INTERVAL_MS = 1000;
 
 /** @throws Error that names the file that cannot be read. */
 export function readTlsFiles({ certPath, keyPath, clientCaPath }: TlsFiles): SecureContextOptions {
   return {
     cert: readPem(certPath),
     key: readPem(keyPath),
-    ...(clientCaPath === undefined ? {} : { ca: readPem(clientCaPath) }),
+    ...defined({ ca: clientCaPath === undefined ? undefined : readPem(clientCaPath) }),
     minVersion: "TLSv1.2",
   };
 }
 
 /**
- * Calls back with certificates that were renewed; what cannot be read or used
- * leaves those in force that were. Returns how to stop that.
+ * Calls `use` with each renewal of the files. Where they cannot be read or used, the
+ * certificates from before stay in force. Returns how to stop that.
  */
 export function watchTlsFiles(
   files: TlsFiles,
@@ -43,8 +44,9 @@ export function watchTlsFiles(
       logger.error({ err: error, files }, "renewed certificates cannot be used; the old ones stay");
     }
   };
-  // By polling: a renewal often replaces the file, or a link on the way to it.
-  for (const path of paths) watchFile(path, { interval: POLL_MS, persistent: false }, reload);
+  // Files are polled, since a renewal often replaces the file or a link on the way to it.
+  for (const path of paths)
+    watchFile(path, { interval: POLL_INTERVAL_MS, persistent: false }, reload);
   return () => {
     for (const path of paths) unwatchFile(path, reload);
   };

@@ -20,7 +20,8 @@ async function* twoMessages(signal: AbortSignal): AsyncGenerator<string> {
 }
 
 function open(signal = new AbortController().signal) {
-  return receive(twoMessages, { server: "there", silenceMs: SILENCE_MS, signal });
+  const onMessage = () => {};
+  return receive(twoMessages, { server: "there", silenceMs: SILENCE_MS, signal, onMessage });
 }
 
 test("only a server that is waited for can be silent", async () => {
