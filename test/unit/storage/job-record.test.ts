@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { JobState } from "../../../src/contract/job.js";
 import type { JobRecord } from "../../../src/core/ports.js";
 import { formatRecord, parseRecord } from "../../../src/storage/job-record.js";
@@ -124,7 +124,103 @@ test("fields of a newer version are kept, and its version number", () => {
   expect(rewritten).toEqual(newer);
 });
 
-test("a status without what is true in it is refused", () => {
-  const running = { ...(JSON.parse(formatRecord(someRecord())) as object), status: "running" };
-  expect(() => parseRecord(JSON.stringify(running))).toThrow("pid");
+test("a version of its own is all that a newer record may have new", () => {
+  const json = { ...(JSON.parse(formatRecord(someRecord())) as object), version: 2 };
+  const record = parseRecord(JSON.stringify(json));
+  expect(JSON.parse(formatRecord(record))).toEqual(json);
+});
+
+/** The least there ever was in a record. */
+const oldest = {
+  version: 1,
+  id: "a",
+  command: "make",
+  workDir: "/",
+  createdTime: "2026-01-02T03:04:05.678Z",
+  status: "pending",
+};
+const time = "2026-01-02T03:04:06.000Z";
+const begun = { pid: 1, startedTime: time };
+const ended = { ...begun, status: "failed", exitCode: 0, completedTime: time };
+const parse = (fields: object) => parseRecord(JSON.stringify({ ...oldest, ...fields }));
+
+test("a record of an old version has the defaults of what has come since", () => {
+  expect(parse({})).toStrictEqual({
+    sequence: 0,
+    createdTime: new Date(oldest.createdTime),
+    spec: {
+      id: "a",
+      requestId: "",
+      command: "make",
+      args: [],
+      env: {},
+      clearEnv: false,
+      workDir: "/",
+      labels: {},
+      mergeOutput: false,
+      pty: false,
+      stdin: false,
+    },
+    state: { status: "pending" },
+  });
+  expect(parse({ status: "running", ...begun }).state).toStrictEqual({
+    status: "running",
+    pid: 1,
+    startedTime: new Date(time),
+    containment: "session",
+  });
+  expect(parse({ status: "orphaned", error: "", completedTime: time }).state).toStrictEqual({
+    status: "orphaned",
+    error: "",
+    completedTime: new Date(time),
+  });
+});
+
+test("an orphan keeps what is known of its start", () => {
+  const orphan = { status: "orphaned", error: "why", completedTime: time, ...begun };
+  const record = parse({ ...orphan, containment: "cgroup" });
+  expect(record.state).toMatchObject({ pid: 1, containment: "cgroup" });
+  expect(JSON.parse(formatRecord(record))).toMatchObject(orphan);
+});
+
+test("what a newer version says of a stop is kept", () => {
+  const stop = { kind: "cancel", requestedTime: time, gracePeriodMs: 0, by: "somebody" };
+  expect(JSON.parse(formatRecord(parse({ stop })))).toMatchObject({ stop });
+});
+
+test("it is text that people can read, and ends with its line", () => {
+  const text = formatRecord(someRecord());
+  expect(text).toMatch(/^\{\n {2}"version": 1,\n {2}"id": "job1",\n/);
+  expect(text.endsWith("\n}\n")).toBe(true);
+});
+
+describe("what cannot be is refused", () => {
+  const stop = { kind: "cancel", requestedTime: time, gracePeriodMs: 0 };
+  test.each<[string, object]>([
+    ["version", { version: 0 }],
+    ["sequence", { sequence: -1 }],
+    ["createdTime", { createdTime: "yesterday" }],
+    ["defaultLogLimitBytes", { defaultLogLimitBytes: 0 }],
+    ["id", { id: "" }],
+    ["command", { command: "" }],
+    ["workDir", { workDir: "tmp" }],
+    ["timeoutMs", { timeoutMs: 0 }],
+    ["logLimitBytes", { logLimitBytes: 0 }],
+    ["windowSize", { windowSize: { rows: 0, columns: 1 } }],
+    ["windowSize", { windowSize: { rows: 1, columns: 0 } }],
+    ["kind", { stop: { ...stop, kind: "whim" } }],
+    ["requestedTime", { stop: { ...stop, requestedTime: "" } }],
+    ["gracePeriodMs", { stop: { ...stop, gracePeriodMs: -1 } }],
+    ["status", { status: "resting" }],
+    ["pid", { status: "running" }],
+    ["pid", { ...begun, status: "running", pid: 0 }],
+    ["startedTime", { status: "running", pid: 1 }],
+    ["containment", { ...begun, status: "running", containment: "jail" }],
+    ["exitCode", { ...ended, exitCode: -1 }],
+    ["cpuTimeMs", { ...ended, cpuTimeMs: -1 }],
+    ["completedTime", { ...ended, completedTime: undefined }],
+    ["error", { status: "orphaned", completedTime: time }],
+  ])("%s in %j", (field, fields) => {
+    expect(() => parse(fields)).toThrow(field);
+  });
 });
