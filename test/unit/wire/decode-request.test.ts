@@ -192,4 +192,26 @@ test("everything that is wrong is told at once", () => {
     page_size: "must not be negative",
   });
   expect(violationsOf(() => decodeId({ id: "" }))).toEqual({ id: "must not be empty" });
+  expect(violationsOf(() => decodeResizeWindow(create(ResizeWindowRequestSchema)))).toEqual({
+    id: "must not be empty",
+    window_size: "must be given",
+  });
+  const input = create(SendInputRequestSchema, { offset: -1n });
+  expect(violationsOf(() => decodeSendInput(input))).toEqual({
+    id: "must not be empty",
+    offset: "must not be negative",
+  });
+  const start = create(StartRequestSchema, { logLimitBytes: -1n, timeout: { seconds: -1n } });
+  expect(violationsOf(() => decodeStart(start))).toEqual({
+    log_limit_bytes: "must not be negative",
+    timeout: "must not be negative",
+  });
+  const pattern = { streams: [UNKNOWN_STREAM], stdoutOffset: -1n, stderrOffset: -1n };
+  const until = { case: "output", value: pattern } as const;
+  expect(violationsOf(() => decodeWait(create(WaitRequestSchema, { until })))).toEqual({
+    id: "must not be empty",
+    "output.streams": "9 is not a stream",
+    "output.stdout_offset": "must not be negative",
+    "output.stderr_offset": "must not be negative",
+  });
 });

@@ -109,6 +109,13 @@ test("an abort means what the signal's reason says, and other errors what they a
     expect(encodeError(new Error("other"), signal).code).toBe(Code.Internal);
   }
   expect(encodeError(abortError(), new AbortController().signal).code).toBe(Code.Internal);
+  const reason = new Error("the client left");
+  expect(encodeError(reason, AbortSignal.abort(reason))).toMatchObject({
+    code: Code.Canceled,
+    rawMessage: "the call was canceled",
+    cause: reason,
+  });
+  expect(encodeError(deadline)).toBe(deadline);
 });
 
 test("however long or odd, an error fits in headers", () => {
@@ -122,6 +129,33 @@ test("however long or odd, an error fits in headers", () => {
   const [badRequest] = error.findDetails(BadRequestSchema);
   expect(badRequest?.fieldViolations.length).toBe(16);
   expect(badRequest?.fieldViolations[0]?.field.length).toBe(256);
+  expect(badRequest?.fieldViolations[0]?.description.length).toBe(256);
+  const [info] = error.findDetails(ErrorInfoSchema);
+  expect(info?.metadata["job_id"]?.length).toBe(256);
+});
+
+test("a text that just fits is told as it is, and one that does not says so", () => {
+  const error = (message: string, short: string) =>
+    encodeError(
+      new ProcmanError("INVALID_ARGUMENT", message, {
+        jobId: short,
+        violations: [{ field: short, description: short }],
+      }),
+    );
+  const fitting = error("x".repeat(1024), "y".repeat(256));
+  expect(fitting.rawMessage).toBe("x".repeat(1024));
+  expect(decodeError(fitting, "there")).toMatchObject({
+    jobId: "y".repeat(256),
+    violations: [{ field: "y".repeat(256), description: "y".repeat(256) }],
+  });
+  const cut = error("x".repeat(1025), "y".repeat(257));
+  expect(cut.rawMessage).toBe(`${"x".repeat(1023)}…`);
+  const short = `${"y".repeat(255)}…`;
+  expect(decodeError(cut, "there")).toMatchObject({
+    jobId: short,
+    violations: [{ field: short, description: short }],
+  });
+  expect(error("a\ud800b", "").rawMessage).toBe("a\ufffdb");
 });
 
 test("the server's errors keep their reason, job and violations", () => {
@@ -161,6 +195,8 @@ describe("whether to try again", () => {
     ["nobody there", new ConnectError("x", Code.Unavailable)],
     ["reset", new ConnectError("aborted", Code.Aborted, undefined, [], systemError("ECONNRESET"))],
     ["no socket", new ConnectError("x", Code.Internal, undefined, [], systemError("ENOENT"))],
+    ["given up by a proxy", new ConnectError("x", Code.DeadlineExceeded)],
+    ["stream reset", new ConnectError("x", Code.Canceled)],
     ["fetch failed", new ConnectError("x", Code.Unknown, undefined, [], new TypeError("failed"))],
     ["cut short", new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument)],
   ];
@@ -176,7 +212,24 @@ describe("whether to try again", () => {
     expect(isTransient(decodeError(sent(closing), "there"))).toBe(true);
   });
 
-  test.each(["EACCES", "CERT_HAS_EXPIRED", "DEPTH_ZERO_SELF_SIGNED_CERT"])("no: %s", (code) => {
+  test("yes: causes that go round in a circle", () => {
+    const a = systemError("ECONNREFUSED");
+    const b = new Error("b", { cause: a });
+    a.cause = b;
+    expect(isTransient(new ProcmanError("UNREACHABLE", "x", { cause: b }))).toBe(true);
+  });
+
+  test.each([
+    "EACCES",
+    "EPERM",
+    "EPROTO",
+    "ERR_TLS_CERT_ALTNAME_INVALID",
+    "ERR_SSL_WRONG_VERSION_NUMBER",
+    "CERT_HAS_EXPIRED",
+    "DEPTH_ZERO_SELF_SIGNED_CERT",
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  ])("no: %s", (code) => {
     const error = new ConnectError("x", Code.Internal, undefined, [], systemError(code));
     const decoded = decodeError(error, "there");
     expect(decoded.reason).toBe("UNREACHABLE");
@@ -196,6 +249,24 @@ describe("whether to try again", () => {
 });
 
 test("refused before a reason could be given is UNAUTHENTICATED", () => {
-  const error = new ConnectError("HTTP 403", Code.PermissionDenied);
-  expect(decodeError(error, "there").reason).toBe("UNAUTHENTICATED");
+  for (const code of [Code.PermissionDenied, Code.Unauthenticated]) {
+    const error = new ConnectError("HTTP 403", code);
+    expect(decodeError(error, "there")).toMatchObject({
+      reason: "UNAUTHENTICATED",
+      message: "there: HTTP 403",
+      cause: error,
+    });
+  }
+});
+
+test("what is no error of a call is told as it is", () => {
+  const known = jobNotFound("x");
+  expect(decodeError(known, "there")).toBe(known);
+  const cause = new TypeError("x is not a function");
+  expect(decodeError(cause, "there")).toMatchObject({
+    reason: "INTERNAL",
+    message: "x is not a function",
+    cause,
+  });
+  expect(decodeError("thrown", "there")).toMatchObject({ message: "thrown", cause: "thrown" });
 });

@@ -10,25 +10,33 @@ import {
   AttachRequestSchema,
   AttachResponseSchema,
   CancelRequestSchema,
+  ChunkSchema,
   CleanupRequestSchema,
+  Containment,
+  GetRequestSchema,
   JobSchema,
+  LineSchema,
   ListRequestSchema,
   ResizeWindowRequestSchema,
   SendInputRequestSchema,
   StartRequestSchema,
+  Terminator,
   WaitRequestSchema,
   WaitResponseSchema,
   WatchJobsRequestSchema,
   WatchJobsResponseSchema,
+  WatchRequestSchema,
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
 import {
   decodeCancel,
   decodeCleanup,
+  decodeGet,
   decodeResizeWindow,
   decodeSendInput,
   encodeCancel,
   encodeCleanup,
+  encodeGet,
   encodeResizeWindow,
   encodeSendInput,
 } from "../../../src/wire/control.js";
@@ -44,9 +52,11 @@ import {
 import {
   decodeAttach,
   decodeAttachEvent,
+  decodeWatch,
   decodeWatchEvent,
   encodeAttach,
   encodeAttachEvent,
+  encodeWatch,
   encodeWatchEvent,
   HEARTBEAT,
 } from "../../../src/wire/output.js";
@@ -118,11 +128,37 @@ describe("what the server encodes, the client decodes", () => {
     expect(decodeWaited(sent(WaitResponseSchema, encodeWaited(waited)))).toEqual(waited);
   });
 
+  test("a job of a server that does not say what holds it together is held by a session", () => {
+    const untold = encodeJob(runningJob({ containment: "cgroup" }));
+    untold.containment = Containment.UNSPECIFIED;
+    expect(decodeJob(sent(JobSchema, untold))).toMatchObject({ containment: "session" });
+  });
+
+  test("output of a stream, or with an end, that is not known is the server's fault", () => {
+    const faultOf = (what: string) =>
+      expect.objectContaining({ reason: "INTERNAL", message: `the server sent ${what}` });
+    const chunk = create(ChunkSchema);
+    const withChunk = create(AttachResponseSchema, { event: { case: "chunk", value: chunk } });
+    expect(() => decodeAttachEvent(withChunk)).toThrow(faultOf("output of the unknown stream 0"));
+    const line = create(LineSchema, { terminator: Terminator.LF });
+    const withLine = create(WatchResponseSchema, { event: { case: "line", value: line } });
+    expect(() => decodeWatchEvent(withLine)).toThrow(faultOf("output of the unknown stream 0"));
+    line.terminator = Terminator.UNSPECIFIED;
+    expect(() => decodeWatchEvent(withLine)).toThrow(
+      faultOf("a line with the unknown terminator 0"),
+    );
+  });
+
   test("heartbeats, and events of a later version, are no events", () => {
     expect(decodeAttachEvent(sent(AttachResponseSchema, HEARTBEAT))).toBeUndefined();
     expect(decodeWatchEvent(sent(WatchResponseSchema, HEARTBEAT))).toBeUndefined();
     expect(decodeJobsEvent(sent(WatchJobsResponseSchema, HEARTBEAT))).toBeUndefined();
     expect(decodeAttachEvent(sent(AttachResponseSchema, {}))).toBeUndefined();
+    expect(decodeWatchEvent(sent(WatchResponseSchema, {}))).toBeUndefined();
+    expect(decodeJobsEvent(sent(WatchJobsResponseSchema, {}))).toBeUndefined();
+    expect(decodeWaited(sent(WaitResponseSchema, { job: encodeJob(runningJob()) }))).toEqual(
+      runningJob(),
+    );
   });
 
   test("a job that cannot be is the server's fault, and is not made up for", () => {
@@ -169,10 +205,35 @@ describe("what the client encodes, the server decodes", () => {
     const input = sent(SendInputRequestSchema, encodeSendInput("job1", options));
     expect(decodeSendInput(input)).toEqual({ id: "job1", options });
     const nothing = sent(SendInputRequestSchema, encodeSendInput("job1", {}));
-    expect(decodeSendInput(nothing).options).not.toHaveProperty("offset");
+    expect(decodeSendInput(nothing)).toStrictEqual({
+      id: "job1",
+      options: { sender: "", data: new Uint8Array(), close: false },
+    });
     const size = { rows: 50, columns: 132 };
     const resize = sent(ResizeWindowRequestSchema, encodeResizeWindow("job1", size));
     expect(decodeResizeWindow(resize)).toEqual({ id: "job1", size });
+  });
+
+  test("what is not asked for arrives as its default", () => {
+    expect(decodeGet(sent(GetRequestSchema, encodeGet("job1", {})))).toEqual({
+      id: "job1",
+      options: { includeEnv: false },
+    });
+    expect(decodeList(sent(ListRequestSchema, encodeList({})))).toEqual({
+      statuses: [],
+      labels: {},
+      pageSize: 0,
+      pageToken: "",
+    });
+    expect(decodeWatchJobs(sent(WatchJobsRequestSchema, encodeWatchJobs({})))).toEqual({
+      statuses: [],
+      labels: {},
+      sinceRevision: "",
+    });
+    expect(decodeWatch(sent(WatchRequestSchema, encodeWatch("job1", {})))).toStrictEqual({
+      id: "job1",
+      options: { streams: [], stdoutOffset: 0, stderrOffset: 0 },
+    });
   });
 
   test("list", () => {
@@ -273,6 +334,7 @@ describe("what the client encodes, the server decodes", () => {
     ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
     ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
     ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],
+    ["tail_lines", () => encodeAttach("i", { tailLines: Number.NaN })],
     ["port", () => encodeWait("i", { until: { type: "port", port: 0.5 } })],
     [
       "output.stdout_offset",
