@@ -60,10 +60,13 @@ function mayTell(line: string): boolean {
   return isWorthALook && (line.includes("\x1b") || TELLING.test(line));
 }
 
-function progressOf({ percent, ...found }: Found, text: string): Progress {
-  const { current, total } = found;
+function progressOf(found: Found, text: string): Progress {
+  const { current } = found;
+  // A total of nothing, as in git's "100% (0/0)", says no more than the percentage.
+  const total = found.total || undefined;
   const byCounts = current !== undefined && total ? (current * 100) / total : undefined;
-  return { ...defined({ percent: percent ?? byCounts, ...found }), text: firstBytes(text) };
+  const percent = found.percent ?? byCounts;
+  return { ...defined({ ...found, total, percent }), text: firstBytes(text) };
 }
 
 function firstBytes(text: string): string {

@@ -181,7 +181,6 @@ export class FollowCursor implements LogCursor, FeedReader {
   }
 
   close(): void {
-    this.wake = undefined;
     this.#feed.leave(this);
   }
 }

@@ -95,6 +95,7 @@ describe("of bytes from 10 to 15,", () => {
     [15, "abcde"],
     [12, "ab"],
     [10, ""],
+    [8, ""],
     [3, ""],
   ])("those up to %i are %j", (position, text) => {
     const upTo = bytesUpTo(bytes, position);

@@ -74,11 +74,24 @@ describe("what tells progress", () => {
       { percent: 10, current: 1, total: 10, unit: "keys", rate: 12, etaMs: 12_000 },
     ],
     ["45it [00:10,  4.5it/s]", { current: 45, unit: "it", rate: 4.5 }],
+    ["1.20kB [00:10, 1.50kB/s]", { current: 1200, unit: "B", rate: 1500 }],
+    // What is more than all is all.
+    [
+      "145%|####| 145/100 [00:10<00:00,  4.5it/s]",
+      { percent: 100, current: 145, total: 100, unit: "it", rate: 4.5, etaMs: 0 },
+    ],
+    [
+      "  0%|    | 0/10 [00:02<00:20,  0.0s/it]",
+      { percent: 0, current: 0, total: 10, unit: "it", etaMs: 20_000 },
+    ],
 
     [
       "Receiving objects:  45% (450/1000), 1.2 MiB | 3.4 MiB/s",
       { percent: 45, current: 450, total: 1000, unit: "objects" },
     ],
+    ["Resolving deltas: 100% (0/0)", { percent: 100, current: 0, unit: "deltas" }],
+    // Counts that cannot be are left out.
+    ["Receiving objects:  45% (1450/1000)", { percent: 45, unit: "" }],
     [
       "remote: Resolving deltas: 100% (5/5), done.",
       { percent: 100, current: 5, total: 5, unit: "deltas" },
@@ -125,6 +138,7 @@ describe("what does not", () => {
     "[3/10",
     "attempt [3/10]",
     "101%",
+    "Receiving objects: 145% (450/1000)",
     "1234%",
     "-5%",
     "+5%",
@@ -178,20 +192,69 @@ test("only the first 4 KiB count", () => {
   expect(parseProgress(`${" ".repeat(4094)}45%`)).toBeUndefined();
 });
 
-test("what comes out is in range, whatever goes in", () => {
-  const word = fc.constantFrom(
-    ..."0 5 10 99 100 1,000 4.5 % %| / [ ] ( ) < : , . - = # █ | it s MB MiB B /s files of ETA eta".split(
-      " ",
+/** Lines in the forms that are known, of numbers that may be too large, and with all sorts of things around. */
+function progressLines(): fc.Arbitrary<string> {
+  const number = fc.oneof(
+    fc.constantFrom(
+      "0",
+      "0.0",
+      "4.5",
+      "10",
+      "45",
+      "100",
+      "145",
+      "1,000",
+      "1000",
+      "45.67",
+      "999999",
     ),
-    " ",
-    "\x1b[1m",
-    '{"progress": {"percent": ',
-    "}}",
+    fc.nat(1500).map(String),
   );
+  const form = fc.constantFrom<(a: string, b: string, c: string) => string>(
+    (a) => `${a}%`,
+    (a, b) => `${a}% of ${b}MiB`,
+    (a, b) => `[${a}/${b}]`,
+    (a, b) => `[====>   ] ${a}/${b}`,
+    (a, b) => `${a}/${b} files`,
+    (a, b) => `Step ${a}/${b}`,
+    (a, b) => `${a} MiB / ${b} MiB`,
+    (a, b) => `${a}kB of ${b}GB`,
+    (a, b, c) => `${a}%|####  | ${b}/${c} [00:10<00:12, ${a}it/s]`,
+    (a, b, c) => `${a}%|####  | ${b}k/${c}M [00:10<?, ${a}s/it]`,
+    (a, b) => `${a}it [00:10, ${b}s/it]`,
+    (a, b, c) => `Receiving objects: ${a}% (${b}/${c})`,
+    (a, b, c) => `{"progress": {"percent": ${a}, "current": ${b}, "total": ${c}, "rate": ${a}}}`,
+    (a, b) => `{"progress": {"current": -${a}, "eta_seconds": ${b}}}`,
+  );
+  const piece = fc.oneof(
+    { weight: 2, arbitrary: fc.tuple(form, number, number, number).map(([f, ...n]) => f(...n)) },
+    number,
+    number.map((n) => `${n} MB/s`),
+    number.map((n) => `ETA 1:${n}`),
+    number.map((n) => `eta ${n}h 5m`),
+    fc.constantFrom(
+      "-",
+      ":",
+      "|",
+      "/",
+      "%",
+      "of",
+      "CPU",
+      "\x1b[1m",
+      "https://a.b/1/2",
+      "\u20ac".repeat(100),
+    ),
+  );
+  return fc.array(piece, { minLength: 1, maxLength: 5 }).map((pieces) => pieces.join(" "));
+}
+
+test("what comes out is in range, whatever goes in", () => {
+  const told = new Set<string>();
   fc.assert(
-    fc.property(fc.array(word, { maxLength: 25, size: "max" }), (words) => {
-      const progress = parseProgress(words.join(""));
+    fc.property(progressLines(), (line) => {
+      const progress = parseProgress(line);
       if (progress === undefined) return;
+      told.add(Object.keys(progress).join());
       const { percent, current = 0, total, rate = 0, etaMs = 0, text } = progress;
       expect(percent ?? 0).toBeGreaterThanOrEqual(0);
       expect(percent ?? 0).toBeLessThanOrEqual(100);
@@ -204,6 +267,8 @@ test("what comes out is in range, whatever goes in", () => {
     }),
     { numRuns: 5000 },
   );
+  // Most combinations of what can be told have come up.
+  expect(told.size).toBeGreaterThan(12);
 });
 
 // An expression that is not linear takes minutes for these, and the test times out.

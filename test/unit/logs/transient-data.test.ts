@@ -1,6 +1,9 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import type { OutputChunk } from "../../../src/contract/procman.js";
 import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
+import { eventually } from "../../helpers/eventually.js";
 import { fileOperationsDone } from "./event-loop-turn.js";
 import { Collected, JobLogs } from "./job-logs.js";
 import { newOutput } from "./new-output.js";
@@ -52,6 +55,31 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
     expect(got.bytes("stdout").equals(bytes)).toBe(true);
     expect(got.bytes("stderr").equals(bytes.subarray(0, 10 * CHUNK_BYTES))).toBe(true);
   });
+});
+
+test("those who wait at the end of a log hold no memory for it", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const { logs, bytes } = manyChunks();
+  const output = newOutput().open(logs.dir);
+  const ended = new AbortController();
+  collectGarbage();
+  const before = process.memoryUsage().arrayBuffers;
+  const followers = Array.from({ length: 300 }, () =>
+    output.chunks({ stdout: 0 }, { ended: ended.signal, transientData: true }),
+  );
+  for (const follower of followers) {
+    for (let position = 0; position < bytes.length; ) {
+      position += (await follower.next()).value?.data.length ?? 0;
+    }
+  }
+  const waiting = followers.map((follower) => follower.next());
+  await eventually("the memory to be given back", () => {
+    collectGarbage();
+    return process.memoryUsage().arrayBuffers - before < 100 * CHUNK_BYTES;
+  });
+  ended.abort();
+  for (const { done } of await Promise.all(waiting)) expect(done).toBe(true);
 });
 
 test("data that is not said to be transient can be kept", async () => {
