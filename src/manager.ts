@@ -1,8 +1,8 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fromSystemError, ProcmanError } from "./contract/errors.js";
-import { JobManager } from "./core/job-manager.js";
 import { type Log, silentLog } from "./contract/log.js";
+import { JobManager } from "./core/job-manager.js";
 import { validDefaultLogLimit } from "./core/validate.js";
 import { LocalEngine } from "./engine/local/local-engine.js";
 import { processIdentifier } from "./engine/local/process/processes.js";
@@ -12,36 +12,34 @@ import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { lockOwner, lockStateDir } from "./storage/state-dir-lock.js";
 
 export interface ManagerOptions {
-  /** Where everything is kept; made, private to its owner, where it is missing. */
+  /** Holds all state. Created, with access for its owner only, where it is missing. */
   readonly stateDir: string;
-  /** Age from which `cleanup` removes ended jobs. Default 24 h. */
+  /** The age from which `cleanup` removes ended jobs. Default 24 h. */
   readonly cleanupAgeMs?: number;
-  /** How often to look where the kernel does not tell. Default 1000. */
+  /** How often to poll for what the kernel does not report. Default 1000. */
   readonly pollIntervalMs?: number;
-  /** How much of the end of each log to keep, of jobs that ask for no limit. Default: all. */
+  /** How much of the end of each log to keep, for jobs that ask for no limit. Default: all. */
   readonly logLimitBytes?: number;
-  /** A pino logger, say. Default: none. */
+  /** Receives log entries; a pino logger fits. Default: none are written. */
   readonly log?: Log;
 }
 
-/** The mode bit of directories such as /tmp. */
-const STICKY = 0o1000;
+/** The mode bit of directories that all users share, such as /tmp. */
+const STICKY_BIT = 0o1000;
 const DEFAULT_CLEANUP_AGE_MS = 24 * 60 * 60 * 1000;
 const DEFAULT_POLL_INTERVAL_MS = 1000;
 
 /**
- * Looks after the jobs of one state directory, from within this process.
- *
- * Jobs are not bound to it: they go on after `close`, and after a crash, and
- * the next manager on the same directory takes them over.
+ * Manages the jobs of one state directory from within this process. Jobs outlive it:
+ * they go on after `close` or a crash, and the next manager of the same directory
+ * takes them over.
  */
 export type Manager = JobManager;
 
 export const Manager = {
   /**
-   * @throws ProcmanError STORAGE_UNAVAILABLE when another process looks after
-   * that directory; the message names its pid. INVALID_ARGUMENT for a limit
-   * that can be none.
+   * @throws ProcmanError STORAGE_UNAVAILABLE where another process manages that
+   * directory (the message names its pid); INVALID_ARGUMENT for an impossible log limit
    */
   async open(options: ManagerOptions): Promise<Manager> {
     const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS, log = silentLog } = options;
@@ -68,18 +66,18 @@ export const Manager = {
   },
 };
 
-/** Modes of one's own directory are put right; one that is everybody's is not taken over. */
+/** Corrects the mode of the user's own directory; refuses one that all users share. */
 async function makePrivateDir(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
-    if (((await stat(path)).mode & STICKY) === 0) return await chmod(path, 0o700);
+    if (((await stat(path)).mode & STICKY_BIT) === 0) return await chmod(path, 0o700);
   } catch (error) {
     throw fromSystemError(error, `make the state directory ${path}`);
   }
   throw new ProcmanError("STORAGE_UNAVAILABLE", `${path} is shared by all users: name another`);
 }
 
-/** The pid of the process that looks after a state directory, if one does. */
+/** Returns the pid of the process that manages a state directory, if one does. */
 export function managerPid(stateDir: string): Promise<number | undefined> {
   return lockOwner(resolve(stateDir), processIdentifier);
 }

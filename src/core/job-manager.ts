@@ -40,7 +40,7 @@ import { watchJobs } from "./watch-jobs.js";
 /** How many jobs are taken over at a time after a restart. */
 const ADOPT_CONCURRENCY = 16;
 
-/** 62 bits: no two alike, easy to type, never mistaken for an option. */
+/** Makes ids of 62 random bits that are easy to type and cannot be taken for an option. */
 const newId = customAlphabet("0123456789abcdefghijklmnopqrstuvwxyz", 12);
 
 export interface JobManagerOptions {
@@ -48,25 +48,25 @@ export interface JobManagerOptions {
   readonly store: JobStore;
   readonly logs: Logs;
   readonly log: Log;
-  /** Age from which Cleanup removes ended jobs, where it is not told one. */
+  /** The age from which Cleanup removes ended jobs by default. */
   readonly cleanupAgeMs: number;
   readonly pollIntervalMs: number;
-  /** For jobs that ask for none; undefined: no limit. */
+  /** The log limit of jobs that ask for none; undefined: no limit. */
   readonly defaultLogLimitBytes: number | undefined;
-  /** Where commands run that were not told. Absolute. */
+  /** The working directory of jobs that ask for none. Absolute. */
   readonly defaultWorkDir: string;
-  /** How many removals those who watch jobs can come back after, at least. */
+  /** How many removals WatchJobs can resume after, at least. */
   readonly keptRemovals?: number;
-  /** Called last, when nothing here touches the jobs' files any more. */
+  /** Called at the end of a close, when nothing here touches the jobs' files any more. */
   readonly onClosed?: () => Promise<void>;
 }
 
-/** The registry of jobs, with every verb on them. */
+/** Keeps all jobs by their ids and carries out every operation on them. */
 export class JobManager implements ServedProcman {
   readonly #options: JobManagerOptions;
   readonly #context: JobContext;
   readonly #jobs = new Map<string, ManagedJob>();
-  /** Jobs whose records cannot be read, with why. They are left alone. */
+  /** By job id, why a record could not be read. Such jobs are left alone. */
   readonly #unreadable = new Map<string, Error>();
   readonly #requests = new StartRequests();
   readonly #changes: JobChanges;
@@ -77,7 +77,7 @@ export class JobManager implements ServedProcman {
 
   private constructor(options: JobManagerOptions) {
     this.#options = options;
-    // Every call that waits listens to it.
+    // Each waiting call adds a listener.
     setMaxListeners(0, this.#closing.signal);
     const { engine, store, logs, log, pollIntervalMs, defaultLogLimitBytes } = options;
     this.#context = {
@@ -98,7 +98,7 @@ export class JobManager implements ServedProcman {
     });
   }
 
-  /** Takes over every job there is a record of. */
+  /** Takes over all jobs on record. */
   static async open(options: JobManagerOptions): Promise<JobManager> {
     const manager = new JobManager(options);
     await manager.#adoptAll();
@@ -148,7 +148,7 @@ export class JobManager implements ServedProcman {
   ): AsyncGenerator<AttachEvent> {
     const { follow = false, signal } = options;
     const job = this.#job(id);
-    // First: a client that comes back goes on from what it says, and misses nothing.
+    // Taken before reading begins: a client that resumes from what it says misses nothing.
     const opened = await job.view();
     const from = await job.logs.resolveStart(options);
     yield { type: "opened", job: opened };
@@ -204,7 +204,7 @@ export class JobManager implements ServedProcman {
       try {
         await abortable(stopping, signal);
       } catch (error) {
-        // The job is ended all the same; only nobody waits for it here.
+        // The stop goes on without a caller to report a failure to.
         if (signal.aborted) stopping.catch((late: unknown) => this.#logUnlessClosing(late, job));
         throw error;
       }
@@ -245,7 +245,7 @@ export class JobManager implements ServedProcman {
       } catch (error) {
         if (error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND") continue;
         if (removed.length === 0) throw error;
-        // What was removed is removed, and the caller is to know of it.
+        // The caller must learn which jobs were removed.
         this.#logUnlessClosing(error, job);
       }
     }
@@ -260,14 +260,14 @@ export class JobManager implements ServedProcman {
       try {
         if (await job.refresh()) changed.push(await job.view());
       } catch (error) {
-        // One that cannot be looked at now does not keep it from the others.
+        // A job that cannot be inspected now must not keep the others from it.
         this.#logUnlessClosing(error, job);
       }
     }
     return changed;
   }
 
-  /** Lets go of the jobs, which go on: from then on nothing here touches their files. */
+  /** Releases the jobs, which go on. Once it resolves, nothing here touches their files. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new ProcmanError("SHUTTING_DOWN", "procman is shutting down"));
@@ -325,7 +325,7 @@ export class JobManager implements ServedProcman {
   }
 
   #changed(job: ManagedJob): void {
-    // Not yet, or not any more, where it is not among the jobs.
+    // A job that is still being started, or was removed, is not announced.
     if (this.#jobs.get(job.id) === job) this.#changes.changed(job);
   }
 

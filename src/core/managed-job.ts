@@ -30,17 +30,17 @@ import { SavedRecord } from "./saved-record.js";
 import { advanceRecord, logLimitOf, pendingRecord, started, type StopKind } from "./transitions.js";
 import { validInputPiece, validWindowSize } from "./validate.js";
 
-/** Between SIGTERM and SIGKILL where nobody says otherwise. */
+/** The default time between SIGTERM and SIGKILL. */
 export const DEFAULT_GRACE_PERIOD_MS = 5000;
 
-/** Between looks at a job that is about to end. */
+/** How often a job that is about to end is inspected. */
 const ENDING_POLL_INTERVAL_MS = 20;
 
-/** Between looks for the exit record of a job whose processes were ended. */
+/** Between inspections for the exit record, once the processes have been ended. */
 const INITIAL_EXIT_BACKOFF_MS = 2;
 const MAX_EXIT_BACKOFF_MS = 200;
 
-/** The signal of every job that had ended when it was loaded: one for all of them. */
+/** Shared by all jobs that had ended when they were loaded. */
 const HAS_ENDED = AbortSignal.abort();
 setMaxListeners(0, HAS_ENDED);
 
@@ -51,40 +51,40 @@ export interface JobContext {
   readonly logs: Logs;
   readonly log: Log;
   readonly pollIntervalMs: number;
-  /** For jobs that ask for none; undefined: no limit. */
+  /** The log limit of jobs that ask for none; undefined: no limit. */
   readonly defaultLogLimitBytes: number | undefined;
-  /** Called after a job's state has changed, or where an ended job's logs begin. */
+  /** Called when a job's state has changed, or an ended job's logs were trimmed. */
   readonly onChange: (job: ManagedJob) => void;
-  /** Aborted when this process lets go of its jobs. */
+  /** Aborted when this process releases its jobs. */
   readonly closing: AbortSignal;
 }
 
 /**
- * One job and all that this process keeps of it: its record, its processes, its
- * logs, its timers, and the queue of what changes it. It leads the job through its
- * life: starts it, notices how it ends, ends it, removes it.
+ * One job with all that this process holds for it: record, processes, logs, timers,
+ * and the queue of operations that change it. Starts the job, notices its end, stops
+ * and removes it.
  *
- * It holds no truth of its own: what it knows it can learn again from the job's
- * files and processes, and does after every crash.
+ * Nothing is known here alone: after a crash, everything is read again from the
+ * job's files and processes.
  */
 export class ManagedJob {
   readonly #context: JobContext;
   readonly #record: SavedRecord;
-  /** What changes the job, one operation after another. */
+  /** The operations that change the job, one after another. */
   readonly #operations = new SerialQueue();
   #process: JobProcess | undefined;
   #logs: JobLogs | undefined;
-  /** Aborted at the job's end; absent where it had ended before. */
+  /** Aborted at the job's end; absent where it had ended before this process. */
   readonly #ended: AbortController | undefined;
-  /** When this process saw it end, by a clock that never jumps. */
+  /** When this process noticed the end, by a clock that never jumps. */
   #endedAtMs: number | undefined;
-  /** The endings of its processes that are under way, or were. */
-  #endings: Promise<unknown> = Promise.resolve();
+  /** Settles when no stop is under way any more. */
+  #stops: Promise<unknown> = Promise.resolve();
   #stopWatching: (() => void) | undefined;
-  /** Gives up the timer of the job's time limit. */
-  #clearDeadline: (() => void) | undefined;
+  /** Cancels the timer of the job's time limit. */
+  #cancelTimeLimit: (() => void) | undefined;
   readonly #output = new JobOutput(() => this.logs);
-  /** Its files are being deleted, or are gone. */
+  /** Set once the job's files are being deleted. */
   #isRemoved = false;
 
   private constructor(context: JobContext, record: JobRecord) {
@@ -94,13 +94,13 @@ export class ManagedJob {
     this.#record = new SavedRecord(record, { store, log, pollIntervalMs, exclusively });
     if (isTerminal(record.state)) return;
     this.#ended = new AbortController();
-    // Every call that waits for the job listens to it.
+    // Each call that waits for the job adds a listener.
     setMaxListeners(0, this.#ended.signal);
   }
 
   /**
    * Runs a new job's command.
-   * @throws ProcmanError; then nothing runs and no trace is left.
+   * @throws ProcmanError; then nothing runs and no trace of the job is left
    */
   static async start(context: JobContext, spec: JobSpec, sequence: number): Promise<ManagedJob> {
     const command = await context.engine.prepare(spec);
@@ -121,16 +121,16 @@ export class ManagedJob {
 
   /**
    * Takes a job over from its record after a restart.
-   * @returns undefined for a job whose Start was never acknowledged nor its
-   * command run: it is gone.
+   * @returns undefined where the command was never run, so its Start was never
+   * acknowledged: the job is removed then
    */
   static async adopt(context: JobContext, record: JobRecord): Promise<ManagedJob | undefined> {
     const job = new ManagedJob(context, record);
     job.#retainLogs();
     const { stop } = record;
     if (isTerminal(record.state)) {
-      // Its command has ended; what that has left behind has perhaps not.
-      if (stop && job.process.hasUnfinishedStop()) job.#carryOnStop(stop);
+      // The command has ended, but processes that it left behind may still run.
+      if (stop && job.process.hasUnfinishedStop()) job.#resumeStop(stop);
       return job;
     }
     let ageMs = 0;
@@ -144,12 +144,12 @@ export class ManagedJob {
       if (seen.kind === "alive") ageMs = seen.ageMs;
       await job.#refresh();
     } catch (error) {
-      // It is looked at again at every poll.
-      context.log.error({ jobId: job.id, err: error }, "a job cannot be looked at now");
+      // Every poll inspects it again.
+      context.log.error({ jobId: job.id, err: error }, "inspecting a job failed");
     }
     const hasEnded = job.ended.aborted;
     if (!hasEnded) job.#supervise(ageMs);
-    if (stop && (!hasEnded || job.process.hasUnfinishedStop())) job.#carryOnStop(stop);
+    if (stop && (!hasEnded || job.process.hasUnfinishedStop())) job.#resumeStop(stop);
     return job;
   }
 
@@ -185,8 +185,8 @@ export class ManagedJob {
   }
 
   /**
-   * Milliseconds since the job ended; below zero while it has not. A wall clock that
-   * jumped ahead makes no job older than this process has seen it to be.
+   * Milliseconds since the job ended; negative while it runs. Where this
+   * process has seen the end, a wall clock that jumps ahead makes the job no older.
    */
   get endedAgoMs(): number {
     const { state } = this.record;
@@ -196,7 +196,7 @@ export class ManagedJob {
     return Math.min(byWallClockMs, performance.now() - this.#endedAtMs);
   }
 
-  /** The job as clients see it, with the state of that record and the output that there is now. */
+  /** Returns the job as clients see it: the state of that record, and the output up to now. */
   async view(record = this.record): Promise<Job> {
     const { spec, createdTime, state } = record;
     const { sizes, progress } = await this.#output.read();
@@ -210,21 +210,21 @@ export class ManagedJob {
     };
   }
 
-  /** Whether it runs, and has written something since this was last asked. */
+  /** Whether it runs and has written something since the last call. */
   async hasGrown(): Promise<boolean> {
     return (await this.#output.hasGrown()) && !this.ended.aborted;
   }
 
   /**
-   * Compares the job with its files and processes.
-   * @returns whether its status changed.
+   * Brings the record up to date with the job's files and processes.
+   * @returns whether the status has changed
    */
   refresh(): Promise<boolean> {
     return this.#exclusively(() => this.#refresh());
   }
 
   /**
-   * Ends the job, whatever becomes of the caller; resolves when it has ended.
+   * Ends the job with all its processes; resolves when it has ended.
    * @throws ProcmanError JOB_NOT_RUNNING
    */
   async stop(kind: StopKind, gracePeriodMs: number): Promise<void> {
@@ -233,10 +233,7 @@ export class ManagedJob {
     await this.#endProcesses(gracePeriodMs);
   }
 
-  /**
-   * Sends a signal.
-   * @throws ProcmanError JOB_NOT_RUNNING, INVALID_ARGUMENT
-   */
+  /** @throws ProcmanError JOB_NOT_RUNNING, INVALID_ARGUMENT */
   signal(signal: string): Promise<void> {
     return this.#exclusively(async () => {
       if (this.ended.aborted) throw jobNotRunning(this.id);
@@ -246,7 +243,7 @@ export class ManagedJob {
     });
   }
 
-  /** @throws ProcmanError as the contract says for SendInput; the signal's reason */
+  /** @throws ProcmanError as the contract lists for `sendInput`; the signal's reason */
   async sendInput(options: SendInputOptions, signal: AbortSignal): Promise<InputPosition> {
     const piece = validInputPiece(options);
     if (!this.record.spec.stdin) {
@@ -273,12 +270,12 @@ export class ManagedJob {
   }
 
   /**
-   * Deletes the job, which has to have ended.
+   * Deletes the files of the job, which must have ended.
    * @throws ProcmanError JOB_RUNNING
    */
   remove(): Promise<void> {
     return this.#exclusively(async () => {
-      // By another call that was waiting its turn as well.
+      // Another call has removed it while this one was queued.
       if (this.#isRemoved) throw jobNotFound(this.id);
       await this.#refresh();
       if (!this.ended.aborted) throw stillRunning(this.id, `is ${this.status}`);
@@ -298,25 +295,25 @@ export class ManagedJob {
     });
   }
 
-  /** Lets go of the job, which goes on; resolves when nothing here changes its files any more. */
+  /** Releases the job, which goes on. Once it resolves, nothing here changes its files. */
   async close(): Promise<void> {
     await this.#operations.idle();
-    await this.#endings;
+    await this.#stops;
     this.dispose();
     await this.#process?.close();
   }
 
-  /** Gives up all timers, watches and open files. */
+  /** Stops all timers and watches, and trimming the logs. */
   dispose(): void {
     this.#stopSupervising();
     this.#record.dispose();
     this.#logs?.dispose();
   }
 
-  /** Runs operations that change the job one after another; none begins after the manager's close. */
+  /** Runs an operation that changes the job after those before it; none begins after the manager's close. */
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {
     return this.#operations.run(() => {
-      // The next server may have the job's files from then on.
+      // From then on another server may own the job's files.
       this.#context.closing.throwIfAborted();
       return operation();
     });
@@ -329,24 +326,18 @@ export class ManagedJob {
     await this.#replace(started(this.record, start));
   }
 
-  /** Sees to it that the job's end, and its time limit, are noticed. */
+  /** Starts watching for the job's end and its time limit. */
   #supervise(ageMs: number): void {
-    const { log, closing } = this.#context;
-    const refresh = () => {
-      this.refresh().catch((error: unknown) => {
-        if (closing.aborted) return;
-        log.error({ jobId: this.id, err: error }, "looking at a job failed");
-      });
-    };
+    const refresh = () => this.#inBackground(this.refresh(), "inspecting a job failed");
     this.#stopWatching = this.process.onEnd(refresh);
     const { timeoutMs } = this.record.spec;
-    if (timeoutMs !== undefined) this.#armDeadline(timeoutMs - ageMs);
-    // It may have ended before it was watched.
+    if (timeoutMs !== undefined) this.#startTimeLimit(timeoutMs - ageMs);
+    // It may have ended before the watch began.
     refresh();
   }
 
-  #armDeadline(leftMs: number): void {
-    this.#clearDeadline = startTimer(leftMs, () => this.#timeOut());
+  #startTimeLimit(leftMs: number): void {
+    this.#cancelTimeLimit = startTimer(leftMs, () => this.#timeOut());
   }
 
   #timeOut(): void {
@@ -354,15 +345,18 @@ export class ManagedJob {
     this.stop("timeout", DEFAULT_GRACE_PERIOD_MS).catch((error: unknown) => {
       if (closing.aborted || this.ended.aborted) return;
       log.error({ jobId: this.id, err: error }, "ending a job at its time limit failed");
-      this.#armDeadline(pollIntervalMs);
+      this.#startTimeLimit(pollIntervalMs);
     });
   }
 
-  #carryOnStop({ gracePeriodMs }: StopIntent): void {
-    const { log, closing } = this.#context;
-    this.#endProcesses(gracePeriodMs).catch((error: unknown) => {
-      if (closing.aborted) return;
-      log.error({ jobId: this.id, err: error }, "carrying on with ending a job failed");
+  #resumeStop({ gracePeriodMs }: StopIntent): void {
+    this.#inBackground(this.#endProcesses(gracePeriodMs), "resuming a job's stop failed");
+  }
+
+  #inBackground(operation: Promise<unknown>, failure: string): void {
+    operation.catch((error: unknown) => {
+      if (this.#context.closing.aborted) return;
+      this.#context.log.error({ jobId: this.id, err: error }, failure);
     });
   }
 
@@ -370,19 +364,19 @@ export class ManagedJob {
     if (!this.record.stop) await this.#inspectPastEnding();
     await this.#refresh();
     if (this.ended.aborted) throw jobNotRunning(this.id);
-    // The first to be recorded counts.
+    // The first stop that is recorded counts.
     if (this.record.stop) return;
     const before = this.record;
     const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
     await this.#record.write({ ...before, stop });
-    // An exit record that was there before any signal is the command's own end.
+    // The command ended by itself where its exit record is there before any signal.
     const seen = await this.#inspectPastEnding();
     if (seen.kind !== "exited") return;
     await this.#replace(advanceRecord(before, seen, new Date()));
     throw jobNotRunning(this.id);
   }
 
-  /** A command that has ended by itself is not made a cancelled one in its job's last moments. */
+  /** Waits while the command has ended and its output has not: such a job is not cancelled. */
   async #inspectPastEnding(): Promise<Observation> {
     for (;;) {
       const seen = await this.#inspect();
@@ -392,15 +386,15 @@ export class ManagedJob {
   }
 
   #endProcesses(gracePeriodMs: number): Promise<void> {
-    const ending = this.#endProcessesNow(gracePeriodMs);
-    this.#endings = Promise.allSettled([this.#endings, ending]);
-    return ending;
+    const stop = this.#endProcessesNow(gracePeriodMs);
+    this.#stops = Promise.allSettled([this.#stops, stop]);
+    return stop;
   }
 
   async #endProcessesNow(gracePeriodMs: number): Promise<void> {
     const { closing } = this.#context;
     await this.process.stop(gracePeriodMs, closing);
-    // What is left is for the runner to record the exit, which takes a moment.
+    // The runner still has to record the exit, which takes a moment.
     let backoffMs = INITIAL_EXIT_BACKOFF_MS;
     for (;;) {
       await this.refresh();
@@ -441,13 +435,13 @@ export class ManagedJob {
     this.logs.retain(limitBytes, this.ended, () => this.#context.onChange(this));
   }
 
-  /** Its logs may still be read until they are gone. */
+  /** Keeps the logs readable until they are gone. */
   async #removeFiles(): Promise<void> {
     await this.#context.store.remove(this.id);
     this.dispose();
   }
 
-  /** Leaves no trace of a job that did not start. */
+  /** Removes all traces of a job that did not start. */
   async #discard(): Promise<void> {
     const { store, log } = this.#context;
     this.dispose();
@@ -459,8 +453,8 @@ export class ManagedJob {
   #stopSupervising(): void {
     this.#stopWatching?.();
     this.#stopWatching = undefined;
-    this.#clearDeadline?.();
-    this.#clearDeadline = undefined;
+    this.#cancelTimeLimit?.();
+    this.#cancelTimeLimit = undefined;
   }
 }
 
