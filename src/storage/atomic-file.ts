@@ -3,11 +3,11 @@ import { dirname } from "node:path";
 import { crashPoint } from "../platform/crash-point.js";
 
 /**
- * Replaces a file's content so that a reader, also after a crash at any moment,
- * finds either the old content or the new one: temp file, fsync, rename, fsync
- * of the directory. Calls for one path must not overlap: they share the temp
- * file's name, so that a crash leaves at most one behind and the next write
- * takes it over.
+ * Replaces a file's content so that a reader finds the old or the new content, also
+ * after a crash at any moment: temporary file, fsync, rename, fsync of the directory.
+ *
+ * Calls for one path must not overlap. They share the temporary file's name, so that
+ * a crash leaves at most one behind and the next write replaces it.
  */
 export async function writeFileAtomic(path: string, content: string): Promise<void> {
   const temporary = `${path}.tmp`;
@@ -18,7 +18,7 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
   await syncDirectory(dirname(path));
 }
 
-/** Writes a file, private to its owner, and waits until it is on disk. */
+/** Writes a file that only its owner can access, and resolves when it is on disk. */
 export async function writeFileDurable(path: string, content: string): Promise<void> {
   const file = await open(path, "w", 0o600);
   try {
@@ -29,7 +29,7 @@ export async function writeFileDurable(path: string, content: string): Promise<v
   }
 }
 
-/** Waits until the names in a directory are on disk. */
+/** Resolves when the names in a directory are on disk. */
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r");
   try {

@@ -1,25 +1,25 @@
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { crashPoint } from "../platform/crash-point.js";
 import { fromSystemError, jobNotFound } from "../contract/errors.js";
 import { STREAMS } from "../contract/job.js";
 import { JobDir } from "../core/job-dir.js";
 import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
 import { logLimitOf } from "../core/transitions.js";
+import { crashPoint } from "../platform/crash-point.js";
 import { hasCode } from "../platform/errno.js";
 import { inParallel } from "../platform/in-parallel.js";
 import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { formatRecord, parseRecord } from "./job-record.js";
 
-/** Directories of jobs that are not yet, or no longer, there; swept at load. */
+/** Prefixes of directories whose creation or removal is unfinished; deleted at load. */
 const NEW_PREFIX = ".new-";
 const REMOVED_PREFIX = ".removed-";
 
-/** How many records are read at a time: enough to hide latency, few descriptors. */
+/** How many records are read at a time: enough to hide latency, with few descriptors. */
 const LOAD_CONCURRENCY = 32;
 
-/** Jobs' records as `<jobs>/<id>/state.json`. */
+/** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
   readonly #jobsDir: string;
 
@@ -59,7 +59,7 @@ export class FileJobStore implements JobStore {
     const draft = this.dirOf(NEW_PREFIX + id);
     try {
       await mkdir(draft.path, { mode: 0o700 });
-      // Empty, so that syncing the directory is all they need.
+      // Empty files need no sync of their own: that of the directory is enough.
       for (const stream of STREAMS) await writeFile(draft.log(stream), "", { mode: 0o600 });
       if (logLimitOf(record) !== undefined) {
         await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
@@ -95,16 +95,16 @@ export class FileJobStore implements JobStore {
         if (!hasCode(error, "ENOENT")) throw error;
       });
       crashPoint("remove:renamed");
-      // Fails where not only the job's own directory is gone.
+      // Fails where more than the job's own directory is gone.
       await syncDirectory(this.#jobsDir);
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
-    // From here on the job is gone.
+    // The removal is durable. What follows may be interrupted.
     await this.#sweep(removed);
   }
 
-  /** Its directory alone: not also the one that it was in. */
+  /** Whether the job's own directory was deleted, and not the whole state directory. */
   async #isDeleted(id: string): Promise<boolean> {
     const exists = (path: string) =>
       access(path).then(
@@ -120,7 +120,7 @@ export class FileJobStore implements JobStore {
     return record;
   }
 
-  /** Deletes a directory; what cannot be deleted now is swept at the next load. */
+  /** Deletes a directory. What cannot be deleted now is deleted at the next load. */
   async #sweep({ path }: JobDir): Promise<void> {
     await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }

@@ -6,30 +6,29 @@ import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
 import { hasCode } from "../platform/errno.js";
 import { syncDirectory, writeFileDurable } from "./atomic-file.js";
 
-/** A sector: a disk writes it whole or not at all. */
+/** The size of a sector, which disks write atomically. */
 const SLOT_BYTES = 512;
 const SLOTS = 2;
 
-/** The offsets as of the `generation`-th write. */
+/** The offsets of the `generation`-th write. */
 interface Slot {
   readonly generation: number;
   readonly offsets: FirstOffsets;
 }
 
-/** The content of the file before any output was given up. */
+/** Returns the content of the file before any output has been removed. */
 export function newFirstOffsetsFile(): string {
   return formatSlot({ generation: 0, offsets: { stdout: 0, stderr: 0 } }) + " ".repeat(SLOT_BYTES);
 }
 
 /**
- * Where jobs' logs begin, in a file of the job's: two slots, of which the
- * newer one with a right checksum counts, and the other one is written next. So
- * a write that is cut short at any byte leaves what was there before.
+ * Stores where a job's logs begin in a file with two slots. The newer slot whose
+ * checksum is right counts; the other one is written next. So a write that is cut
+ * short at any byte leaves the offsets from before it.
  *
- * It is written in place, unlike a record, since that needs no room on the
- * disk: a log has to be cut most of all when the disk is full. Nor does its
- * sync wait for the file system's journal, which a command that writes at full
- * speed keeps busy.
+ * The file is written in place, unlike a record. That takes no space on a full disk,
+ * which is when trimming logs matters most. It also keeps the sync from waiting for
+ * the file system's journal, which a command that writes at full speed keeps busy.
  */
 export const firstOffsetFiles: FirstOffsetStore = {
   async read({ firstOffsets: path }) {
@@ -65,7 +64,7 @@ export const firstOffsetFiles: FirstOffsetStore = {
   },
 };
 
-/** Made anew where somebody has deleted it. */
+/** Opens the file, and creates it where somebody has deleted it. */
 async function openToWrite(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r+");

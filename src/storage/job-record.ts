@@ -3,7 +3,7 @@ import { CONTAINMENTS, type JobSpec, type JobState } from "../contract/job.js";
 import type { ForeignFields, JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
 
-/** Version that is written. A record of a newer one is read for what is known here. */
+/** The version that is written. Of a newer one's record, the known fields are used. */
 export const RECORD_VERSION = 1;
 
 const time = z.iso.datetime().transform((text) => new Date(text));
@@ -57,7 +57,7 @@ const headSchema = z.object({
   sequence: z.int().nonnegative().default(0),
   createdTime: time,
   defaultLogLimitBytes: z.int().positive().optional(),
-  // Loose: what a newer version says of it is kept as well.
+  // Loose, so that fields that a newer version has added to it are kept.
   stop: z
     .looseObject({
       kind: z.enum(["cancel", "timeout"]),
@@ -73,10 +73,7 @@ const KNOWN_FIELDS = new Set([
   ...stateSchema.options.flatMap((option) => Object.keys(option.shape)),
 ]);
 
-/**
- * Reads the content of a state.json.
- * @throws Error that says what is wrong with it.
- */
+/** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
   const { version, stop, defaultLogLimitBytes, ...head } = headSchema.parse(json);
@@ -88,7 +85,7 @@ export function parseRecord(text: string): JobRecord {
   };
 }
 
-/** The content of a state.json; fields that are not known here are kept as they were. */
+/** Returns the content of a state.json. Unknown fields are written as they were read. */
 export function formatRecord({ spec, state, foreign, ...head }: JobRecord): string {
   const json = {
     version: Math.max(RECORD_VERSION, foreign?.version ?? 0),

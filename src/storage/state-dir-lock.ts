@@ -4,15 +4,11 @@ import { ProcmanError } from "../contract/errors.js";
 import { hasCode } from "../platform/errno.js";
 import { writeFileAtomic, writeFileDurable } from "./atomic-file.js";
 
-/**
- * Proof that a process is the one that wrote it: its identity survives pid
- * reuse and reboots. Given by the platform, so that storage needs to know
- * nothing of processes.
- */
+/** Identifies processes across pid reuse and reboots. The engine implements it. */
 export interface ProcessIdentifier {
-  /** Text that names this process for ever. */
+  /** Returns a text that no other process, now or later, has as its name. */
   self(): string;
-  /** Whether the process that such a text names is alive. */
+  /** Whether the process with that name is alive. */
   isAlive(identity: string): boolean;
 }
 
@@ -24,15 +20,14 @@ const LOCK_FILE = /^lock\.(\d+)$/;
 const RELEASED = "released";
 
 /**
- * Takes the state directory for this process.
+ * Locks the state directory for this process.
  *
- * Node has no flock, and replacing a stale lock file is a race, so none is ever
- * replaced: the lock is the file `lock.<n>` with the highest n, its holder is
- * the process that it names, and whoever finds that process dead makes n+1 with
- * link(2), which succeeds for one only. The highest one is never deleted, so
- * whoever has made the highest one has the directory.
- *
- * @throws ProcmanError STORAGE_UNAVAILABLE naming the holder's pid.
+ * Node has no flock, and replacing a stale lock file is a race, so a lock file is
+ * never replaced. The lock is the file `lock.<n>` with the highest n, and its holder
+ * is the process that it names. Whoever finds that process dead creates n+1 with
+ * link(2), which succeeds for one process only. The highest one is never deleted, so
+ * the process that has created it holds the lock.
+ * @throws ProcmanError STORAGE_UNAVAILABLE with the holder's pid in the message
  */
 export async function lockStateDir(
   stateDir: string,
@@ -55,7 +50,7 @@ export async function lockStateDir(
       const path = join(stateDir, `lock.${number}`);
       if (!(await linkNew(draft, path))) continue;
       if ((await newestLock(stateDir))?.number !== number) {
-        // Others have taken it, and moved on, since our look at it: that number had been used.
+        // Since the check above, others have used this number and moved on to a higher one.
         await rm(path, { force: true });
         continue;
       }
@@ -67,7 +62,7 @@ export async function lockStateDir(
   }
 }
 
-/** The pid of the live process that serves the state directory, if there is one. */
+/** Returns the pid of the live process that holds the lock, if there is one. */
 export async function lockOwner(
   stateDir: string,
   identifier: ProcessIdentifier,
@@ -76,7 +71,7 @@ export async function lockOwner(
   return newest && (await readOwner(newest.path, identifier));
 }
 
-/** Unless it is another's by now: the directory was deleted, and made anew. */
+/** Marks the lock as released, unless the directory was replaced and the lock is another's. */
 async function release(path: string, own: string): Promise<void> {
   const current = await readFile(path, "utf8").catch(() => undefined);
   if (current === own) await writeFileAtomic(path, `${RELEASED}\n`);
@@ -88,7 +83,7 @@ function formatLock(identity: string): string {
 
 async function readOwner(path: string, identifier: ProcessIdentifier): Promise<number | undefined> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    // The next holder has removed it between our look at the directory and now.
+    // The next holder has removed it since the directory was read.
     if (hasCode(error, "ENOENT")) return "";
     throw error;
   });
