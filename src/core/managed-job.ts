@@ -310,7 +310,7 @@ export class ManagedJob {
     this.#logs?.dispose();
   }
 
-  /** Runs an operation that changes the job after those before it; none begins after the manager's close. */
+  /** Queues an operation that changes the job. None begins after the manager's close. */
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {
     return this.#operations.run(() => {
       // From then on another server may own the job's files.

@@ -1,5 +1,5 @@
-# Sourced by a job's own shells: `procman_identify` sets $procman_me to who this
-# process is.
+# Sourced by a job's own shells: `procman_identify` sets $procman_me to the identity of
+# this process, its pid and start time among it.
 if [ -r /proc/self/stat ]; then
 	procman_identify() { read -r procman_me </proc/self/stat; }
 else

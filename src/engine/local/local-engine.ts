@@ -6,7 +6,7 @@ import { leaveJobCgroup } from "./containment/cgroup.js";
 import { LocalJobProcess } from "./local-job-process.js";
 import { prepareCommand } from "./runner/prepare-command.js";
 
-/** Runs commands as processes of this machine, each under a runner of its own. */
+/** Runs commands as processes of this machine, each with a runner process as its parent. */
 export class LocalEngine implements Engine {
   readonly #ticker: Ticker;
 

@@ -6,8 +6,8 @@ import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/e
 import type { Started, WindowSize } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
-import { hasCode } from "../../platform/errno.js";
 import { defined } from "../../platform/defined.js";
+import { hasCode } from "../../platform/errno.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
@@ -34,18 +34,18 @@ import {
 import { resizeTerminal } from "./terminal/terminal.js";
 import { TerminalDrain } from "./terminal/terminal-drain.js";
 
-/** Between looks at a process record that is being written. */
+/** How often a process record that is being written is read. */
 const RECORD_POLL_INTERVAL_MS = 20;
 
-/** The runner of one job, its command, and what that has started. */
+/** The processes of one job: its runner, the command, and the processes that it has started. */
 export class LocalJobProcess implements JobProcess {
   readonly #dir: JobDir;
   readonly #ticker: Ticker;
   readonly #stop: SessionStop;
   readonly #input: JobInput;
-  /** Where this process is the runner's parent, until the runner has ended. */
+  /** Set while the runner is a living child of this process. */
   #runner: RunnerProcess | undefined;
-  /** Until the job is released: a job that deletes its files can still be ended. */
+  /** Kept until the release, so that a job that deletes its files can still be ended. */
   #identity: Identity | undefined;
   #drain: TerminalDrain | undefined;
 
@@ -56,13 +56,13 @@ export class LocalJobProcess implements JobProcess {
     this.#input = new JobInput(dir);
   }
 
-  /** Runs a command; see PreparedCommand. */
+  /** Implements `PreparedCommand.start`. */
   static async start(dir: JobDir, command: LocalCommand, ticker: Ticker): Promise<StartedProcess> {
     const cgroup = makeCgroup(command.spec.id) ?? "";
     const process = new LocalJobProcess(dir, ticker);
     try {
       const identity = await process.#spawn(command, cgroup);
-      // The runner could not enter it.
+      // The runner could not enter the cgroup.
       if (identity.cgroup === "" && cgroup !== "") removeCgroup(cgroup);
       return { process, started: startedAs(identity) };
     } catch (error) {
@@ -73,11 +73,11 @@ export class LocalJobProcess implements JobProcess {
 
   async abandon(): Promise<boolean> {
     if (await claimProcessRecord(this.#dir)) {
-      // Made by a server that died before the runner could write it down.
+      // A server that died may have made a cgroup that no record names.
       removeCgroupOf(this.#dir.jobId);
       return true;
     }
-    // The runner was first. It writes the record in one go, unless it cannot.
+    // The runner has created the record, and usually writes all of it at once.
     for (;;) {
       const observation = await this.inspect();
       if (observation.kind === "not-started") return true;
@@ -182,8 +182,9 @@ export class LocalJobProcess implements JobProcess {
   }
 
   /**
-   * Makes sure that a runner which has not recorded its command runs nothing.
-   * @returns who the command is, where it was recorded after all.
+   * Aborts the start of a runner that has not recorded its command's identity.
+   * @returns the identity, where the runner has recorded it after all
+   * @throws ProcmanError that says why the runner failed; nothing runs then
    */
   async #abortStart(runner: RunnerProcess): Promise<Identity> {
     let identity: Identity | undefined;
@@ -191,7 +192,7 @@ export class LocalJobProcess implements JobProcess {
     try {
       if (!(await this.abandon())) identity = this.#knownIdentity();
       if (identity) return identity;
-      await checkRoom(this.#dir);
+      await checkWritable(this.#dir);
       complaint = await terminalComplaint(this.#dir);
     } finally {
       if (!identity) killRunner(runner);
@@ -204,19 +205,19 @@ export class LocalJobProcess implements JobProcess {
     throw new ProcmanError("PROCESS_LIMIT", `start the command of job ${jobId}: ${why}`, { jobId });
   }
 
-  /** What the job's file says, or what it said before it was deleted. */
+  /** Returns the recorded identity, or the one last read where the record was deleted. */
   #knownIdentity(): Identity | undefined {
     const record = readProcessRecord(this.#dir);
     return record.kind === "complete" ? record : this.#identity;
   }
 
-  /** Files that are out of reach say nothing about the job; those that are gone do. */
+  /** Tells a job whose files were deleted from one whose files cannot be reached now. */
   async #inspectMissing(): Promise<Observation> {
     const known = this.#identity;
     const seen = known && this.#inspectStarted(known);
     if (seen && seen.kind !== "gone") return seen;
     const { path } = this.#dir;
-    const attempt = `look at ${path}`;
+    const attempt = `access ${path}`;
     try {
       await access(path);
       if (!known) return { kind: "not-started" };
@@ -232,7 +233,7 @@ export class LocalJobProcess implements JobProcess {
 
   #inspectIncomplete(): Observation {
     if (processTable().hasArgument(this.#dir.path)) return { kind: "starting" };
-    // It may have been completed since it was read; nobody is left to do so later.
+    // The runner may have completed the record and ended since. Now the record is final.
     const record = readProcessRecord(this.#dir);
     return record.kind === "complete" ? this.#inspectStarted(record) : { kind: "not-started" };
   }
@@ -240,13 +241,13 @@ export class LocalJobProcess implements JobProcess {
   #inspectStarted(identity: Identity): Observation {
     const { bootId, runner, exitRecorder, command, notExecuted } = identity;
     const started = startedAs(identity);
-    // Before the records are read: who is gone has made theirs, or never will.
+    // Checked before the exit records are read: a process that is gone writes none later.
     const hasTerminal = isInTerminal(identity);
     const recorded = isAlive(bootId, exitRecorder);
     const isRunning =
       (hasTerminal ? isAlive(bootId, runner) : recorded) || isAlive(bootId, command);
     const ended = hasTerminal ? readExitRecord(this.#dir.ended) : undefined;
-    // A runner's own record counts where nobody is left to write the job's.
+    // The runner's own record counts where the exit recorder is gone.
     const exit = readExitRecord(this.#dir.exit) ?? (recorded ? undefined : ended);
     if (exit) return { kind: "exited", ...started, ...exit, ...defined({ notExecuted }) };
     if (recorded || isRunning) {
@@ -261,7 +262,7 @@ export class LocalJobProcess implements JobProcess {
     return { kind: "gone", started, reason };
   }
 
-  /** A terminal stops with its runner, and nobody else continues it when that goes on. */
+  /** Continues the terminal: it stops itself with its runner, but does not continue with it. */
   #continueTerminal(): void {
     if (this.#identity) signalTerminal(this.#identity, "SIGCONT");
   }
@@ -272,8 +273,8 @@ export class LocalJobProcess implements JobProcess {
   }
 }
 
-/** The runner says nothing of why it could not write: this finds out. */
-async function checkRoom(dir: JobDir): Promise<void> {
+/** Tests whether files can be written, since the runner does not say. @throws ProcmanError */
+async function checkWritable(dir: JobDir): Promise<void> {
   const probe = join(dir.path, "probe");
   try {
     await writeFile(probe, Buffer.alloc(4096), { mode: 0o600 });

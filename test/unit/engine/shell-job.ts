@@ -62,7 +62,7 @@ export async function startJob(
   const [program, ...words] = runnerCommand(prepared, { dir, cgroup: "", shell });
   const child = spawn(program as string, words, {
     cwd: dir.path,
-    env: prepared.env,
+    env: prepared.runnerEnv,
     detached: true,
     stdio: "ignore",
   });

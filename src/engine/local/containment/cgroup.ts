@@ -2,15 +2,17 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "n
 import { join } from "node:path";
 import { hasCode } from "../../../platform/errno.js";
 
-/**
- * A cgroup (version 2) of a job's own holds every process that the command
- * brought into being, those too that have called setsid, and can be killed as a
- * whole. See cgroup_namespaces(7) and the kernel's cgroup-v2.rst. Used where
- * this process may make one and the kernel has cgroup.kill (5.14).
+/*
+ * A job's own cgroup (version 2) holds all processes that descend from its command,
+ * even those that have called setsid, and can be killed as a whole. See cgroups(7) and
+ * the kernel's cgroup-v2.rst. Used where this process may create cgroups and the
+ * kernel has cgroup.kill (5.14).
  */
+
+/** The directory to create cgroups in; undefined: none can be created; null: not known yet. */
 let base: string | undefined | null = null;
 
-/** @returns the new cgroup's directory, or undefined where there is none to be had. */
+/** @returns the directory of the new cgroup, or undefined where none can be created */
 export function makeCgroup(jobId: string): string | undefined {
   const dir = cgroupOf(jobId);
   if (dir === undefined) return undefined;
@@ -19,21 +21,21 @@ export function makeCgroup(jobId: string): string | undefined {
     if (existsSync(join(dir, "cgroup.kill"))) return dir;
     rmdirSync(dir);
   } catch {
-    // Not ours to write in: sessions are all there is.
+    // No permission: jobs are contained by their sessions alone.
   }
   base = undefined;
   return undefined;
 }
 
-/** Deletes the one that was made for a job which has no process record to name it. */
+/** Deletes the cgroup of a job whose process record does not name it. */
 export function removeCgroupOf(jobId: string): void {
   const dir = cgroupOf(jobId);
   if (dir !== undefined && existsSync(dir)) removeCgroup(dir);
 }
 
 /**
- * A server that a job has started is in that job's cgroup, and would be ended with
- * it. It moves to where the job's server has made that.
+ * Moves this process out of the cgroup of the job that started it, if one did, so that
+ * it does not end with that job. It moves to the cgroup's parent.
  */
 export function leaveJobCgroup(): void {
   const own = ownCgroup();
@@ -41,26 +43,26 @@ export function leaveJobCgroup(): void {
   try {
     writeFileSync(join(outsideOfJobs(own), "cgroup.procs"), String(process.pid));
   } catch {
-    // Not ours to write in.
+    // No permission.
   }
 }
 
-/** Processes in it, those that have ended but were not asked about left out. */
+/** Returns the pids of the processes in a cgroup, without zombies. */
 export function cgroupMembers(dir: string): number[] {
   const text = dir === "" ? "" : read(join(dir, "cgroup.procs"));
-  // A process of another pid namespace shows as 0, which is nobody to signal.
+  // A process of another pid namespace is shown as 0 and cannot be signalled.
   return text
     .split("\n")
     .map(Number)
     .filter((pid) => pid > 0);
 }
 
-/** Whether it, or a cgroup made within it, has a living process. */
+/** Whether the cgroup, or one within it, has a living process. */
 export function isPopulated(dir: string): boolean {
   return dir !== "" && read(join(dir, "cgroup.events")).includes("populated 1");
 }
 
-/** SIGKILL to everything in it at once: no fork gets away. */
+/** Sends SIGKILL to all processes of a cgroup at once, so that no fork escapes. */
 export function killCgroup(dir: string): void {
   if (dir === "") return;
   try {
@@ -70,7 +72,7 @@ export function killCgroup(dir: string): void {
   }
 }
 
-/** Deletes it, unless something in it lives on. */
+/** Deletes a cgroup, unless a process in it is alive. */
 export function removeCgroup(dir: string): void {
   try {
     rmdirSync(dir);
@@ -84,7 +86,7 @@ function cgroupOf(jobId: string): string | undefined {
   return base === undefined ? undefined : join(base, `procman-${jobId}`);
 }
 
-/** Where this process may make cgroups: beside those of jobs, never within one. */
+/** Returns the directory for jobs' cgroups: beside those of other jobs, never within one. */
 function findBase(): string | undefined {
   const own = ownCgroup();
   return own === undefined ? undefined : outsideOfJobs(own);
@@ -94,7 +96,7 @@ function outsideOfJobs(dir: string): string {
   return dir.replace(/\/procman-[0-9a-z]+(\/.*)?$/, "");
 }
 
-/** The directory of the cgroup (version 2) that this process is in. */
+/** Returns the directory of the cgroup (version 2) that this process is in. */
 function ownCgroup(): string | undefined {
   if (process.platform !== "linux") return undefined;
   const own = /^0::(\/.*)$/m.exec(read("/proc/self/cgroup"))?.[1];
@@ -109,7 +111,7 @@ function ownCgroup(): string | undefined {
   return below === undefined ? undefined : join(unescapeMount(point), below);
 }
 
-/** proc_pid_mountinfo(5) writes blanks in octal. */
+/** Decodes the octal escapes of blanks in proc_pid_mountinfo(5). */
 function unescapeMount(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

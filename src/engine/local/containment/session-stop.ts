@@ -12,12 +12,12 @@ const INITIAL_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 100;
 
 interface StopUnderWay {
-  /** When politeness ends, by a clock that never jumps. */
-  forceAtMs: number;
+  /** When SIGKILL follows, in the time of performance.now(). */
+  killAtMs: number;
   done: Promise<void>;
 }
 
-/** The ending of a job's processes: by one loop, however many ask for it. */
+/** Ends a job's processes, in one loop for any number of callers. */
 export class SessionStop {
   readonly #dir: JobDir;
   #underWay: StopUnderWay | undefined;
@@ -26,16 +26,16 @@ export class SessionStop {
     this.#dir = dir;
   }
 
-  /** Resolves when no process of the job is left that could be ended. The shortest grace counts. */
+  /** Resolves when no process of the job is left that can be ended. The shortest grace counts. */
   stop(identity: Identity, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
-    const forceAtMs = performance.now() + gracePeriodMs;
+    const killAtMs = performance.now() + gracePeriodMs;
     if (this.#underWay) {
-      this.#underWay.forceAtMs = Math.min(this.#underWay.forceAtMs, forceAtMs);
+      this.#underWay.killAtMs = Math.min(this.#underWay.killAtMs, killAtMs);
       return this.#underWay.done;
     }
-    const stop: StopUnderWay = { forceAtMs, done: Promise.resolve() };
-    const isPolite = gracePeriodMs > 0;
-    stop.done = stopSession(this.#dir, identity, isPolite, stop, signal).finally(() => {
+    const stop: StopUnderWay = { killAtMs, done: Promise.resolve() };
+    const isGraceful = gracePeriodMs > 0;
+    stop.done = stopSession(this.#dir, identity, isGraceful, stop, signal).finally(() => {
       this.#underWay = undefined;
     });
     this.#underWay = stop;
@@ -46,7 +46,7 @@ export class SessionStop {
     return this.#underWay !== undefined;
   }
 
-  /** Whether a stop has begun and not come to its end, in this process or one before. */
+  /** Whether a stop was begun, in this process or an earlier one, and never finished. */
   get isUnfinished(): boolean {
     return existsSync(this.#dir.stopping);
   }
@@ -59,36 +59,37 @@ export class SessionStop {
 async function stopSession(
   dir: JobDir,
   identity: Identity,
-  isPolite: boolean,
-  stop: Pick<StopUnderWay, "forceAtMs">,
+  isGraceful: boolean,
+  stop: Pick<StopUnderWay, "killAtMs">,
   signal: AbortSignal,
 ): Promise<void> {
-  const earlier = beginStop(dir, identity);
-  if (earlier) stop.forceAtMs -= processTable().ageMs(earlier);
-  const session = new Session(identity, earlier);
-  // Who is there before the first signal: any of them may be the only one left after it.
+  const begunBefore = beginStop(dir, identity);
+  if (begunBefore) stop.killAtMs -= processTable().ageMs(begunBefore);
+  const session = new Session(identity, begunBefore);
+  // Records all members before the first signal: any of them may be the only one left after
+  // it, and a session counts as the job's only while a known member is in it.
   session.members();
   crashPoint("stop:before-signal");
-  if (isPolite) {
+  if (isGraceful) {
     signalGroup(identity, "SIGTERM");
     session.signalEscaped("SIGTERM");
-    // A stopped process takes the SIGTERM when it is continued.
+    // A stopped process handles the SIGTERM only when it is continued.
     signalGroup(identity, "SIGCONT");
     crashPoint("stop:signalled");
     await pollUntil(
       () => session.isEmpty(),
-      () => stop.forceAtMs,
+      () => stop.killAtMs,
       signal,
     );
   }
-  const killed = () => {
+  const killRemaining = () => {
     if (session.isEmpty()) return true;
     killCgroup(identity.cgroup);
     session.kill();
     return false;
   };
-  await pollUntil(killed, () => Number.POSITIVE_INFINITY, signal);
-  // A runner that somebody stopped could not record the exit.
+  await pollUntil(killRemaining, () => Number.POSITIVE_INFINITY, signal);
+  // A runner that was stopped with SIGSTOP cannot record the exit.
   signalTerminal(identity, "SIGCONT");
   if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
   rmSync(dir.stopping, { force: true });
@@ -110,25 +111,24 @@ async function pollUntil(
   }
 }
 
-/*
- * The file `stopping`: that a stop has begun, and when, so that the next server
- * can carry it on also where the command and the runner have ended meanwhile and
- * left others behind. Who was in the session by then is the job's.
+/**
+ * Records in the file `stopping` that the stop has begun, and when. With it the next
+ * server can resume the stop even where command and runner have ended and only other
+ * processes are left: those that were in the session by that time are the job's.
+ * @returns when an earlier server has begun the stop, as a mark of the process table
  */
-
-/** Notes the moment, or returns the one at which an earlier server has begun. */
 function beginStop(dir: JobDir, { bootId }: Identity): string | undefined {
   const path = dir.stopping;
   try {
     const [boot, mark] = readFileSync(path, "utf8").split("\n");
     return boot === bootId ? mark : undefined;
   } catch {
-    // None has begun.
+    // No stop has begun.
   }
   try {
     writeFileSync(path, `${bootId}\n${processTable().mark()}\n`, { mode: 0o600 });
   } catch {
-    // A full disk must not keep a job from being ended; only a crash now would be noticed.
+    // A full disk must not prevent the stop. The file matters only if this process dies.
   }
   return undefined;
 }

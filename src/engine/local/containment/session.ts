@@ -5,61 +5,62 @@ import { sendSignal } from "../process/signals.js";
 import type { Identity } from "../runner/runner-records.js";
 
 /**
- * How long a session counts as still the job's after a look at which it was. In
- * less a pid cannot come round: the kernel gives every other one first.
+ * How long a session counts as the job's after it was proven to be. A pid is not
+ * reused sooner: the kernel assigns all others first.
  */
-const CONTINUITY_MS = 500;
+const PROOF_VALIDITY_MS = 500;
 
-/** More rounds than this only a fork bomb needs; the next attempt goes on. */
-const MAX_ROUNDS = 50;
+/** Only a fork bomb needs more rounds. The next call of `kill` goes on with it. */
+const MAX_STOP_ROUNDS = 50;
 
-/** A session that a job's processes are in. Its number is the pid of its leader. */
-interface JobSession {
+/** A session that processes of the job are in. Its id is the pid of its leader. */
+interface TrackedSession {
   readonly leader: ProcessRef;
-  /** Processes that are known to have been in it, all of the job. */
+  /** Processes that were seen in it while it was the job's. */
   known: readonly ProcessRef[];
-  /** A moment at which it was the job's, to hold start times against. */
+  /** When it was last proven to be the job's, comparable with start times. */
   provenMark: string | undefined;
+  /** The same in the time of performance.now(). */
   provenAtMs: number | undefined;
 }
 
 /**
- * The processes of a job: those in the runner's session, in the command's own
- * where it made one, and in the job's cgroup.
+ * The processes of a job: those in the runner's session, in the command's own session
+ * where that called setsid, and in the job's cgroup.
  *
- * A session's number can become another's once nobody is in it, so it counts as
- * the job's only while that is proven. It is, as long as somebody is in it who
- * is known from before, or who was there before a moment at which it was proven:
- * while a process is in a session, its number is not given away.
+ * The kernel can reuse a session's id once the session is empty, so a session counts
+ * as the job's only while that is proven. The proof is a member that is known from
+ * before, or one that started before the session was last proven: as long as a session
+ * has a member, its id is not reused.
  */
 export class Session {
   readonly #identity: Identity;
-  readonly #sessions: JobSession[];
-  /** Processes of another user, which this one may not signal. */
+  readonly #sessions: TrackedSession[];
+  /** Pids of processes that this one may not signal: they run as another user. */
   readonly #refused = new Set<number>();
 
   /**
-   * @param mark a moment, as processTable().mark() gave it, at which the session
-   * was the job's, where one is known from before.
+   * @param mark a time when the session was the job's, from `processTable().mark()`,
+   * where an earlier process has recorded one
    */
   constructor(identity: Identity, mark?: string) {
     const { runner, command } = identity;
     this.#identity = identity;
     this.#sessions = [newSession(runner, [runner, command], mark)];
-    this.#findOwnSession();
+    this.#trackOwnSession();
   }
 
-  /** Whether nobody is left that could be ended. */
+  /** Whether no process is left that can be ended. */
   isEmpty(): boolean {
     if (this.#someKnownLives()) return false;
     return this.members().length === 0 && !isPopulated(this.#identity.cgroup);
   }
 
-  /** Everybody but the runner, by a look at all processes that begins now. */
+  /** Lists the job's living processes except the runner, and remembers them as known. */
   members(): ProcessInfo[] {
     const { bootId, runner } = this.#identity;
     if (bootId !== processTable().bootId()) return [];
-    this.#findOwnSession();
+    this.#trackOwnSession();
     const mark = processTable().mark();
     const all = processTable().all();
     const members = this.#sessions.flatMap((session) => membersOf(session, all, mark));
@@ -68,7 +69,7 @@ export class Session {
     );
   }
 
-  /** To what is in the job's cgroup but no longer in its group. */
+  /** Signals the processes in the job's cgroup that have left its process group. */
   signalEscaped(signal: NodeJS.Signals): void {
     const { cgroup, runner } = this.#identity;
     for (const pid of cgroupMembers(cgroup)) {
@@ -77,12 +78,12 @@ export class Session {
   }
 
   /**
-   * Stops everybody, then kills them: a process that is stopped forks no more, so
-   * once a look finds nobody new there is no child that nobody knows of.
+   * Stops all members with SIGSTOP, then kills them. A stopped process cannot fork, so
+   * once a round finds no new member, there is no child left that is unknown.
    */
   kill(): void {
     const stopped = new Map<number, ProcessInfo>();
-    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    for (let round = 0; round < MAX_STOP_ROUNDS; round += 1) {
       const found = this.members().filter(({ pid }) => !stopped.has(pid));
       if (found.length === 0) break;
       for (const info of found) {
@@ -99,7 +100,7 @@ export class Session {
     if (sendSignal(info.pid, signal) === "refused") this.#refused.add(info.pid);
   }
 
-  /** Costs a look or two, where members() looks at every process there is. */
+  /** Looks up known members only, so it is much cheaper than `members`. */
   #someKnownLives(): boolean {
     const { bootId, runner } = this.#identity;
     for (const session of this.#sessions) {
@@ -113,8 +114,8 @@ export class Session {
     return false;
   }
 
-  /** A command that called setsid itself leads a session of its own. */
-  #findOwnSession(): void {
+  /** Tracks the command's own session, once the command has called setsid. */
+  #trackOwnSession(): void {
     const { runner, command } = this.#identity;
     if (this.#sessions.length > 1 || command.pid === runner.pid) return;
     const info = processTable().lookup(command.pid);
@@ -123,7 +124,7 @@ export class Session {
   }
 }
 
-/** The living processes of the job's session and cgroup, but for the runner. */
+/** Returns the living processes of the job's sessions and cgroup, except the runner. */
 export function jobProcesses(identity: Identity): ProcessInfo[] {
   const inSession = new Session(identity).members();
   const known = new Set(inSession.map(({ pid }) => pid));
@@ -138,12 +139,12 @@ function newSession(
   leader: ProcessRef,
   known: readonly ProcessRef[],
   provenMark: string | undefined,
-): JobSession {
+): TrackedSession {
   return { leader, known, provenMark, provenAtMs: undefined };
 }
 
 function membersOf(
-  session: JobSession,
+  session: TrackedSession,
   all: readonly ProcessInfo[],
   mark: string,
 ): readonly ProcessInfo[] {
@@ -158,13 +159,13 @@ function membersOf(
 }
 
 function isProven(
-  { leader, known, provenMark, provenAtMs }: JobSession,
+  { leader, known, provenMark, provenAtMs }: TrackedSession,
   members: readonly ProcessInfo[],
 ): boolean {
-  // Another process leads a session of that number: it has come round.
+  // Another process leads the session: its id was reused.
   if (members.some((info) => info.pid === leader.pid && !sameProcess(info, leader))) return false;
   if (members.some((info) => known.some((ref) => sameProcess(info, ref)))) return true;
-  if (provenAtMs !== undefined && performance.now() - provenAtMs <= CONTINUITY_MS) return true;
+  if (provenAtMs !== undefined && performance.now() - provenAtMs <= PROOF_VALIDITY_MS) return true;
   if (provenMark === undefined) return false;
   return members.some(({ startTime }) => processTable().startedBy(startTime, provenMark));
 }

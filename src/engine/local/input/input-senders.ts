@@ -1,11 +1,11 @@
 import { type FileHandle, readFile, rename, writeFile } from "node:fs/promises";
-import { hasCode } from "../../../platform/errno.js";
 import type { JobDir } from "../../../core/job-dir.js";
+import { hasCode } from "../../../platform/errno.js";
 
-/** The others are forgotten, those first that were not heard of for longest. */
+/** How many senders are remembered: those heard of most recently. */
 const MAX_SENDERS = 64;
 
-/** What a piece adds to stdin.log: the sender's bytes, then what ends a terminal's input. */
+/** An addition to stdin.log: a sender's bytes, then the ones that end a terminal's input. */
 export interface Addition {
   readonly sender: string;
   readonly dataBytes: number;
@@ -13,38 +13,39 @@ export interface Addition {
 }
 
 /**
- * How much of a job's input came from whom: the file stdin.senders. What a piece
- * is going to add is written down before it is added, with the log's size, so that
- * the log's size afterwards tells how much of it was taken, also when the server
- * died or the disk was full in the middle. Nothing is synced: what would lose it
- * ends the command too.
+ * Counts how many bytes of a job's input came from which sender, in stdin.senders.
+ *
+ * An addition is recorded with the size of stdin.log before it is made. The size
+ * afterwards then tells how much of it was accepted, even where the server died or
+ * the disk was full in the middle. Nothing is synced, since a power cut that would
+ * lose it also ends the command.
  */
 export class InputSenders {
-  /** The log's size when this was read. */
+  /** The size of stdin.log when this was read. */
   readonly logBytes: number;
-  /** Whether the last piece ended a terminal's input, and all of that is there. */
-  readonly endIsTaken: boolean;
+  /** Whether the last addition has ended a terminal's input. */
+  readonly hasEnd: boolean;
   readonly #path: string;
-  /** Bytes of each that were taken; the last one's is the last piece. */
-  readonly #taken: Map<string, number>;
+  /** How many bytes of each sender were accepted. The last one made the last addition. */
+  readonly #accepted: Map<string, number>;
 
   private constructor(path: string, text: string, logBytes: number) {
     const [addition = "", ...lines] = text.split("\n").slice(0, -1);
     const [sizeBefore = 0, dataBytes = 0, endBytes = 0] = addition.split(" ").map(Number);
     const addedBytes = logBytes - sizeBefore;
     this.logBytes = logBytes;
-    this.endIsTaken = endBytes > 0 && addedBytes === dataBytes + endBytes;
+    this.hasEnd = endBytes > 0 && addedBytes === dataBytes + endBytes;
     this.#path = path;
-    this.#taken = new Map(
+    this.#accepted = new Map(
       lines.map((line, index) => {
-        const [taken, sender = ""] = line.split(" ");
+        const [accepted, sender = ""] = line.split(" ");
         const isLast = index === lines.length - 1;
-        return [sender, Number(taken) + (isLast ? Math.min(addedBytes, dataBytes) : 0)];
+        return [sender, Number(accepted) + (isLast ? Math.min(addedBytes, dataBytes) : 0)];
       }),
     );
   }
 
-  /** As they are at one moment, also while a piece is being added. */
+  /** Reads a consistent state, even while an addition is being made. */
   static async read(dir: JobDir, log: FileHandle): Promise<InputSenders> {
     for (let text = await readSenders(dir.inputSenders); ; ) {
       const { size } = await log.stat();
@@ -54,17 +55,19 @@ export class InputSenders {
     }
   }
 
-  /** How many bytes of this sender's were taken. */
-  takenOf(sender: string): number {
-    return this.#taken.get(sender) ?? 0;
+  /** Returns how many bytes of this sender were accepted. */
+  acceptedOf(sender: string): number {
+    return this.#accepted.get(sender) ?? 0;
   }
 
-  /** Writes down what is going to be added at the log's end, where nothing was added since. */
+  /** Records an addition that is about to be made at the log's end. */
   async expect({ sender, dataBytes, endBytes }: Addition): Promise<void> {
-    const taken = this.takenOf(sender);
-    this.#taken.delete(sender);
-    this.#taken.set(sender, taken);
-    const senders = [...this.#taken].slice(-MAX_SENDERS).map(([name, count]) => `${count} ${name}`);
+    const accepted = this.acceptedOf(sender);
+    this.#accepted.delete(sender);
+    this.#accepted.set(sender, accepted);
+    const senders = [...this.#accepted]
+      .slice(-MAX_SENDERS)
+      .map(([name, count]) => `${count} ${name}`);
     const lines = [`${this.logBytes} ${dataBytes} ${endBytes}`, ...senders];
     await writeFile(`${this.#path}.tmp`, `${lines.join("\n")}\n`, { mode: 0o600 });
     await rename(`${this.#path}.tmp`, this.#path);

@@ -1,46 +1,46 @@
 import { statSync } from "node:fs";
 import { type FileHandle, open, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { JobDir } from "../../../core/job-dir.js";
-import { crashPoint } from "../../../platform/crash-point.js";
 import { type ErrorReason, fromSystemError, ProcmanError } from "../../../contract/errors.js";
+import type { JobDir } from "../../../core/job-dir.js";
 import type { InputPiece } from "../../../core/ports.js";
 import { abortable } from "../../../platform/abort-signals.js";
+import { crashPoint } from "../../../platform/crash-point.js";
 import { SerialQueue } from "../../../platform/serial-queue.js";
+import { readExitRecord } from "../runner/runner-records.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
 import { InputSenders } from "./input-senders.js";
-import { readExitRecord } from "../runner/runner-records.js";
 
-/** All that one job can have: it stays on disk until the job is removed. */
+/** The most input a job can get in all: it stays on disk until the job is removed. */
 const MAX_INPUT_BYTES = 16 * 1024 ** 3;
-/** All that a terminal can have: script(1) holds in memory what is not read. */
+/** The same with a terminal: script(1) holds unread input in memory. */
 const MAX_TERMINAL_INPUT_BYTES = 64 * 1024 ** 2;
-/** With so much that the command has not read there is no room for more. */
+/** The most unread input that still leaves room for more. */
 const MAX_BACKLOG_BYTES = 1024 ** 2;
 const DEFAULT_ROOM_TIMEOUT_MS = 5000;
 const MAX_BACKOFF_MS = 200;
 
-/** What Ctrl-D types. */
+/** The character that Ctrl-D types. */
 const END_OF_FILE = 4;
 const NEWLINE = 10;
 const RETURN = 13;
 
-const NOTHING = new Uint8Array();
+const NO_BYTES = new Uint8Array();
 
 export interface JobInputOptions {
-  /** How long a call waits for room. Default 5000. */
+  /** How long a call waits until the command has read enough. Default 5000. */
   readonly roomTimeoutMs?: number;
 }
 
 /**
- * Adds to a job's input. The truth is stdin.log: what is in it was taken. So a server
- * that dies at any moment has taken a piece, a part of it or none, and what it has
- * answered for comes to the command without it.
+ * Adds to a job's input. A byte is accepted once it is in stdin.log. A server that dies
+ * has accepted all of a piece, a part of it or nothing, and what it has acknowledged
+ * reaches the command without it.
  */
 export class JobInput {
   readonly #dir: JobDir;
   readonly #roomTimeoutMs: number;
-  /** Takes pieces one after another. */
+  /** Adds pieces one after another. */
   readonly #pieces = new SerialQueue();
 
   constructor(dir: JobDir, { roomTimeoutMs = DEFAULT_ROOM_TIMEOUT_MS }: JobInputOptions = {}) {
@@ -49,31 +49,31 @@ export class JobInput {
   }
 
   /**
-   * Takes a piece, after those before it.
-   * @returns the sender's next offset.
+   * Adds a piece, after those before it.
+   * @returns the sender's next offset
    * @throws ProcmanError; the signal's reason
    */
   send(piece: InputPiece, isTerminal: boolean, signal: AbortSignal): Promise<number> {
     const wait = { untilMs: performance.now() + this.#roomTimeoutMs, signal };
-    const take = () => takePiece(this.#dir, piece, isTerminal, wait);
+    const add = () => addPiece(this.#dir, piece, isTerminal, wait);
     const changesNothing = piece.data.length === 0 && !piece.close;
-    return abortable(changesNothing ? take() : this.#pieces.run(take), signal);
+    return abortable(changesNothing ? add() : this.#pieces.run(add), signal);
   }
 
-  /** Resolves when no piece is being taken any more. */
+  /** Resolves when no piece is being added any more. */
   async close(): Promise<void> {
     await this.#pieces.idle();
   }
 }
 
-/** How long a piece may wait for room. */
+/** How long a piece may wait until the command has read enough. */
 interface RoomWait {
-  /** As of performance.now(). */
+  /** In the time of performance.now(). */
   readonly untilMs: number;
   readonly signal: AbortSignal;
 }
 
-async function takePiece(
+async function addPiece(
   dir: JobDir,
   { sender, offset, data, close }: InputPiece,
   isTerminal: boolean,
@@ -84,15 +84,15 @@ async function takePiece(
     const log = await open(dir.input, "r+");
     try {
       const senders = await InputSenders.read(dir, log);
-      const taken = senders.takenOf(sender);
-      const at = offset ?? taken;
-      if (at > taken) {
-        const message = `of sender ${JSON.stringify(sender)} it has ${taken} bytes, not ${at}`;
+      const accepted = senders.acceptedOf(sender);
+      const at = offset ?? accepted;
+      if (at > accepted) {
+        const message = `of sender ${JSON.stringify(sender)} it has ${accepted} bytes, not ${at}`;
         throw inputError("OFFSET_OUT_OF_RANGE", dir, message);
       }
-      const rest = data.subarray(taken - at);
-      // Once a terminal has its end it is not given another, whether or not this was noted.
-      const wasClosed = isClosed(dir) || senders.endIsTaken;
+      const rest = data.subarray(accepted - at);
+      // A server that died may have ended a terminal's input and not recorded that it is closed.
+      const wasClosed = isClosed(dir) || senders.hasEnd;
       const closes = close && !wasClosed;
       if (rest.length > 0 && wasClosed) throw inputError("INPUT_NOT_OPEN", dir, "it is closed");
       if (rest.length > 0 || closes) await checkFed(dir);
@@ -101,7 +101,7 @@ async function takePiece(
         await awaitRoom(dir, log, wait);
       }
       const { logBytes } = senders;
-      const end = isTerminal && closes ? await endOfLine(log, rest, logBytes) : NOTHING;
+      const end = isTerminal && closes ? await endOfLine(log, rest, logBytes) : NO_BYTES;
       if (rest.length + end.length > 0) {
         await senders.expect({ sender, dataBytes: rest.length, endBytes: end.length });
         crashPoint("input:expected");
@@ -110,9 +110,9 @@ async function takePiece(
       }
       if (close) await writeFile(dir.inputClosed, "", { mode: 0o600 });
       crashPoint("input:before-ring");
-      // Also for what was there before: its server may have died before it rang.
+      // Even without new bytes: a server may have died before it rang for the last ones.
       await ringFeeder(dir);
-      return taken + rest.length;
+      return accepted + rest.length;
     } finally {
       await log.close();
     }
@@ -122,7 +122,7 @@ async function takePiece(
   }
 }
 
-/** Waits until the command has read most of what there is. */
+/** Waits until the unread input is below MAX_BACKLOG_BYTES. */
 async function awaitRoom(
   dir: JobDir,
   log: FileHandle,
@@ -142,7 +142,7 @@ async function awaitRoom(
   }
 }
 
-/** What ends the data on a terminal: Ctrl-D, which within a line only ends that. */
+/** Returns what ends a terminal's input: Ctrl-D, and one more within a line, to end that first. */
 async function endOfLine(log: FileHandle, data: Uint8Array, logBytes: number): Promise<Uint8Array> {
   const last = data.at(-1) ?? (logBytes === 0 ? NEWLINE : await byteAt(log, logBytes - 1));
   const lineBegins = last === NEWLINE || last === RETURN || last === END_OF_FILE;
@@ -178,7 +178,7 @@ async function append(
       done += bytesWritten;
     }
   } catch (error) {
-    // They may have been read already, so they cannot be taken back.
+    // The command may have read these bytes already, so they cannot be removed again.
     const attempt = `add to the input of job ${dir.jobId}, after ${done} bytes were taken`;
     throw fromSystemError(error, attempt, dir.jobId);
   }

@@ -4,10 +4,7 @@ import type { Listener } from "./process-table.js";
 
 const run = promisify(execFile);
 
-/**
- * macOS: lsof(8). Reasoned through, not run by the tests here but for the
- * reading of its output.
- */
+/** macOS: lsof(8). Only the parsing of its output is tested. */
 export async function* listenersOnDarwin(
   port: number,
   pids: () => readonly number[],
@@ -15,20 +12,20 @@ export async function* listenersOnDarwin(
   const members = pids();
   if (members.length === 0) return;
   const sockets = port === 0 ? "-iTCP" : `-iTCP:${port}`;
-  // -nP: numbers, no names; -a: all conditions at once; -Fpn: for programs.
+  // -nP: no name lookups; -a: all conditions must hold; -Fpn: output for programs.
   const args = ["-nP", "-a", "-p", members.join(","), sockets, "-sTCP:LISTEN", "-Fpn"];
   const { stdout } = await run("/usr/sbin/lsof", args, { env: { LC_ALL: "C" } }).catch(ifNone);
   yield* parseListeners(stdout);
 }
 
-/** It exits with 1 where it finds nothing, and where one of the processes is gone. */
+/** Accepts exit code 1: lsof found nothing, or one of the processes is gone. */
 function ifNone(error: unknown): { stdout: string } {
   const { code, stdout } = error as { code?: unknown; stdout?: string };
   if (code === 1 && stdout !== undefined) return { stdout };
   throw error;
 }
 
-/** "p123" begins a process, "n*:3000", "n127.0.0.1:3000" and "n[::1]:3000" are its sockets. */
+/** Parses "p123", which begins a process, and its sockets: "n*:3000" or "n[::1]:3000". */
 export function parseListeners(text: string): Listener[] {
   const listeners: Listener[] = [];
   let pid = 0;

@@ -2,14 +2,14 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { hasCode } from "../../../platform/errno.js";
 import type { Listener } from "./process-table.js";
 
-/** State LISTEN in /proc/net/tcp, see proc_pid_net(5) and the kernel's proc_net_tcp.rst. */
+/** The state LISTEN in /proc/net/tcp; see proc_pid_net(5) and the kernel's proc_net_tcp.rst. */
 const LISTEN = "0A";
 
 /**
- * Linux: the sockets that listen, by their inodes, and whose descriptors they
- * are. Only those of this process's own network namespace show here, and an
- * inode belongs to one socket of one namespace: a port that the job listens on
- * in another one, where nobody here could reach it, does not count.
+ * Linux: finds listening sockets in /proc/net, and their inodes among the processes'
+ * descriptors. /proc/net shows only this process's network namespace, and an inode
+ * belongs to one namespace. So a port that the job listens on in another namespace,
+ * where nobody here could reach it, does not count.
  */
 export async function* listenersOnLinux(
   port: number,
@@ -25,7 +25,7 @@ export async function* listenersOnLinux(
   }
 }
 
-/** Ports of the sockets that listen, by inode. */
+/** Returns the ports of the listening sockets, by inode. */
 async function listeningSockets(port: number): Promise<Map<string, number>> {
   const sockets = new Map<string, number>();
   for (const table of ["tcp", "tcp6"]) {
@@ -50,7 +50,7 @@ async function readTable(name: string): Promise<string> {
   }
 }
 
-/** Inodes of the sockets that a process has open. */
+/** Yields the inodes of the sockets that a process has open. */
 async function* socketsOf(pid: number): AsyncGenerator<string> {
   const dir = `/proc/${pid}/fd`;
   for (const descriptor of await readdir(dir).catch(ifOutOfReach([]))) {
@@ -60,7 +60,7 @@ async function* socketsOf(pid: number): AsyncGenerator<string> {
   }
 }
 
-/** For what has ended, was closed, or belongs to a process that has changed its user (setuid). */
+/** Handles what has ended, was closed, or belongs to a process of another user (setuid). */
 function ifOutOfReach<T>(instead: T): (error: unknown) => T {
   return (error) => {
     if (hasCode(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return instead;

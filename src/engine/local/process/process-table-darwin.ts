@@ -5,12 +5,12 @@ import type { ProcessInfo, ProcessTable } from "./process-table.js";
 let bootId: string | undefined;
 
 /**
- * macOS and the BSDs: ps(1). Start times have a resolution of a second. `sess` is
- * not a session id there, so a process's session is taken to be that of the
- * runner it descends from; where its ancestors have ended in between, its group.
+ * macOS and the BSDs: ps(1). Start times have a resolution of one second. `sess` is no
+ * session id there, so a process counts to the session of the runner it descends
+ * from or, where an ancestor in between has ended, to that of its group's number.
  *
- * Linux's ps takes the same options, so the tests run what they share there; the
- * rest is reasoned through.
+ * Linux's ps takes the same options, so the tests run on Linux what both share. The
+ * rest has not been run.
  */
 export const darwinProcessTable: ProcessTable = {
   bootId() {
@@ -31,12 +31,12 @@ export const darwinProcessTable: ProcessTable = {
   },
 
   ageMs(startTime) {
-    // ps knows the start by the wall clock only; etime would need another look.
+    // By the wall clock: ps has no other start time, and etime would need another call.
     return Math.max(0, Date.now() - Date.parse(`${startTime} UTC`));
   },
 
   mark() {
-    // "Tue, 24 Nov 2026 14:41:10 GMT" as lstart has it.
+    // Turns "Tue, 24 Nov 2026 14:41:10 GMT" into the form of lstart.
     const [, day, month, year, time] = new Date().toUTCString().split(/[ ,]+/);
     return `${month} ${day} ${time} ${year}`;
   },
@@ -61,11 +61,11 @@ export const darwinProcessTable: ProcessTable = {
 
 interface Row extends Omit<ProcessInfo, "sessionId"> {
   readonly parentId: number;
-  /** Of a job: started by setsid, so it leads its own group; its forks do not. */
+  /** Whether it is a job's runner. That leads its own group (setsid); its forks do not. */
   readonly isRunner: boolean;
 }
 
-/** lstart is "Tue Nov 24 14:41:10 2026". */
+/** Matches a row of ps; lstart is "Tue Nov 24 14:41:10 2026". */
 const ROW = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s?(.*)$/;
 
 function parseRow(line: string): Row | undefined {
@@ -89,7 +89,7 @@ function sessionOf(row: Row, byPid: ReadonlyMap<number, Row>): number {
   return row.groupId;
 }
 
-/** ps pads the day of the month with a space; the runner's `read` does not keep it. */
+/** Removes the space that ps pads the day of the month with, and the runner's `read` drops. */
 function normalTime(text: string): string {
   return text.trim().replaceAll(/\s+/g, " ");
 }

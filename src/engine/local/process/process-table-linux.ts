@@ -48,7 +48,7 @@ export const linuxProcessTable: ProcessTable = {
   },
 };
 
-/** The name in parentheses may hold anything, parentheses too: count from the last one. */
+/** Parses /proc/PID/stat. The name may contain parentheses: fields count from the last one. */
 function parseStat(text: string): ProcessInfo | undefined {
   const match = /^(\d+) \(.*\) (.*)$/s.exec(text.trim());
   const pid = Number(match?.[1]);
@@ -64,7 +64,7 @@ function parseStat(text: string): ProcessInfo | undefined {
   };
 }
 
-/** The clock that start times are told by. */
+/** Reads the clock that start times are measured by. */
 function uptimeSeconds(): number {
   return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
 }
@@ -80,7 +80,7 @@ function readProc(pid: number, file: string): string | undefined {
     return readFileSync(`/proc/${pid}/${file}`, "latin1");
   } catch (error) {
     if (hasCode(error, "ENOENT", "ESRCH")) return undefined;
-    // Mounted with hidepid, /proc shows a user only their own: others are no job's.
+    // With the mount option hidepid, processes of other users are hidden: they are no job's.
     if (hasCode(error, "EPERM", "EACCES")) return undefined;
     throw fromSystemError(error, `read /proc/${pid}/${file}`);
   }

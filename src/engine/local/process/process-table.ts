@@ -1,11 +1,11 @@
-/** One process, as the kernel knows it now. */
+/** The state of a process at one moment. */
 export interface ProcessInfo {
   readonly pid: number;
   readonly groupId: number;
   readonly sessionId: number;
-  /** Together with the boot and the pid it names a process for ever. */
+  /** Identifies the process for ever, together with the boot id and the pid. */
   readonly startTime: string;
-  /** Ended, but its parent has not asked how. */
+  /** Whether it has ended and its parent has not reaped it. */
   readonly zombie: boolean;
 }
 
@@ -16,27 +16,27 @@ export interface Listener {
 }
 
 /**
- * What the platform tells of processes. Everything is synchronous, so that
- * nothing comes between looking at a process and signalling it.
+ * The processes of this machine. All but `listeners` is synchronous, so that nothing
+ * comes between the check of a process and a signal to it.
  */
 export interface ProcessTable {
-  /** Names this boot of the machine. */
+  /** Identifies this boot of the machine. */
   bootId(): string;
   lookup(pid: number): ProcessInfo | undefined;
   all(): ProcessInfo[];
-  /** Age of a process, or of a mark, by a clock that no wall-clock jump moves. */
+  /** Returns the age of a process, or of a mark, by a clock that never jumps. */
   ageMs(startTime: string): number;
-  /** This moment, for `startedBy` and `ageMs`. */
+  /** Returns the current time in the form of a start time, for `startedBy` and `ageMs`. */
   mark(): string;
-  /** Whether a process with that start time was there at that moment. */
+  /** Whether a process with that start time had started by that moment. */
   startedBy(startTime: string, mark: string): boolean;
-  /** Pid and start time from a line that the runner wrote of itself. */
+  /** Parses pid and start time from the output of identify.sh. */
   parseIdentity(line: string): { pid: number; startTime: string } | undefined;
   /**
    * Finds which of these processes listen on a TCP port; 0: on any. `pids` is a
    * function since listing them is expensive: Linux skips it where nobody listens.
    */
   listeners(port: number, pids: () => readonly number[]): AsyncIterable<Listener>;
-  /** Whether some process has this text as one of its arguments. */
+  /** Whether any process has this text as an argument. */
   hasArgument(text: string): boolean;
 }

@@ -4,33 +4,33 @@ import { hasCode } from "../../../platform/errno.js";
 import type { Ticker } from "../../../platform/ticker.js";
 import { watchPath } from "../../../platform/watch-path.js";
 
-/** Every so many polls a job is inspected, in case its runner's pid was reused. */
+/** Every so many ticks a job is inspected, in case its runner's pid was reused. */
 const FULL_CHECK_TICKS = 30;
 
-/** A job whose exit is watched for. */
+/** A job to watch for its exit. */
 export interface WatchedExit {
   readonly dir: JobDir;
   readonly runnerPid: () => number | undefined;
   /** Called whenever the job may have ended. */
   readonly onChange: () => void;
-  /** Called now and then while it runs. */
+  /** Called every FULL_CHECK_TICKS ticks while it runs. */
   readonly onFullCheck: () => void;
 }
 
 let watches = 0;
 
 /**
- * Tells that a job may have ended: by the kernel's notice of its exit record, and
- * by a poll for what no notice comes of (a runner that was killed, a file system
- * without notices, a limit of watches reached).
- * @returns how to stop watching
+ * Calls `onChange` whenever a job may have ended. The kernel reports changes of the
+ * exit record; polling finds what it does not report (a killed runner, a file system
+ * without notifications, an exhausted limit of watches).
+ * @returns a function that stops watching
  */
 export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   const { dir, runnerPid, onChange, onFullCheck } = job;
-  // Jobs of earlier versions have no exit record before their end.
+  // A job of an earlier version has no exit record before its end.
   const path = existsSync(dir.exit) ? dir.exit : dir.path;
   const watch = watchPath(path, onChange, () => {});
-  // Not all jobs are inspected at the same tick.
+  // Staggered, so that not all jobs are inspected at the same tick.
   let ticks = watches++;
   const stopPolling = ticker.add(() => {
     ticks += 1;
@@ -44,7 +44,7 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   };
 }
 
-/** The cheapest check there is; a reused pid delays the notice until the full one. */
+/** The cheapest check there is. A reused pid passes it, until the next full check. */
 function processExists(pid: number | undefined): boolean {
   if (pid === undefined) return false;
   try {

@@ -3,33 +3,34 @@ import { access, open, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
+import { defined } from "../../../platform/defined.js";
 import { codeOf, hasCode } from "../../../platform/errno.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { checkExecLength, splitEnvironment } from "./split-environment.js";
 
-/** Where execvp looks when there is no PATH. */
+/** Where execvp(3) searches when there is no PATH. */
 const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";
 
 const DEFAULT_TERM = "xterm-256color";
 
-/** What may be said of the server's own terminal, and is not so of the job's. */
-const OF_A_TERMINAL = new Set(
+/** Variables that describe the server's own terminal, so not a job's. */
+const TERMINAL_VARIABLES = new Set(
   "COLUMNS LINES TERMCAP TMUX TMUX_PANE STY WINDOW WINDOWID SSH_TTY GPG_TTY".split(" "),
 );
 
-/** script(1) runs what it is given by this one, and some versions say where they write in SCRIPT. */
+/** script(1) runs its words with SHELL, and some versions set SCRIPT to their output file. */
 const SCRIPT_VARIABLES = { SHELL: "/bin/sh", SCRIPT: "" };
 
-/** A command that was checked, and what its runner needs to execute it. */
+/** A checked command, with what its runner needs to execute it. */
 export interface LocalCommand {
   readonly spec: JobSpec;
   /** The argument vector to execute. */
   readonly argv: readonly string[];
-  /** The environment, as far as a shell hands it on as it is. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Shell commands that add the rest of the environment; empty for none. */
+  /** The runner's environment: the part of the command's that a shell passes on unchanged. */
+  readonly runnerEnv: Readonly<Record<string, string>>;
+  /** Shell commands that add the rest of the environment, or "". */
   readonly envScript: string;
-  /** The script(1) that makes the job's terminal, where it has one. */
+  /** The path of script(1), which makes the job's terminal; absent without one. */
   readonly script?: string;
 }
 
@@ -42,45 +43,42 @@ export async function prepareCommand(spec: JobSpec): Promise<LocalCommand> {
   const env = jobEnvironment(spec);
   await checkWorkDir(spec.workDir);
   const file = await findCommand(spec.command, spec.workDir, env["PATH"]);
-  // Without a PATH, everybody looks somewhere else.
+  // Without a PATH, each program has a default of its own.
   const command = env["PATH"] === undefined ? file : spec.command;
   const argv = [command, ...spec.args];
-  // They come by way of env's script, past the kernel's own look at them.
+  // They go through the runner's script, so the kernel does not check them at the spawn.
   if (spec.pty) checkExecLength("args", argv);
-  const { own, script } = splitEnvironment(
+  const { runnerEnv, envScript } = await splitEnvironment(
     env,
     {
       clearEnv: spec.clearEnv,
       isInherited: (name) => !spec.clearEnv && !Object.hasOwn(spec.env, name),
-      changed: spec.pty ? SCRIPT_VARIABLES : {},
+      runnerOverrides: spec.pty ? SCRIPT_VARIABLES : {},
     },
     () => findCommand("env", "/", DEFAULT_PATH),
   );
-  const envScript = await script;
-  // env(1) would take such a command for a variable.
-  const between = envScript !== "" && command.includes("=") ? await nice() : "";
-  return { spec, argv, env: own, envScript: between + envScript, ...(await terminal(spec)) };
+  // env(1) would take a command with "=" in its name for a variable.
+  const wrapper = envScript !== "" && command.includes("=") ? await wrapperScript() : "";
+  const script = spec.pty ? await findScript() : undefined;
+  return { spec, argv, runnerEnv, envScript: wrapper + envScript, ...defined({ script }) };
 }
 
-/** Puts a program before the command that does nothing but execute it. */
-async function nice(): Promise<string> {
+/** Puts a program before the command that does nothing but execute it: nice(1). */
+async function wrapperScript(): Promise<string> {
   return `set -- ${quoted(await findCommand("nice", "/", DEFAULT_PATH))} -n 0 "$@"\n`;
 }
 
-/** What makes the job's terminal, where it has one. */
-async function terminal({ pty }: JobSpec): Promise<Pick<LocalCommand, "script">> {
-  if (!pty) return {};
-  const script = await findCommand("script", "/", DEFAULT_PATH).catch((cause: unknown) => {
+async function findScript(): Promise<string> {
+  return findCommand("script", "/", DEFAULT_PATH).catch((cause: unknown) => {
     const description = "this machine has no script(1), which makes terminals";
     throw argumentError("COMMAND_NOT_FOUND", [{ field: "pty", description }], { cause });
   });
-  return { script };
 }
 
 function jobEnvironment(spec: JobSpec): Record<string, string> {
   const inherited = spec.clearEnv ? {} : (process.env as Record<string, string>);
   if (!spec.pty) return { ...inherited, ...spec.env };
-  const others = Object.entries(inherited).filter(([name]) => !OF_A_TERMINAL.has(name));
+  const others = Object.entries(inherited).filter(([name]) => !TERMINAL_VARIABLES.has(name));
   return { ...Object.fromEntries(others), TERM: DEFAULT_TERM, ...spec.env };
 }
 
@@ -99,7 +97,7 @@ async function checkWorkDir(workDir: string): Promise<void> {
   });
 }
 
-/** The file that will be executed, as the shell's `exec` finds it. */
+/** Returns the file that a shell's `exec` would execute. */
 async function findCommand(
   command: string,
   workDir: string,
@@ -129,7 +127,7 @@ function searchPath(path: string | undefined): string[] {
   return (path ?? DEFAULT_PATH).split(delimiter).map((dir) => (dir === "" ? "." : dir));
 }
 
-/** "executable", "missing", or why not. */
+/** Returns "executable", "missing", or why the file cannot be executed. */
 async function executability(file: string): Promise<string> {
   try {
     const info = await stat(file);
@@ -152,17 +150,17 @@ async function executability(file: string): Promise<string> {
       case "ELOOP":
       case "ENAMETOOLONG":
         return "missing";
-      // Whether it is there cannot be told now.
+      // Whether it exists cannot be known now.
       default:
-        throw fromSystemError(error, `look at ${file}`);
+        throw fromSystemError(error, `access ${file}`);
     }
   }
 }
 
-/** Where a script's first line names one, by an absolute path: execve(2). */
+/** Returns the interpreter that a script's first line names by an absolute path (execve(2)). */
 async function interpreterOf(file: string): Promise<string | undefined> {
   const handle = await open(file, "r").catch((error: unknown) => {
-    // To execute it, it need not be readable.
+    // A program need not be readable to be executed.
     if (hasCode(error, "EACCES", "ETXTBSY")) return undefined;
     throw error;
   });

@@ -8,31 +8,31 @@ import { defined } from "../../../platform/defined.js";
 import { hasCode } from "../../../platform/errno.js";
 import { type ProcessRef, processTable } from "../process/processes.js";
 
-/** Who the runner and its command are. */
+/** The identities of a job's processes, as the `process` file records them. */
 export interface Identity {
   readonly bootId: string;
-  /** Leads the session that the command is in, and waits for it. */
+  /** Leads the command's session, and waits for the command. */
   readonly runner: ProcessRef;
-  /** Writes the exit record: the runner, or in a terminal the parent of script(1). */
+  /** Writes the exit record: the runner or, with a terminal, the parent of script(1). */
   readonly exitRecorder: ProcessRef;
   readonly command: ProcessRef;
-  /** When the runner wrote it down. */
+  /** When the runner recorded the identities. */
   readonly startedTime: Date;
-  /** The directory of the job's own cgroup; empty where it has none. */
+  /** The directory of the job's cgroup, or "". */
   readonly cgroup: string;
-  /** The shell's complaint, where the command could not be executed. */
+  /** The shell's error, where the command could not be executed. */
   readonly notExecuted?: string;
 }
 
-/** Whether the job has a terminal: then another process than the runner writes its exit record. */
+/** Whether the job has a terminal, so that not the runner writes its exit record. */
 export function isInTerminal({ runner, exitRecorder }: Identity): boolean {
   return runner.pid !== exitRecorder.pid;
 }
 
-/** The `process` file: written once by the runner, or by whoever gives the job up. */
+/** The `process` file, created by the runner or by a server that abandons the job. */
 export type ProcessRecord =
   | { readonly kind: "missing" }
-  /** Being written, or cut short. */
+  /** It is being written, or was cut short. */
   | { readonly kind: "incomplete" }
   | { readonly kind: "abandoned" }
   | ({ readonly kind: "complete" } & Identity);
@@ -69,9 +69,9 @@ export function readProcessRecord(dir: JobDir): ProcessRecord {
 }
 
 /**
- * Makes the `process` file in the runner's place, so that a runner that comes
- * late finds it taken and runs nothing.
- * @returns false when the runner was first.
+ * Creates the `process` file instead of the runner. A runner that comes late finds
+ * that it exists, and runs nothing.
+ * @returns false where the runner was first
  */
 export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
   try {
@@ -84,10 +84,10 @@ export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
 }
 
 /**
- * How the command ended, from a job's exit record; undefined until it is whole.
- * `path` is the job's `exit`, or `ended`, which the runner in a terminal writes
- * first. The record is the code, then what `times` printed (the runner's own times,
- * then its children's), each line ended by a newline.
+ * Reads how the command ended. The record is the exit code, then what `times` printed
+ * (the runner's own times, then its children's), each line ended by a newline.
+ * @param path the job's `exit`, or `ended`, which the runner in a terminal writes first
+ * @returns undefined until the record is complete
  */
 export function readExitRecord(path: string): Exit | undefined {
   const file = readWithTime(path);
@@ -106,24 +106,24 @@ const CGROUP = "cgroup ";
 const RECORDER = "recorder ";
 const NOT_EXECUTED = "not executed: ";
 
-/** `44: exec: x: not found` and its variants in bash and busybox -> `x: not found`. */
+/** Turns `44: exec: x: not found`, and its forms in bash and busybox, into `x: not found`. */
 function withoutShellPrefix(complaint: string): string {
   return complaint.replace(/^(?:exec: )?(?:line )?\d+: (?:exec: )?/, "");
 }
 
-/** Lines that have their newline; a cut one at the end is left out. */
+/** Returns the lines that have their newline. */
 function completeLines(text: string): string[] {
   return text.split("\n").slice(0, -1);
 }
 
-/** 128+n is death by signal n, by the shell's convention. */
+/** Returns the signal of an exit code 128+n, which means death by signal n in a shell. */
 function signalOf(exitCode: number): string | undefined {
   if (exitCode <= 128) return undefined;
   const number = exitCode - 128;
   return Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
 }
 
-/** `0m1.25s 0m0.03s` (user, system) as milliseconds. */
+/** Returns the sum of `0m1.25s 0m0.03s` (user, system) in milliseconds. */
 function parseTimes(line: string): number | undefined {
   const match = /^(\d+)m([\d.,]+)s (\d+)m([\d.,]+)s$/.exec(line.trim());
   if (!match) return undefined;
@@ -143,7 +143,7 @@ function readWithTime(path: string): FileWithTime | undefined {
   try {
     const text = readFileSync(path, "utf8");
     const { mtime, birthtime } = statSync(path);
-    // Where the file system has no birth time, Node gives another one or 1970.
+    // Where the file system has no birth time, Node returns another time or 1970.
     const born = birthtime.getTime() > 0 && birthtime <= mtime ? birthtime : mtime;
     return { text, createdTime: born, modifiedTime: mtime };
   } catch (error) {

@@ -3,8 +3,6 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasCode } from "../../../platform/errno.js";
-import { crashPoint } from "../../../platform/crash-point.js";
 import {
   argumentError,
   fromSystemError,
@@ -12,34 +10,38 @@ import {
   type ProcmanError,
 } from "../../../contract/errors.js";
 import type { JobDir } from "../../../core/job-dir.js";
-import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
+import { crashPoint } from "../../../platform/crash-point.js";
+import { hasCode } from "../../../platform/errno.js";
+import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
-import { sendSignal } from "../process/signals.js";
+import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
 
-/** How long a runner may take to record its command's identity; some milliseconds are usual. */
+/** How long a runner may take to record its command's identity. Usually it takes milliseconds. */
 const IDENTITY_TIMEOUT_MS = 15_000;
+const INITIAL_BACKOFF_MS = 1;
+const MAX_BACKOFF_MS = 50;
 
 export interface RunnerProcess {
   readonly child: ChildProcess;
-  /** Aborted when the runner has ended, which is after it wrote the exit record. */
+  /** Aborted when the runner has ended, after it has written the exit record. */
   readonly ended: AbortSignal;
 }
 
 /**
- * Spawns the runner as the leader of a new session. It is not bound to this
- * process: nothing of it is piped here, and it goes on when this process ends.
+ * Spawns the runner as the leader of a new session. It outlives this process: no pipe
+ * connects the two.
  */
 export async function spawnRunner(
   dir: JobDir,
   command: LocalCommand,
   cgroup: string,
 ): Promise<RunnerProcess> {
-  const { spec, env } = command;
+  const { spec, runnerEnv } = command;
   const script = runnerScript(command);
   const place = { dir, cgroup, shell: "/bin/sh" };
-  // Made here, empty, so that the exit can be watched for as a change of one
-  // quiet file rather than of a directory in which logs grow.
+  // The exit record is created empty, so that its change can be watched. Watching the
+  // directory would report all growth of the logs.
   const attempt = `start the command of job ${spec.id}`;
   try {
     await writeFile(dir.exit, "", { mode: 0o600, flag: "wx" });
@@ -52,7 +54,12 @@ export async function spawnRunner(
   let child: ChildProcess;
   try {
     const [program, ...words] = runnerCommand(command, place) as [string, ...string[]];
-    child = spawn(program, words, { cwd: spec.workDir, env, detached: true, stdio: "ignore" });
+    child = spawn(program, words, {
+      cwd: spec.workDir,
+      env: runnerEnv,
+      detached: true,
+      stdio: "ignore",
+    });
   } catch (error) {
     throw spawnError(error, attempt, command);
   }
@@ -69,36 +76,40 @@ export async function spawnRunner(
 }
 
 /**
- * Waits until the runner has recorded who the command is.
- * @returns undefined when it ended, or took too long, without that.
+ * Waits until the runner has recorded the command's identity.
+ * @returns undefined where it has ended, or took too long, without that
  */
 export async function awaitIdentity(
   dir: JobDir,
   runner: RunnerProcess,
 ): Promise<Identity | undefined> {
   const startedAt = process.hrtime.bigint();
-  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 50)) {
+  for (
+    let backoffMs = INITIAL_BACKOFF_MS;
+    ;
+    backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS)
+  ) {
     const runnerEnded = runner.ended.aborted;
     const record = readProcessRecord(dir);
     if (record.kind === "complete") {
-      // It was read before the record was made.
+      // The runner read it before it made the record.
       rmSync(dir.env, { force: true });
       if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
       return record;
     }
     const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
     if (runnerEnded || elapsedMs > IDENTITY_TIMEOUT_MS) return undefined;
-    await sleep(pauseMs);
+    await sleep(backoffMs);
   }
 }
 
-/** With what it has started: nothing of a Start that failed may run. */
+/** Kills the runner of a failed Start, with everything that it has started. */
 export function killRunner({ child, ended }: RunnerProcess): void {
-  // Its number is its own as long as this process, its parent, has not heard of its end.
+  // The pid cannot be reused before this process, its parent, has reaped it.
   if (child.pid !== undefined && !ended.aborted) sendSignal(-child.pid, "SIGKILL");
 }
 
-/** What script(1) had to say, where it could not make the job's terminal. */
+/** Returns the error of script(1), where that could not make the job's terminal. */
 export async function terminalComplaint(dir: JobDir): Promise<string | undefined> {
   const text = await readFile(dir.complaint, "utf8").catch(() => "");
   return text.trim().split("\n")[0] || undefined;
@@ -115,9 +126,9 @@ function spawnError(error: unknown, attempt: string, command: LocalCommand): Pro
   return fromSystemError(error, attempt, jobId);
 }
 
-/** Of the two, the longer one is named. */
-function tooLong({ argv, env }: Pick<LocalCommand, "argv" | "env">): ProcmanError {
+/** Blames the longer of the two. */
+function tooLong({ argv, runnerEnv }: LocalCommand): ProcmanError {
   const lengthOf = (words: readonly string[]) => words.join("").length;
-  const field = lengthOf(argv) >= lengthOf(Object.entries(env).flat()) ? "args" : "env";
+  const field = lengthOf(argv) >= lengthOf(Object.entries(runnerEnv).flat()) ? "args" : "env";
   return invalidArgument(field, "arguments and environment are too long for the kernel");
 }

@@ -2,87 +2,91 @@ import { invalidArgument } from "../../../contract/errors.js";
 import { quoted } from "../../../platform/shell-word.js";
 
 /*
- * The runner is a shell, and a shell does not hand every variable on as it got
- * it: it drops those whose names it could not assign ("a.b"), sets some itself,
- * and has some of its own by names that a job may use too. And some would change
- * the runner (LD_PRELOAD, BASH_ENV). Those are kept from it, and env(1) sets them
- * at the last moment: one more exec, no more process.
+ * The runner is a shell, and shells do not pass on every variable unchanged. They drop
+ * names that they cannot assign ("a.b"), set some variables themselves, and use some
+ * names that a job may use too. Other variables would change the runner (LD_PRELOAD,
+ * BASH_ENV). All of these are withheld from the runner, and env(1) sets them right
+ * before the command: one more exec, but no more process.
  */
 
-/** MAX_ARG_STRLEN of Linux, for one argument or variable. */
+/** Linux's limit for one argument or variable, MAX_ARG_STRLEN. */
 const MAX_WORD_BYTES = 128 * 1024;
-/** Of about 2 MiB that arguments and environment may have together. */
+/** Half of the about 2 MiB that arguments and environment may have together. */
 const MAX_TOTAL_BYTES = 1024 * 1024;
-/** A word's place in the list of them. */
+/** Each word also takes a pointer. */
 const POINTER_BYTES = 8;
 
-/** What runner.sh names its own variables. */
-const RUNNERS = /^procman_/;
+/** The names of runner.sh's own variables. */
+const RUNNER_NAME = /^procman_/;
 
-/** What some sh takes a value from, or gives one: dash, bash, busybox. */
-const SHELLS = new RegExp(
+/** Names that some sh (dash, bash, busybox) reads or sets. */
+const SHELL_NAME = new RegExp(
   String.raw`^(?:IFS|OPTIND|OPTARG|OPTERR|PPID|PWD|OLDPWD|SHLVL|_|ENV|PS1|PS2|PS4|LINENO|RANDOM|SECONDS|` +
     String.raw`HOSTNAME|HOSTTYPE|MACHTYPE|OSTYPE|UID|EUID|GROUPS|SHELLOPTS|FUNCNAME|DIRSTACK|POSIXLY_CORRECT)$`,
 );
-const PREFIXES = /^(?:BASH|LD_|DYLD_)/;
-const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Names that would change how the runner executes. */
+const UNSAFE_PREFIX = /^(?:BASH|LD_|DYLD_)/;
+/** Names that a shell can assign. */
+const ASSIGNABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** What shells set where it is not set, and hand on. */
-const MADE = ["PWD", "OLDPWD", "SHLVL", "_", "PATH"];
+/** Variables that shells set where they are unset, and pass on. */
+const SET_BY_SHELLS = ["PWD", "OLDPWD", "SHLVL", "_", "PATH"];
 
 export interface SplitEnvironment {
-  /** What the runner gets, and hands on. */
-  readonly own: Record<string, string>;
+  /** The runner's environment, which the command inherits. */
+  readonly runnerEnv: Record<string, string>;
   /**
-   * For the runner to read right before it executes its words: puts env(1) before
-   * them. Not an argument of the runner's, which everybody can see as long as the
-   * job lives. Empty where nothing is to be done.
+   * Puts env(1) with the other variables before the command; empty where there are
+   * none. The runner sources it right before it executes the command. As an argument
+   * of the runner's, every user could see it for as long as the job runs.
    */
-  readonly script: Promise<string>;
+  readonly envScript: string;
 }
 
 export interface SplitOptions {
   readonly clearEnv: boolean;
-  /** Whether a variable is the server's own: shells may do with those what they do anywhere. */
+  /** Whether a variable comes from the server's environment. Shells may change those as usual. */
   readonly isInherited: (name: string) => boolean;
-  /** Variables that the runner needs to have these values, and the command its own. */
-  readonly changed: Readonly<Record<string, string>>;
+  /** Values that the runner needs, in place of the command's own. */
+  readonly runnerOverrides: Readonly<Record<string, string>>;
 }
 
-/** @param findEnv finds env(1), where it is needed */
-export function splitEnvironment(
+/**
+ * Splits a command's environment into what its runner can pass on and what env(1) sets.
+ * @param findEnv finds env(1), where it is needed
+ */
+export async function splitEnvironment(
   env: Readonly<Record<string, string>>,
-  { clearEnv, isInherited, changed }: SplitOptions,
+  { clearEnv, isInherited, runnerOverrides }: SplitOptions,
   findEnv: () => Promise<string>,
-): SplitEnvironment {
-  const isKept = (name: string) =>
-    !NAME.test(name) ||
-    RUNNERS.test(name) ||
-    Object.hasOwn(changed, name) ||
-    (!isInherited(name) && (SHELLS.test(name) || PREFIXES.test(name)));
+): Promise<SplitEnvironment> {
+  const isWithheld = (name: string) =>
+    !ASSIGNABLE_NAME.test(name) ||
+    RUNNER_NAME.test(name) ||
+    Object.hasOwn(runnerOverrides, name) ||
+    (!isInherited(name) && (SHELL_NAME.test(name) || UNSAFE_PREFIX.test(name)));
   const variables = Object.entries(env);
-  const own = { ...Object.fromEntries(variables.filter(([name]) => !isKept(name))), ...changed };
-  const kept = variables.filter(([name]) => isKept(name));
-  const made = [...(clearEnv ? MADE : []), ...Object.keys(changed)];
-  const unset = made.filter((name) => !(name in env));
-  if (kept.length === 0 && unset.length === 0) return { own, script: Promise.resolve("") };
+  const passedOn = variables.filter(([name]) => !isWithheld(name));
+  const withheld = variables.filter(([name]) => isWithheld(name));
+  const runnerEnv = { ...Object.fromEntries(passedOn), ...runnerOverrides };
+  const added = [...(clearEnv ? SET_BY_SHELLS : []), ...Object.keys(runnerOverrides)];
+  const unset = added.filter((name) => !(name in env));
+  if (withheld.length + unset.length === 0) return { runnerEnv, envScript: "" };
   checkExecLength(
     "env",
     variables.map(([name, value]) => `${name}=${value}`),
   );
   const words = [
     ...unset.flatMap((name) => ["-u", name]),
-    ...kept.map(([name, value]) => `${name}=${value}`),
+    ...withheld.map(([name, value]) => `${name}=${value}`),
   ];
-  const script = findEnv().then(
-    (program) => `set -- ${[program, ...words].map(quoted).join(" ")} "$@"\n`,
-  );
-  return { own, script };
+  const quotedWords = [await findEnv(), ...words].map(quoted);
+  return { runnerEnv, envScript: `set -- ${quotedWords.join(" ")} "$@"\n` };
 }
 
 /**
- * Refuses what the kernel would refuse when the command is executed: too late to
- * tell who starts it, where that is not done with the words the runner was given.
+ * Refuses words that are too long for the kernel. Words in the runner's script are
+ * passed to the kernel only when the command is executed, too late to fail a Start.
  * @throws ProcmanError INVALID_ARGUMENT
  */
 export function checkExecLength(field: "args" | "env", words: readonly string[]): void {

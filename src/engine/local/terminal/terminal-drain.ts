@@ -3,27 +3,27 @@ import { signalTerminal } from "../process/signals.js";
 import type { Identity } from "../runner/runner-records.js";
 
 /**
- * How long what a terminal has left to show may take to come through, once the
- * command has ended. It is 64 KiB at most, unless something that the command has
- * left running goes on writing.
+ * How long the last output of a terminal may take to reach the log, once the command
+ * has ended. That is 64 KiB at most, unless a process that the command left running
+ * goes on writing.
  */
 const DRAIN_TIMEOUT_MS = 2000;
 const DRAIN_INTERVAL_MS = 50;
 
 /**
- * Brings the terminal of a command that has ended to its end too. script(1) may be
- * stopped, may have missed that its child has ended, and reads for as long as
- * anybody writes.
+ * Ends the terminal of a command that has ended: continues it, and kills it after a
+ * timeout. script(1) may be stopped, may have missed its child's end, and reads for
+ * as long as anybody writes.
  *
- * Only processes are signalled: how the command has ended is in the runner's
- * record, which counts once the exit recorder has gone, whoever has ended that.
+ * Killing it loses no exit status. That is in the runner's record, which counts once
+ * the exit recorder is gone, however that has ended.
  */
 export class TerminalDrain {
   readonly #timer: NodeJS.Timeout;
 
   constructor(identity: Identity) {
     const killAtMs = performance.now() + DRAIN_TIMEOUT_MS;
-    // It may be stopped and have something to read.
+    // It may be stopped with output left to read.
     signalTerminal(identity, "SIGCONT");
     this.#timer = setInterval(() => {
       signalTerminal(identity, "SIGCONT");

@@ -4,19 +4,20 @@ import type { WindowSize } from "../../../contract/job.js";
 
 const run = promisify(execFile);
 
-/** Where stty and ps are. */
+/** The directories that have stty and ps. */
 const PATH = "/bin:/usr/bin";
 
 /**
- * Where the job's runner has its terminal open; the command takes its standard
- * streams from there.
+ * The descriptor at which the runner has the terminal open. The command gets its
+ * standard streams from it.
  */
 export const TERMINAL_FD = 8;
 
 /**
- * Changes the size of the terminal that a process, known to be alive, has: the
- * kernel sends SIGWINCH to its foreground processes.
- * @returns whether it has one.
+ * Changes the size of a process's terminal. The kernel then sends SIGWINCH to its
+ * foreground processes.
+ * @param pid a process that is known to be alive
+ * @returns whether it has a terminal
  */
 export async function resizeTerminal(pid: number, { rows, columns }: WindowSize): Promise<boolean> {
   const terminal = await terminalOf(pid);
@@ -27,14 +28,14 @@ export async function resizeTerminal(pid: number, { rows, columns }: WindowSize)
     await run("stty", [file, terminal, ...size], { env: { PATH } });
     return true;
   } catch (error) {
-    // It has ended, with that process or before: stty's own exit code.
+    // An exit code of stty's: the terminal has ended, with that process or before it.
     if (typeof (error as { code?: unknown }).code === "number") return false;
     throw error;
   }
 }
 
 async function terminalOf(pid: number): Promise<string | undefined> {
-  // Not by its name, which is given to another terminal once it is free.
+  // Not by its name: the kernel reuses that for another terminal.
   if (process.platform === "linux") return `/proc/${pid}/fd/${TERMINAL_FD}`;
   const { stdout } = await run("ps", ["-o", "tty=", "-p", String(pid)], { env: { PATH } });
   const name = stdout.trim();
