@@ -12,7 +12,7 @@ import type { Ticker } from "../../platform/ticker.js";
 import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
-import { listeningPort } from "./process/listening-port.js";
+import { listeningPort } from "./listening-port.js";
 import { isAlive, processTable } from "./process/processes.js";
 import { signalGroup, signalTerminal } from "./process/signals.js";
 import { watchExit } from "./runner/exit-watch.js";

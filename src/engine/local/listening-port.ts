@@ -1,7 +1,7 @@
-import { jobProcesses } from "../containment/session.js";
-import type { Identity } from "../runner/runner-records.js";
-import type { ProcessInfo } from "./process-table.js";
-import { processTable } from "./processes.js";
+import { jobProcesses } from "./containment/session.js";
+import type { Identity } from "./runner/runner-records.js";
+import type { ProcessInfo } from "./process/process-table.js";
+import { processTable } from "./process/processes.js";
 
 /** Returns the port (0: the lowest one) that a process of the job listens on, if one does. */
 export async function listeningPort(identity: Identity, port: number): Promise<number | undefined> {
