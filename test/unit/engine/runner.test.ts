@@ -1,7 +1,15 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   readExitRecord,
   readProcessRecord,
@@ -16,6 +24,11 @@ const RUNNER = join(import.meta.dirname, "../../../src/engine/local/runner.sh");
 /** The runner's own words. A server that an upgrade finds running gives it these, and no others. */
 function runnerWords(dir: string, stderr: string, umask: string): string[] {
   return [RUNNER, dir, "this-boot", umask, join(dir, stderr), ""];
+}
+
+function hasChildren(pid: number): boolean {
+  const parents = execFileSync("ps", ["-A", "-o", "ppid="], { encoding: "utf8" });
+  return parents.split("\n").map(Number).includes(pid);
 }
 
 describe.each(shells())("%s", (_program, shell) => {
@@ -164,6 +177,40 @@ describe.each(shells())("%s", (_program, shell) => {
     expect(() => execFileSync(shell, words, { stdio: "ignore" })).toThrow();
     expect(existsSync(join(dir, "ran"))).toBe(false);
     expect(existsSync(join(dir, "exit"))).toBe(false);
+  });
+
+  /** A job whose runner knows how its command has ended, and cannot write that down. */
+  async function unrecorded() {
+    const job = run(["sh", "-c", "until [ -e go ]; do sleep 0.01; done; exit 3"]);
+    const { pid } = job.child as { pid: number };
+    onTestFinished(async () => {
+      if (job.child.exitCode === null) process.kill(-pid, "SIGKILL");
+      await job.ended;
+    });
+    // Where the record goes is taken, as if the disk were full.
+    mkdirSync(join(job.dir, "exit"));
+    writeFileSync(join(job.dir, "go"), "");
+    // The CPU times, in the process record, are the last thing it writes before.
+    const isWaiting = () => /s\n/.test(job.log("process")) && hasChildren(pid);
+    await eventually("the runner to wait", isWaiting);
+    return job;
+  }
+
+  test("its end is recorded once there is room for it", async () => {
+    const job = await unrecorded();
+    expect(job.child.exitCode).toBeNull();
+    rmdirSync(join(job.dir, "exit"));
+    await job.ended;
+    expect(job.child.exitCode).toBe(0);
+    expect(readExitRecord(new JobDir(job.dir).exit)).toMatchObject({ exitCode: 3 });
+  });
+
+  test("there is no waiting for room in a directory that is gone", async () => {
+    const job = await unrecorded();
+    rmSync(job.dir, { recursive: true });
+    await job.ended;
+    expect(job.child.exitCode).toBe(1);
+    expect(existsSync(job.dir)).toBe(false);
   });
 
   test("ends when the job's directory is gone", async () => {
