@@ -42,8 +42,6 @@ export function createHttpServer(options: HttpServerOptions): Server {
       handleRequest(req, res, options);
     },
   );
-  // 0 is no limit. With one, Node leaves out the headers after it, an origin perhaps.
-  server.maxHeadersCount = 0;
   // The server starts to check its timeouts at this event, which listen() would emit.
   server.emit("listening");
   return server;

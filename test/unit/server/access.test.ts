@@ -3,8 +3,14 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { Code } from "@connectrpc/connect";
+import pino from "pino";
 import { describe, expect, test } from "vitest";
-import { AccessControl } from "../../../src/server/access/access-control.js";
+import {
+  AccessControl,
+  type AccessControlOptions,
+} from "../../../src/server/access/access-control.js";
+import type { Peer } from "../../../src/server/access/peer.js";
+import { defined } from "../../../src/platform/defined.js";
 import { loadAccessToken } from "../../../src/server/access/access-token.js";
 import { WindowCounter } from "../../../src/server/access/window-counter.js";
 import { eventually } from "../../helpers/eventually.js";
@@ -165,6 +171,18 @@ describe("Origin", () => {
     expect((await ask(server, { headers: { origin } })).status).toBe(200);
   });
 
+  test("what an allowed one was told it may do need not be asked again for a while", async () => {
+    const server = await startFakeServer({ allowedOrigins: [allowed] });
+    const options = { ...LIST, method: "OPTIONS" };
+    const preflight = { origin: allowed, "access-control-request-method": "POST" };
+    const { headers } = await ask(server, { ...options, headers: preflight });
+    expect(Number(headers["access-control-max-age"])).toBeGreaterThan(60);
+    // Without that question there is nothing to tell.
+    const answer = await ask(server, { ...options, headers: { origin: allowed } });
+    expect(answer.status).toBe(204);
+    expect(answer.headers["access-control-allow-methods"]).toBeUndefined();
+  });
+
   test("an allowed one may ask, call, and read the answer", async () => {
     const server = await startFakeServer({ allowedOrigins: [allowed] });
     const preflight = await ask(server, {
@@ -193,6 +211,74 @@ describe("Origin", () => {
     expect(answer.headers["access-control-allow-origin"]).toBe(allowed);
     expect(answer.headers.vary).toBe("Origin");
     expect(answer.headers["access-control-expose-headers"]).toMatch(/grpc-status/i);
+  });
+});
+
+describe("AccessControl", () => {
+  function accessControl(options: Partial<AccessControlOptions> = {}) {
+    const logger = pino({ enabled: false });
+    return new AccessControl({
+      token: "the-token",
+      allowedHosts: [],
+      allowedOrigins: [],
+      logger,
+      ...options,
+    });
+  }
+  const peer = (localAddress?: string): Peer => ({ name: "x", ...defined({ localAddress }) });
+
+  test("lets a server be called by the address that was called, and no other", () => {
+    const access = accessControl();
+    const code = (host: string, localAddress?: string) =>
+      access.checkHost(host, peer(localAddress))?.code;
+    expect(code("10.1.2.3:7420", "10.1.2.3")).toBeUndefined();
+    expect(code("10.1.2.3", "::ffff:10.1.2.3")).toBeUndefined();
+    expect(code("[2001:db8::1]:7420", "2001:db8::1")).toBeUndefined();
+    expect(code("10.1.2.3", "10.1.2.4")).toBe(Code.PermissionDenied);
+    expect(code("[2001:db8::1]", "2001:db8::2")).toBe(Code.PermissionDenied);
+    // Over a unix socket, and once the connection is closed.
+    expect(code("10.1.2.3")).toBe(Code.PermissionDenied);
+    expect(code("undefined")).toBe(Code.PermissionDenied);
+  });
+
+  test("takes addresses of either kind as allowed hosts", () => {
+    const access = accessControl({
+      allowedHosts: ["2001:db8::1", "::ffff:10.0.0.1", "Box.Example"],
+    });
+    for (const host of ["[2001:db8::1]:80", "10.0.0.1", "box.example:1"]) {
+      expect(access.checkHost(host, peer())).toBeUndefined();
+    }
+  });
+
+  test("over TLS, only a page that came with TLS is the server's own", () => {
+    const access = accessControl();
+    const code = (origin: string, encrypted: boolean) =>
+      access.checkOrigin(origin, "box.example:7420", encrypted)?.code;
+    expect(code("https://box.example:7420", true)).toBeUndefined();
+    expect(code("https://box.example:7420", false)).toBeUndefined();
+    expect(code("http://box.example:7420", false)).toBeUndefined();
+    expect(code("http://box.example:7420", true)).toBe(Code.PermissionDenied);
+  });
+
+  test("reads origins in any case", () => {
+    const access = accessControl({ allowedOrigins: ["https://App.Example"] });
+    for (const origin of ["https://app.example", "HTTPS://APP.EXAMPLE"]) {
+      expect(access.checkOrigin(origin, "localhost")).toBeUndefined();
+    }
+    expect(access.checkOrigin("HTTP://LOCALHOST", "localhost")).toBeUndefined();
+  });
+
+  test("takes the last token, and only that", () => {
+    const access = accessControl();
+    const code = (token: string) => access.checkToken(`Bearer ${token}`, peer())?.code;
+    access.setToken("the-next-token");
+    expect(code("the-next-token")).toBeUndefined();
+    expect(code("the-token")).toBe(Code.Unauthenticated);
+  });
+
+  test("asks for no token where clients have certificates", () => {
+    const access = accessControl({ requiresToken: false });
+    expect(access.checkToken(undefined, peer())).toBeUndefined();
   });
 });
 
@@ -250,7 +336,7 @@ describe("token", () => {
     chmodSync(path, 0o644);
     expect(await loadAccessToken(path)).toBe("0123456789abcdef");
     expect(statSync(path).mode & 0o777).toBe(0o600);
-    for (const bad of ["", "short\n", "has a space in it, and is long"]) {
+    for (const bad of ["", "fifteen-chars-x\n", "has a space in it, and is long"]) {
       writeFileSync(path, bad);
       await expect(loadAccessToken(path)).rejects.toThrow(path);
       expect(readFileSync(path, "utf8")).toBe(bad);
@@ -339,6 +425,12 @@ test("more headers than anybody sends are refused", async () => {
     `GET /healthz HTTP/1.1\r\nHost: localhost\r\n${"X: y\r\n".repeat(count)}Connection: close\r\n\r\n`;
   expect(await exchange(server.port, request(190))).toMatch(/^HTTP\/1.1 200 /);
   expect(await exchange(server.port, request(200))).toMatch(/^HTTP\/1.1 431 /);
+});
+
+test("health is told to GET and HEAD", async () => {
+  const server = await startFakeServer();
+  expect((await ask(server, { method: "HEAD" })).status).toBe(200);
+  expect((await ask(server, { method: "POST" })).status).toBe(404);
 });
 
 test("without a path there is a hint", async () => {

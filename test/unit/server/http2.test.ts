@@ -83,7 +83,8 @@ describe("connections that do not get on", () => {
   ])(
     "one that %s is closed after a while, also where it does not close its side",
     async (_, asked) => {
-      const server = await start({ idleMs: 100, handshakeMs: 200 });
+      // Not for want of an answer to a ping.
+      const server = await start({ idleMs: 100, handshakeMs: 200, idleKeepaliveMs: 60_000 });
       const before = openSockets();
       const connection = await open(server);
       if (asked !== "") {

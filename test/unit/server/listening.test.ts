@@ -129,6 +129,28 @@ test("closing ends what is silent, what waits to be read, and new connections", 
   await server.close();
 });
 
+test("a closing server says so, and keeps no connection", async () => {
+  const server = await startFakeServer();
+  let release = () => {};
+  server.procman.beforeStart = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const connection = await RawConnection.open(server.port);
+  connection.send(
+    "POST /procman.v1.ProcmanService/Start HTTP/1.1\r\nHost: localhost\r\n" +
+      `Authorization: Bearer ${server.token}\r\nContent-Type: application/json\r\n` +
+      'Content-Length: 15\r\n\r\n{"command":"x"}',
+  );
+  await eventually("the call", () => server.procman.calls.length === 1);
+  const closing = server.close();
+  connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  release();
+  const answers = await connection.untilClosed();
+  expect(answers).toMatch(/^HTTP\/1.1 200 .*HTTP\/1.1 503 .*\r\n\r\nclosing\n$/is);
+  expect(answers.match(/connection: close\r\n/gi)).toHaveLength(1);
+  await closing;
+});
+
 test("closing waits for calls, and not for connections on which nothing is asked", async () => {
   const server = await startFakeServer();
   let release = () => {};

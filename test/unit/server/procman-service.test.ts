@@ -28,6 +28,30 @@ describe("every RPC asks its verb and answers with what that says", () => {
     expect(procman.lastCall("start")).toMatchObject([{ command: "make", requestId: "r" }]);
   });
 
+  test("SendInput, ResizeWindow", async () => {
+    const { client, procman } = setUp();
+    procman.addJob("a");
+    const data = new TextEncoder().encode("abc");
+    const sent = { id: "a", sender: "me", offset: 0n, data, close: true };
+    expect(await client.sendInput(sent)).toMatchObject({ nextOffset: 3n });
+    expect(procman.lastCall("sendInput")).toMatchObject([
+      "a",
+      { sender: "me", offset: 0, data, close: true },
+    ]);
+    const windowSize = { rows: 24, columns: 80 };
+    expect((await client.resizeWindow({ id: "a", windowSize })).job?.id).toBe("a");
+    expect(procman.lastCall("resizeWindow").slice(0, 2)).toEqual(["a", windowSize]);
+  });
+
+  test("Get of the environment", async () => {
+    const { client, procman } = setUp();
+    procman.addJob("a");
+    for (const includeEnv of [true, false]) {
+      await client.get({ id: "a", includeEnv });
+      expect(procman.lastCall("get")).toMatchObject(["a", { includeEnv }]);
+    }
+  });
+
   test("Get, Wait, Signal, Cancel, Remove", async () => {
     const { client, procman } = setUp();
     procman.addJob("a");
