@@ -117,7 +117,7 @@ export class FileJobLogs implements JobLogs {
    * bytes that a limit has removed, or removes before they are read. The data may
    * be shared with other followers: keep it, unless it is transient, but do not
    * write to it.
-   * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was cut short
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was truncated
    * meanwhile; SHUTTING_DOWN after close; the signal's reason
    */
   chunks(

@@ -13,7 +13,7 @@ import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platfo
 /** How many blocks are kept, for followers that are a little behind the fastest one. */
 const MAX_SHARED_BLOCKS = 2;
 
-/** Before the first look, all bytes are history. */
+/** Before the first refresh, all bytes are history. */
 const NOTHING_SEEN = new SeenMarks(Number.POSITIVE_INFINITY);
 
 /** One follower, as far as the feed knows it. */
@@ -60,12 +60,12 @@ export class LogFeed {
   readonly #readers = new Set<FeedReader>();
   #blocks: Block[] = [];
   #size = 0;
-  /** Set by the first look. */
+  /** Set by the first refresh. */
   #seen: SeenMarks | undefined;
   /** Whether the log may have changed since its size was read. */
   #stale = true;
-  #looking: Promise<void> | undefined;
-  #nextLook: Promise<void> | undefined;
+  #refreshing: Promise<void> | undefined;
+  #nextRefresh: Promise<void> | undefined;
   /** Stands in for the log's watch while there is no log. */
   #dirWatch: PathWatch | undefined;
   #logWatch: PathWatch | undefined;
@@ -87,7 +87,7 @@ export class LogFeed {
     return this.#options.path;
   }
 
-  /** The log's size when it was last looked at. */
+  /** The log's size as of the last refresh. */
   get size(): number {
     return this.#size;
   }
@@ -111,22 +111,22 @@ export class LogFeed {
   }
 
   /**
-   * Brings `size` up to date. The look begins after the call, since one that is
+   * Brings `size` up to date. The log is looked at after the call, since a refresh
    * under way may have missed what the caller has heard of.
    */
-  look(): Promise<void> {
-    if (this.#looking === undefined) {
-      this.#looking = this.#lookNow().finally(() => {
-        this.#looking = undefined;
+  refresh(): Promise<void> {
+    if (this.#refreshing === undefined) {
+      this.#refreshing = this.#refreshNow().finally(() => {
+        this.#refreshing = undefined;
       });
-      return this.#looking;
+      return this.#refreshing;
     }
     const again = (): Promise<void> => {
-      this.#nextLook = undefined;
-      return this.look();
+      this.#nextRefresh = undefined;
+      return this.refresh();
     };
-    this.#nextLook ??= this.#looking.then(again, again);
-    return this.#nextLook;
+    this.#nextRefresh ??= this.#refreshing.then(again, again);
+    return this.#nextRefresh;
   }
 
   /**
@@ -166,7 +166,7 @@ export class LogFeed {
     });
   }
 
-  async #lookNow(): Promise<void> {
+  async #refreshNow(): Promise<void> {
     this.#stale = false;
     try {
       await this.#openAndWatch();
@@ -175,7 +175,7 @@ export class LogFeed {
       this.#seen ??= new SeenMarks(size);
       this.#seen.add(size);
     } catch (error) {
-      // Those who wait look for themselves then, and get the error.
+      // Those who wait refresh for themselves then, and get the error.
       this.#stale = true;
       for (const reader of this.#readers) reader.wake?.();
       throw error;
@@ -218,12 +218,12 @@ export class LogFeed {
     return this.#options.watch(this.path, onChange, onLost);
   }
 
-  /** Looks if somebody waits; else the next reader that needs it looks. */
+  /** Refreshes if somebody waits; else the next reader that needs it does. */
   #changed(): void {
     this.#stale = true;
-    if (this.#nextLook !== undefined || !this.#isAwaited()) return;
-    // A look that fails wakes those who wait, so its error is not lost here.
-    this.look().catch(() => {});
+    if (this.#nextRefresh !== undefined || !this.#isAwaited()) return;
+    // A refresh that fails wakes those who wait, so its error is not lost here.
+    this.refresh().catch(() => {});
   }
 
   #isAwaited(): boolean {

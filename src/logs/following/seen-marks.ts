@@ -1,4 +1,4 @@
-/** One look: the bytes up to `end` had been seen at that time. */
+/** Says that the bytes up to `end` had been seen at that time. */
 interface SeenMark {
   readonly end: number;
   /** By a clock that never jumps. It orders the marks of all logs. */
@@ -6,15 +6,15 @@ interface SeenMark {
   readonly time: Date;
 }
 
-/** The order of bytes that were there before the first look: before all that was seen to come. */
+/** The order of bytes that were there before the first refresh: before all that was seen to come. */
 export const HISTORY = Number.NEGATIVE_INFINITY;
 
-/** Beyond so many marks, those of older looks are thinned out. */
+/** Beyond so many marks, the older ones are thinned out. */
 const MAX_MARKS = 512;
 
 /**
- * Knows when each byte of a growing log was seen first, by one mark for each look
- * that found the log grown. Most questions are about the last mark, so the search
+ * Knows when each byte of a growing log was seen first, by one mark for each
+ * refresh that found the log grown. Most questions are about the last mark, so the search
  * begins there.
  */
 export class SeenMarks {
@@ -25,10 +25,10 @@ export class SeenMarks {
     this.#historyEnd = historyEnd;
   }
 
-  /** Notes that a look found the log to end here. */
+  /** Notes that the log was found to end here. */
   add(end: number): void {
     const last = this.#marks.at(-1)?.end ?? this.#historyEnd;
-    // Where somebody has cut the log short, it is not known which bytes are new.
+    // Where somebody has truncated the log, it is not known which bytes are new.
     if (end <= last) return;
     this.#marks.push({ end, orderMs: performance.now(), time: new Date() });
     // The bytes of a mark that goes count as seen by the next one, which is still true.

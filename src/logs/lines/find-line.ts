@@ -56,7 +56,7 @@ export async function findLine(
   return isAtEnd ? undefined : { type: "searched", ...search.offsets };
 }
 
-/** Looks at the lines of a job's logs, one after another. */
+/** Searches the lines of a job's logs, one after another. */
 class LogSearch {
   readonly #pattern: LinePattern;
   readonly #stopped: AbortSignal;

@@ -4,12 +4,12 @@ import { LineSplitter } from "../lines/line-splitter.js";
 import { BOTH_WHOLE, LogFile, type LogStart, statLog } from "../reading/log-file.js";
 import { parseProgress } from "./parse-progress.js";
 
-/** How much of the end of a log is looked at. */
-const MAX_LOOK_BYTES = 8 * 1024;
+/** How much of the end of a log is read. */
+const MAX_TAIL_BYTES = 8 * 1024;
 
 /**
  * Returns the last progress that a job's logs tell of: that of the log which was
- * modified last, else that of the other one. Only their ends are looked at.
+ * modified last, else that of the other one. Only their ends are read.
  */
 export async function lastProgress(
   dir: JobDir,
@@ -40,7 +40,7 @@ function lastOf(lines: readonly string[]): Progress | undefined {
 async function linesAtEnd(path: string, start: LogStart, size: number): Promise<string[]> {
   const file = new LogFile(path, start);
   try {
-    const from = Math.max(0, size - MAX_LOOK_BYTES);
+    const from = Math.max(0, size - MAX_TAIL_BYTES);
     const { offset, data } = await file.readKept(from, size - from);
     const lines = split(data);
     // The first line most likely lacks its beginning, and may say "5%" for 45%.

@@ -18,7 +18,7 @@ const RECOGNISERS: readonly Recogniser[] = [
   percentProgress,
 ];
 
-/** How much of a line is looked at. */
+/** How much of a line counts. */
 const MAX_LINE_CHARS = 4 * 1024;
 
 const MAX_TEXT_BYTES = 256;

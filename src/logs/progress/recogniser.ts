@@ -24,7 +24,7 @@ const AFTER =
 const REPORT =
   /^ ?(?:rename|copy|rewrite|similarity|dissimilarity) |^(?:Statements|Branches|Functions|Lines) {0,12}:/;
 
-/** How much of the line around a number is looked at. */
+/** How much of the line around a number counts. */
 const CONTEXT_CHARS = 40;
 
 /** Whether the number at `start` to `end` of the line measures something else than progress. */

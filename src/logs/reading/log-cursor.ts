@@ -11,10 +11,10 @@ import { HISTORY } from "../following/seen-marks.js";
 export interface LogCursor {
   /** Must be called once, first. @throws ProcmanError OFFSET_OUT_OF_RANGE */
   open(): Promise<void>;
-  /** Whether the log has to be looked at to know if there is more. */
+  /** Whether only a refresh can tell if there is more. */
   readonly stale: boolean;
-  /** Looks at the log's size. @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody cut it short */
-  look(): Promise<void>;
+  /** Reads the log's size. @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody truncated it */
+  refresh(): Promise<void>;
   /** Orders the next byte among those of all logs. Undefined where no byte is known of. */
   readonly order: number | undefined;
   /**
@@ -22,7 +22,7 @@ export interface LogCursor {
    * at `beforeMs` or later, unless the first one was seen then itself. Where the data
    * is transient, its memory is used again for the next bytes.
    * @returns undefined when there are none, or a log limit has removed what was next
-   * @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody cut the log short
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody truncated the log
    */
   next(beforeMs: number): Promise<OutputChunk | undefined>;
   /** Makes the last byte that there is now the last one that is read. */
@@ -62,7 +62,7 @@ export class SnapshotCursor implements LogCursor {
     checkOffsets({ stream: this.#stream, offset: this.#position, size: this.#end });
   }
 
-  async look(): Promise<void> {}
+  async refresh(): Promise<void> {}
 
   get order(): number | undefined {
     return this.#position < this.#end ? HISTORY : undefined;
@@ -121,7 +121,7 @@ export class FollowCursor implements LogCursor, FeedReader {
   }
 
   open(): Promise<void> {
-    return this.look();
+    return this.refresh();
   }
 
   get stale(): boolean {
@@ -130,10 +130,10 @@ export class FollowCursor implements LogCursor, FeedReader {
     return this.position > size || (this.position === size && stale);
   }
 
-  async look(): Promise<void> {
-    // During the look the log's start may move on beyond the size that it finds.
+  async refresh(): Promise<void> {
+    // Meanwhile the log's start may move on, beyond the size that the refresh finds.
     const { position } = this;
-    await this.#feed.look();
+    await this.#feed.refresh();
     checkOffsets({ stream: this.#stream, offset: position, size: this.#feed.size });
   }
 
@@ -151,7 +151,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     const { offset, data } = bytesUpTo(await this.#read(from), end);
     this.#position = offset + data.length;
     if (data.length === 0) {
-      if (offset === from) await this.look();
+      if (offset === from) await this.refresh();
       return undefined;
     }
     const seenTime = seen.timeOf(this.#position - 1);
@@ -171,7 +171,7 @@ export class FollowCursor implements LogCursor, FeedReader {
   }
 
   async settle(): Promise<void> {
-    await this.look();
+    await this.refresh();
     this.#end = this.#feed.size;
   }
 

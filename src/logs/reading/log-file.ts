@@ -120,7 +120,7 @@ export class LogFile {
     const cached = memory.subarray(0, length);
     const isCached = this.#handle !== undefined && readCached(this.#handle.fd, cached, offset);
     const data = isCached ? cached : await this.read(offset, length, memory);
-    // This has to be looked at after the read, and nothing may come between: see LogStart.
+    // To be compared after the read, with nothing in between: see LogStart.
     return bytesFrom({ offset, data }, this.#start.firstOffset);
   }
 

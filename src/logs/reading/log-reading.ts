@@ -92,7 +92,7 @@ export class LogReading implements AsyncIterableIterator<OutputChunk, void, unde
         this.#isSettled = true;
       }
       // Also those that others could go before, so that none starves.
-      for (const cursor of this.#cursors) if (cursor.stale) await this.#wait(cursor.look());
+      for (const cursor of this.#cursors) if (cursor.stale) await this.#wait(cursor.refresh());
       const turn = nextTurn(this.#cursors, this.#last);
       if (turn !== undefined) {
         this.#last = turn.cursor;

@@ -35,7 +35,7 @@ export async function resolveStart(
     for (const { stream, offset, file, size } of sized) {
       const floor = Math.max(offset, starts[stream].firstOffset);
       const tail = lines === undefined ? floor : await tailStart(file, { size, lines, floor });
-      // The log's start may have moved on meanwhile, so that a hole was looked at.
+      // The log's start may have moved on meanwhile, so that a hole was read.
       positions[stream] = Math.max(tail, starts[stream].firstOffset);
     }
     return positions;

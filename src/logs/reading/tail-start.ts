@@ -10,10 +10,10 @@ export interface ByteSource {
 }
 
 export interface TailOptions {
-  /** The end of what is looked at, such as the source's size. */
+  /** The end of the bytes in question, such as the source's size. */
   readonly size: number;
   readonly lines: number;
-  /** Nothing before this byte is looked at. Default 0. */
+  /** Nothing before this byte is read. Default 0. */
   readonly floor?: number;
   /** Default 64 KiB. */
   readonly blockBytes?: number;

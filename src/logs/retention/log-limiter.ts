@@ -18,7 +18,7 @@ export interface LogLimiterOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Says how soon logs that grow are looked at again. All limiters share one. */
+/** Says how soon logs that grow are checked again. All limiters share one. */
 export interface LimiterPace {
   /** How many jobs' logs grow now. */
   growing: number;
@@ -29,17 +29,17 @@ export interface LimiterPace {
 const MIN_SLACK_BYTES = 1024 * 1024;
 const SLACK_SHARE = 1 / 8;
 
-/** After so many looks that found nothing new, a log is watched, which costs as much as some looks. */
-const QUIET_LOOKS = 8;
+/** After so many checks that found nothing new, a log is watched, which costs as much as some checks. */
+const QUIET_CHECKS = 8;
 
 /** Processes that an ended job left behind may still write. Its logs are polled less and less often. */
 const MAX_ENDED_INTERVAL_MS = 600_000;
 
 /**
- * Decides when the logs of one job are looked at, and when they are trimmed.
+ * Decides when the logs of one job are checked, and when they are trimmed.
  *
- * Logs that grow are looked at again soon, by a timer: a watch would report each
- * single write. Logs that have not grown for some looks are watched by the kernel
+ * Logs that grow are checked again soon, by a timer: a watch would report each
+ * single write. Logs that have not grown for some checks are watched by the kernel
  * instead, until its first notice. So a burst is noticed at once, and a quiet job
  * costs no more than a slow poll.
  */
@@ -50,10 +50,10 @@ export class LogLimiter {
   #timer: NodeJS.Timeout | undefined;
   #trimming: Promise<void> | undefined;
   #growing = false;
-  /** Looks in a row that found nothing new. */
-  #quietLooks = 0;
+  /** Checks in a row that found nothing new. */
+  #quietChecks = 0;
   #failing = false;
-  /** The last interval between two looks at an ended job's logs. Undefined while the job runs. */
+  /** The last interval between two checks of an ended job's logs. Undefined while the job runs. */
   #endedIntervalMs: number | undefined;
   /** Whether the next trim is the one at the job's end, which leaves no slack. */
   #isLastTrim = false;
@@ -64,7 +64,7 @@ export class LogLimiter {
     this.#slackBytes = Math.max(MIN_SLACK_BYTES, options.limitBytes * SLACK_SHARE);
   }
 
-  /** Begins to look. Resolves after the first look, and the trim that it led to. */
+  /** Begins to check. Resolves after the first check, and the trim that it led to. */
   async begin(): Promise<void> {
     if (this.#closed) return;
     const { trimmer, ended } = this.#options;
@@ -75,16 +75,16 @@ export class LogLimiter {
     }
     if (ended.aborted) {
       // It is not likely that more comes.
-      this.#quietLooks = QUIET_LOOKS;
+      this.#quietChecks = QUIET_CHECKS;
       this.#end();
     } else {
       ended.addEventListener("abort", this.#end);
-      this.#look();
+      this.#check();
     }
     await this.#trimming;
   }
 
-  /** Stops looking. Resolves when nothing is under way any more. */
+  /** Stops checking. Resolves when nothing is under way any more. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#options.ended.removeEventListener("abort", this.#end);
@@ -98,19 +98,19 @@ export class LogLimiter {
     this.#endedIntervalMs = this.#options.pollIntervalMs;
     this.#isLastTrim = true;
     this.#unwatch();
-    this.#look();
+    this.#check();
   };
 
-  /** Looks at the logs, and trims them or arranges for the next look. */
-  readonly #look = (): void => {
-    // A trim is followed by a look.
+  /** Checks the logs, and trims them or arranges for the next check. */
+  readonly #check = (): void => {
+    // A trim is followed by a check.
     if (this.#closed || this.#trimming !== undefined) return;
     const { trimmer } = this.#options;
-    this.#quietLooks = trimmer.look() ? 0 : this.#quietLooks + 1;
+    this.#quietChecks = trimmer.measure() ? 0 : this.#quietChecks + 1;
     const slackBytes = this.#isLastTrim ? 0 : this.#slackBytes;
     if (trimmer.excessBytes > slackBytes || trimmer.owesHole) this.#trimming = this.#trim();
-    else if (this.#quietLooks < QUIET_LOOKS) this.#lookSoon();
-    else this.#lookLater();
+    else if (this.#quietChecks < QUIET_CHECKS) this.#checkSoon();
+    else this.#checkLater();
   };
 
   async #trim(): Promise<void> {
@@ -126,41 +126,41 @@ export class LogLimiter {
       this.#failed(error);
     }
     this.#trimming = undefined;
-    if (failed) this.#lookIn(this.#options.pollIntervalMs);
-    else this.#look();
+    if (failed) this.#checkIn(this.#options.pollIntervalMs);
+    else this.#check();
   }
 
-  #lookSoon(): void {
+  #checkSoon(): void {
     const { pace, trimmer } = this.#options;
     this.#setGrowing(true);
     if (this.#endedIntervalMs !== undefined) this.#endedIntervalMs = this.#options.pollIntervalMs;
-    this.#lookIn(pace.delayMs(this.#slackBytes - trimmer.excessBytes));
+    this.#checkIn(pace.delayMs(this.#slackBytes - trimmer.excessBytes));
   }
 
-  #lookLater(): void {
+  #checkLater(): void {
     this.#setGrowing(false);
     if (this.#endedIntervalMs !== undefined) {
       this.#endedIntervalMs = Math.min(this.#endedIntervalMs * 2, MAX_ENDED_INTERVAL_MS);
-      this.#lookIn(this.#endedIntervalMs);
+      this.#checkIn(this.#endedIntervalMs);
       return;
     }
     const { trimmer, pollIntervalMs } = this.#options;
     const watchedBefore = this.#watches.size;
     const watched = this.#watchAll();
     // The watch does not report what came before it was there.
-    if (this.#watches.size > watchedBefore && trimmer.look()) this.#noticed();
-    else this.#lookIn(watched ? pollIntervalMs * WATCHED_POLL_RATIO : pollIntervalMs);
+    if (this.#watches.size > watchedBefore && trimmer.measure()) this.#noticed();
+    else this.#checkIn(watched ? pollIntervalMs * WATCHED_POLL_RATIO : pollIntervalMs);
   }
 
   #noticed(): void {
-    this.#quietLooks = 0;
-    this.#look();
+    this.#quietChecks = 0;
+    this.#check();
   }
 
-  #lookIn(delayMs: number): void {
+  #checkIn(delayMs: number): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
-    this.#timer = setTimeout(this.#look, delayMs);
+    this.#timer = setTimeout(this.#check, delayMs);
     // Jobs that have ended must not keep a process alive that uses the library.
     this.#timer.unref();
   }

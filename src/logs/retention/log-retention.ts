@@ -26,7 +26,7 @@ export interface RetainedLogs {
 /** No disk takes more, whatever writes to it. */
 const MAX_BYTES_PER_MS = 4_000_000;
 const MIN_DELAY_MS = 25;
-/** However many jobs write, there are no more than two looks in a millisecond. */
+/** However many jobs write, there are no more than two checks in a millisecond. */
 const MIN_DELAY_PER_GROWING_MS = 0.5;
 
 /** Keeps the logs of jobs within their limits. */
@@ -34,7 +34,7 @@ export class LogRetention {
   readonly #options: LogRetentionOptions;
   readonly #retained = new Set<RetainedLogs>();
   readonly #pace: LimiterPace;
-  /** The first looks at jobs that had ended before, one after another: there may be thousands. */
+  /** The first checks of jobs that had ended before, one after another: there may be thousands. */
   #endedBefore: Promise<void> = Promise.resolve();
   #cannotPunch = false;
   #isClosed = false;

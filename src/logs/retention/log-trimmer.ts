@@ -20,7 +20,7 @@ const MAX_ROUNDING_BYTES = 64 * 1024;
 class TrimmedLog implements LogStart {
   readonly path: string;
   firstOffset = 0;
-  /** As of the last look. */
+  /** As of the last `measure`. */
   size = 0;
   /** Up to here its disk space was given back. */
   punchedTo = 0;
@@ -63,23 +63,23 @@ export class LogTrimmer {
 
   /**
    * Reads the logs' sizes, which costs two system calls.
-   * @returns whether one of the logs has grown since the last look
+   * @returns whether one of the logs has grown since the last time
    */
-  look(): boolean {
+  measure(): boolean {
     let grown = false;
     for (const log of Object.values(this.#logs)) {
       const size = sizeNow(log.path);
       if (size === undefined) continue;
       grown ||= size > log.size;
       log.size = size;
-      // Where somebody has cut the log short, nothing of what was kept is left.
+      // Where somebody has truncated the log, nothing of what was kept is left.
       log.firstOffset = Math.min(log.firstOffset, size);
       log.punchedTo = Math.min(log.punchedTo, log.firstOffset);
     }
     return grown;
   }
 
-  /** How many bytes the longer log had beyond the limit at the last look. May be negative. */
+  /** How many bytes the longer log had beyond the limit at the last `measure`. May be negative. */
   get excessBytes(): number {
     const kept = Object.values(this.#logs).map(({ size, firstOffset }) => size - firstOffset);
     return Math.max(...kept) - this.#options.limitBytes;
@@ -96,7 +96,7 @@ export class LogTrimmer {
    */
   async trim(): Promise<void> {
     await this.starts();
-    this.look();
+    this.measure();
     await this.#moveStarts();
     for (const log of Object.values(this.#logs)) {
       if (!owesHole(log)) continue;

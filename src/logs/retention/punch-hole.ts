@@ -19,8 +19,8 @@ const { EOPNOTSUPP, ENOSYS } = constants.errno;
 
 /**
  * Punches holes by fallocate(2), on Linux. Not by the command fallocate(1), which
- * syncs the file before it ends: all that is kept would go to the disk at each cut,
- * and the next cut would have to wait for it.
+ * syncs the file before it ends: all that is kept would go to the disk at each trim,
+ * and the next trim would have to wait for it.
  */
 export const punchHole: PunchHole = async (path, length) => {
   const { fallocate } = await loadLibc();

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
+import { hasCode } from "../../platform/errno.js";
 
 export interface ListenAddress {
   /** A host name or address. */
@@ -16,9 +17,9 @@ export async function listenOnTcp(server: Server, address: ListenAddress): Promi
   try {
     return await listen(server, host, port);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE" && fallbackToFreePort) return listen(server, host, 0);
-    const why = code === "EADDRINUSE" ? "the port is in use" : (cause as Error).message;
+    const isInUse = hasCode(cause, "EADDRINUSE");
+    if (isInUse && fallbackToFreePort) return listen(server, host, 0);
+    const why = isInUse ? "the port is in use" : (cause as Error).message;
     throw new Error(`cannot listen on ${formatAddress({ host, port })}: ${why}`, { cause });
   }
 }

@@ -14,7 +14,7 @@ import { NO_POLLING } from "./new-output.js";
 const FOREVER = Number.POSITIVE_INFINITY;
 const TIB = 1024 ** 4;
 
-/** A job's stdout, and cursors of it. Only a look, or `notice`, tells them of a change. */
+/** A job's stdout, and cursors of it. Only a refresh, or `notice`, tells them of a change. */
 class Log {
   notice = () => {};
   readonly logs = JobLogs.started();
@@ -80,7 +80,7 @@ describe.each(["snapshot", "follower"] as const)("a %s", (kind) => {
     log.start.firstOffset = 10;
     expect(await cursor.next(FOREVER)).toBeUndefined();
     log.append("more");
-    await cursor.look();
+    await cursor.refresh();
     expect(await textOf(cursor)).toBe(kind === "snapshot" ? undefined : "more");
   });
 
@@ -120,18 +120,18 @@ describe.each(["snapshot", "follower"] as const)("a %s", (kind) => {
 });
 
 describe("a follower", () => {
-  test("may be passed by the start of its log during a look", async () => {
+  test("may be passed by the start of its log during a refresh", async () => {
     const log = new Log();
     log.append("0123456789");
     const cursor = log.follower(10);
     await cursor.open();
-    const looking = cursor.look();
+    const refreshing = cursor.refresh();
     log.start.firstOffset = 20;
-    // The look finds ten bytes, which are fewer than what was removed meanwhile.
-    await looking;
+    // The refresh finds ten bytes, which are fewer than what was removed meanwhile.
+    await refreshing;
     expect(cursor.stale).toBe(true);
     log.append("0123456789x");
-    await cursor.look();
+    await cursor.refresh();
     expect(await textOf(cursor)).toBe("x");
   });
 
@@ -150,7 +150,7 @@ describe("a follower", () => {
     expect(await cursor.next(FOREVER)).toBeUndefined();
   });
 
-  test("settles by a look of its own", async () => {
+  test("settles by a refresh of its own", async () => {
     const log = new Log();
     const cursor = log.follower();
     await cursor.open();
@@ -164,11 +164,11 @@ describe("a follower", () => {
     const cursor = log.follower();
     await cursor.open();
     log.append("early");
-    await cursor.look();
+    await cursor.refresh();
     await new Promise((resolve) => setTimeout(resolve, 5));
     const before = Date.now();
     log.append("late");
-    await cursor.look();
+    await cursor.refresh();
     const chunk = await cursor.next(FOREVER);
     expect(chunk?.data).toHaveLength("earlylate".length);
     expect(chunk?.seenTime?.getTime()).toBeGreaterThanOrEqual(before);
@@ -184,7 +184,7 @@ describe("a follower", () => {
     for (const text of ["one", "two", "three"]) {
       await new Promise((resolve) => setTimeout(resolve, 2));
       log.append(text);
-      await cursor.look();
+      await cursor.refresh();
       orders.push(performance.now());
     }
     expect(await textOf(cursor)).toBe("history");
@@ -193,7 +193,7 @@ describe("a follower", () => {
     expect(await textOf(cursor, 0)).toBe("three");
   });
 
-  test("is stale where something may have come since the last look, and only at its end", async () => {
+  test("is stale where something may have come since the last refresh, and only at its end", async () => {
     const log = new Log();
     const cursor = log.follower();
     log.append("abc");
@@ -204,7 +204,7 @@ describe("a follower", () => {
     expect(cursor.stale).toBe(false);
     await cursor.next(FOREVER);
     expect(cursor.stale).toBe(true);
-    await cursor.look();
+    await cursor.refresh();
     expect(cursor.stale).toBe(false);
     await cursor.settle();
     log.notice();
@@ -217,7 +217,7 @@ describe("a follower", () => {
       "a growth that another follower has seen",
       async (log: Log, other: LogCursor) => {
         log.append("more");
-        await other.look();
+        await other.refresh();
       },
     ],
   ])("is woken at once by %s", async (_, happens) => {

@@ -83,12 +83,12 @@ class Followed {
   }
 }
 
-describe("a look", () => {
+describe("a refresh", () => {
   test("misses nothing that is written at the moment the watch is set", async () => {
     const followed = new Followed();
     followed.reader();
     followed.onWatch = () => followed.append("at that moment");
-    await followed.feed.look();
+    await followed.feed.refresh();
     expect(followed.feed.size).toBe(14);
   });
 
@@ -99,7 +99,7 @@ describe("a look", () => {
     followed.onWatch = (path) => {
       if (path === logs.dir.path) followed.append("at that moment");
     };
-    await feed.look();
+    await feed.refresh();
     expect(feed.size).toBe(14);
     expect(followed.openWatches).toEqual([logs.path("stdout")]);
   });
@@ -108,10 +108,10 @@ describe("a look", () => {
     const followed = new Followed();
     const { feed } = followed;
     followed.reader();
-    const first = feed.look();
-    const second = feed.look();
+    const first = feed.refresh();
+    const second = feed.refresh();
     expect(second).not.toBe(first);
-    expect(feed.look()).toBe(second);
+    expect(feed.refresh()).toBe(second);
     await second;
     expect(feed.stale).toBe(false);
   });
@@ -122,15 +122,15 @@ describe("a look", () => {
     const reader = followed.reader();
     reader.waits();
     symlinkSync("stdout.log", logs.path("stdout"));
-    const first = feed.look();
+    const first = feed.refresh();
     const mended = first.catch((error: Error) => {
       rmSync(logs.path("stdout"));
       writeFileSync(logs.path("stdout"), "mended");
       return error;
     });
-    const second = feed.look();
+    const second = feed.refresh();
     expect(await mended).toMatchObject({ cause: { code: "ELOOP" } });
-    // Who waits is to look, and to get the error.
+    // Who waits is to refresh, and to get the error.
     expect(reader.woken).toBe(1);
     await second;
     expect(feed.size).toBe(6);
@@ -141,17 +141,17 @@ describe("a look", () => {
     const { feed, logs } = followed;
     followed.reader();
     symlinkSync("stdout.log", logs.path("stdout"));
-    await expect(feed.look()).rejects.toMatchObject({ cause: { code: "ELOOP" } });
+    await expect(feed.refresh()).rejects.toMatchObject({ cause: { code: "ELOOP" } });
     expect(feed.stale).toBe(true);
   });
 
   test("during which something changes leaves the feed stale", async () => {
     const followed = new Followed();
     followed.reader();
-    await followed.feed.look();
-    const looking = followed.feed.look();
+    await followed.feed.refresh();
+    const refreshing = followed.feed.refresh();
     followed.watches[0]?.onChange();
-    await looking;
+    await refreshing;
     expect(followed.feed.stale).toBe(true);
   });
 
@@ -164,17 +164,17 @@ describe("a look", () => {
     }) as [Reader, Reader, Reader, Reader];
     for (const reader of [before, at, beyond]) reader.waits();
     followed.append("01234");
-    await followed.feed.look();
+    await followed.feed.refresh();
     expect([before, at, beyond, busy].map(({ woken }) => woken)).toEqual([1, 0, 1, 0]);
   });
 });
 
 describe("a change", () => {
-  test("is looked at if somebody waits, and else by whoever needs to know", async () => {
+  test("is read if somebody waits, and else by whoever needs to know", async () => {
     const followed = new Followed();
     const { feed } = followed;
     const reader = followed.reader();
-    await feed.look();
+    await feed.refresh();
     followed.append("more");
     followed.watches[0]?.onChange();
     await fileOperationsDone();
@@ -189,7 +189,7 @@ describe("a change", () => {
     const followed = new Followed(new JobLogs());
     followed.trust.earned = true;
     const reader = followed.reader();
-    await followed.feed.look();
+    await followed.feed.refresh();
     reader.waits();
     followed.append("there");
     followed.tick();
@@ -200,10 +200,10 @@ describe("a change", () => {
   test("is polled for at each tenth tick where the kernel reports changes", async () => {
     const followed = new Followed();
     const reader = followed.reader();
-    await followed.feed.look();
+    await followed.feed.refresh();
     followed.watches[0]?.onChange();
     expect(followed.trust.earned).toBe(true);
-    await followed.feed.look();
+    await followed.feed.refresh();
     reader.waits();
     followed.append("not reported");
     for (let tick = 1; tick < 10; tick += 1) followed.tick();
@@ -221,11 +221,11 @@ describe("a change", () => {
   test("that the kernel reports keeps its trust, as does silence about nothing", async () => {
     const followed = new Followed();
     followed.reader();
-    await followed.feed.look();
+    await followed.feed.refresh();
     for (let round = 0; round < 3; round += 1) {
       followed.append("reported");
       followed.watches[0]?.onChange();
-      await followed.feed.look();
+      await followed.feed.refresh();
       followed.tick();
       followed.tick();
       expect(followed.trust.earned).toBe(true);
@@ -237,14 +237,14 @@ describe("a watch that was lost", () => {
   test.each([
     ["of the log", () => JobLogs.started()],
     ["of the directory", () => new JobLogs()],
-  ])("%s is replaced by the next look", async (_, newLogs) => {
+  ])("%s is replaced by the next refresh", async (_, newLogs) => {
     const followed = new Followed(newLogs());
     followed.reader();
-    await followed.feed.look();
-    await followed.feed.look();
+    await followed.feed.refresh();
+    await followed.feed.refresh();
     expect(followed.watches).toHaveLength(1);
     followed.watches[0]?.onLost();
-    await followed.feed.look();
+    await followed.feed.refresh();
     expect(followed.watches).toHaveLength(2);
     expect(followed.watches[1]?.path).toBe(followed.watches[0]?.path);
   });
@@ -255,7 +255,7 @@ describe("the end of a feed", () => {
     const followed = new Followed();
     const { feed } = followed;
     const [first, last] = [followed.reader(), followed.reader()];
-    await feed.look();
+    await feed.refresh();
     feed.leave(first);
     feed.leave(first);
     expect([followed.closed, followed.openWatches.length]).toEqual([0, 1]);
@@ -267,23 +267,23 @@ describe("the end of a feed", () => {
   test.each([
     ["a log that is there", () => JobLogs.started()],
     ["a log that is not there", () => new JobLogs()],
-  ])("during a look at %s leaves no watch behind", async (_, newLogs) => {
+  ])("during a refresh of %s leaves no watch behind", async (_, newLogs) => {
     const followed = new Followed(newLogs());
     const reader = followed.reader();
-    const looking = followed.feed.look();
+    const refreshing = followed.feed.refresh();
     followed.feed.leave(reader);
-    await looking;
+    await refreshing;
     expect(followed.openWatches).toEqual([]);
   });
 
   test("while a lost watch is being replaced leaves none behind", async () => {
     const followed = new Followed();
     const reader = followed.reader();
-    await followed.feed.look();
+    await followed.feed.refresh();
     followed.watches[0]?.onLost();
-    const looking = followed.feed.look();
+    const refreshing = followed.feed.refresh();
     followed.feed.leave(reader);
-    await looking;
+    await refreshing;
     expect(followed.watches).toHaveLength(1);
   });
 });
@@ -298,7 +298,7 @@ describe("what is read", () => {
     const followed = new Followed();
     for (let i = 0; i < readers; i += 1) followed.reader();
     followed.append("x".repeat(3 * CHUNK_BYTES));
-    await followed.feed.look();
+    await followed.feed.refresh();
     return followed.feed;
   }
 
@@ -323,7 +323,7 @@ describe("what is read", () => {
     mkdirSync(logs.path("stdout"));
     const followed = new Followed(logs);
     followed.reader();
-    await followed.feed.look();
+    await followed.feed.refresh();
     const errors = [];
     for (let i = 0; i < 2; i += 1)
       errors.push(await followed.feed.read(0).catch((e: unknown) => e));

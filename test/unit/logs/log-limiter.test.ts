@@ -10,8 +10,8 @@ const PACE_MS = 25;
 const MIB = 1024 * 1024;
 /** More than the slack of any of the limits here. */
 const MUCH = 100 * MIB;
-/** So many looks that find nothing new make a log a quiet one. */
-const QUIET_LOOKS = 8;
+/** So many checks that find nothing new make a log a quiet one. */
+const QUIET_CHECKS = 8;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -22,7 +22,7 @@ afterEach(() => {
 
 /** A limiter whose logs, watches and pace the test plays. */
 class Limited {
-  looks = 0;
+  checks = 0;
   trims = 0;
   lateTrims = 0;
   readonly errors: unknown[] = [];
@@ -36,7 +36,7 @@ class Limited {
       return PACE_MS;
     },
   };
-  /** Whether the next look finds something new. */
+  /** Whether the next check finds something new. */
   grows = false;
   canWatch = (_path: string) => true;
   /** Called by each trim; what it does to the excess is up to it. */
@@ -47,8 +47,8 @@ class Limited {
     excessBytes: 0,
     owesHole: false,
     starts: async () => {},
-    look: () => {
-      this.looks += 1;
+    measure: () => {
+      this.checks += 1;
       const { grows } = this;
       this.grows = false;
       return grows;
@@ -88,11 +88,11 @@ class Limited {
     this.#trimmer.owesHole = owes;
   }
 
-  /** How many looks a time brings. */
-  async looksIn(ms: number): Promise<number> {
-    const before = this.looks;
+  /** How many checks a time brings. */
+  async checksIn(ms: number): Promise<number> {
+    const before = this.checks;
     await vi.advanceTimersByTimeAsync(ms);
-    return this.looks - before;
+    return this.checks - before;
   }
 
   /** Begins, and lets the logs be quiet until they are watched. */
@@ -100,47 +100,47 @@ class Limited {
     const limited = new Limited();
     limited.canWatch = canWatch;
     await limited.limiter.begin();
-    await vi.advanceTimersByTimeAsync(QUIET_LOOKS * PACE_MS);
+    await vi.advanceTimersByTimeAsync(QUIET_CHECKS * PACE_MS);
     return limited;
   }
 }
 
-test("logs that grow are looked at at the pace, which is told how much room is left", async () => {
+test("logs that grow are checked at the pace, which is told how much room is left", async () => {
   const limited = new Limited();
   await limited.limiter.begin();
-  expect(limited.looks).toBe(1);
-  for (let look = 0; look < 2 * QUIET_LOOKS; look += 1) {
+  expect(limited.checks).toBe(1);
+  for (let check = 0; check < 2 * QUIET_CHECKS; check += 1) {
     limited.grows = true;
-    limited.excessBytes = -look;
-    expect(await limited.looksIn(PACE_MS)).toBe(1);
-    expect(limited.headrooms.at(-1)).toBe(MIB + look);
+    limited.excessBytes = -check;
+    expect(await limited.checksIn(PACE_MS)).toBe(1);
+    expect(limited.headrooms.at(-1)).toBe(MIB + check);
   }
   expect(limited.pace.growing).toBe(1);
   expect(limited.watches.size).toBe(0);
   expect(limited.trims).toBe(0);
 });
 
-test("after some looks that found nothing new they are watched, and polled ten times less often", async () => {
+test("after some checks that found nothing new they are watched, and polled ten times less often", async () => {
   const limited = new Limited();
   await limited.limiter.begin();
-  await vi.advanceTimersByTimeAsync((QUIET_LOOKS - 2) * PACE_MS);
-  expect([limited.looks, limited.watches.size]).toEqual([QUIET_LOOKS - 1, 0]);
+  await vi.advanceTimersByTimeAsync((QUIET_CHECKS - 2) * PACE_MS);
+  expect([limited.checks, limited.watches.size]).toEqual([QUIET_CHECKS - 1, 0]);
   await vi.advanceTimersByTimeAsync(PACE_MS);
   expect(limited.watches.size).toBe(2);
   expect(limited.pace.growing).toBe(0);
-  expect(await limited.looksIn(10 * POLL_MS - 1)).toBe(0);
-  expect(await limited.looksIn(1)).toBe(1);
-  expect(await limited.looksIn(10 * POLL_MS)).toBe(1);
+  expect(await limited.checksIn(10 * POLL_MS - 1)).toBe(0);
+  expect(await limited.checksIn(1)).toBe(1);
+  expect(await limited.checksIn(10 * POLL_MS)).toBe(1);
 });
 
 test("they are polled at the interval while one of them cannot be watched", async () => {
   const limited = await Limited.quiet((path) => path.includes("stdout"));
   expect(limited.watches.size).toBe(1);
-  expect(await limited.looksIn(3 * POLL_MS)).toBe(3);
+  expect(await limited.checksIn(3 * POLL_MS)).toBe(3);
   limited.canWatch = () => true;
-  await limited.looksIn(POLL_MS);
+  await limited.checksIn(POLL_MS);
   expect(limited.watches.size).toBe(2);
-  expect(await limited.looksIn(9 * POLL_MS)).toBe(0);
+  expect(await limited.checksIn(9 * POLL_MS)).toBe(0);
 });
 
 test("what came right before the watch was there is not missed", async () => {
@@ -150,20 +150,20 @@ test("what came right before the watch was there is not missed", async () => {
     limited.grows = true;
     return true;
   };
-  await vi.advanceTimersByTimeAsync((QUIET_LOOKS - 1) * PACE_MS);
+  await vi.advanceTimersByTimeAsync((QUIET_CHECKS - 1) * PACE_MS);
   expect(limited.watches.size).toBe(2);
-  expect(await limited.looksIn(PACE_MS)).toBe(1);
+  expect(await limited.checksIn(PACE_MS)).toBe(1);
 });
 
-test("a notice ends its watch, and the logs are looked at at once and at the pace again", async () => {
+test("a notice ends its watch, and the logs are checked at once and at the pace again", async () => {
   const limited = await Limited.quiet();
   const [path = ""] = limited.watches.keys();
-  const before = limited.looks;
+  const before = limited.checks;
   limited.watches.get(path)?.onChange();
-  expect(limited.looks).toBe(before + 1);
+  expect(limited.checks).toBe(before + 1);
   expect([...limited.watches.keys()]).not.toContain(path);
   expect(limited.pace.growing).toBe(1);
-  expect(await limited.looksIn(3 * PACE_MS)).toBe(3);
+  expect(await limited.checksIn(3 * PACE_MS)).toBe(3);
 });
 
 test("a watch that was lost is replaced at the next poll", async () => {
@@ -184,7 +184,7 @@ test.each([
   await limited.limiter.begin();
   expect(limited.trims).toBe(0);
   limited.excessBytes = slackBytes + 1;
-  await limited.looksIn(PACE_MS);
+  await limited.checksIn(PACE_MS);
   expect(limited.trims).toBe(1);
   expect(limited.lateTrims).toBe(0);
 });
@@ -199,7 +199,7 @@ test("a hole that is owed is made, however short the logs are", async () => {
   expect(limited.trims).toBe(1);
 });
 
-test("the first look, and the trim that it led to, are over when begin is", async () => {
+test("the first check, and the trim that it led to, are over when begin is", async () => {
   const limited = new Limited();
   limited.excessBytes = MUCH;
   const trimming = deferred();
@@ -213,8 +213,8 @@ test("the first look, and the trim that it led to, are over when begin is", asyn
   limited.excessBytes = 0;
   trimming.resolve();
   await beginning;
-  // A trim is followed by a look.
-  expect(limited.looks).toBe(2);
+  // A trim is followed by a check.
+  expect(limited.checks).toBe(2);
 });
 
 test("there is one trim at a time, whatever happens meanwhile", async () => {
@@ -253,22 +253,22 @@ test("the end of the job has the logs trimmed to the limit, once, and the late c
   expect([limited.trims, limited.lateTrims]).toEqual([2, 2]);
 });
 
-test("an ended job is looked at less and less often, unless something writes on", async () => {
+test("an ended job is checked less and less often, unless something writes on", async () => {
   const limited = new Limited();
   limited.ended.abort();
   await limited.limiter.begin();
-  expect([limited.looks, limited.watches.size]).toEqual([1, 0]);
+  expect([limited.checks, limited.watches.size]).toEqual([1, 0]);
   for (const restMs of [2, 4, 8, 16].map((times) => times * POLL_MS)) {
-    expect(await limited.looksIn(restMs - 1)).toBe(0);
-    expect(await limited.looksIn(1)).toBe(1);
+    expect(await limited.checksIn(restMs - 1)).toBe(0);
+    expect(await limited.checksIn(1)).toBe(1);
   }
   limited.grows = true;
-  expect(await limited.looksIn(32 * POLL_MS)).toBe(1);
-  expect(await limited.looksIn(QUIET_LOOKS * PACE_MS)).toBe(QUIET_LOOKS);
-  expect(await limited.looksIn(2 * POLL_MS)).toBe(1);
+  expect(await limited.checksIn(32 * POLL_MS)).toBe(1);
+  expect(await limited.checksIn(QUIET_CHECKS * PACE_MS)).toBe(QUIET_CHECKS);
+  expect(await limited.checksIn(2 * POLL_MS)).toBe(1);
   await vi.advanceTimersByTimeAsync(24 * 3600_000);
   // The longest interval is ten minutes.
-  expect(await limited.looksIn(3600_000)).toBe(6);
+  expect(await limited.checksIn(3600_000)).toBe(6);
 });
 
 test("a trim that fails is tried again at the interval, and only the first failure in a row is told", async () => {
@@ -314,10 +314,10 @@ test("close waits for the trim under way, and leaves nothing behind", async () =
   expect(limited.errors).toEqual([]);
   expect([vi.getTimerCount(), limited.watches.size, limited.pace.growing]).toEqual([0, 0, 0]);
   expect(getEventListeners(limited.ended.signal, "abort")).toHaveLength(0);
-  const { looks } = limited;
+  const { checks } = limited;
   limited.ended.abort();
   await vi.advanceTimersByTimeAsync(3600_000);
-  expect(limited.looks).toBe(looks);
+  expect(limited.checks).toBe(checks);
 });
 
 test("what was trimmed when it was closed already is told to nobody", async () => {
@@ -345,7 +345,7 @@ test("one that is closed before it has begun does nothing", async () => {
   await limited.limiter.close();
   await limited.limiter.begin();
   await vi.advanceTimersByTimeAsync(3600_000);
-  expect(limited.looks).toBe(0);
+  expect(limited.checks).toBe(0);
 });
 
 test("it keeps no process alive", async () => {

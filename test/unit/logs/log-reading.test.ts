@@ -14,7 +14,7 @@ const FOREVER = Number.POSITIVE_INFINITY;
 class FakeCursor implements LogCursor {
   readonly stream: Stream;
   readonly ready: { readonly order: number; readonly text: string }[] = [];
-  /** What is found by the next look. */
+  /** What is found by the next refresh. */
   readonly unseen: { readonly order: number; readonly text: string }[] = [];
   readonly calls: string[] = [];
   readonly beforeMs: number[] = [];
@@ -22,7 +22,7 @@ class FakeCursor implements LogCursor {
   closed = 0;
   wake: (() => void) | undefined;
   /** Awaited by the method of that name. */
-  readonly delays: Partial<Record<"open" | "look" | "next" | "settle", () => Promise<unknown>>> =
+  readonly delays: Partial<Record<"open" | "refresh" | "next" | "settle", () => Promise<unknown>>> =
     {};
 
   constructor(stream: Stream) {
@@ -39,9 +39,9 @@ class FakeCursor implements LogCursor {
     await this.delays.open?.();
   }
 
-  async look(): Promise<void> {
-    this.calls.push("look");
-    await this.delays.look?.();
+  async refresh(): Promise<void> {
+    this.calls.push("refresh");
+    await this.delays.refresh?.();
     this.ready.push(...this.unseen.splice(0));
     this.stale = false;
   }
@@ -141,17 +141,16 @@ describe("the order of chunks", () => {
     ]);
   });
 
-  test("takes in what a look finds at either of them, before any is chosen", async () => {
+  test("takes in what a refresh finds at either of them, before any is chosen", async () => {
     out.has([3, "c"]);
     const chunks = reading();
     for (const cursor of [out, err]) cursor.stale = true;
     err.unseen.push({ order: 2, text: "b" });
     out.unseen.push({ order: 4, text: "d" });
     for (const expected of ["b", "c", "d"]) expect(await nextText(chunks)).toBe(expected);
-    expect([out.calls, err.calls].map((calls) => calls.filter((call) => call === "look"))).toEqual([
-      ["look"],
-      ["look"],
-    ]);
+    expect(
+      [out.calls, err.calls].map((calls) => calls.filter((call) => call === "refresh")),
+    ).toEqual([["refresh"], ["refresh"]]);
     await chunks.return();
   });
 
@@ -300,7 +299,7 @@ describe.each(["signal", "closing"] as const)("aborting the %s", (name) => {
 });
 
 describe("an error", () => {
-  test.each(["open", "look", "next", "settle"] as const)(
+  test.each(["open", "refresh", "next", "settle"] as const)(
     "of %s is thrown once, and ends the reading",
     async (call) => {
       err.has([1, "a"]);

@@ -111,11 +111,15 @@ test("that holes cannot be made is told once, also where several find out at the
 test("of a job that is no more, no error is told", async () => {
   const errors: object[] = [];
   const writing = deferred();
+  let writes = 0;
   const kept = retention({
     log: { ...silentLog, error: (fields) => void errors.push(fields) },
     firstOffsets: {
       read: async () => ({ stdout: 0, stderr: 0 }),
-      write: () => writing.promise,
+      write: () => {
+        writes += 1;
+        return writing.promise;
+      },
     },
   });
   const logs = [1, 2].map(() => JobLogs.started());
@@ -124,7 +128,7 @@ test("of a job that is no more, no error is told", async () => {
     return kept.retain(dir, MIB, running(), onLateTrim);
   });
   vi.useRealTimers();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await vi.waitFor(() => expect(writes).toBe(2));
   const closing = gone?.close();
   writing.reject(new Error("no room"));
   await closing;

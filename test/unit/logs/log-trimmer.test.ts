@@ -105,7 +105,7 @@ describe("a trim", () => {
     expect(await trimmed.firstOffsets()).toEqual([first, 0]);
   });
 
-  test("sees what was written since the last look, and never moves a start back", async () => {
+  test("sees what was written since the last measure, and never moves a start back", async () => {
     const trimmed = new Trimmed();
     await trimmed.trimmer.starts();
     trimmed.logs.append("stdout", lines(10));
@@ -119,7 +119,7 @@ describe("a trim", () => {
     expect(await trimmed.firstOffsets()).toEqual([112, 0]);
   });
 
-  test("does not look for a line before where the log begins", async () => {
+  test("does not search for a line before where the log begins", async () => {
     const trimmed = new Trimmed();
     trimmed.recorded = { stdout: 90, stderr: 0 };
     trimmed.logs.append("stdout", Buffer.concat([Buffer.alloc(90), Buffer.alloc(80, "x")]));
@@ -144,18 +144,18 @@ describe("a trim", () => {
   });
 });
 
-describe("a look", () => {
+describe("a measure", () => {
   test("says whether one of the logs has grown, and by how much the longer one is beyond", async () => {
     const { logs, trimmer } = new Trimmed();
     await trimmer.starts();
-    expect([trimmer.look(), trimmer.excessBytes]).toEqual([false, -LIMIT]);
+    expect([trimmer.measure(), trimmer.excessBytes]).toEqual([false, -LIMIT]);
     logs.append("stdout", "0123456789");
-    expect([trimmer.look(), trimmer.excessBytes]).toEqual([true, 10 - LIMIT]);
-    expect(trimmer.look()).toBe(false);
+    expect([trimmer.measure(), trimmer.excessBytes]).toEqual([true, 10 - LIMIT]);
+    expect(trimmer.measure()).toBe(false);
     logs.append("stderr", lines(5));
-    expect([trimmer.look(), trimmer.excessBytes]).toEqual([true, LINE_BYTES]);
+    expect([trimmer.measure(), trimmer.excessBytes]).toEqual([true, LINE_BYTES]);
     truncateSync(logs.path("stderr"), 3);
-    expect([trimmer.look(), trimmer.excessBytes]).toEqual([false, 10 - LIMIT]);
+    expect([trimmer.measure(), trimmer.excessBytes]).toEqual([false, 10 - LIMIT]);
   });
 
   test("counts what is left of a log that was trimmed", async () => {
@@ -164,7 +164,7 @@ describe("a look", () => {
     await trimmer.trim();
     expect(trimmer.excessBytes).toBe(0);
     logs.append("stdout", "x");
-    trimmer.look();
+    trimmer.measure();
     expect(trimmer.excessBytes).toBe(1);
   });
 
@@ -174,7 +174,7 @@ describe("a look", () => {
     logs.append("stdout", lines(100));
     await trimmer.trim();
     truncateSync(logs.path("stdout"), 10);
-    trimmer.look();
+    trimmer.measure();
     expect(await trimmed.firstOffsets()).toEqual([10, 0]);
     logs.append("stdout", Buffer.concat([Buffer.from("\n"), lines(10)]));
     await trimmer.trim();

@@ -8,7 +8,7 @@ function stopClocks(): (now: number) => void {
   return (now) => void vi.advanceTimersByTime(now - Date.now());
 }
 
-test("each byte was seen in the first look that found it", () => {
+test("each byte was seen in the first refresh that found it", () => {
   const setClocks = stopClocks();
   const marks = new SeenMarks(10);
   for (const [now, end] of [
@@ -44,7 +44,7 @@ test("each byte was seen in the first look that found it", () => {
   expect(marks.endOfSeenBefore(12, Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
 });
 
-test("of very many looks the old ones are told apart less finely, never too early", () => {
+test("of very many refreshes the old ones are told apart less finely, never too early", () => {
   const setClocks = stopClocks();
   const marks = new SeenMarks(0);
   const seenAt: number[] = [];
@@ -56,7 +56,7 @@ test("of very many looks the old ones are told apart less finely, never too earl
   const told = seenAt.map((_, position) => marks.orderOf(position));
   expect(told).toEqual([...told].sort((a, b) => a - b));
   expect(told.every((order, position) => order >= (seenAt[position] as number))).toBe(true);
-  // The latest looks are told apart exactly, the others in some way.
+  // The latest ones are told apart exactly, the others in some way.
   expect(told.slice(-300)).toEqual(seenAt.slice(-300));
   expect(new Set(told).size).toBeGreaterThan(250);
   expect(new Set(told).size).toBeLessThan(600);
