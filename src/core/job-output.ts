@@ -6,7 +6,7 @@ export interface WrittenOutput {
   readonly progress: Progress | undefined;
 }
 
-/** How much a job has written, and the progress its output tells of. */
+/** How much a job has written, and the progress that its output reports. */
 export class JobOutput {
   readonly #logs: () => JobLogs;
   #known: WrittenOutput | undefined;

@@ -36,7 +36,7 @@ export const DEFAULT_GRACE_PERIOD_MS = 5000;
 /** How often a job that is about to end is inspected. */
 const ENDING_POLL_INTERVAL_MS = 20;
 
-/** Between inspections for the exit record, once the processes have been ended. */
+/** How long to wait between inspections for the exit record, once the processes were ended. */
 const INITIAL_EXIT_BACKOFF_MS = 2;
 const MAX_EXIT_BACKOFF_MS = 200;
 
@@ -84,7 +84,7 @@ export class ManagedJob {
   /** Cancels the timer of the job's time limit. */
   #cancelTimeLimit: (() => void) | undefined;
   readonly #output = new JobOutput(() => this.logs);
-  /** Set once the job's files are being deleted. */
+  /** Whether the job's files are being deleted, or are gone. */
   #isRemoved = false;
 
   private constructor(context: JobContext, record: JobRecord) {
@@ -376,7 +376,10 @@ export class ManagedJob {
     throw jobNotRunning(this.id);
   }
 
-  /** Waits while the command has ended and its output has not: such a job is not cancelled. */
+  /**
+   * Inspects the job, but waits while its command has ended and the last output is still
+   * on its way. A command that has ended by itself is not recorded as cancelled.
+   */
   async #inspectPastEnding(): Promise<Observation> {
     for (;;) {
       const seen = await this.#inspect();

@@ -238,7 +238,7 @@ export interface JobLogs {
   /** Returns the last progress that the logs report. */
   progress(): Promise<Progress | undefined>;
   /**
-   * Turns a caller's wish where to begin into positions.
+   * Converts where a caller wants to begin into positions.
    * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
    */
   resolveStart(start: OutputStart): Promise<OutputPositions>;

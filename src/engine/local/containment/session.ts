@@ -56,7 +56,7 @@ export class Session {
     return this.members().length === 0 && !isPopulated(this.#identity.cgroup);
   }
 
-  /** Lists the job's living processes except the runner, and remembers them as known. */
+  /** Lists the living members of the job's sessions except the runner, and makes them known. */
   members(): ProcessInfo[] {
     const { bootId, runner } = this.#identity;
     if (bootId !== processTable().bootId()) return [];

@@ -6,8 +6,8 @@ let bootId: string | undefined;
 
 /**
  * macOS and the BSDs: ps(1). Start times have a resolution of one second. `sess` is no
- * session id there, so a process counts to the session of the runner it descends
- * from or, where an ancestor in between has ended, to that of its group's number.
+ * session id there, so a process counts as a member of the session of the runner that
+ * it descends from. Where an ancestor in between has ended, its group id is used.
  *
  * Linux's ps takes the same options, so the tests run on Linux what both share. The
  * rest has not been run.

@@ -24,7 +24,7 @@ export interface Identity {
   readonly notExecuted?: string;
 }
 
-/** Whether the job has a terminal, so that not the runner writes its exit record. */
+/** Whether the job has a terminal. Its exit recorder is then not the runner. */
 export function isInTerminal({ runner, exitRecorder }: Identity): boolean {
   return runner.pid !== exitRecorder.pid;
 }
