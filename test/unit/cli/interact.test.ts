@@ -259,6 +259,9 @@ describe("a terminal for a terminal", () => {
     expect(request).toMatchObject({ pty: true });
     expect(request).not.toHaveProperty("windowSize");
     expect(request).not.toHaveProperty("stdin");
+    const without = new FakeCli(terminal);
+    expect(await without.run("run", "-d", "bash")).toBe(0);
+    expect(without.procman.lastCall("start")[0]).not.toHaveProperty("windowSize");
   });
 });
 

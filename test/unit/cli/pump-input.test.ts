@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Input } from "../../../src/cli/terminal/input.js";
-import { sendKeys } from "../../../src/cli/terminal/keys.js";
+import { parseDetachKey, sendKeys } from "../../../src/cli/terminal/keys.js";
 import { pumpInput } from "../../../src/cli/terminal/pump-input.js";
 import { ProcmanError } from "../../../src/contract/errors.js";
 import { MAX_INPUT_PIECE_BYTES } from "../../../src/contract/job.js";
@@ -82,6 +82,23 @@ describe("what is read", () => {
       "it begins later",
     );
   });
+});
+
+test("nothing after the detach key is sent, also where it comes in two reads", async () => {
+  let sent = "";
+  let detached = 0;
+  await sendKeys(
+    pieces("ls\u001b[93", ";69uxyz", "more"),
+    async (keys) => {
+      for await (const piece of keys(never)) sent += Buffer.from(piece).toString();
+    },
+    {
+      detachKey: parseDetachKey("ctrl-]"),
+      onDetach: () => (detached += 1),
+      onDropped: () => {},
+    },
+  );
+  expect({ sent, detached }).toEqual({ sent: "ls\u001b[93", detached: 1 });
 });
 
 test("the detach key is looked for in what is new, and in a little before it", async () => {

@@ -352,7 +352,8 @@ test("--state-dir may stand before the command or after it", async () => {
   await cli.run("ls");
   await cli.run("--state-dir", "/before", "ls");
   await cli.run("ls", "--state-dir", "/after");
-  expect(cli.connected).toEqual(["/from-env", "/before", "/after"]);
+  await cli.run("--state-dir", "/before", "ls", "--state-dir", "/after");
+  expect(cli.connected).toEqual(["/from-env", "/before", "/after", "/after"]);
 });
 
 describe("what goes wrong", () => {
