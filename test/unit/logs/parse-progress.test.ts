@@ -110,6 +110,161 @@ describe("what tells progress", () => {
   });
 });
 
+const MB_OF_TQDM = { unit: "B", rate: 1.5e6 };
+const TENTHS = { percent: 30, current: 3, total: 10 };
+const HALF = { percent: 50, current: 1, total: 2, unit: "" };
+
+describe("of each form of progress", () => {
+  test.each<[string, object]>([
+    // git
+    [
+      "Checking out files: 45% (450/1000)",
+      { percent: 45, current: 450, total: 1000, unit: "files" },
+    ],
+    ["Filtering: 45% (450/1000)", { percent: 45, current: 450, total: 1000, unit: "" }],
+    ["remote:Counting objects: 1% (1/99)", { percent: 1, current: 1, total: 99, unit: "objects" }],
+    // Looks like git's, but is not, so that what is counted is not known.
+    ["a/Counting objects: 50% (1/2)", HALF],
+    ["counting objects: 50% (1/2)", HALF],
+    ["Counting objects 50% (1/2)", HALF],
+    ["Counting objects: 50% (2/1)", { percent: 50, unit: "" }],
+
+    // tqdm
+    [
+      " 150%|####| 45/100 [00:10<00:12, 4.5it/s]",
+      { percent: 100, current: 45, total: 100, unit: "it", rate: 4.5, etaMs: 12_000 },
+    ],
+    [
+      " 35%|█| 1.20M/3.40M [00:10<00:12, 1.50MiB/s]",
+      { percent: 35, current: 1.2e6, total: 3.4e6, unit: "B", rate: 1.5 * MIB, etaMs: 12_000 },
+    ],
+    ["50%|##| 1/2 [00:02<?, 2.50s/it]", { ...HALF, unit: "it", rate: 0.4 }],
+    ["50%|##| 1/2 [00:02<?, ?s/it]", { ...HALF, unit: "it" }],
+    ["1.50kit [00:10, 1.50kit/s]", { current: 1500, unit: "it", rate: 1500 }],
+    ["3.00MB [00:10, 1.50MB/s]", { current: 3e6, ...MB_OF_TQDM }],
+    ["12 keys [00:10, 1.2 keys/s]", { current: 12, unit: "keys", rate: 1.2 }],
+    ["1.2kkeys [00:10, 3.0kkeys/s]", { current: 1200, unit: "keys", rate: 3000 }],
+    ["0it [00:00, ?it/s]", { current: 0, unit: "it" }],
+
+    // a percentage
+    ["45% of ~80MiB", { percent: 45, total: 80 * MIB, unit: "B" }],
+    ["45% of    80 MiB", { percent: 45, total: 80 * MIB, unit: "B" }],
+    ["45% of 80MiB/s", { percent: 45, unit: "B", rate: 80 * MIB }],
+    ["45% of 10 files", { percent: 45, unit: "" }],
+    ["45% 1.2 MiB/sec", { percent: 45, unit: "B", rate: 1_258_291 }],
+    ["50% 51/100", { percent: 50, current: 51, total: 100, unit: "" }],
+    ["50% 49/100", { percent: 50, current: 49, total: 100, unit: "" }],
+    ["50% 52/100", { percent: 50, unit: "" }],
+    ["50% 48/100", { percent: 50, unit: "" }],
+    ["50% 0/0", { percent: 50, unit: "" }],
+    ["101% 45%", { percent: 45, unit: "" }],
+    ["disk 45% 50%", { percent: 50, unit: "" }],
+    ["45% offline", { percent: 45, unit: "" }],
+    ["Functions done: 85%", { percent: 85, unit: "" }],
+    ["ftp://x/45% 50%", { percent: 50, unit: "" }],
+    // What is measured is looked for close by only.
+    [`cpu${" ".repeat(13)}45%`, { percent: 45, unit: "" }],
+
+    // the time left
+    ["45% ETA 1h 2m 3s", { percent: 45, unit: "", etaMs: 3_723_000 }],
+    ["45% ETA 1:02:03", { percent: 45, unit: "", etaMs: 3_723_000 }],
+    ["45% remaining 5 min", { percent: 45, unit: "", etaMs: 300_000 }],
+    ["45% time left: 1:00", { percent: 45, unit: "", etaMs: 60_000 }],
+    ["45% eta=5s", { percent: 45, unit: "", etaMs: 5000 }],
+    ["45% ETA 00:12:34:56", { percent: 45, unit: "" }],
+    ["45% ETA 12x", { percent: 45, unit: "" }],
+    ["45% ETA 5s2", { percent: 45, unit: "" }],
+    ["45% ETA 5 miles", { percent: 45, unit: "" }],
+    ["45% theta 5s", { percent: 45, unit: "" }],
+
+    // bytes
+    ["1 KB / 2 KB", { percent: 50, current: 1000, total: 2000, unit: "B" }],
+    ["1 kib / 2 kib", { percent: 50, current: 1024, total: 2048, unit: "B" }],
+    ["1 TB / 2 TB", { percent: 50, current: 1e12, total: 2e12, unit: "B" }],
+    ["1 PiB / 2 PiB", { percent: 50, current: 2 ** 50, total: 2 ** 51, unit: "B" }],
+    ["1 EB / 2 EB", { percent: 50, current: 1e18, total: 2e18, unit: "B" }],
+    ["5 B of 10 B", { percent: 50, current: 5, total: 10, unit: "B" }],
+    ["12 Bytes / 24 Bytes", { percent: 50, current: 12, total: 24, unit: "B" }],
+    ["1.5/3.0 GB", { percent: 50, current: 1.5e9, total: 3e9, unit: "B" }],
+
+    // counts
+    ["[ 3 / 10 ]", { ...TENTHS, unit: "" }],
+    ["3/10 files.", { ...TENTHS, unit: "files" }],
+    ["3/10  files - x", { ...TENTHS, unit: "files" }],
+    ["3/10 files so far", { ...TENTHS, unit: "files" }],
+    ["3/10 files (x)", { ...TENTHS, unit: "files" }],
+    ["3/10 BYTES", { ...TENTHS, unit: "B" }],
+    ["Epoch: 3/10", { ...TENTHS, unit: "epoch" }],
+    ["layer #3/10", { ...TENTHS, unit: "layer" }],
+    ["0/10 files", { percent: 0, current: 0, total: 10, unit: "files" }],
+    ["10/10 files", { percent: 100, current: 10, total: 10, unit: "files" }],
+    ["[====] 1/2", HALF],
+    ["|====| 1/2", HALF],
+    ["[   =]    1/2 x9", HALF],
+    ["|██▌ | 1,000/2,000", { percent: 50, current: 1000, total: 2000, unit: "" }],
+
+    // JSON
+    ['{"progress": {"unit": 5, "percent": 0}}', { percent: 0, unit: "" }],
+    [' {"progress": {"percent": 100}}', { percent: 100, unit: "" }],
+    [
+      '{"progress": {"current": 10, "total": 10}}',
+      { percent: 100, current: 10, total: 10, unit: "" },
+    ],
+    [
+      '{"progress": {"current": 10, "total": -1, "rate": -1, "eta_seconds": -1}}',
+      { current: 10, unit: "" },
+    ],
+    [
+      `{"progress": {"percent": 1, "unit": "${"x".repeat(40)}"}}`,
+      { percent: 1, unit: "x".repeat(32) },
+    ],
+    ['{"progress": "45%"}', { percent: 45, unit: "" }],
+    ['{"x":1} "progress" 45%', { percent: 45, unit: "" }],
+  ])("%s", (line, expected) => {
+    expect(parseProgress(line)).toEqual({ ...expected, text: line });
+  });
+
+  test.each([
+    "Receiving objects: 150% (450/1000)",
+    "v1.5it [00:10, 4.5it/s]",
+    "45%%",
+    "0 B / 0 B",
+    "3/10 files.txt",
+    "3/10 files left",
+    "3/10 filesystem",
+    "3/10   files",
+    "3/0 files",
+    "11/10 files",
+    "3/10 files, failed",
+    "attempt 3/10 files",
+    "Step 3/10.",
+    "Step 3/10/2024",
+    "misstep 3/10",
+    "[....] 1/2",
+    "[==] 1/2",
+    "[===]     1/2",
+    "[===>  ] 45/100/3",
+    "[===> ] 45/100.x9",
+    "[===] 100/45",
+    "[===] 0/0",
+    `cpu${" ".repeat(12)}45%`,
+    "copy x => y (95%)",
+    "rewrite a (95%)",
+    "dissimilarity index 5%",
+    "Statements   : 85% ( 85/100 )",
+    "Branches : 85%",
+    "Functions    : 85%",
+    "45% of the files",
+    "45%) of them",
+    "45% used",
+    "See HTTPS://x/3/10 files",
+    '[{"progress": {"percent": 4}}]',
+    '{"progress": {"total": 10}}',
+  ])("what only looks like it: %s", (line) => {
+    expect(parseProgress(line)).toBeUndefined();
+  });
+});
+
 describe("what does not", () => {
   test.each([
     "",
