@@ -15,7 +15,12 @@ export default {
   plugins: ["@stryker-mutator/vitest-runner"],
   vitest: { configFile: "test/mutation/vitest.config.ts" },
   coverageAnalysis: "perTest",
-  mutate: ["src/{core,storage,logs,wire}/**/*.ts"],
+  mutate: [
+    "src/{contract,core,logs,storage,wire}/**/*.ts",
+    "src/engine/local/input/input-senders.ts",
+    "src/engine/local/process/process-table-*.ts",
+    "src/engine/local/runner/{runner-records,split-environment}.ts",
+  ],
   ignorePatterns: [
     "/bench",
     "/dist",

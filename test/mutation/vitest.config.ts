@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: [
       "test/unit/{contract,core,logs,platform,storage,wire}/**/*.test.ts",
-      "test/unit/engine/process-table-darwin.test.ts",
+      "test/unit/engine/{input-senders,process-table-*,runner-records,split-environment}.test.ts",
     ],
     exclude: ["test/unit/core/*.property.test.ts"],
     testTimeout: 10_000,
