@@ -1,5 +1,6 @@
+import { getEventListeners } from "node:events";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { OutputChunk } from "../../../src/contract/procman.js";
 import { LinePattern } from "../../../src/core/line-pattern.js";
 import type { LineSearch, OutputPositions } from "../../../src/core/ports.js";
@@ -318,3 +319,71 @@ describe("where a log limit has taken output meanwhile", () => {
     else expect(found).toMatchObject({ type: "line", line });
   });
 });
+
+describe("what a search leaves behind", () => {
+  test("is nothing at the signals, whatever ends it", async () => {
+    const signals = [new AbortController(), new AbortController()] as const;
+    const [signal, timeout] = signals.map((controller) => controller.signal) as [
+      AbortSignal,
+      AbortSignal,
+    ];
+    const searched = async (pattern: string) =>
+      findLine(() => chunksOf("one\ntwo\n"), { stdout: 0 }, new LinePattern(pattern), {
+        toTheEnd: true,
+        timeout,
+        signal,
+      });
+    expect(await searched("one")).toMatchObject({ type: "line" });
+    expect(await searched("three")).toBeUndefined();
+    expect([signal, timeout].map((each) => getEventListeners(each, "abort").length)).toEqual([
+      0, 0,
+    ]);
+  });
+
+  test("is no timer where the last line was completed in time", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await findIn("ready", ["ready", " on 3000\n"]).result).toMatchObject({
+      line: { text: "ready on 3000" },
+    });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+test("a search that is given up stops within the output that it has read", async () => {
+  const stop = new AbortController();
+  let matched = 0;
+  const slow = {
+    matchesBeginning: () => false,
+    matches: () => {
+      matched += 1;
+      for (const began = performance.now(); performance.now() - began < 6; );
+      return false;
+    },
+  };
+  const search = findLine(
+    () => chunksOf("line\n".repeat(1000)),
+    { stdout: 0 },
+    slow as unknown as LinePattern,
+    { toTheEnd: true, signal: stop.signal },
+  );
+  setImmediate(() => stop.abort(new Error("left")));
+  await expect(search).rejects.toThrow("left");
+  expect(matched).toBeLessThan(20);
+});
+
+test("an error of the reading is no end of the search, also once its time is over", async () => {
+  async function* failing(): AsyncGenerator<OutputChunk> {
+    yield* chunksOf("one\n");
+    throw new Error("the disk is away");
+  }
+  const search = findLine(failing, { stdout: 0 }, new LinePattern("two"), {
+    toTheEnd: true,
+    timeout: AbortSignal.abort(),
+  });
+  await expect(search).rejects.toThrow("the disk is away");
+});
+
+async function* chunksOf(text: string): AsyncGenerator<OutputChunk> {
+  yield { stream: "stdout", offset: 0, data: Buffer.from(text) };
+}

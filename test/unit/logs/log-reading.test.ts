@@ -269,6 +269,21 @@ describe.each(["signal", "closing"] as const)("aborting the %s", (name) => {
     },
   );
 
+  test("right after one thing was waited for ends the waiting for the next", async () => {
+    const refreshing = deferred();
+    err.stale = true;
+    err.refresh = () => refreshing.promise;
+    const next = reading().next();
+    await eventLoopTurn();
+    void refreshing.promise.then(() => {
+      err.stale = false;
+      stop(new Error("enough"));
+    });
+    refreshing.resolve();
+    await expect(next).rejects.toThrow("enough");
+    expectNothingHeld();
+  });
+
   test("before the beginning opens nothing", async () => {
     stop(new Error("never mind"));
     const chunks = reading({ openCursors: () => expect.unreachable("it was opened") });

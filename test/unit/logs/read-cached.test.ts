@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -9,11 +9,19 @@ import { loadReadCached, readCached } from "../../../src/logs/reading/read-cache
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const MIB = 1024 * 1024;
+const TMPFS_MAGIC = 0x01021994;
 
 function fileOf(content: Buffer): string {
   const path = join(tempDir(), "log");
   writeFileSync(path, content);
   return path;
+}
+
+/** GNU dd's way; elsewhere the file stays in memory. */
+function dropFromMemory(path: string): void {
+  execFileSync("sh", ["-c", `dd of="$0" oflag=nocache conv=notrunc,fdatasync count=0 || :`, path], {
+    stdio: "ignore",
+  });
 }
 
 function openFile(path: string): number {
@@ -63,6 +71,16 @@ describe.runIf(process.platform === "linux")("readCached", () => {
     expect(readCached(-1, Buffer.alloc(1), 0)).toBe(false);
   });
 
+  test("does not wait for the disk", async () => {
+    await loadReadCached();
+    const path = fileOf(randomBytes(MIB));
+    // There it is always in memory.
+    if (statfsSync(path).type === TMPFS_MAGIC) return;
+    dropFromMemory(path);
+    await eventLoopTurn();
+    expect(readCached(openFile(path), Buffer.alloc(CHUNK_BYTES), MIB / 2)).toBe(false);
+  });
+
   test("leaves a turn to others after a MiB", async () => {
     await loadReadCached();
     const fd = openFile(fileOf(Buffer.alloc(CHUNK_BYTES)));
@@ -89,10 +107,7 @@ test("a log is the same whether it has to be read from the disk or not", async (
     return true;
   };
   expect(await read()).toBe(true);
-  // GNU dd's way of dropping a file from memory; elsewhere it stays there.
-  execFileSync("sh", ["-c", `dd of="$0" oflag=nocache conv=notrunc,fdatasync count=0 || :`, path], {
-    stdio: "ignore",
-  });
+  dropFromMemory(path);
   expect(await read()).toBe(true);
 });
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { expect, test } from "vitest";
 import { FileLogs } from "../../../src/logs/file-logs.js";
+import { resolveStart } from "../../../src/logs/reading/resolve-start.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { openFilesBelow } from "./held-resources.js";
 import { JobLogs } from "./job-logs.js";
@@ -90,4 +91,19 @@ test.runIf(process.platform === "linux")("nothing stays open", async () => {
     .catch(() => {});
   await output.open(dir).progress();
   await expect.poll(() => openFilesBelow(dir.path)).toEqual([]);
+});
+
+test("a log whose start moves on meanwhile begins there", async () => {
+  let asked = 0;
+  const moving = {
+    get firstOffset() {
+      asked += 1;
+      return asked === 1 ? 0 : 7;
+    },
+  };
+  const starts = { stdout: moving, stderr: { firstOffset: 0 } };
+  expect(await resolveStart(someLogs().dir, { tailLines: 2 }, starts)).toEqual({
+    stdout: 7,
+    stderr: 0,
+  });
 });
