@@ -41,6 +41,24 @@ test("only a server that is waited for can be silent", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test("ends the call when the consumer leaves, and says of each message that it came", async () => {
+  let callSignal: AbortSignal | undefined;
+  const onMessage = vi.fn<() => void>();
+  const messages = receive(
+    (signal) => {
+      callSignal = signal;
+      return twoMessages(signal);
+    },
+    { server: "there", silenceMs: SILENCE_MS, signal: new AbortController().signal, onMessage },
+  );
+  await messages.next();
+  await messages.next();
+  expect(onMessage).toHaveBeenCalledTimes(2);
+  expect(callSignal?.aborted).toBe(false);
+  await messages.return();
+  expect(callSignal?.aborted).toBe(true);
+});
+
 test("lets go of everything when the consumer leaves, or gives up", async () => {
   for await (const message of open()) {
     expect(message).toBe("a");

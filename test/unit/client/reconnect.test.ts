@@ -414,6 +414,49 @@ describe("calls", () => {
     expect(calls).toBe(3);
   });
 
+  test("calls are repeated where nothing was said about it", async () => {
+    let calls = 0;
+    const implementation: Partial<ServiceImpl<typeof ProcmanService>> = {
+      get: () => {
+        calls += 1;
+        if (calls === 1) throw lost();
+        return { job: encodeJob(runningJob()) };
+      },
+    };
+    const client = createProcmanClientFromTransport(
+      createRouterTransport(({ service }) => service(ProcmanService, implementation)),
+    );
+    onTestFinished(() => client.close());
+    await client.get("job1");
+    expect(calls).toBe(2);
+  });
+
+  test("get passes on what it was asked for", async () => {
+    const asked: unknown[] = [];
+    const client = clientOf({
+      get: ({ id, includeEnv }) => {
+        asked.push([id, includeEnv]);
+        return { job: encodeJob(runningJob()) };
+      },
+    });
+    await client.get("job1", { includeEnv: true });
+    await client.get("job2");
+    expect(asked).toEqual([
+      ["job1", true],
+      ["job2", false],
+    ]);
+  });
+
+  test("start makes no request id where it is not repeated", async () => {
+    const ids: string[] = [];
+    const start = ({ requestId }: { requestId: string }) => {
+      ids.push(requestId);
+      return { job: encodeJob(runningJob()) };
+    };
+    await clientOf({ start }, { reconnect: false }).start({ command: "true" });
+    expect(ids).toEqual([""]);
+  });
+
   test("start is repeated with the same request id, its own or the caller's", async () => {
     const ids: string[] = [];
     const client = clientOf({

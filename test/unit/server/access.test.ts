@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -11,7 +11,11 @@ import {
 } from "../../../src/server/access/access-control.js";
 import type { Peer } from "../../../src/server/access/peer.js";
 import { defined } from "../../../src/platform/defined.js";
-import { loadAccessToken } from "../../../src/server/access/access-token.js";
+import {
+  loadAccessToken,
+  rotateAccessToken,
+  watchAccessToken,
+} from "../../../src/server/access/access-token.js";
 import { WindowCounter } from "../../../src/server/access/window-counter.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, localClient, startFakeServer } from "../../helpers/fake-server.js";
@@ -81,6 +85,7 @@ describe("Host", () => {
     const server = await startFakeServer();
     const answer = await ask(server, { headers: { host } });
     expect(answer.status).toBe(421);
+    expect(answer.headers.connection).toBe("close");
     expect(JSON.parse(answer.body)).toMatchObject({ code: "permission_denied" });
   });
 
@@ -344,6 +349,24 @@ describe("token", () => {
     const directory = join(tempDir(), "token");
     mkdirSync(directory);
     await expect(loadAccessToken(directory)).rejects.toThrow(directory);
+  });
+
+  test("a new one in the file is taken into use once, and nothing else that is done to it", async () => {
+    const path = join(tempDir(), "token");
+    const first = await loadAccessToken(path);
+    const used: string[] = [];
+    const stop = watchAccessToken(path, (token) => used.push(token), pino({ enabled: false }));
+    const second = await rotateAccessToken(path);
+    expect(second).not.toBe(first);
+    await eventually("its use", () => used.length > 0);
+    utimesSync(path, 1, 1);
+    writeFileSync(`${path}.tmp`, "");
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    expect(used).toEqual([second]);
+    stop();
+    await rotateAccessToken(path);
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    expect(used).toEqual([second]);
   });
 
   test("wrong ones are counted for each address, and warned of, but not of ever more addresses", () => {

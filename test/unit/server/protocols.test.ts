@@ -4,7 +4,13 @@ import { type AttachResponse, Status, Stream } from "../../../gen/procman/v1/pro
 import { ProcmanError } from "../../../src/contract/errors.js";
 import { collect, errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
-import { networkClient, type Protocol, startFakeServer } from "../../helpers/fake-server.js";
+import {
+  type FakeServer,
+  networkClient,
+  type Protocol,
+  startFakeServer,
+} from "../../helpers/fake-server.js";
+import { envelope } from "../../helpers/http2-frames.js";
 
 const PROTOCOLS: Protocol[] = ["connect", "grpc-web", "grpc"];
 
@@ -243,15 +249,58 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
   });
 });
 
+/** Posts to a server, with its token. */
+function post(
+  server: FakeServer,
+  method: string,
+  headers: object,
+  body: string | Uint8Array<ArrayBuffer>,
+) {
+  return fetch(`http://${server.authority}/procman.v1.ProcmanService/${method}`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${server.token}`, ...headers },
+    body,
+  });
+}
+
+test("a deadline longer than timers can take is refused, and is not over at once", async () => {
+  const server = await startFakeServer();
+  server.procman.addJob("a");
+  const headers = { "Content-Type": "application/json", "Connect-Timeout-Ms": "9999999999" };
+  const answer = await post(server, "Wait", headers, '{"id":"a"}');
+  expect(answer.status).toBe(400);
+  expect(await answer.json()).toMatchObject({ code: "invalid_argument" });
+});
+
+test("output is not compressed, also for clients that take it compressed", async () => {
+  const server = await startFakeServer();
+  server.procman.addJob("a");
+  server.procman.write("a", Buffer.alloc(1_000_000));
+  const headers = {
+    "Content-Type": "application/connect+json",
+    "Connect-Accept-Encoding": "gzip",
+  };
+  const answer = await post(
+    server,
+    "Attach",
+    headers,
+    new Uint8Array(envelope(Buffer.from('{"id":"a"}'))),
+  );
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  expect(bytes.length).toBeGreaterThan(1_000_000);
+  const flags: number[] = [];
+  for (let at = 0; at < bytes.length; at += 5 + bytes.readUInt32BE(at + 1)) {
+    flags.push(bytes.readUInt8(at));
+  }
+  // The last one ends the stream.
+  expect(flags).toEqual([0, 0, 0, 2]);
+});
+
 test.each(['{"statuses":["STATUS_BOGUS"]}', '{"status":["STATUS_RUNNING"]}', '{"pageSize":"x"}'])(
   "JSON that is misspelt is refused, not read as something else: %s",
   async (body) => {
     const server = await startFakeServer();
-    const answer = await fetch(`http://${server.authority}/procman.v1.ProcmanService/List`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${server.token}` },
-      body,
-    });
+    const answer = await post(server, "List", { "Content-Type": "application/json" }, body);
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ code: "invalid_argument" });
     expect(server.procman.calls).toEqual([]);
