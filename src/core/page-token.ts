@@ -24,7 +24,9 @@ export function parsePageToken(token: string, filter: JobFilter): number {
 
 /** A short text that is the same for filters that match the same jobs. Tokens are bound to it. */
 export function filterDigest({ statuses = [], labels = {} }: JobFilter): string {
-  const byKey = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const byKey = Object.keys(labels)
+    .sort()
+    .map((key) => [key, labels[key]]);
   const canonical = JSON.stringify([[...new Set(statuses)].sort(), byKey]);
   return createHash("sha256").update(canonical).digest("base64url").slice(0, 8);
 }

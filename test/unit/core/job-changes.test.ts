@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import type { Status } from "../../../src/contract/job.js";
 import { hadMatched, JobChanges } from "../../../src/core/job-changes.js";
@@ -54,15 +55,16 @@ test("each status a job has had is known, with the revision since when", () => {
   changes.changed(job("a"));
   changes.changed(job("a"));
   changes.changed(job("a", "failed"));
+  changes.changed(job("a", "failed"));
   changes.removed("a");
   const history = changes.firstAfter(0)?.history;
   expect(history).toMatchObject({
-    revision: 4,
+    revision: 5,
     statuses: [
       { revision: 0, status: "pending" },
       { revision: 1, status: "running" },
       { revision: 3, status: "failed" },
-      { revision: 4, status: undefined },
+      { revision: 5, status: undefined },
     ],
   });
   if (!history) return;
@@ -98,6 +100,8 @@ describe("what is kept", () => {
     expect(told.length).toBeLessThanOrEqual(2 * (kept + 1));
     // It has not changed since, but nobody may take it to be gone.
     expect(idsAfter(changes, 0)[0]).toBe("stays");
+    // What is forgotten is not held either.
+    expect(idsAfter(changes, 0).length).toBeLessThanOrEqual(2 * (kept + 1));
   });
 
   test("is all, while few are removed, however often jobs change", () => {
@@ -135,6 +139,15 @@ describe("whoever waits for a change", () => {
     changes.changed(job("a"));
     await Promise.all(waiting);
     expect(woken).toBe(2);
+  });
+
+  test("leaves no listener at its signal", async () => {
+    const changes = new JobChanges();
+    const { signal } = new AbortController();
+    const waiting = changes.waitForChange(0, signal);
+    changes.changed(job("a"));
+    await waiting;
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
   test("can leave, also before waiting", async () => {

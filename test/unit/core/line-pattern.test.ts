@@ -34,6 +34,8 @@ describe("a line", () => {
     expect(new LinePattern("x$").matches(cut)).toBe(false);
     expect(new LinePattern("x\\b").matches(cut)).toBe(false);
     expect(new LinePattern("[^x😀]").matches(cut)).toBe(false);
+    // Nothing is cut off for a character that is elsewhere.
+    expect(ready.matches(`😀${"x".repeat(LONG - 7)}ready${"x".repeat(10)}`)).toBe(true);
   });
 });
 
@@ -163,9 +165,19 @@ describe("refused", () => {
     ["a{", 2],
     ["a{0}", 1],
     ["))a{9}", 9],
+    ["((a", 3],
   ])("the size of %j is %i", (pattern, size) => {
     expect(expandedSize(pattern)).toBe(size);
   });
+});
+
+test("a pattern as long, and as large, as can be is taken", () => {
+  expect(new LinePattern(`[${"x".repeat(1022)}]`).matches("x")).toBe(true);
+  const sizes = Array.from({ length: 500 }, (_, n) => RE2JS.compile(`.{${n}}`).programSize());
+  const largest = sizes.findLastIndex((size) => size <= 500);
+  expect(sizes[largest]).toBe(500);
+  expect(new LinePattern(`.{${largest}}`).matches("x".repeat(largest))).toBe(true);
+  expect(() => new LinePattern(`.{${largest + 1}}`)).toThrow("is too large");
 });
 
 test.each([

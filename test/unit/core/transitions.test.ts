@@ -128,6 +128,9 @@ describe("what is known of the start and the end", () => {
   });
 
   test("and nothing else", () => {
+    const cancelled = someRecord(running, { stop: stop("cancel") });
+    const seen: Observation = { ...exit, notExecuted: "x: not found" };
+    expect(advanceRecord(cancelled, seen, now).state).not.toHaveProperty("error");
     const { state } = advanceRecord(someRecord(running), exit, now);
     expect(Object.keys(state).toSorted()).toEqual([
       "completedTime",
