@@ -1,3 +1,5 @@
+import { MAX_TIMEOUT_MS } from "./timers.js";
+
 interface TickListener {
   readonly onTick: () => void;
   readonly keepsAlive: boolean;
@@ -6,7 +8,8 @@ interface TickListener {
 /**
  * One timer for all that poll at the same interval, since a wake-up costs more
  * than what most of them do in it. It runs while somebody listens, and keeps the
- * process alive while one of those wants that.
+ * process alive while one of those wants that. For Node alone: the timers of
+ * browsers have no `ref`.
  */
 export class Ticker {
   readonly #intervalMs: number;
@@ -16,7 +19,7 @@ export class Ticker {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(intervalMs: number) {
-    this.#intervalMs = intervalMs;
+    this.#intervalMs = Math.min(intervalMs, MAX_TIMEOUT_MS);
   }
 
   /**

@@ -1,18 +1,24 @@
 import { anyAborted } from "./abort-signals.js";
 
-/** Beyond this, setTimeout fires at once. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/** Beyond this, setTimeout and setInterval fire at once. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /**
  * Calls back after any number of milliseconds: what setTimeout cannot take is
  * waited for in several steps.
+ * @param keepsAlive whether the process stays for it, also with nothing else to do
  * @returns how to cancel it
  */
-export function startTimer(delayMs: number, onElapsed: () => void): () => void {
+export function startTimer(
+  delayMs: number,
+  onElapsed: () => void,
+  { keepsAlive = true } = {},
+): () => void {
   let timer: NodeJS.Timeout;
   const arm = (leftMs: number): void => {
     const stepMs = Math.min(leftMs, MAX_TIMEOUT_MS);
     timer = setTimeout(() => (leftMs > stepMs ? arm(leftMs - stepMs) : onElapsed()), stepMs);
+    if (!keepsAlive) timer.unref();
   };
   arm(Math.max(delayMs, 0));
   return () => clearTimeout(timer);

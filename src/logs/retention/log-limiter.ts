@@ -1,5 +1,6 @@
 import type { JobDir } from "../../core/job-dir.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
+import { startTimer } from "../../platform/timers.js";
 import type { LogTrimmer } from "./log-trimmer.js";
 import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";
 
@@ -25,7 +26,7 @@ export interface LimiterPace {
   delayMs(headroomBytes: number): number;
 }
 
-/** A log is trimmed when it is so far beyond its limit, in bytes and as a share of the limit. */
+/** A log is trimmed when it is so far beyond its limit: the larger of the two. */
 const MIN_SLACK_BYTES = 1024 * 1024;
 const SLACK_SHARE = 1 / 8;
 
@@ -47,7 +48,7 @@ export class LogLimiter {
   readonly #options: LogLimiterOptions;
   readonly #slackBytes: number;
   readonly #watches = new Map<Stream, PathWatch>();
-  #timer: NodeJS.Timeout | undefined;
+  #cancelTimer = (): void => {};
   #trimming: Promise<void> | undefined;
   #growing = false;
   /** Checks in a row that found nothing new. */
@@ -73,6 +74,7 @@ export class LogLimiter {
     } catch (error) {
       this.#failed(error);
     }
+    if (this.#closed) return;
     if (ended.aborted) {
       // It is not likely that more comes.
       this.#quietChecks = QUIET_CHECKS;
@@ -88,7 +90,7 @@ export class LogLimiter {
   async close(): Promise<void> {
     this.#closed = true;
     this.#options.ended.removeEventListener("abort", this.#end);
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#setGrowing(false);
     this.#unwatch();
     await this.#trimming;
@@ -158,11 +160,10 @@ export class LogLimiter {
   }
 
   #checkIn(delayMs: number): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     if (this.#closed) return;
-    this.#timer = setTimeout(this.#check, delayMs);
     // Jobs that have ended must not keep a process alive that uses the library.
-    this.#timer.unref();
+    this.#cancelTimer = startTimer(delayMs, this.#check, { keepsAlive: false });
   }
 
   /** @returns whether each log is watched now. */

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { eventually } from "../../helpers/eventually.js";
-import { eventLoopTurn } from "./event-loop-turn.js";
+import { eventLoopTurn, fileOperationsDone } from "./event-loop-turn.js";
 import { CountedWatches } from "./held-resources.js";
 import { JobLogs } from "./job-logs.js";
 import { newOutput } from "./new-output.js";
@@ -20,6 +20,23 @@ describe("where the kernel does not tell", () => {
       await eventLoopTurn();
       logs.append("stdout", text);
       expect(Buffer.from((await next).value?.data ?? []).toString()).toBe(text);
+    }
+    await chunks.return();
+  });
+
+  test("though it watches, logs are polled at each interval", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const logs = JobLogs.started();
+    const output = newOutput({ pollIntervalMs: 1000, watch: () => ({ close: () => {} }) });
+    const ended = new AbortController().signal;
+    const chunks = output.open(logs.dir).chunks({ stdout: 0 }, { ended });
+    for (const text of ["one", "two", "three"]) {
+      const next = chunks.next();
+      await fileOperationsDone();
+      logs.append("stdout", text);
+      vi.advanceTimersByTime(1000);
+      expect((await next).value?.data).toHaveLength(text.length);
     }
     await chunks.return();
   });

@@ -348,6 +348,15 @@ test("one that is closed before it has begun does nothing", async () => {
   expect(limited.checks).toBe(0);
 });
 
+test("one that is closed while it begins does nothing", async () => {
+  const limited = new Limited();
+  const beginning = limited.limiter.begin();
+  await limited.limiter.close();
+  await beginning;
+  expect([limited.checks, vi.getTimerCount()]).toEqual([0, 0]);
+  expect(getEventListeners(limited.ended.signal, "abort")).toHaveLength(0);
+});
+
 test("it keeps no process alive", async () => {
   const setTimeout = vi.spyOn(globalThis, "setTimeout");
   const limited = new Limited();

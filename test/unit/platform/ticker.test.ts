@@ -43,6 +43,16 @@ test("one that stops in a tick is not called again in it", () => {
   expect(calls).toEqual(["a", "a"]);
 });
 
+test("an interval beyond what a timer takes does not come at once", () => {
+  const onTick = vi.fn();
+  const stop = new Ticker(2 ** 31).add(onTick);
+  vi.advanceTimersByTime(2 ** 31 - 2);
+  expect(onTick).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1);
+  expect(onTick).toHaveBeenCalledOnce();
+  stop();
+});
+
 test("the process is kept alive while one of them wants that", () => {
   const setInterval = vi.spyOn(globalThis, "setInterval");
   const ticker = new Ticker(100);

@@ -41,6 +41,16 @@ test.each([0, MAX_TIMEOUT_MS, 2 * MAX_TIMEOUT_MS + 1])(
   },
 );
 
+test.each([true, false])("keeps the process alive through all steps: %s", (keepsAlive) => {
+  const setTimeout = vi.spyOn(globalThis, "setTimeout");
+  const cancel = startTimer(2 * MAX_TIMEOUT_MS, () => {}, { keepsAlive });
+  vi.advanceTimersByTime(MAX_TIMEOUT_MS);
+  const timers = setTimeout.mock.results.map(({ value }) => value as NodeJS.Timeout);
+  expect(timers.map((timer) => timer.hasRef())).toEqual([keepsAlive, keepsAlive]);
+  cancel();
+  setTimeout.mockRestore();
+});
+
 test("what is late already is called back for at once", () => {
   const onElapsed = vi.fn();
   startTimer(-5, onElapsed);
