@@ -103,14 +103,23 @@ export class ManagedJob {
    * @throws ProcmanError; then nothing runs and no trace of the job is left
    */
   static async start(context: JobContext, spec: JobSpec, sequence: number): Promise<ManagedJob> {
-    const command = await context.engine.prepare(spec);
     const record = pendingRecord(spec, sequence, context.defaultLogLimitBytes);
-    await context.store.create(record);
+    // The one waits for the disk while the other looks for the command.
+    const draft = context.store.draft(record);
+    const command = await context.engine.prepare(spec).catch(async (error: unknown) => {
+      await draft.discard();
+      throw error;
+    });
+    await draft.written;
+    const published = draft.publish();
+    // It is waited for below, and by who handles its failure.
+    published.catch(() => {});
     crashPoint("start:created");
     const job = new ManagedJob(context, record);
     job.#retainLogs();
     try {
       await job.#run(command);
+      await published;
     } catch (error) {
       await job.#discard();
       throw error;
@@ -323,7 +332,9 @@ export class ManagedJob {
     const { process, started: start } = await command.start(this.#context.store.dirOf(this.id));
     this.#process = process;
     crashPoint("start:process-recorded");
-    await this.#replace(started(this.record, start));
+    // What the engine has recorded tells as much: a job that ends soon needs no record of this.
+    this.#record.replaceSoon(started(this.record, start));
+    this.#context.onChange(this);
   }
 
   /** Starts watching for the job's end and its time limit. */
@@ -446,8 +457,10 @@ export class ManagedJob {
 
   /** Removes all traces of a job that did not start. */
   async #discard(): Promise<void> {
-    const { store, log } = this.#context;
+    const { store, log, closing } = this.#context;
     this.dispose();
+    await this.#process?.stop(0, closing).catch(() => {});
+    this.#process?.release();
     await store.remove(this.id).catch((error: unknown) => {
       log.error({ jobId: this.id, err: error }, "removing a job that did not start failed");
     });

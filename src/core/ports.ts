@@ -174,12 +174,25 @@ export interface UnreadableRecord {
   readonly error: Error;
 }
 
+/** The directory of a job to be, which a crash at any moment leaves whole or not at all. */
+export interface JobDraft {
+  /** Resolves when its content is on disk. Rejects with a ProcmanError; nothing is left of it then. */
+  readonly written: Promise<void>;
+  /**
+   * Makes it the job's directory before it returns. To be called after `written`.
+   * @returns resolves when that is on disk
+   */
+  publish(): Promise<void>;
+  /** Deletes it, where it was not published. */
+  discard(): Promise<void>;
+}
+
 /** Stores jobs' records. When a method resolves, its effect is on disk. */
 export interface JobStore {
   /** Reads all records. Also finishes removals and creations that a crash interrupted. */
   load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }>;
-  /** Creates the job's directory with its record, atomically. */
-  create(record: JobRecord): Promise<void>;
+  /** Writes a new job's directory, where nobody finds it yet. */
+  draft(record: JobRecord): JobDraft;
   /** @throws ProcmanError JOB_NOT_FOUND where the job's directory has been deleted */
   write(record: JobRecord): Promise<void>;
   /** Deletes the job's directory, atomically. It is no error where that is gone already. */

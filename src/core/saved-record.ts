@@ -11,12 +11,17 @@ export interface SavedRecordOptions {
   readonly exclusively: (write: () => Promise<void>) => Promise<void>;
 }
 
+/** How soon a record is written that need not be at once. */
+const SOON_MS = 100;
+
 /** A job's record in memory, and on disk as soon as writing it succeeds. */
 export class SavedRecord {
   readonly #options: SavedRecordOptions;
   #value: JobRecord;
-  /** Set while the record is newer than its file. */
-  #retryTimer: NodeJS.Timeout | undefined;
+  /** Runs while the record is newer than its file. */
+  #timer: NodeJS.Timeout | undefined;
+  #isFailing = false;
+  #isDisposed = false;
 
   constructor(value: JobRecord, options: SavedRecordOptions) {
     this.#value = value;
@@ -36,6 +41,7 @@ export class SavedRecord {
     await this.#options.store.write(next).catch((error: unknown) => {
       if (!isGone(error)) throw error;
     });
+    clearTimeout(this.#timer);
     this.#value = next;
   }
 
@@ -44,34 +50,49 @@ export class SavedRecord {
    * even where it cannot be written now, so a failed write is retried in background.
    */
   async replace(next: JobRecord): Promise<void> {
-    const { store, log } = this.#options;
-    try {
-      await store.write(next);
-    } catch (error) {
-      log.error({ jobId: next.spec.id, err: error }, "a job's new state could not be saved");
-      if (!isGone(error)) this.#retryLater();
-    }
+    clearTimeout(this.#timer);
+    await this.#write(next);
     this.#value = next;
   }
 
-  /** Stops retrying a failed write. */
+  /**
+   * Replaces the record now, and writes it in a while. For a state that the next
+   * server learns from the job's other files where it is never written.
+   */
+  replaceSoon(next: JobRecord): void {
+    this.#value = next;
+    this.#saveLater(SOON_MS);
+  }
+
+  /** Stops trying to write the record. */
   dispose(): void {
-    clearInterval(this.#retryTimer);
-    this.#retryTimer = undefined;
+    this.#isDisposed = true;
+    clearTimeout(this.#timer);
   }
 
-  #retryLater(): void {
-    const { exclusively, pollIntervalMs } = this.#options;
-    const save = () => exclusively(() => this.#save()).catch(() => {});
-    this.#retryTimer ??= setInterval(() => void save(), pollIntervalMs);
+  #saveLater(delayMs: number): void {
+    const { exclusively } = this.#options;
+    const save = async () => {
+      if (!this.#isDisposed) await this.#write(this.#value);
+    };
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void exclusively(save).catch(() => {}), delayMs);
   }
 
-  async #save(): Promise<void> {
-    const { store, log } = this.#options;
-    if (this.#retryTimer === undefined) return;
-    await store.write(this.#value);
-    this.dispose();
-    log.info({ jobId: this.#value.spec.id }, "a job's state could be saved again");
+  /** Writes the record, now or in background where it cannot be written now. */
+  async #write(record: JobRecord): Promise<void> {
+    const { store, log, pollIntervalMs } = this.#options;
+    const jobId = record.spec.id;
+    try {
+      await store.write(record);
+      if (this.#isFailing) log.info({ jobId }, "a job's state could be saved again");
+      this.#isFailing = false;
+    } catch (error) {
+      if (!this.#isFailing)
+        log.error({ jobId, err: error }, "a job's new state could not be saved");
+      this.#isFailing = !isGone(error);
+      if (this.#isFailing && !this.#isDisposed) this.#saveLater(pollIntervalMs);
+    }
   }
 }
 

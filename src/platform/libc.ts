@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { promisify } from "node:util";
 import type { LibraryHandle } from "koffi";
 
@@ -23,6 +24,27 @@ export interface Libc {
   readonly fallocate:
     | ((fd: number, mode: number, offset: number, length: number) => Promise<number>)
     | undefined;
+  readonly posixSpawn: PosixSpawn | undefined;
+}
+
+/** posix_spawn(3) and what its children need. Linux with glibc 2.29 or later. */
+export interface PosixSpawn {
+  /**
+   * Starts a program as the leader of a new session, in that directory, with
+   * /dev/null as its standard streams and every signal at its default. Descriptors
+   * with O_CLOEXEC, as all of Node's are, stay out of it.
+   * @param words the program's absolute path, and its arguments
+   * @returns errno is 0, or why there is no process
+   */
+  spawn(
+    words: readonly string[],
+    cwd: string,
+    env: readonly string[],
+  ): { readonly errno: number; readonly pid: number };
+  /** A child of this process that has ended and was not waited for, if there is one. */
+  endedChild(): number | undefined;
+  /** Waits for a child that has ended. @returns whether it had */
+  reap(pid: number): boolean;
 }
 
 let loading: Promise<Libc> | undefined;
@@ -41,6 +63,7 @@ async function load(): Promise<Libc> {
     return {
       preadv2: unlessMissing(() => bindPreadv2(koffi, library)),
       fallocate: unlessMissing(() => bindFallocate(koffi, library)),
+      posixSpawn: unlessMissing(() => bindPosixSpawn(koffi, library)),
     };
   } catch {
     // No build of koffi for this machine.
@@ -48,7 +71,7 @@ async function load(): Promise<Libc> {
   }
 }
 
-const NOTHING: Libc = { preadv2: undefined, fallocate: undefined };
+const NOTHING: Libc = { preadv2: undefined, fallocate: undefined, posixSpawn: undefined };
 
 /** Not every C library has every function. */
 function unlessMissing<T>(bind: () => T): T | undefined {
@@ -76,4 +99,74 @@ function bindFallocate(koffi: Koffi, library: LibraryHandle): Libc["fallocate"] 
     // The other thread has its errno to itself, so it is tried again in this one.
     return here(...args) === 0 ? 0 : koffi.errno();
   };
+}
+
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+const P_ALL = 0;
+const WNOHANG = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x0100_0000;
+/** The C library's own structures are opaque; these sizes are more than any has. */
+const ATTRIBUTES_BYTES = 1024;
+const FILE_ACTIONS_BYTES = 512;
+const SIGNAL_SET_BYTES = 512;
+const SIGINFO_BYTES = 128;
+
+function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
+  const posixSpawn = library.func(
+    "int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, char **argv, char **env)",
+  );
+  const initActions = library.func("int posix_spawn_file_actions_init(void *)");
+  const addChdir = library.func("int posix_spawn_file_actions_addchdir_np(void *, const char *)");
+  const addOpen = library.func(
+    "int posix_spawn_file_actions_addopen(void *, int fd, const char *path, int flags, uint mode)",
+  );
+  const destroyActions = library.func("int posix_spawn_file_actions_destroy(void *)");
+  const waitid = library.func("int waitid(int type, uint id, void *info, int options)");
+  const waitpid = library.func("int waitpid(int pid, void *status, int options)");
+  const attributes = newSessionAttributes(library);
+  const info = Buffer.alloc(SIGINFO_BYTES);
+  // After three numbers, where a pointer may stand.
+  const pidOffset = koffi.sizeof("void *") === 8 ? 16 : 12;
+  return {
+    spawn(argv, cwd, env) {
+      const actions = Buffer.alloc(FILE_ACTIONS_BYTES);
+      initActions(actions);
+      try {
+        addChdir(actions, cwd);
+        for (const fd of [0, 1, 2]) addOpen(actions, fd, "/dev/null", constants.O_RDWR, 0);
+        const pid = [0];
+        const words = [
+          [...argv, null],
+          [...env, null],
+        ];
+        const errno: number = posixSpawn(pid, argv[0], actions, attributes, ...words);
+        return { errno, pid: pid[0] ?? 0 };
+      } finally {
+        destroyActions(actions);
+      }
+    },
+    endedChild() {
+      info.fill(0);
+      if (waitid(P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT) !== 0) return undefined;
+      return info.readInt32LE(pidOffset) || undefined;
+    },
+    reap: (pid) => waitpid(pid, null, WNOHANG) === pid,
+  };
+}
+
+/** A new session, every signal at its default and none blocked: Node ignores SIGPIPE. */
+function newSessionAttributes(library: LibraryHandle): Buffer {
+  const attributes = Buffer.alloc(ATTRIBUTES_BYTES);
+  const signals = Buffer.alloc(SIGNAL_SET_BYTES);
+  library.func("int posix_spawnattr_init(void *)")(attributes);
+  library.func("int sigfillset(void *)")(signals);
+  library.func("int posix_spawnattr_setsigdefault(void *, void *)")(attributes, signals);
+  library.func("int sigemptyset(void *)")(signals);
+  library.func("int posix_spawnattr_setsigmask(void *, void *)")(attributes, signals);
+  const flags = POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+  library.func("int posix_spawnattr_setflags(void *, short)")(attributes, flags);
+  return attributes;
 }

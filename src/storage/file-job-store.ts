@@ -1,14 +1,15 @@
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { access, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound } from "../contract/errors.js";
 import { STREAMS } from "../contract/job.js";
 import { JobDir } from "../core/job-dir.js";
-import type { JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
+import type { JobDraft, JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
 import { logLimitOf } from "../core/transitions.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { hasCode } from "../platform/errno.js";
 import { inParallel } from "../platform/in-parallel.js";
-import { syncDirectory, writeFileAtomic, writeFileDurable } from "./atomic-file.js";
+import { syncPath, writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { formatRecord, parseRecord } from "./job-record.js";
 
@@ -54,27 +55,22 @@ export class FileJobStore implements JobStore {
     return { records, unreadable };
   }
 
-  async create(record: JobRecord): Promise<void> {
+  draft(record: JobRecord): JobDraft {
     const { id } = record.spec;
     const draft = this.dirOf(NEW_PREFIX + id);
-    try {
-      await mkdir(draft.path, { mode: 0o700 });
-      // Empty files need no sync of their own: that of the directory is enough.
-      for (const stream of STREAMS) await writeFile(draft.log(stream), "", { mode: 0o600 });
-      if (logLimitOf(record) !== undefined) {
-        await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
-      }
-      await writeFileDurable(draft.record, formatRecord(record));
-      await syncDirectory(draft.path);
-      crashPoint("create:drafted");
-      await rename(draft.path, this.dirOf(id).path);
-      crashPoint("create:renamed");
-      await syncDirectory(this.#jobsDir);
-    } catch (error) {
+    const failed = async (error: unknown): Promise<never> => {
       await this.#sweep(draft);
       await this.#sweep(this.dirOf(id));
       throw fromSystemError(error, `create the directory of job ${id}`, id);
-    }
+    };
+    const written = this.#writeDraft(draft, record).catch(failed);
+    // Whoever made it may have something else to wait for first.
+    written.catch(() => {});
+    return {
+      written,
+      publish: () => this.#publish(draft, id).catch(failed),
+      discard: () => written.then(() => this.#sweep(draft)).catch(() => {}),
+    };
   }
 
   async write(record: JobRecord): Promise<void> {
@@ -96,12 +92,30 @@ export class FileJobStore implements JobStore {
       });
       crashPoint("remove:renamed");
       // Fails where more than the job's own directory is gone.
-      await syncDirectory(this.#jobsDir);
+      await syncPath(this.#jobsDir);
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
     // The removal is durable. What follows may be interrupted.
     await this.#sweep(removed);
+  }
+
+  async #writeDraft(draft: JobDir, record: JobRecord): Promise<void> {
+    mkdirSync(draft.path, { mode: 0o700 });
+    // Empty files need no sync of their own: that of the directory is enough.
+    for (const stream of STREAMS) writeFileSync(draft.log(stream), "", { mode: 0o600 });
+    if (logLimitOf(record) !== undefined) {
+      await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
+    }
+    await writeFileDurable(draft.record, formatRecord(record));
+    await syncPath(draft.path);
+    crashPoint("create:drafted");
+  }
+
+  async #publish(draft: JobDir, id: string): Promise<void> {
+    renameSync(draft.path, this.dirOf(id).path);
+    crashPoint("create:renamed");
+    await syncPath(this.#jobsDir);
   }
 
   /** Whether the job's own directory was deleted, and not the whole state directory. */

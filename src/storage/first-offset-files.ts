@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { fromSystemError } from "../contract/errors.js";
 import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
 import { hasCode } from "../platform/errno.js";
-import { syncDirectory, writeFileDurable } from "./atomic-file.js";
+import { syncPath, writeFileDurable } from "../platform/durable-file.js";
 
 /** The size of a sector, which disks write atomically. */
 const SLOT_BYTES = 512;
@@ -71,7 +71,7 @@ async function openToWrite(path: string): Promise<FileHandle> {
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
     await writeFileDurable(path, " ".repeat(SLOTS * SLOT_BYTES));
-    await syncDirectory(dirname(path));
+    await syncPath(dirname(path));
     return open(path, "r+");
   }
 }

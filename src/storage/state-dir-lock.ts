@@ -2,7 +2,7 @@ import { link, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ProcmanError } from "../contract/errors.js";
 import { hasCode } from "../platform/errno.js";
-import { writeFileAtomic, writeFileDurable } from "./atomic-file.js";
+import { writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
 
 /** Identifies processes across pid reuse and reboots. The engine implements it. */
 export interface ProcessIdentifier {

@@ -103,17 +103,18 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
 
   const recordOf = (id: string) => join(jobs, id, "state.json");
 
-  test("at the answer of a Start: the job's directory, its record and its logs", () => {
+  test("at the answer of a Start: the job's directory, its record, its logs and who runs it", () => {
     atAnswers("started", (id, disk) => {
       const missing = disk.missing(join(jobs, id));
       expect(missing).not.toContain(`name ${join(jobs, id)}`);
-      for (const name of ["state.json", "stdout.log", "stderr.log"]) {
+      for (const name of ["state.json", "process", "stdout.log", "stderr.log"]) {
         const path = join(jobs, id, name);
         expect(disk.exists(path), name).toBe(true);
         expect(missing).not.toContain(`name ${path}`);
       }
       expect(disk.writesOf(recordOf(id))).toBeGreaterThan(0);
       expect(missing).not.toContain(`content of ${recordOf(id)}`);
+      expect(missing).not.toContain(`content of ${join(jobs, id, "process")}`);
     });
   });
 

@@ -109,11 +109,15 @@ export class MemoryMachine {
         records: [...this.#jobs.values()].flatMap(({ record }) => (record ? [record] : [])),
         unreadable: [],
       }),
-      create: (record) =>
-        this.#slowly(() => {
+      draft: (record) => ({
+        written: Promise.resolve(),
+        publish: () => {
           const job = { record, exit: undefined, sizes: GONE, onExit: () => {} };
           this.#jobs.set(record.spec.id, job);
-        }),
+          return this.#slowly(() => {});
+        },
+        discard: async () => {},
+      }),
       write,
       remove: (id) =>
         this.#slowly(() => {

@@ -7,7 +7,9 @@ import type { Started, WindowSize } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
+import { syncPath } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
+import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
@@ -27,7 +29,6 @@ import {
 import {
   awaitIdentity,
   killRunner,
-  type RunnerProcess,
   spawnRunner,
   terminalComplaint,
 } from "./runner/spawn-runner.js";
@@ -44,7 +45,7 @@ export class LocalJobProcess implements JobProcess {
   readonly #stop: SessionStop;
   readonly #input: JobInput;
   /** Set while the runner is a living child of this process. */
-  #runner: RunnerProcess | undefined;
+  #runner: DetachedProcess | undefined;
   /** Kept until the release, so that a job that deletes its files can still be ended. */
   #identity: Identity | undefined;
   #drain: TerminalDrain | undefined;
@@ -178,7 +179,20 @@ export class LocalJobProcess implements JobProcess {
     runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
     const identity = (await awaitIdentity(this.#dir, runner)) ?? (await this.#abortStart(runner));
     this.#identity = identity;
+    await this.#syncIdentity().catch((error: unknown) => {
+      killRunner(runner);
+      throw fromSystemError(error, `write ${this.#dir.process}`, this.#dir.jobId);
+    });
     return identity;
+  }
+
+  /** Waits until no power cut undoes what the runner has recorded, which is part of the answer. */
+  async #syncIdentity(): Promise<void> {
+    const { process, path } = this.#dir;
+    await Promise.all([syncPath(process), syncPath(path)]).catch((error: unknown) => {
+      // The command may have deleted its files.
+      if (!hasCode(error, "ENOENT")) throw error;
+    });
   }
 
   /**
@@ -186,7 +200,7 @@ export class LocalJobProcess implements JobProcess {
    * @returns the identity, where the runner has recorded it after all
    * @throws ProcmanError that says why the runner failed; nothing runs then
    */
-  async #abortStart(runner: RunnerProcess): Promise<Identity> {
+  async #abortStart(runner: DetachedProcess): Promise<Identity> {
     let identity: Identity | undefined;
     let complaint: string | undefined;
     try {

@@ -58,13 +58,13 @@ case $procman_code in
 	;;
 esac
 
-times >>"$procman_dir/process"
-while read -r procman_line; do
-	procman_self=$procman_kids procman_kids=$procman_line
-done <"$procman_dir/process"
 # With a terminal, terminal.sh copies the record to DIR/exit after the last output.
 procman_exit=$procman_dir/exit
 [ ! -e "$procman_dir/recorder" ] || procman_exit=$procman_dir/ended
+# `times` prints, so its lines are read back from a file: the short one that is written
+# next, since the shell reads byte by byte. What it holds until then is no exit record.
+times >"$procman_exit"
+{ read -r procman_self; read -r procman_kids; } <"$procman_exit"
 # Retries while the disk is full, unless the job's directory is gone.
 until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
 	[ -d "$procman_dir" ] || exit 1

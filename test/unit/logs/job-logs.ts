@@ -50,14 +50,9 @@ export class Collected {
     return this.#sizes[stream];
   }
 
-  /** Where the first chunk begins. */
-  from(stream: Stream): number {
-    return this.#from[stream] ?? 0;
-  }
-
   /** Where the next chunk begins. */
   end(stream: Stream): number {
-    return this.from(stream) + this.size(stream);
+    return (this.#from[stream] ?? 0) + this.size(stream);
   }
 
   bytes(stream: Stream): Buffer {

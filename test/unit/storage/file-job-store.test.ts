@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { JobRecord } from "../../../src/core/ports.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
 import { someRecord } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -29,11 +30,18 @@ async function openStore() {
   return { store, stateDir, jobs, path: (...names: string[]) => join(jobs, ...names) };
 }
 
+/** Makes a job's directory, as a Start does. */
+async function create(store: FileJobStore, record: JobRecord): Promise<void> {
+  const draft = store.draft(record);
+  await draft.written;
+  await draft.publish();
+}
+
 const modeOf = (path: string) => statSync(path).mode & 0o777;
 
 test("what is created and written is what is loaded, also by the next process", async () => {
   const { store, stateDir, jobs } = await openStore();
-  await store.create(record);
+  await create(store, record);
   expect(await store.load()).toEqual({ records: [record], unreadable: [] });
   await store.write(running);
   const next = await FileJobStore.open(stateDir);
@@ -43,7 +51,7 @@ test("what is created and written is what is loaded, also by the next process", 
 
 test("nobody else can read any of it", async () => {
   const { store, stateDir, path } = await openStore();
-  await store.create(someRecord(undefined, { spec: { logLimitBytes: 65_536 } }));
+  await create(store, someRecord(undefined, { spec: { logLimitBytes: 65_536 } }));
   for (const dir of [stateDir, path(), path("job1")]) expect(modeOf(dir)).toBe(0o700);
   const files = readdirSync(path("job1"));
   expect(files.toSorted()).toEqual(["first-offsets", "state.json", "stderr.log", "stdout.log"]);
@@ -54,9 +62,9 @@ test("nobody else can read any of it", async () => {
 
 test("where the logs begin is kept only of jobs with a log limit, whoever chose it", async () => {
   const { store, path } = await openStore();
-  await store.create(record);
-  await store.create(someRecord(undefined, { spec: { id: "a", logLimitBytes: 65_536 } }));
-  await store.create(someRecord(undefined, { spec: { id: "b" }, defaultLogLimitBytes: 65_536 }));
+  await create(store, record);
+  await create(store, someRecord(undefined, { spec: { id: "a", logLimitBytes: 65_536 } }));
+  await create(store, someRecord(undefined, { spec: { id: "b" }, defaultLogLimitBytes: 65_536 }));
   const kept = ["job1", "a", "b"].map((id) => existsSync(path(id, "first-offsets")));
   expect(kept).toEqual([false, true, true]);
 });
@@ -64,7 +72,7 @@ test("where the logs begin is kept only of jobs with a log limit, whoever chose 
 describe("what a crash has left", () => {
   test("of jobs that were never made, or are removed, is swept at load", async () => {
     const { store, jobs, path } = await openStore();
-    await store.create(record);
+    await create(store, record);
     for (const name of [".new-x", ".removed-y"]) {
       mkdirSync(path(name));
       writeFileSync(path(name, "state.json"), "{");
@@ -76,7 +84,7 @@ describe("what a crash has left", () => {
 
   test("in the place of a job does not hinder a new one, nor its removal", async () => {
     const { store, jobs, path } = await openStore();
-    await store.create(record);
+    await create(store, record);
     writeFileSync(path("job1", "state.json.tmp"), "{");
     await store.write(running);
     expect((await store.load()).records).toEqual([running]);
@@ -94,7 +102,7 @@ test("files that are no job's are left alone", async () => {
 
 test("records that cannot be read are told of, and left as they are", async () => {
   const { store, path } = await openStore();
-  await store.create(record);
+  await create(store, record);
   mkdirSync(path("empty"));
   mkdirSync(path("broken"));
   writeFileSync(path("broken", "state.json"), "{");
@@ -119,7 +127,7 @@ test("records that cannot be read are told of, and left as they are", async () =
 
 test("a removed job is gone with all its files, and can be removed again", async () => {
   const { store, jobs } = await openStore();
-  await store.create(record);
+  await create(store, record);
   await store.remove("job1");
   expect(readdirSync(jobs)).toEqual([]);
   await store.remove("job1");
@@ -127,7 +135,7 @@ test("a removed job is gone with all its files, and can be removed again", async
 
 test("a record of a job whose directory somebody has deleted is not written", async () => {
   const { store, path } = await openStore();
-  await store.create(record);
+  await create(store, record);
   rmSync(path("job1"), { recursive: true });
   await expect(store.write(running)).rejects.toMatchObject({
     reason: "JOB_NOT_FOUND",
@@ -138,7 +146,7 @@ test("a record of a job whose directory somebody has deleted is not written", as
 describe("without the directory of all jobs", () => {
   async function openWithout() {
     const { store, jobs } = await openStore();
-    await store.create(record);
+    await create(store, record);
     // As of a file system that is not there for a while.
     renameSync(jobs, `${jobs}.away`);
     return { store, jobs };
@@ -152,7 +160,7 @@ describe("without the directory of all jobs", () => {
 
   test("nothing is created", async () => {
     const { store } = await openWithout();
-    await expect(store.create(record)).rejects.toEqual(
+    await expect(create(store, record)).rejects.toEqual(
       unavailable("create the directory of job job1: ENOENT"),
     );
   });
@@ -172,7 +180,7 @@ describe("without the directory of all jobs", () => {
 
 test("a record that cannot be written is an error, and the old one stays", async () => {
   const { store, path } = await openStore();
-  await store.create(record);
+  await create(store, record);
   mkdirSync(path("job1", "state.json.tmp"));
   await expect(store.write(running)).rejects.toMatchObject({
     reason: "INTERNAL",
@@ -184,6 +192,6 @@ test("a record that cannot be written is an error, and the old one stays", async
 test("a job that cannot be created leaves nothing behind", async () => {
   const { store, jobs, path } = await openStore();
   writeFileSync(path("job1"), "in the way");
-  await expect(store.create(record)).rejects.toMatchObject({ jobId: "job1" });
+  await expect(create(store, record)).rejects.toMatchObject({ jobId: "job1" });
   expect(readdirSync(jobs)).toEqual([]);
 });

@@ -1,8 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
+import { rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import {
   argumentError,
   fromSystemError,
@@ -12,6 +9,9 @@ import {
 import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { hasCode } from "../../../platform/errno.js";
+import { type DetachedProcess, spawnDetached } from "../../../platform/spawn-detached.js";
+import { sleep } from "../../../platform/timers.js";
+import { watchPath } from "../../../platform/watch-path.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
@@ -19,97 +19,86 @@ import { type Identity, isInTerminal, readProcessRecord } from "./runner-records
 
 /** How long a runner may take to record its command's identity. Usually it takes milliseconds. */
 const IDENTITY_TIMEOUT_MS = 15_000;
-const INITIAL_BACKOFF_MS = 1;
-const MAX_BACKOFF_MS = 50;
 
-export interface RunnerProcess {
-  readonly child: ChildProcess;
-  /** Aborted when the runner has ended, after it has written the exit record. */
-  readonly ended: AbortSignal;
-}
+/** Between checks for the identity where the kernel does not tell of it. */
+const INITIAL_BACKOFF_MS = 5;
+const MAX_BACKOFF_MS = 50;
 
 /**
  * Spawns the runner as the leader of a new session. It outlives this process: no pipe
- * connects the two.
+ * connects the two. It ends after it has written the exit record.
  */
 export async function spawnRunner(
   dir: JobDir,
   command: LocalCommand,
   cgroup: string,
-): Promise<RunnerProcess> {
+): Promise<DetachedProcess> {
   const { spec, runnerEnv } = command;
   const script = runnerScript(command);
   const place = { dir, cgroup, shell: "/bin/sh" };
-  // The exit record is created empty, so that its change can be watched. Watching the
-  // directory would report all growth of the logs.
   const attempt = `start the command of job ${spec.id}`;
   try {
-    await writeFile(dir.exit, "", { mode: 0o600, flag: "wx" });
-    if (script !== "") await writeFile(dir.env, script, { mode: 0o600 });
-    if (spec.stdin) await writeFile(dir.input, "", { mode: 0o600, flag: "wx" });
+    // Created empty, so that its change can be watched. Watching the directory would
+    // report all growth of the logs.
+    writeFileSync(dir.exit, "", { mode: 0o600, flag: "wx" });
+    if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
+    if (spec.stdin) writeFileSync(dir.input, "", { mode: 0o600, flag: "wx" });
   } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
   }
   crashPoint("start:before-spawn");
-  let child: ChildProcess;
-  try {
-    const [program, ...words] = runnerCommand(command, place) as [string, ...string[]];
-    child = spawn(program, words, {
-      cwd: spec.workDir,
-      env: runnerEnv,
-      detached: true,
-      stdio: "ignore",
-    });
-  } catch (error) {
-    throw spawnError(error, attempt, command);
-  }
-  const ended = new AbortController();
-  child.once("exit", () => ended.abort());
-  child.unref();
-  if (child.pid === undefined) {
-    const [error] = (await once(child, "error").catch((error: unknown) => [error])) as [unknown];
-    throw spawnError(error, attempt, command);
-  }
-  child.on("error", () => {});
+  const words = runnerCommand(command, place) as [string, ...string[]];
+  const runner = await spawnDetached(words, { cwd: spec.workDir, env: runnerEnv }).catch(
+    (error: unknown) => {
+      throw spawnError(error, attempt, command);
+    },
+  );
   crashPoint("start:spawned");
-  return { child, ended: ended.signal };
+  return runner;
 }
 
 /**
- * Waits until the runner has recorded the command's identity.
- * @returns undefined where it has ended, or took too long, without that
+ * Waits until the runner has recorded who the command is.
+ * @returns undefined when it ended, or took too long, without that.
  */
 export async function awaitIdentity(
   dir: JobDir,
-  runner: RunnerProcess,
+  { ended }: DetachedProcess,
 ): Promise<Identity | undefined> {
-  const startedAt = process.hrtime.bigint();
-  for (
+  const untilMs = performance.now() + IDENTITY_TIMEOUT_MS;
+  let changed = new AbortController();
+  const watch = watchPath(
+    dir.path,
+    () => changed.abort(),
+    () => {},
+  );
+  try {
     let backoffMs = INITIAL_BACKOFF_MS;
-    ;
-    backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS)
-  ) {
-    const runnerEnded = runner.ended.aborted;
-    const record = readProcessRecord(dir);
-    if (record.kind === "complete") {
-      // The runner read it before it made the record.
-      rmSync(dir.env, { force: true });
-      if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
-      return record;
+    for (;;) {
+      const hasEnded = ended.aborted;
+      const record = readProcessRecord(dir);
+      if (record.kind === "complete") {
+        // It was read before the record was made.
+        rmSync(dir.env, { force: true });
+        if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
+        return record;
+      }
+      if (hasEnded || performance.now() > untilMs) return undefined;
+      await sleep(backoffMs, changed.signal, ended);
+      if (changed.signal.aborted) changed = new AbortController();
+      else backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS);
     }
-    const elapsedMs = Number(process.hrtime.bigint() - startedAt) / 1e6;
-    if (runnerEnded || elapsedMs > IDENTITY_TIMEOUT_MS) return undefined;
-    await sleep(backoffMs);
+  } finally {
+    watch?.close();
   }
 }
 
-/** Kills the runner of a failed Start, with everything that it has started. */
-export function killRunner({ child, ended }: RunnerProcess): void {
-  // The pid cannot be reused before this process, its parent, has reaped it.
-  if (child.pid !== undefined && !ended.aborted) sendSignal(-child.pid, "SIGKILL");
+/** With what it has started: nothing of a Start that failed may run. */
+export function killRunner({ pid, ended }: DetachedProcess): void {
+  if (!ended.aborted) sendSignal(-pid, "SIGKILL");
 }
 
-/** Returns the error of script(1), where that could not make the job's terminal. */
+/** What script(1) had to say, where it could not make the job's terminal. */
 export async function terminalComplaint(dir: JobDir): Promise<string | undefined> {
   const text = await readFile(dir.complaint, "utf8").catch(() => "");
   return text.trim().split("\n")[0] || undefined;

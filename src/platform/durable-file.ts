@@ -1,0 +1,49 @@
+import { closeSync, fsync, openSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+import { crashPoint } from "./crash-point.js";
+
+/*
+ * Only a power cut needs a sync: what a process has written outlives the process. The
+ * small files of a state directory are therefore written in this thread, which takes
+ * microseconds, and synced in another one, since a sync waits for the disk.
+ */
+
+const sync = promisify(fsync);
+
+/**
+ * Replaces a file's content so that a reader finds the old or the new content, also
+ * after a crash at any moment: temporary file, fsync, rename, fsync of the directory.
+ *
+ * Calls for one path must not overlap. They share the temporary file's name, so that
+ * a crash leaves at most one behind and the next write replaces it.
+ */
+export async function writeFileAtomic(path: string, content: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await writeFileDurable(temporary, content);
+  crashPoint("atomic-file:written");
+  renameSync(temporary, path);
+  crashPoint("atomic-file:renamed");
+  await syncPath(dirname(path));
+}
+
+/** Writes a file that only its owner can access, and resolves when its content is on disk. */
+export async function writeFileDurable(path: string, content: string): Promise<void> {
+  const fd = openSync(path, "w", 0o600);
+  try {
+    writeFileSync(fd, content);
+    await sync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Resolves when a file's content, or the names in a directory, are on disk. */
+export async function syncPath(path: string): Promise<void> {
+  const fd = openSync(path, "r");
+  try {
+    await sync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,120 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { getSystemErrorName } from "node:util";
+import { loadLibc, type PosixSpawn } from "./libc.js";
+
+export interface DetachedProcess {
+  readonly pid: number;
+  /**
+   * Aborted when the process has ended and its pid may be given to another: until
+   * then the pid is its own.
+   */
+  readonly ended: AbortSignal;
+}
+
+export interface SpawnOptions {
+  readonly cwd: string;
+  /** All of its environment. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Starts a program as the leader of a session of its own, with /dev/null as its
+ * standard streams. It is not bound to this process and outlives it.
+ *
+ * Where there is posix_spawn with what is needed here (glibc 2.29), it is used: it
+ * takes a fraction of a millisecond, whatever the size of this process, where
+ * child_process forks.
+ * @param words the program's absolute path, and its arguments
+ * @throws Error with the code of the system call that failed: E2BIG, EAGAIN, ENOENT
+ * (also for the directory), ...
+ */
+export async function spawnDetached(
+  words: readonly [string, ...string[]],
+  options: SpawnOptions,
+): Promise<DetachedProcess> {
+  const { posixSpawn } = await loadLibc();
+  return posixSpawn ? spawnPosix(posixSpawn, words, options) : spawnForked(words, options);
+}
+
+function spawnPosix(
+  posixSpawn: PosixSpawn,
+  words: readonly [string, ...string[]],
+  { cwd, env }: SpawnOptions,
+): DetachedProcess {
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  // Before the process is there, so that its end is not missed.
+  const ended = new AbortController();
+  const { errno, pid } = posixSpawn.spawn(words, cwd, variables);
+  if (errno !== 0) throw systemError(errno, `posix_spawn ${words[0]}`);
+  reaper(posixSpawn).add(pid, () => ended.abort());
+  return { pid, ended: ended.signal };
+}
+
+async function spawnForked(
+  [program, ...args]: readonly [string, ...string[]],
+  { cwd, env }: SpawnOptions,
+): Promise<DetachedProcess> {
+  const child = spawn(program, args, { cwd, env, detached: true, stdio: "ignore" });
+  const ended = new AbortController();
+  child.once("exit", () => ended.abort());
+  child.unref();
+  if (child.pid === undefined) {
+    const [error] = (await once(child, "error").catch((error: unknown) => [error])) as [unknown];
+    throw error;
+  }
+  child.on("error", () => {});
+  return { pid: child.pid, ended: ended.signal };
+}
+
+/**
+ * Waits for the children that posix_spawn has made, which libuv does not know. It
+ * asks for each of them by its pid, so that no child of libuv's is taken from it.
+ */
+class Reaper {
+  readonly #posixSpawn: PosixSpawn;
+  readonly #onEnded = new Map<number, () => void>();
+
+  constructor(posixSpawn: PosixSpawn) {
+    this.#posixSpawn = posixSpawn;
+    // libuv keeps its own handler of the signal beside this one.
+    process.on("SIGCHLD", () => this.#reap());
+  }
+
+  add(pid: number, onEnded: () => void): void {
+    this.#onEnded.set(pid, onEnded);
+    // It may have ended before the signal was listened for, or in the same moment.
+    setImmediate(() => this.#reap());
+  }
+
+  #reap(): void {
+    for (;;) {
+      // The kernel names one that has ended: to ask for thousands one by one takes long.
+      const named = this.#posixSpawn.endedChild();
+      if (named === undefined) return;
+      if (!this.#onEnded.has(named)) break;
+      this.#reapOne(named);
+    }
+    // It names one of libuv's, which libuv is about to wait for: others may be behind it.
+    for (const pid of this.#onEnded.keys()) this.#reapOne(pid);
+  }
+
+  #reapOne(pid: number): void {
+    if (!this.#posixSpawn.reap(pid)) return;
+    const onEnded = this.#onEnded.get(pid);
+    this.#onEnded.delete(pid);
+    onEnded?.();
+  }
+}
+
+let theReaper: Reaper | undefined;
+
+function reaper(posixSpawn: PosixSpawn): Reaper {
+  theReaper ??= new Reaper(posixSpawn);
+  return theReaper;
+}
+
+function systemError(errno: number, attempt: string): Error {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${attempt}: ${code}`), { code, errno });
+}
