@@ -6,10 +6,18 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createProcmanClient } from "../src/client/index.js";
 import type { Job, Procman } from "../src/index.js";
+import { inParallel } from "../src/platform/in-parallel.js";
 import type { Target } from "./follow.js";
+import { PROCMAN } from "./procman-bin.js";
 import type { Scratch } from "./scratch.js";
 
-const MAIN = join(import.meta.dirname, "../src/cli/main.js");
+const STOP_TIMEOUT_MS = 15_000;
+const OUTPUT_TIMEOUT_MS = 10_000;
+const END_JOBS_TIMEOUT_MS = 60_000;
+const END_JOBS_INTERVAL_MS = 200;
+/** Jobs that are ended at a time. */
+const END_CONCURRENCY = 16;
+const PAGE_SIZE = 1000;
 
 export interface ServerProcessOptions {
   /** Default: a new one. */
@@ -80,26 +88,70 @@ export class ServerProcess {
     return join(this.stateDir, "jobs", id, "stdout.log");
   }
 
+  /** Sends the server a signal, and resolves with the first match in what it prints after that. */
+  async askBySignal(signal: NodeJS.Signals, answer: RegExp): Promise<RegExpExecArray> {
+    const before = this.#output.length;
+    this.#child.kill(signal);
+    const deadlineMs = performance.now() + OUTPUT_TIMEOUT_MS;
+    for (;;) {
+      const match = answer.exec(this.#output.slice(before));
+      if (match) return match;
+      if (performance.now() > deadlineMs) throw new Error(`the server did not print ${answer}`);
+      await sleep(10);
+    }
+  }
+
+  /** Ends the jobs and then the server. */
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      await this.endJobs();
+    // From here on nobody starts any with it.
+    await this.client.close();
+    if (this.#isRunning) await this.#endJobs();
+    await this.shutDown();
+  }
+
+  /** Ends the server alone; its jobs go on. */
+  async shutDown(): Promise<void> {
+    if (this.#isRunning) {
       const exited = once(this.#child, "exit");
       this.#child.kill("SIGTERM");
+      const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT_MS);
       await exited;
+      clearTimeout(timer);
     }
     await this.client.close();
   }
 
-  async endJobs(): Promise<void> {
-    const { jobs } = await this.client.list({ statuses: ["running"], pageSize: 1000 });
-    // One may have ended by now.
-    await Promise.allSettled(jobs.map(({ id }) => this.client.cancel(id, { gracePeriodMs: 0 })));
+  /** A server that is not ready, or does not answer, is to go all the same. */
+  async #endJobs(): Promise<void> {
+    const client = createProcmanClient({ socketPath: this.socketPath });
+    const deadlineMs = performance.now() + END_JOBS_TIMEOUT_MS;
+    let left = Number.POSITIVE_INFINITY;
+    let wasEmpty = false;
+    // Twice, for a Start that was under way.
+    while (this.#isRunning && !(left === 0 && wasEmpty) && performance.now() < deadlineMs) {
+      wasEmpty = left === 0;
+      try {
+        const page = await client.list({ statuses: ["pending", "running"], pageSize: PAGE_SIZE });
+        left = page.totalSize;
+        await inParallel(page.jobs, END_CONCURRENCY, ({ id }) =>
+          // It may have ended by now.
+          client.cancel(id, { gracePeriodMs: 0 }).catch(() => {}),
+        );
+      } catch {
+        await sleep(END_JOBS_INTERVAL_MS);
+      }
+    }
+    await client.close();
+  }
+
+  get #isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Whoever finds the socket finds a server that is ready. */
   async #ready(): Promise<void> {
     while (!(await canConnect(this.socketPath))) {
-      if (this.#child.exitCode !== null) throw new Error(`the server ended: ${this.#output}`);
+      if (!this.#isRunning) throw new Error(`the server ended: ${this.#output}`);
       await sleep(2);
     }
   }
@@ -117,5 +169,5 @@ function canConnect(path: string): Promise<boolean> {
 
 function servePlainly(stateDir: string): readonly string[] {
   const options = ["--listen", "127.0.0.1:0", "--log-level", "info"];
-  return [MAIN, "serve", "--state-dir", stateDir, ...options];
+  return [PROCMAN, "serve", "--state-dir", stateDir, ...options];
 }
