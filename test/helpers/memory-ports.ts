@@ -2,6 +2,7 @@ import { JobManager } from "../../src/core/job-manager.js";
 import { JobDir } from "../../src/core/job-dir.js";
 import type { Exit, OutputSizes, Progress } from "../../src/contract/job.js";
 import { silentLog } from "../../src/contract/log.js";
+import { abortable } from "../../src/platform/abort-signals.js";
 import type {
   Engine,
   JobRecord,
@@ -41,6 +42,8 @@ export class MemoryMachine {
 
   /** How often a log's size was asked for. */
   looks = 0;
+  /** How often the jobs' files were changed, or that was tried. */
+  changes = 0;
   /** Called when a job's files are gone, and nobody has been told yet. */
   onRemoved: () => void = () => {};
   /** Called when a record was written, and nobody has been told yet. */
@@ -98,9 +101,16 @@ export class MemoryMachine {
     });
   }
 
+  #change(act: () => void): Promise<void> {
+    return this.#slowly(() => {
+      this.changes += 1;
+      act();
+    });
+  }
+
   #store(): JobStore {
     const write = (record: JobRecord) =>
-      this.#slowly(() => {
+      this.#change(() => {
         this.#job(record.spec.id).record = record;
         this.onWritten(record);
       });
@@ -114,13 +124,13 @@ export class MemoryMachine {
         publish: () => {
           const job = { record, exit: undefined, sizes: GONE, onExit: () => {} };
           this.#jobs.set(record.spec.id, job);
-          return this.#slowly(() => {});
+          return this.#change(() => {});
         },
         discard: async () => {},
       }),
       write,
       remove: (id) =>
-        this.#slowly(() => {
+        this.#change(() => {
           this.#jobs.delete(id);
           this.onRemoved();
         }),
@@ -145,6 +155,8 @@ export class MemoryMachine {
         ? { kind: "exited", ...STARTED, ...exit }
         : { kind: "alive", recorded: true, isEnding: false, ageMs: this.ageMs, ...STARTED };
     };
+    /** The pieces of input that are being added. */
+    let pieces: Promise<unknown> = Promise.resolve();
     return {
       abandon: async () => false,
       inspect: () => this.#slowly(inspect),
@@ -156,19 +168,34 @@ export class MemoryMachine {
       signal: async () => true,
       stop: async (graceMs, signal) => {
         this.gracesMs.push(graceMs);
+        // That it has begun is on disk, and later that it is over.
+        this.changes += 1;
         if (!this.isStubborn) this.exit(id, 143);
         while (!this.#job(id).exit) {
-          signal.throwIfAborted();
+          if (signal.aborted) {
+            // To hear of that takes a moment, in which it goes on.
+            await this.#slowly(() => (this.changes += 1));
+            signal.throwIfAborted();
+          }
           await new Promise(setImmediate);
         }
+        this.changes += 1;
       },
       isStopping: false,
       hasUnfinishedStop: () => false,
       listeningPort: async () => undefined,
-      sendInput: async ({ data }) => data.length,
+      sendInput: (_piece, signal) => {
+        pieces = Promise.all([pieces, this.#change(() => {})]);
+        return abortable(
+          pieces.then(() => 0),
+          signal,
+        );
+      },
       resize: async () => true,
       release: () => {},
-      close: async () => {},
+      close: async () => {
+        await pieces;
+      },
     };
   }
 

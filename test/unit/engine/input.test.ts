@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { JobInput, type JobInputOptions } from "../../../src/engine/local/input/job-input.js";
@@ -35,6 +36,29 @@ describe.each(shells())("%s", (_program, shell) => {
       expect(job.log("stderr.log")).toBe("");
     },
   );
+
+  test("a piece that was being added as its sender left is not when the input is closed", async () => {
+    const job = await start(["sleep", "1000"]);
+    const content = () =>
+      ["stdin.log", "stdin.senders", "stdin.senders.tmp"].map((name) => {
+        const path = join(job.dir.path, name);
+        return existsSync(path) ? readFileSync(path, "latin1") : "";
+      });
+    for (let turns = 0; turns < 40; turns += 1) {
+      const input = new JobInput(job.dir);
+      const leaving = new AbortController();
+      const piece = { sender: "", data: Buffer.from("x"), close: false };
+      const sending = input.send(piece, false, leaving.signal).catch(() => {});
+      for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+      leaving.abort();
+      await sending;
+      await input.close();
+      const closed = content();
+      // Whatever would be late is ahead of these in the queue of the threads.
+      for (let n = 0; n < 10; n += 1) await Promise.all(Array.from({ length: 8 }, () => stat("/")));
+      expect(content(), `after ${turns} turns`).toEqual(closed);
+    }
+  });
 
   test("what is sent comes while the input stays open", async () => {
     const job = await start(["cat"]);
