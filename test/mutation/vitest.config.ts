@@ -10,6 +10,6 @@ export default defineConfig({
       "test/unit/engine/{input-senders,process-table-*,runner-records,split-environment}.test.ts",
     ],
     exclude: ["test/unit/core/*.property.test.ts"],
-    testTimeout: 10_000,
+    testTimeout: 30_000,
   },
 });

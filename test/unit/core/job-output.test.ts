@@ -1,0 +1,118 @@
+import { describe, expect, test, vi } from "vitest";
+import { NO_OUTPUT, type OutputSizes, type Progress } from "../../../src/contract/job.js";
+import { JobOutput } from "../../../src/core/job-output.js";
+import type { JobLogs } from "../../../src/core/ports.js";
+
+const sizesOf = (stdoutBytes: number, stderrBytes = 0): OutputSizes => ({
+  ...NO_OUTPUT,
+  stdoutBytes,
+  stderrBytes,
+});
+
+/** Logs as large as the test says, whose progress is told by their size. */
+function writtenLogs() {
+  const written = { sizes: NO_OUTPUT };
+  const progressOf = ({ stdoutBytes }: OutputSizes): Progress => ({
+    current: stdoutBytes,
+    unit: "B",
+    text: "",
+  });
+  const logs = {
+    sizes: vi.fn<JobLogs["sizes"]>(async () => written.sizes),
+    progress: vi.fn<JobLogs["progress"]>(async () => progressOf(written.sizes)),
+  };
+  const output = new JobOutput(() => logs as unknown as JobLogs);
+  const read = async () => {
+    const { sizes, progress } = await output.read();
+    return [sizes.stdoutBytes, progress?.current];
+  };
+  return { written, logs, output, read };
+}
+
+const unreadable = () => Promise.reject(new Error("I/O error"));
+
+describe("what was written", () => {
+  test("is told with the progress, which is looked for only in what is new", async () => {
+    const { written, logs, read } = writtenLogs();
+    expect(await read()).toEqual([0, 0]);
+    written.sizes = sizesOf(5);
+    expect([await read(), await read()]).toEqual([
+      [5, 5],
+      [5, 5],
+    ]);
+    expect(logs.progress).toHaveBeenCalledTimes(2);
+    written.sizes = sizesOf(5, 1);
+    await read();
+    expect(logs.progress).toHaveBeenCalledTimes(3);
+  });
+
+  test("is told from where it begins by now", async () => {
+    const { written, output } = writtenLogs();
+    written.sizes = sizesOf(5);
+    await output.read();
+    written.sizes = { ...sizesOf(5), stdoutFirstOffset: 3 };
+    expect((await output.read()).sizes.stdoutFirstOffset).toBe(3);
+  });
+
+  test("is what it was, where the logs cannot be read now", async () => {
+    const { written, logs, read } = writtenLogs();
+    logs.sizes.mockImplementationOnce(unreadable);
+    logs.progress.mockImplementationOnce(unreadable);
+    expect(await read()).toEqual([0, undefined]);
+    written.sizes = sizesOf(5);
+    await read();
+    written.sizes = sizesOf(7);
+    logs.sizes.mockImplementationOnce(unreadable);
+    expect(await read()).toEqual([5, 5]);
+    logs.progress.mockImplementationOnce(unreadable);
+    expect(await read()).toEqual([7, 5]);
+  });
+
+  test("never becomes less by a look that is overtaken", async () => {
+    const { written, logs, output, read } = writtenLogs();
+    written.sizes = sizesOf(5);
+    let answer: (progress: Progress) => void = () => {};
+    const slow = new Promise<Progress>((resolve) => (answer = resolve));
+    logs.progress.mockImplementationOnce(() => slow);
+    const overtaken = output.read();
+    await new Promise(setImmediate);
+    written.sizes = sizesOf(9);
+    expect(await read()).toEqual([9, 9]);
+    answer({ current: 5, unit: "B", text: "" });
+    expect((await overtaken).sizes.stdoutBytes).toBe(9);
+    expect(await read()).toEqual([9, 9]);
+    expect(logs.progress).toHaveBeenCalledTimes(2);
+  });
+
+  test("stays while it is frozen", async () => {
+    const { written, output, read } = writtenLogs();
+    written.sizes = sizesOf(5);
+    await output.freeze();
+    written.sizes = NO_OUTPUT;
+    expect(await read()).toEqual([5, 5]);
+    output.thaw();
+    written.sizes = sizesOf(7);
+    expect(await read()).toEqual([7, 7]);
+  });
+});
+
+describe("growth", () => {
+  test("is what was written since the last call, to either log", async () => {
+    const { written, output } = writtenLogs();
+    expect(await output.hasGrown()).toBe(false);
+    written.sizes = sizesOf(5);
+    expect([await output.hasGrown(), await output.hasGrown()]).toEqual([true, false]);
+    written.sizes = sizesOf(5, 1);
+    expect([await output.hasGrown(), await output.hasGrown()]).toEqual([true, false]);
+    // That output was removed is none.
+    written.sizes = { ...sizesOf(5, 1), stdoutFirstOffset: 3 };
+    expect(await output.hasGrown()).toBe(false);
+  });
+
+  test("that could not be seen is seen at the next call", async () => {
+    const { written, logs, output } = writtenLogs();
+    written.sizes = sizesOf(5);
+    logs.sizes.mockImplementationOnce(unreadable);
+    expect([await output.hasGrown(), await output.hasGrown()]).toEqual([false, true]);
+  });
+});
