@@ -20,7 +20,7 @@ export const STARTED: Started = {
   containment: "session",
 };
 
-export const ALIVE: Observation = {
+export const ALIVE: Extract<Observation, { kind: "alive" }> = {
   kind: "alive",
   recorded: true,
   isEnding: false,
