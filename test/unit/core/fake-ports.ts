@@ -5,6 +5,7 @@ import { JobDir } from "../../../src/core/job-dir.js";
 import { JobManager, type JobManagerOptions } from "../../../src/core/job-manager.js";
 import type {
   Engine,
+  JobDraft,
   JobLogs,
   JobProcess,
   JobRecord,
@@ -110,9 +111,7 @@ export class FakePorts {
       records: [...this.records.values()],
       unreadable: [],
     })),
-    create: vi.fn<JobStore["create"]>(
-      async (record) => void this.records.set(record.spec.id, record),
-    ),
+    draft: vi.fn<JobStore["draft"]>((record) => this.draft(record)),
     write: vi.fn<JobStore["write"]>(
       async (record) => void this.records.set(record.spec.id, record),
     ),
@@ -131,6 +130,17 @@ export class FakePorts {
     open: vi.fn<Logs["open"]>(({ jobId }) => this.job(jobId).logs),
     close: vi.fn<Logs["close"]>(async () => {}),
   };
+
+  /** A directory that is on disk at once. */
+  draft(record: JobRecord) {
+    return {
+      written: Promise.resolve(),
+      publish: vi.fn<JobDraft["publish"]>(
+        async () => void this.records.set(record.spec.id, record),
+      ),
+      discard: vi.fn<JobDraft["discard"]>(async () => {}),
+    };
+  }
 
   /** What there is of a job, also of one that is still to come. */
   job(id: string): FakeJob {

@@ -24,6 +24,13 @@ async function withJob(
   return { ports, manager, id, job: ports.job(id) };
 }
 
+/** How the next job's directory is written. */
+function nextDraft(ports: FakePorts) {
+  const draft = ports.draft(someRecord());
+  ports.store.draft.mockReturnValueOnce(draft);
+  return draft;
+}
+
 /** A manager that has taken over a job. */
 async function withAdopted(record: ReturnType<typeof someRecord>, ports = new FakePorts()) {
   ports.records.set("job1", record);
@@ -46,6 +53,8 @@ describe("start", () => {
     expect(ports.engine.prepare).toHaveBeenCalledWith(expect.objectContaining({ id: job.id }));
     const [dir] = ports.job(job.id).start.mock.calls[0] ?? [];
     expect(dir?.path).toBe(`/jobs/${job.id}`);
+    // Until then the next server would learn it from the job's processes.
+    await eventually("the record", () => ports.records.get(job.id)?.state.status === "running");
     expect(ports.records.get(job.id)?.state).toEqual(running);
   });
 
@@ -75,9 +84,11 @@ describe("start", () => {
 
   test("leaves no trace of a command that cannot be run", async () => {
     const { ports, manager } = await openManager();
+    const draft = nextDraft(ports);
     ports.engine.prepare.mockRejectedValueOnce(full);
     await expect(manager.start({ command: "x" })).rejects.toBe(full);
-    expect(ports.store.create).not.toHaveBeenCalled();
+    expect(draft.discard).toHaveBeenCalled();
+    expect(draft.publish).not.toHaveBeenCalled();
 
     ports.engine.prepare.mockResolvedValueOnce({ start: () => Promise.reject(fault) });
     await expect(
@@ -90,6 +101,32 @@ describe("start", () => {
     expect((await manager.list()).totalSize).toBe(0);
     // It can be tried again.
     await manager.start({ command: "y", requestId: "r" });
+  });
+
+  test("runs nothing whose record is not on disk", async () => {
+    const { ports, manager } = await openManager();
+    const draft = nextDraft(ports);
+    draft.written = Promise.reject(full);
+    await expect(manager.start({ command: "x" })).rejects.toBe(full);
+    expect(draft.publish).not.toHaveBeenCalled();
+    expect((await manager.list()).totalSize).toBe(0);
+  });
+
+  test("is answered when the job's directory is on disk, and not otherwise", async () => {
+    const { ports, manager } = await openManager();
+    let onDisk: () => void = () => {};
+    nextDraft(ports).publish.mockReturnValue(new Promise((resolve) => (onDisk = resolve)));
+    let isAnswered = false;
+    const starting = manager.start({ command: "x" }).then(() => (isAnswered = true));
+    await new Promise(setImmediate);
+    expect(isAnswered).toBe(false);
+    onDisk();
+    await starting;
+
+    nextDraft(ports).publish.mockRejectedValue(full);
+    await expect(manager.start({ command: "x" })).rejects.toBe(full);
+    expect(ports.store.remove).toHaveBeenCalledTimes(1);
+    expect((await manager.list()).totalSize).toBe(1);
   });
 
   test("says so where even that trace cannot be removed", async () => {
@@ -824,7 +861,9 @@ describe("a time limit", () => {
     const { manager, id, job } = await withJob({ timeoutMs: 1000 });
     job.end(0);
     await manager.wait(id);
+    await vi.advanceTimersByTimeAsync(999);
     const other = await withJob({ timeoutMs: 1000 });
+    await vi.advanceTimersByTimeAsync(500);
     expect(vi.getTimerCount()).toBe(1);
     await other.manager.close();
     expect(vi.getTimerCount()).toBe(0);
