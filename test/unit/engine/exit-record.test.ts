@@ -45,7 +45,20 @@ onLinuxTest(
 );
 
 onLinuxTest("what is no exit code is none", async () => {
-  const texts = ["\n", "x\n", "-1\n", "+1\n", " 1\n", "1 \n", "1234\n", "0x1\n", "1.5\n", "1\r\n"];
+  const times = "0m0.01s 0m0.02s\n0m1.25s 0m0.50s\n";
+  const texts = [
+    times,
+    "\n",
+    "x\n",
+    "-1\n",
+    "+1\n",
+    " 1\n",
+    "1 \n",
+    "1234\n",
+    "0x1\n",
+    "1.5\n",
+    "1\r\n",
+  ];
   for (const job of await takenOver(texts)) expect(job.status).toBe("orphaned");
 });
 
