@@ -159,7 +159,9 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
     }
     expect(renamed.filter((what) => what === "job")).toHaveLength(3);
     expect(renamed.filter((what) => what === "removed")).toHaveLength(3);
-    expect(renamed.filter((what) => what === "record").length).toBeGreaterThanOrEqual(7);
+    // An intent and an end of the two that are cancelled, the end of the other; and that
+    // they run, of those that do for long enough.
+    expect(renamed.filter((what) => what === "record").length).toBeGreaterThanOrEqual(5);
   });
 
   test("before a command is signalled: that it is to be", () => {
