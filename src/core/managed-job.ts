@@ -104,28 +104,27 @@ export class ManagedJob {
    */
   static async start(context: JobContext, spec: JobSpec, sequence: number): Promise<ManagedJob> {
     const record = pendingRecord(spec, sequence, context.defaultLogLimitBytes);
-    // The one waits for the disk while the other looks for the command.
+    // The disk is waited for while the command is looked for.
     const draft = context.store.draft(record);
-    const command = await context.engine.prepare(spec).catch(async (error: unknown) => {
-      await draft.discard();
-      throw error;
-    });
-    await draft.written;
-    const published = draft.publish();
-    // It is waited for below, and by who handles its failure.
-    published.catch(() => {});
-    crashPoint("start:created");
-    const job = new ManagedJob(context, record);
-    job.#retainLogs();
+    let job: ManagedJob | undefined;
     try {
+      const command = await context.engine.prepare(spec);
+      await draft.written;
+      const published = draft.publish();
+      // Awaited below. Until then a rejection must not count as unhandled.
+      published.catch(() => {});
+      crashPoint("start:created");
+      job = new ManagedJob(context, record);
+      job.#retainLogs();
       await job.#run(command);
       await published;
+      job.#supervise(0);
+      return job;
     } catch (error) {
-      await job.#discard();
+      await draft.discard();
+      if (job) await job.#discard();
       throw error;
     }
-    job.#supervise(0);
-    return job;
   }
 
   /**
@@ -334,7 +333,6 @@ export class ManagedJob {
     crashPoint("start:process-recorded");
     // What the engine has recorded tells as much: a job that ends soon needs no record of this.
     this.#record.replaceSoon(started(this.record, start));
-    this.#context.onChange(this);
   }
 
   /** Starts watching for the job's end and its time limit. */
@@ -436,9 +434,9 @@ export class ManagedJob {
     await this.#record.replace(next);
     if (isTerminal(next.state)) {
       this.#endedAtMs = performance.now();
-      this.process.release();
       this.#stopSupervising();
       this.#ended?.abort();
+      this.process.release();
     }
     this.#context.onChange(this);
   }
@@ -457,9 +455,10 @@ export class ManagedJob {
 
   /** Removes all traces of a job that did not start. */
   async #discard(): Promise<void> {
-    const { store, log, closing } = this.#context;
+    const { store, log } = this.#context;
     this.dispose();
-    await this.#process?.stop(0, closing).catch(() => {});
+    // Also where the manager is closing: nothing of a Start that failed may run.
+    await this.#process?.stop(0, new AbortController().signal).catch(() => {});
     this.#process?.release();
     await store.remove(this.id).catch((error: unknown) => {
       log.error({ jobId: this.id, err: error }, "removing a job that did not start failed");

@@ -176,14 +176,15 @@ export interface UnreadableRecord {
 
 /** The directory of a job to be, which a crash at any moment leaves whole or not at all. */
 export interface JobDraft {
-  /** Resolves when its content is on disk. Rejects with a ProcmanError; nothing is left of it then. */
+  /** Resolves when its content is on disk. Rejects with a ProcmanError. */
   readonly written: Promise<void>;
   /**
    * Makes it the job's directory before it returns. To be called after `written`.
    * @returns resolves when that is on disk
+   * @throws ProcmanError, also later; the caller then deletes the job
    */
   publish(): Promise<void>;
-  /** Deletes it, where it was not published. */
+  /** Deletes it, unless it was published. */
   discard(): Promise<void>;
 }
 

@@ -42,6 +42,7 @@ export class SavedRecord {
       if (!isGone(error)) throw error;
     });
     clearTimeout(this.#timer);
+    this.#isFailing = false;
     this.#value = next;
   }
 
@@ -56,8 +57,8 @@ export class SavedRecord {
   }
 
   /**
-   * Replaces the record now, and writes it in a while. For a state that the next
-   * server learns from the job's other files where it is never written.
+   * Replaces the record now, and writes it in a while. Only for a state that the next
+   * server can also learn from the job's other files.
    */
   replaceSoon(next: JobRecord): void {
     this.#value = next;

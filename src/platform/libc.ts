@@ -128,15 +128,18 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
   const waitpid = library.func("int waitpid(int pid, void *status, int options)");
   const attributes = newSessionAttributes(library);
   const info = Buffer.alloc(SIGINFO_BYTES);
-  // After three numbers, where a pointer may stand.
+  // si_pid follows si_signo, si_errno and si_code, aligned for a pointer.
   const pidOffset = koffi.sizeof("void *") === 8 ? 16 : 12;
   return {
     spawn(argv, cwd, env) {
       const actions = Buffer.alloc(FILE_ACTIONS_BYTES);
       initActions(actions);
       try {
-        addChdir(actions, cwd);
-        for (const fd of [0, 1, 2]) addOpen(actions, fd, "/dev/null", constants.O_RDWR, 0);
+        const added: number[] = [0, 1, 2].map((fd) =>
+          addOpen(actions, fd, "/dev/null", constants.O_RDWR, 0),
+        );
+        const failed = [...added, addChdir(actions, cwd) as number].find((errno) => errno !== 0);
+        if (failed !== undefined) return { errno: failed, pid: 0 };
         const pid = [0];
         const words = [
           [...argv, null],

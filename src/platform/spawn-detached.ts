@@ -43,7 +43,6 @@ function spawnPosix(
   { cwd, env }: SpawnOptions,
 ): DetachedProcess {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  // Before the process is there, so that its end is not missed.
   const ended = new AbortController();
   const { errno, pid } = posixSpawn.spawn(words, cwd, variables);
   if (errno !== 0) throw systemError(errno, `posix_spawn ${words[0]}`);

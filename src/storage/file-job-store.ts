@@ -58,18 +58,24 @@ export class FileJobStore implements JobStore {
   draft(record: JobRecord): JobDraft {
     const { id } = record.spec;
     const draft = this.dirOf(NEW_PREFIX + id);
-    const failed = async (error: unknown): Promise<never> => {
-      await this.#sweep(draft);
-      await this.#sweep(this.dirOf(id));
+    const failed = (error: unknown): never => {
       throw fromSystemError(error, `create the directory of job ${id}`, id);
     };
     const written = this.#writeDraft(draft, record).catch(failed);
-    // Whoever made it may have something else to wait for first.
+    // The caller may have something else to wait for first.
     written.catch(() => {});
     return {
       written,
-      publish: () => this.#publish(draft, id).catch(failed),
-      discard: () => written.then(() => this.#sweep(draft)).catch(() => {}),
+      publish: () => {
+        try {
+          renameSync(draft.path, this.dirOf(id).path);
+        } catch (error) {
+          failed(error);
+        }
+        crashPoint("create:renamed");
+        return syncPath(this.#jobsDir).catch(failed);
+      },
+      discard: () => written.catch(() => {}).then(() => this.#sweep(draft)),
     };
   }
 
@@ -110,12 +116,6 @@ export class FileJobStore implements JobStore {
     await writeFileDurable(draft.record, formatRecord(record));
     await syncPath(draft.path);
     crashPoint("create:drafted");
-  }
-
-  async #publish(draft: JobDir, id: string): Promise<void> {
-    renameSync(draft.path, this.dirOf(id).path);
-    crashPoint("create:renamed");
-    await syncPath(this.#jobsDir);
   }
 
   /** Whether the job's own directory was deleted, and not the whole state directory. */

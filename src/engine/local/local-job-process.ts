@@ -177,13 +177,24 @@ export class LocalJobProcess implements JobProcess {
     const runner = await spawnRunner(this.#dir, command, cgroup);
     this.#runner = runner;
     runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
-    const identity = (await awaitIdentity(this.#dir, runner)) ?? (await this.#abortStart(runner));
-    this.#identity = identity;
-    await this.#syncIdentity().catch((error: unknown) => {
-      killRunner(runner);
-      throw fromSystemError(error, `write ${this.#dir.process}`, this.#dir.jobId);
-    });
-    return identity;
+    try {
+      const identity = (await awaitIdentity(this.#dir, runner)) ?? (await this.#abortStart());
+      this.#identity = identity;
+      await this.#syncIdentity();
+      return identity;
+    } catch (error) {
+      await this.#endFailedStart(runner);
+      throw fromSystemError(error, `start the command of job ${this.#dir.jobId}`, this.#dir.jobId);
+    }
+  }
+
+  /** Ends whatever the runner has started: nothing of a Start that failed may run. */
+  async #endFailedStart(runner: DetachedProcess): Promise<void> {
+    killRunner(runner);
+    // A runner in a terminal is in another session, and may be about to execute the command.
+    if (await this.abandon().catch(() => false)) return;
+    const identity = this.#knownIdentity();
+    if (identity) await this.#stop.stop(identity, 0, new AbortController().signal);
   }
 
   /** Waits until no power cut undoes what the runner has recorded, which is part of the answer. */
@@ -200,17 +211,11 @@ export class LocalJobProcess implements JobProcess {
    * @returns the identity, where the runner has recorded it after all
    * @throws ProcmanError that says why the runner failed; nothing runs then
    */
-  async #abortStart(runner: DetachedProcess): Promise<Identity> {
-    let identity: Identity | undefined;
-    let complaint: string | undefined;
-    try {
-      if (!(await this.abandon())) identity = this.#knownIdentity();
-      if (identity) return identity;
-      await checkWritable(this.#dir);
-      complaint = await terminalComplaint(this.#dir);
-    } finally {
-      if (!identity) killRunner(runner);
-    }
+  async #abortStart(): Promise<Identity> {
+    const identity = (await this.abandon()) ? undefined : this.#knownIdentity();
+    if (identity) return identity;
+    await checkWritable(this.#dir);
+    const complaint = await terminalComplaint(this.#dir);
     const why =
       complaint === undefined
         ? "its runner could not start it (out of processes or memory)"
@@ -219,10 +224,14 @@ export class LocalJobProcess implements JobProcess {
     throw new ProcmanError("PROCESS_LIMIT", `start the command of job ${jobId}: ${why}`, { jobId });
   }
 
-  /** Returns the recorded identity, or the one last read where the record was deleted. */
+  /** Returns the recorded identity, or the one last read where the record cannot be read. */
   #knownIdentity(): Identity | undefined {
-    const record = readProcessRecord(this.#dir);
-    return record.kind === "complete" ? record : this.#identity;
+    try {
+      const record = readProcessRecord(this.#dir);
+      return record.kind === "complete" ? record : this.#identity;
+    } catch {
+      return this.#identity;
+    }
   }
 
   /** Tells a job whose files were deleted from one whose files cannot be reached now. */
@@ -278,7 +287,11 @@ export class LocalJobProcess implements JobProcess {
 
   /** Continues the terminal: it stops itself with its runner, but does not continue with it. */
   #continueTerminal(): void {
-    if (this.#identity) signalTerminal(this.#identity, "SIGCONT");
+    try {
+      if (this.#identity) signalTerminal(this.#identity, "SIGCONT");
+    } catch {
+      // Without descriptors for a look at it, say: the next check tries again.
+    }
   }
 
   #stopDraining(): void {

@@ -33,8 +33,14 @@ async function openStore() {
 /** Makes a job's directory, as a Start does. */
 async function create(store: FileJobStore, record: JobRecord): Promise<void> {
   const draft = store.draft(record);
-  await draft.written;
-  await draft.publish();
+  try {
+    await draft.written;
+    await draft.publish();
+  } catch (error) {
+    await draft.discard();
+    await store.remove(record.spec.id).catch(() => {});
+    throw error;
+  }
 }
 
 const modeOf = (path: string) => statSync(path).mode & 0o777;

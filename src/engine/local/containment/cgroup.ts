@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasCode } from "../../../platform/errno.js";
+import { sendSignal } from "../process/signals.js";
 
 /*
  * A job's own cgroup (version 2) holds all processes that descend from its command,
@@ -68,16 +69,21 @@ export function killCgroup(dir: string): void {
   try {
     writeFileSync(join(dir, "cgroup.kill"), "1");
   } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
+    if (hasCode(error, "ENOENT")) return;
+    // The hierarchy may have become read-only since the job was started.
+    for (const pid of cgroupMembers(dir)) sendSignal(pid, "SIGKILL");
   }
 }
 
-/** Deletes a cgroup, unless a process in it is alive. */
+/**
+ * Deletes a cgroup, unless a process in it is alive. It never fails: an empty cgroup
+ * that stays behind (on a hierarchy that has become read-only, say) does no harm.
+ */
 export function removeCgroup(dir: string): void {
   try {
     rmdirSync(dir);
-  } catch (error) {
-    if (!hasCode(error, "ENOENT", "EBUSY")) throw error;
+  } catch {
+    // As said above.
   }
 }
 

@@ -78,7 +78,7 @@ export async function awaitIdentity(
       const hasEnded = ended.aborted;
       const record = readProcessRecord(dir);
       if (record.kind === "complete") {
-        // It was read before the record was made.
+        // The runner has read it before it made the record.
         rmSync(dir.env, { force: true });
         if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
         return record;
@@ -93,7 +93,7 @@ export async function awaitIdentity(
   }
 }
 
-/** With what it has started: nothing of a Start that failed may run. */
+/** Kills the process group of what was spawned, while that has not ended. */
 export function killRunner({ pid, ended }: DetachedProcess): void {
   if (!ended.aborted) sendSignal(-pid, "SIGKILL");
 }

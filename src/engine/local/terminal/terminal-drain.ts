@@ -23,12 +23,19 @@ export class TerminalDrain {
 
   constructor(identity: Identity) {
     const killAtMs = performance.now() + DRAIN_TIMEOUT_MS;
+    const signal = (name: NodeJS.Signals) => {
+      try {
+        signalTerminal(identity, name);
+      } catch {
+        // Without descriptors for a look at it, say: the next turn tries again.
+      }
+    };
     // It may be stopped with output left to read.
-    signalTerminal(identity, "SIGCONT");
+    signal("SIGCONT");
     this.#timer = setInterval(() => {
-      signalTerminal(identity, "SIGCONT");
+      signal("SIGCONT");
       if (performance.now() < killAtMs) return;
-      signalTerminal(identity, "SIGKILL");
+      signal("SIGKILL");
       crashPoint("terminal:ended");
     }, DRAIN_INTERVAL_MS);
   }
