@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { ProcmanError } from "../../../src/contract/errors.js";
@@ -6,6 +6,7 @@ import type { JobSpec } from "../../../src/contract/job.js";
 import { silentLog } from "../../../src/contract/log.js";
 import type { JobRecord } from "../../../src/core/ports.js";
 import { type JobContext, ManagedJob } from "../../../src/core/managed-job.js";
+import { processTable } from "../../../src/engine/local/process/processes.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { FileLogs } from "../../../src/logs/file-logs.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
@@ -94,4 +95,28 @@ test("a start that fails leaves no directory", async () => {
   const tooLong = { ...spec("long", ""), args: ["-c", "x".repeat(300_000)] };
   await expect(start(tooLong)).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
   expect(readdirSync(join(stateDir, "jobs"))).toEqual([]);
+});
+
+test("a start whose directory does not come to be on disk ends its command, with all that has begun", async () => {
+  const { start, store, stateDir } = await contextWithDisk();
+  const draft = store.draft.bind(store);
+  const running = join(stateDir, "running");
+  store.draft = (record: JobRecord) => {
+    const made = draft(record);
+    const publish = async () => {
+      await made.publish();
+      // Not before the command has a child in a group of its own.
+      await eventually("the child", () => existsSync(running));
+      throw new ProcmanError("STORAGE_UNAVAILABLE", "EIO");
+    };
+    return { ...made, publish };
+  };
+  const child = `trap '' TERM HUP; echo $$ >${running}.tmp; mv ${running}.tmp ${running}; exec sleep 1000`;
+  const script = `set -m; sh -c "${child.replaceAll("$", "\\$")}" & trap '' TERM HUP; sleep 1000`;
+  const starting = start(spec("eio", script));
+  await expect(starting).rejects.toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
+  expect(readdirSync(join(stateDir, "jobs"))).toEqual([]);
+  const pid = Number(readFileSync(running, "utf8"));
+  // Gone, or one that its parent has not asked about.
+  expect(processTable().lookup(pid)?.zombie ?? true).toBe(true);
 });
