@@ -114,6 +114,10 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
       }
       expect(disk.writesOf(recordOf(id))).toBeGreaterThan(0);
       expect(missing).not.toContain(`content of ${recordOf(id)}`);
+      // And who the command is, which the runner has written.
+      const identity = join(jobs, id, "process");
+      expect(disk.exists(identity)).toBe(true);
+      expect(missing.filter((what) => what.endsWith(` ${identity}`))).toEqual([]);
       expect(missing).not.toContain(`content of ${join(jobs, id, "process")}`);
     });
   });

@@ -1,0 +1,89 @@
+import { execFile, execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { eventually } from "../helpers/eventually.js";
+import { canTrace } from "../helpers/machine.js";
+import { tempDir } from "../helpers/temp-dir.js";
+import { endJobs } from "../helpers/test-server.js";
+
+const run = promisify(execFile);
+const DIST = join(import.meta.dirname, "../../dist/src/index.js");
+
+/** Says of each call how long it took, or why it failed. */
+const DRIVER = `
+const [index, stateDir] = process.argv.slice(-2);
+const { Manager } = await import(index);
+setTimeout(() => process.exit(1), 50_000).unref();
+const manager = await Manager.open({ stateDir, pollIntervalMs: 50 });
+const timed = async (call) => {
+  const before = performance.now();
+  const answer = await call.catch((error) => ({ reason: error.reason }));
+  return { tookMs: performance.now() - before, ...answer };
+};
+const command = ["-c", "echo ran >>" + stateDir + "/ran; sleep 1000"];
+const start = await timed(manager.start({ command: "sh", args: command }));
+const said = { start };
+if (start.id !== undefined) {
+  said.cancel = await timed(manager.cancel(start.id, { gracePeriodMs: 0 }));
+  said.remove = await timed(manager.remove(start.id));
+}
+console.log(JSON.stringify(said));
+await manager.close();
+`;
+
+interface Timed {
+  readonly tookMs: number;
+  readonly reason?: string;
+}
+
+/** What becomes of a Start, a Cancel and a Remove where syncing the directory of jobs is so. */
+async function withSyncsOfJobs(injection: string) {
+  const stateDir = join(tempDir(), "state");
+  const jobs = join(stateDir, "jobs");
+  mkdirSync(jobs, { recursive: true, mode: 0o700 });
+  onTestFinished(() => endJobs(stateDir));
+  const inject = `inject=fsync,fdatasync:${injection}`;
+  const words = ["-f", "-qq", "-P", jobs, "-e", "trace=fsync,fdatasync", "-e", inject];
+  const driver = ["--input-type=module", "-e", DRIVER, DIST, stateDir];
+  const { stdout } = await run(
+    "strace",
+    ["-o", "/dev/null", ...words, process.execPath, ...driver],
+    // strace counts the calls of each thread: one makes all of these.
+    { env: { ...process.env, UV_THREADPOOL_SIZE: "1" } },
+  );
+  const said = JSON.parse(stdout) as Partial<Record<"start" | "cancel" | "remove", Timed>>;
+  return { ...said, stateDir, jobs };
+}
+
+/** The processes that have this text in their arguments. */
+function processesWith(text: string): string[] {
+  const lines = execFileSync("ps", ["-A", "-ww", "-o", "args="], { encoding: "utf8" }).split("\n");
+  return lines.filter((line) => line.includes(text));
+}
+
+describe.skipIf(!canTrace())("where syncing the directory of jobs", () => {
+  test("is slow, a Start and a Remove wait for it, and a Cancel need not", async () => {
+    const { start, cancel, remove } = await withSyncsOfJobs("delay_enter=600000");
+    expect(start).toMatchObject({ tookMs: expect.any(Number), status: "running" });
+    expect(start?.tookMs).toBeGreaterThan(600);
+    expect(cancel).toMatchObject({ status: "cancelled" });
+    expect(remove).not.toHaveProperty("reason");
+    expect(remove?.tookMs).toBeGreaterThan(600);
+  });
+
+  test("fails, a Start does, and leaves nothing", async () => {
+    const { start, stateDir, jobs } = await withSyncsOfJobs("error=EIO");
+    expect(start).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
+    expect(readdirSync(jobs)).toEqual([]);
+    await eventually("all that had begun to be gone", () => processesWith(stateDir).length === 0);
+  });
+
+  test("fails from then on, a Remove says so", async () => {
+    const { start, cancel, remove } = await withSyncsOfJobs("error=EIO:when=2+");
+    expect(start).not.toHaveProperty("reason");
+    expect(cancel).toMatchObject({ status: "cancelled" });
+    expect(remove).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
+  });
+});
