@@ -73,8 +73,8 @@ describe.skipIf(!canTrace())("where syncing the directory of jobs", () => {
     expect(remove?.tookMs).toBeGreaterThan(600);
   });
 
-  test("fails, a Start does, and leaves nothing", async () => {
-    const { start, stateDir, jobs } = await withSyncsOfJobs("error=EIO");
+  test("fails once, a Start does, and leaves nothing", async () => {
+    const { start, stateDir, jobs } = await withSyncsOfJobs("error=EIO:when=1");
     expect(start).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
     expect(readdirSync(jobs)).toEqual([]);
     await eventually("all that had begun to be gone", () => processesWith(stateDir).length === 0);
