@@ -63,7 +63,8 @@ procman_exit=$procman_dir/exit
 [ ! -e "$procman_dir/recorder" ] || procman_exit=$procman_dir/ended
 # `times` prints, so its lines are read back from a file: the short one that is written
 # next, since the shell reads byte by byte. What it holds until then is no exit record.
-times >"$procman_exit"
+# In braces: a shell would end where it cannot open the file of a special builtin.
+{ times; } >"$procman_exit"
 { read -r procman_self; read -r procman_kids; } <"$procman_exit"
 # Retries while the disk is full, unless the job's directory is gone.
 until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
