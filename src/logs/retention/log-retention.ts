@@ -5,6 +5,7 @@ import { type LimiterPace, LogLimiter } from "./log-limiter.js";
 import type { LogStarts } from "../reading/log-file.js";
 import { LogTrimmer } from "./log-trimmer.js";
 import type { PunchHole } from "./punch-hole.js";
+import { SerialQueue } from "../../platform/serial-queue.js";
 import type { WatchPath } from "../../platform/watch-path.js";
 
 export interface LogRetentionOptions {
@@ -35,7 +36,7 @@ export class LogRetention {
   readonly #retained = new Set<RetainedLogs>();
   readonly #pace: LimiterPace;
   /** The first checks of jobs that had ended before, one after another: there may be thousands. */
-  #endedBefore: Promise<void> = Promise.resolve();
+  readonly #endedBefore = new SerialQueue();
   #cannotPunch = false;
   #isClosed = false;
 
@@ -88,7 +89,7 @@ export class LogRetention {
     // A manager that closes has no more to do with how its last jobs' logs grow.
     if (this.#isClosed) return retained;
     this.#retained.add(retained);
-    if (ended.aborted) this.#endedBefore = this.#endedBefore.then(() => limiter.begin());
+    if (ended.aborted) void this.#endedBefore.run(() => limiter.begin());
     else void limiter.begin();
     return retained;
   }
@@ -97,7 +98,7 @@ export class LogRetention {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#retained].map((retained) => retained.close()));
-    await this.#endedBefore;
+    await this.#endedBefore.idle();
   }
 
   readonly #punch = async (path: string, length: number): Promise<void> => {
