@@ -1,6 +1,4 @@
-import { chmod, mkdir, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { fromSystemError, ProcmanError } from "./contract/errors.js";
 import { type Log, silentLog } from "./contract/log.js";
 import { JobManager } from "./core/job-manager.js";
 import { validDefaultLogLimit } from "./core/validate.js";
@@ -9,6 +7,7 @@ import { processIdentifier } from "./engine/local/process/processes.js";
 import { FileLogs } from "./logs/file-logs.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
+import { makeStateDir } from "./storage/state-dir.js";
 import { lockOwner, lockStateDir } from "./storage/state-dir-lock.js";
 
 export interface ManagerOptions {
@@ -24,8 +23,6 @@ export interface ManagerOptions {
   readonly log?: Log;
 }
 
-/** The mode bit of directories that all users share, such as /tmp. */
-const STICKY_BIT = 0o1000;
 const DEFAULT_CLEANUP_AGE_MS = 24 * 60 * 60 * 1000;
 const DEFAULT_POLL_INTERVAL_MS = 1000;
 
@@ -39,13 +36,14 @@ export type Manager = JobManager;
 export const Manager = {
   /**
    * @throws ProcmanError STORAGE_UNAVAILABLE where another process manages that
-   * directory (the message names its pid); INVALID_ARGUMENT for an impossible log limit
+   * directory (the message names its pid), and where it belongs to another user;
+   * INVALID_ARGUMENT for an impossible log limit
    */
   async open(options: ManagerOptions): Promise<Manager> {
     const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS, log = silentLog } = options;
     const defaultLogLimitBytes = validDefaultLogLimit(options.logLimitBytes);
     const stateDir = resolve(options.stateDir);
-    await makePrivateDir(stateDir);
+    makeStateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
     try {
       return await JobManager.open({
@@ -65,17 +63,6 @@ export const Manager = {
     }
   },
 };
-
-/** Corrects the mode of the user's own directory; refuses one that all users share. */
-async function makePrivateDir(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    if (((await stat(path)).mode & STICKY_BIT) === 0) return await chmod(path, 0o700);
-  } catch (error) {
-    throw fromSystemError(error, `make the state directory ${path}`);
-  }
-  throw new ProcmanError("STORAGE_UNAVAILABLE", `${path} is shared by all users: name another`);
-}
 
 /** Returns the pid of the process that manages a state directory, if one does. */
 export function managerPid(stateDir: string): Promise<number | undefined> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { homedir } from "node:os";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { hasCode } from "../platform/errno.js";
+import { foreignOwner, makePrivateDirs } from "../platform/own-dir.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 
@@ -20,12 +21,19 @@ export function socketPathOf(stateDir: string): string {
   return join(stateDir, "procman.sock");
 }
 
+/** @throws CliError for a state directory that belongs to another user */
+export function requireOwnStateDir(stateDir: string): void {
+  const foreign = foreignOwner(stateDir);
+  if (foreign !== undefined) throw new CliError(foreign);
+}
+
 /**
  * Starts a server of the state directory in the background, unless one answers on its
  * socket already. Of many that do so at once all end up with the same server.
  * @throws CliError with the end of the server's log when it does not come up
  */
 export async function ensureServer(stateDir: string): Promise<void> {
+  requireOwnStateDir(stateDir);
   const socketPath = socketPathOf(stateDir);
   if (await canConnect(socketPath)) return;
   const { managerPid } = await import("../manager.js");
@@ -79,7 +87,7 @@ function startInBackground(stateDir: string): BackgroundServer {
   const logPath = logPathOf(stateDir);
   let log: number;
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makePrivateDirs(stateDir);
     log = openSync(logPath, "a", 0o600);
   } catch (cause) {
     throw new CliError(`cannot start a server: ${(cause as Error).message}`, { cause });

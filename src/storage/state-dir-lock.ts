@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { link, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ProcmanError } from "../contract/errors.js";
 import { hasCode } from "../platform/errno.js";
@@ -33,7 +33,6 @@ export async function lockStateDir(
   stateDir: string,
   identifier: ProcessIdentifier,
 ): Promise<StateDirLock> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const draft = join(stateDir, `.lock-${process.pid}-${process.hrtime.bigint()}`);
   await writeFileDurable(draft, formatLock(identifier.self()));
   try {

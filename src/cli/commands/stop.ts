@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { hasCode } from "../../platform/errno.js";
+import { requireOwnStateDir } from "../ensure-server.js";
 import { CliError } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
 
@@ -22,6 +23,7 @@ export function stopCommand(context: CommandContext): Command {
     .addHelpText("after", HELP)
     .action(async () => {
       const { stateDir } = context;
+      requireOwnStateDir(stateDir);
       const { managerPid } = await import("../../manager.js");
       const pid = await managerPid(stateDir);
       if (pid === undefined) return stdout.line(`no server runs for ${stateDir}`);

@@ -1,6 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
+import { makePrivateDirs } from "../../platform/own-dir.js";
+import { requireOwnStateDir } from "../ensure-server.js";
 import type { CommandContext } from "./command-context.js";
 
 const HELP = `
@@ -21,7 +22,8 @@ export function tokenCommand(context: CommandContext): Command {
         "../../server/access/access-token.js"
       );
       const { stateDir } = context;
-      await mkdir(stateDir, { recursive: true, mode: 0o700 });
+      requireOwnStateDir(stateDir);
+      makePrivateDirs(stateDir);
       const path = join(stateDir, "token");
       const token = rotate ? await rotateAccessToken(path) : await loadAccessToken(path);
       await context.cli.stdout.line(token);
