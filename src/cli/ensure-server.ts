@@ -11,6 +11,7 @@ import { hasCode } from "../platform/errno.js";
 import { foreignOwner, makePrivateDirs } from "../platform/own-dir.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
+import { findStartNotice } from "./start-notice.js";
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 20;
@@ -30,17 +31,20 @@ export function requireOwnStateDir(stateDir: string): void {
 /**
  * Starts a server of the state directory in the background, unless one answers on its
  * socket already. Of many that do so at once all end up with the same server.
+ * @returns what the server that was started has to say to whoever started it
  * @throws CliError with the end of the server's log when it does not come up
  */
-export async function ensureServer(stateDir: string): Promise<void> {
+export async function ensureServer(stateDir: string): Promise<string | undefined> {
   requireOwnStateDir(stateDir);
   const socketPath = socketPathOf(stateDir);
-  if (await canConnect(socketPath)) return;
+  if (await canConnect(socketPath)) return undefined;
   const { managerPid } = await import("../manager.js");
   const deadline = performance.now() + START_TIMEOUT_MS;
   let started: BackgroundServer | undefined;
   for (;;) {
-    if (await canConnect(socketPath)) return;
+    if (await canConnect(socketPath)) {
+      return started && findStartNotice(await logTail(stateDir, started.logOffset));
+    }
     const pid = await managerPid(stateDir);
     if (performance.now() > deadline) {
       const why = `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`;
@@ -122,7 +126,7 @@ async function startError(
   why: string,
 ): Promise<CliError> {
   const cause = server?.error;
-  const tail = server && !cause ? await logTail(stateDir, server.logOffset) : "";
+  const tail = server && !cause ? printable(await logTail(stateDir, server.logOffset)) : "";
   const details = tail === "" ? "" : `; ${logPathOf(stateDir)} ends with: ${tail}`;
   const { pid } = server?.child ?? {};
   if (pid !== undefined && server?.hasEnded() === false) {
@@ -136,7 +140,7 @@ async function startError(
 async function logTail(stateDir: string, offset: number): Promise<string> {
   const log = await readFile(logPathOf(stateDir)).catch(() => Buffer.alloc(0));
   const lines = log.subarray(offset).toString().trim().split("\n");
-  return printable(lines.slice(-LOG_TAIL_LINES).join("\n"));
+  return lines.slice(-LOG_TAIL_LINES).join("\n");
 }
 
 function logPathOf(stateDir: string): string {

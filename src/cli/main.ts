@@ -41,7 +41,8 @@ const thisProcess: Cli = {
     return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
   },
   connect: async (stateDir) => {
-    await ensureServer(stateDir);
+    const notice = await ensureServer(stateDir);
+    if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
     return createProcmanClient({ socketPath: socketPathOf(stateDir) });
   },
 };

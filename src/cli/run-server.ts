@@ -1,23 +1,25 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import { Manager, type ManagerOptions, managerPid } from "../manager.js";
 import { defined } from "../platform/defined.js";
+import type { ListenAddress } from "../server/listeners/listen-on-tcp.js";
 import { type RunningServer, type ServerOptions, startServer } from "../server/start-server.js";
+import { portTakenNotice } from "./start-notice.js";
 import type { Cli } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
 
-const DEFAULT_LISTEN = [{ host: "127.0.0.1", port: 7420, fallbackToFreePort: true }];
+const DEFAULT_PORT = 7420;
 
 export interface RunServerOptions
   extends Omit<ManagerOptions, "log">,
     Pick<ServerOptions, "tls" | "allowedHosts" | "allowedOrigins"> {
-  /** Default: 127.0.0.1:7420, or a free port where that one is in use. */
-  readonly listen?: ServerOptions["listen"];
+  /** Default: port 7420 of 127.0.0.1 and ::1, or no TCP where another process has it. */
+  readonly listen?: readonly ListenAddress[];
   readonly logLevel: string;
 }
 
 /** Serves until the process is told to end; jobs go on without it. */
 export async function runServer(options: RunServerOptions, cli: Cli): Promise<void> {
-  const { listen = DEFAULT_LISTEN, logLevel, tls, allowedHosts, allowedOrigins, ...rest } = options;
+  const { listen, logLevel, tls, allowedHosts, allowedOrigins, ...rest } = options;
   const { stateDir } = options;
   const logger = createLogger(logLevel);
   logFaults(logger);
@@ -25,8 +27,13 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
 
   const manager = await openManager({ ...rest, log: logger });
   try {
-    const access = defined({ tls, allowedHosts, allowedOrigins });
-    const server = await startServer({ procman: manager, stateDir, listen, logger, ...access });
+    const server = await startServer({
+      procman: manager,
+      stateDir,
+      logger,
+      ...(listen ? { listen } : { loopbackPort: DEFAULT_PORT }),
+      ...defined({ tls, allowedHosts, allowedOrigins }),
+    });
     try {
       printAddresses(server, cli);
       await endRequested;
@@ -94,12 +101,13 @@ async function openManager(options: ManagerOptions): Promise<Manager> {
 
 /** Writes without waiting, since whoever started the server may have stopped reading. */
 function printAddresses(
-  { addresses, socketPath, tokenPath }: RunningServer,
+  { addresses, takenPort, socketPath, tokenPath }: RunningServer,
   { stdout }: Cli,
 ): void {
   const lines = addresses.map(
     ({ url }) => `procman listens on ${url} and ${socketPath} (token: ${tokenPath})`,
   );
-  if (lines.length === 0) lines.push(`procman listens on ${socketPath}`);
+  if (takenPort !== undefined) lines.push(portTakenNotice(takenPort, socketPath));
+  else if (lines.length === 0) lines.push(`procman listens on ${socketPath}`);
   stdout.lines(lines).catch(() => {});
 }

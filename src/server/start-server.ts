@@ -19,7 +19,12 @@ export interface ServerOptions {
   /** The directory of the token and, by default, the socket. The caller holds its lock. */
   readonly stateDir: string;
   /** The TCP addresses to listen on; may be empty. */
-  readonly listen: readonly ListenAddress[];
+  readonly listen?: readonly ListenAddress[];
+  /**
+   * In place of `listen`: a port of 127.0.0.1 and ::1 to listen on, unless another process
+   * has it on either of them. Then there is no TCP, and the log says so.
+   */
+  readonly loopbackPort?: number;
   /** Default: procman.sock in the state directory. */
   readonly socketPath?: string;
   /** Names by which clients may call this server, besides those of `listen` and the machine's. */
@@ -44,6 +49,8 @@ export interface ServedAddress {
 export interface RunningServer {
   /** The TCP addresses that it listens on, in the order of `listen`. */
   readonly addresses: readonly ServedAddress[];
+  /** The port that it was to listen on and another process has. */
+  readonly takenPort?: number;
   readonly socketPath: string;
   readonly tokenPath: string;
   /**
@@ -59,7 +66,15 @@ export interface RunningServer {
  * @throws Error that names the address, socket or file that cannot be used.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { procman, stateDir, listen, logger, heartbeatIntervalMs, tls } = options;
+  const {
+    procman,
+    stateDir,
+    listen = [],
+    loopbackPort,
+    logger,
+    heartbeatIntervalMs,
+    tls,
+  } = options;
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   const { socketPath = join(stateDir, "procman.sock") } = options;
   const tokenPath = join(stateDir, "token");
@@ -82,7 +97,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const listeners = new Listeners({
     handshakeTimeoutMs: timeouts.handshakeMs,
-    maxConnections: maxConnections(listen.length),
+    maxConnections: maxConnections(loopbackPort === undefined ? listen.length : 2),
     logger,
   });
   const stopWatchingToken = watchAccessToken(tokenPath, (token) => access.setToken(token), logger);
@@ -97,19 +112,36 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logger.info("the server is closed");
   };
   try {
-    const addresses: ServedAddress[] = [];
+    const opened: ListenAddress[] = [];
     for (const address of listen) {
-      const { host } = address;
       const { port } = await listeners.openTcp(address, protocols.network, tls);
+      opened.push({ ...address, port });
+    }
+    let takenPort: number | undefined;
+    if (loopbackPort !== undefined) {
+      const loopback = await listeners.openLoopback(loopbackPort, protocols.network, tls);
+      if (loopback) opened.push(...loopback);
+      else takenPort = loopbackPort;
+    }
+    const addresses = opened.map(({ host, port }): ServedAddress => {
       const url = `${tls ? "https" : "http"}://${formatAddress({ host, port })}`;
-      addresses.push({ host, port, url });
       logger.info(`listening on ${url}`);
+      return { host, port, url };
+    });
+    if (takenPort !== undefined) {
+      logger.warn(`port ${takenPort} is in use by another process; listening on no TCP port`);
     }
     // The socket comes last: whoever finds it finds a server that is ready.
     await listeners.openSocket(socketPath, protocols.local);
     logger.info(`listening on ${socketPath}`);
     let closed: Promise<void> | undefined;
-    return { addresses, socketPath, tokenPath, close: () => (closed ??= close()) };
+    return {
+      addresses,
+      socketPath,
+      tokenPath,
+      close: () => (closed ??= close()),
+      ...defined({ takenPort }),
+    };
   } catch (error) {
     await close();
     throw error;
@@ -123,7 +155,7 @@ function maxConnections(addresses: number): number {
   };
   const { soft } = userLimits.open_files;
   const descriptors = soft === "unlimited" ? Infinity : soft;
-  return Math.floor(Math.min(MAX_CONNECTIONS, descriptors / 2) / addresses);
+  return Math.floor(Math.min(MAX_CONNECTIONS, descriptors / 2) / Math.max(addresses, 1));
 }
 
 /** @throws Error for an address that other machines can reach: without TLS the token could be read. */

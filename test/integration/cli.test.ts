@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { processTable } from "../../src/engine/local/process/processes.js";
 import { managerPid } from "../../src/manager.js";
 import { eventually } from "../helpers/eventually.js";
 import { sharedTempDir, tempDir } from "../helpers/temp-dir.js";
@@ -26,7 +27,8 @@ interface Running {
 /** Starts the real program, as a shell would. */
 function launch(stateDir: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, PROCMAN_STATE_DIR: stateDir, ...env },
+    // Other tests' servers, and other people's, may have the default port.
+    env: { ...process.env, PROCMAN_STATE_DIR: stateDir, PROCMAN_LISTEN: "none", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
@@ -258,21 +260,23 @@ describe("the server", () => {
     expect(JSON.parse(job.stdout)).toMatchObject({ status: "STATUS_RUNNING" });
   });
 
-  test("serve takes a free port when the default one is busy, and says where it listens", async () => {
+  test("listens on no TCP port where another process has the default one, and says so", async () => {
     // Whoever has it: this test or another process of this machine.
     const taken = createServer();
     taken.on("error", () => {});
     taken.listen(7420, "127.0.0.1");
     onTestFinished(() => void taken.close());
     const stateDir = newStateDir();
-    const server = launch(stateDir, ["serve"]);
-    onTestFinished(() => server.signal("SIGTERM"));
-    const line = await eventually("its address", () => /http:\S+/.exec(server.stdout())?.[0]);
-    expect(line).not.toBe("http://127.0.0.1:7420");
-    expect(server.stdout()).toContain(join(stateDir, "procman.sock"));
-    expect(await fetch(`${line}/healthz`).then((response) => response.text())).toContain("ok");
-    server.signal("SIGTERM");
-    expect((await server.ended).code).toBe(0);
+    const started = await launch(stateDir, ["ls"], { PROCMAN_LISTEN: undefined }).ended;
+    expect(started.code).toBe(0);
+    expect(started.stderr).toContain(
+      `the server listens on ${join(stateDir, "procman.sock")} alone: port 7420 is in use`,
+    );
+    expect(readFileSync(join(stateDir, "server.log"), "utf8")).toContain("port 7420 is in use");
+    const pid = (await managerPid(stateDir)) as number;
+    for await (const { port } of processTable().listeners(0, () => [pid])) expect(port).toBe(0);
+    // It is told to whoever has started the server, once.
+    expect((await procman(stateDir, "ls")).stderr).toBe("");
   });
 
   test("a port that was asked for and is busy is an error that names it", async () => {

@@ -86,18 +86,28 @@ export interface ListenOption {
   readonly port: number;
 }
 
-/** Parses "HOST:PORT"; an IPv6 address stands in brackets. */
+/**
+ * Parses addresses with commas between them: "HOST:PORT", where an IPv6 address stands in
+ * brackets, or "none" for none.
+ */
 export function parseListen(
   text: string,
   before: readonly ListenOption[] = [],
 ): readonly ListenOption[] {
+  if (text === "none") return before;
+  return [...before, ...text.split(",").map(parseAddress)];
+}
+
+function parseAddress(text: string): ListenOption {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
   if (host === undefined || port > 65_535) {
-    throw new InvalidArgumentError('Give HOST:PORT, such as "127.0.0.1:7420" or "[::1]:0".');
+    throw new InvalidArgumentError(
+      'Give HOST:PORT, such as "127.0.0.1:7420" or "[::1]:0", or "none".',
+    );
   }
-  return [...before, { host, port }];
+  return { host, port };
 }
 
 /** Parses a whole number of 0 or more. */

@@ -44,11 +44,14 @@ Examples:
 export function serveCommand(context: CommandContext): Command {
   return new Command("serve")
     .description("run the server in the foreground")
-    .option(
-      "--listen <host:port>",
-      "address to listen on, besides the unix socket (repeatable; default: 127.0.0.1:7420, " +
-        "or a free port where that one is in use)",
-      parseListen,
+    .addOption(
+      new Option(
+        "--listen <host:port>",
+        'address to listen on, besides the unix socket (repeatable; "none" for none; default: ' +
+          "port 7420 of 127.0.0.1 and ::1, or none where another process has that port)",
+      )
+        .argParser(parseListen)
+        .env("PROCMAN_LISTEN"),
     )
     .option(
       "--cleanup-age <duration>",

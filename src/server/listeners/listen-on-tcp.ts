@@ -7,19 +7,15 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 for a free one. */
   readonly port: number;
-  /** Take a free port where that one is in use. Default false. */
-  readonly fallbackToFreePort?: boolean;
 }
 
 /** Listens on an address; resolves with the one that it was given. */
 export async function listenOnTcp(server: Server, address: ListenAddress): Promise<AddressInfo> {
-  const { host, port, fallbackToFreePort = false } = address;
+  const { host, port } = address;
   try {
     return await listen(server, host, port);
   } catch (cause) {
-    const isInUse = hasCode(cause, "EADDRINUSE");
-    if (isInUse && fallbackToFreePort) return listen(server, host, 0);
-    const why = isInUse ? "the port is in use" : (cause as Error).message;
+    const why = hasCode(cause, "EADDRINUSE") ? "the port is in use" : (cause as Error).message;
     throw new Error(`cannot listen on ${formatAddress({ host, port })}: ${why}`, { cause });
   }
 }

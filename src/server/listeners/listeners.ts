@@ -8,6 +8,7 @@ import {
 } from "node:tls";
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import { codeOf } from "../../platform/errno.js";
 import { listenOnSocket } from "./listen-on-socket.js";
 import { type ListenAddress, listenOnTcp } from "./listen-on-tcp.js";
 import { sniffProtocol } from "./sniff-protocol.js";
@@ -15,6 +16,9 @@ import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.js";
 import { WindowCounter } from "../access/window-counter.js";
 
 const CLOSE_POLL_INTERVAL_MS = 20;
+
+/** All by which a client can call its own machine: "localhost" may mean either of them. */
+const LOOPBACK_HOSTS = ["127.0.0.1", "::1"];
 
 /** Takes the connections of one kind of listener, by the protocol that they speak. */
 export interface ConnectionSink {
@@ -39,6 +43,8 @@ export class Listeners {
   readonly #connections = new Set<Socket>();
   /** The connections that have not said which protocol they speak. */
   readonly #undecided = new Set<Socket>();
+  /** Whether connections are closed at once, as it may turn out that there are to be none. */
+  #isTrying = false;
   #removeSocketFile = async () => {};
   #stopWatching: (() => void)[] = [];
   readonly #drops = new WindowCounter({ windowMs: 60_000 });
@@ -58,6 +64,45 @@ export class Listeners {
     server.maxConnections = this.#maxConnections;
     server.on("drop", () => this.#warnOfDrop());
     return listenOnTcp(server, address);
+  }
+
+  /**
+   * Listens on one port of every loopback address that the machine has, unless another
+   * process has that port of any of them: then on none. Whoever has it is sent the tokens
+   * of the clients that were to come here, and must find no port that takes them.
+   *
+   * @returns the addresses; undefined where the port is in use
+   */
+  async openLoopback(
+    port: number,
+    sink: ConnectionSink,
+    tls?: TlsFiles,
+  ): Promise<ListenAddress[] | undefined> {
+    const opened: ListenAddress[] = [];
+    this.#isTrying = true;
+    try {
+      for (const host of LOOPBACK_HOSTS) {
+        try {
+          await this.openTcp({ host, port }, sink, tls);
+          opened.push({ host, port });
+        } catch (error) {
+          switch (codeOf((error as Error).cause)) {
+            case "EADDRINUSE":
+              for (const server of this.#servers) server.close();
+              return undefined;
+            // A machine without IPv6, say.
+            case "EADDRNOTAVAIL":
+            case "EAFNOSUPPORT":
+              continue;
+            default:
+              throw error;
+          }
+        }
+      }
+      return opened;
+    } finally {
+      this.#isTrying = false;
+    }
   }
 
   async openSocket(path: string, sink: ConnectionSink): Promise<void> {
@@ -153,6 +198,7 @@ export class Listeners {
 
   #accept(socket: Socket, sink: ConnectionSink): void {
     this.#track(socket);
+    if (this.#isTrying) return void socket.destroy();
     this.#undecided.add(socket);
     socket.once("close", () => this.#undecided.delete(socket));
     const handlers = {

@@ -118,6 +118,14 @@ describe("host:port", () => {
     ]);
   });
 
+  test("several, with commas between them, or none", () => {
+    expect(parseListen("a:1,[::1]:2", undefined)).toEqual([
+      { host: "a", port: 1 },
+      { host: "::1", port: 2 },
+    ]);
+    expect(parseListen("none", undefined)).toEqual([]);
+  });
+
   test.each(["7420", ":7420", "host", "host:", "host:65536", "host:x", "::1:7420", "http://h:1"])(
     "%s is none",
     (text) => {

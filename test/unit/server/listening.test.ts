@@ -2,9 +2,11 @@ import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
+
+import { freePort } from "../../helpers/free-port.js";
 import { localClient, networkClient, startFakeServer } from "../../helpers/fake-server.js";
 import { RawConnection } from "../../helpers/raw-connection.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -33,7 +35,7 @@ test("none but the socket will do", async () => {
   await localClient(server, "connect").list({});
 });
 
-test("a port in use is an error that names it, or another is taken", async () => {
+test("a port in use is an error that names it", async () => {
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
   onTestFinished(() => void other.close());
@@ -43,10 +45,34 @@ test("a port in use is an error that names it, or another is taken", async () =>
     startFakeServer({ stateDir, listen: [{ host: "127.0.0.1", port }] }),
   ).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: the port is in use`);
   expect(existsSync(join(stateDir, "procman.sock"))).toBe(false);
-  const address = { host: "127.0.0.1", port, fallbackToFreePort: true };
-  const server = await startFakeServer({ stateDir, listen: [address] });
-  expect(server.port).not.toBe(port);
-  await networkClient(server, "connect").list({});
+});
+
+describe("a port of the loopback addresses", () => {
+  test("is listened on at each of them", async () => {
+    const loopbackPort = await freePort();
+    const server = await startFakeServer({ listen: [], loopbackPort });
+    expect(server.addresses.map(({ url }) => url)).toEqual([
+      `http://127.0.0.1:${loopbackPort}`,
+      `http://[::1]:${loopbackPort}`,
+    ]);
+    for (const { url } of server.addresses) expect((await fetch(`${url}/healthz`)).ok).toBe(true);
+  });
+
+  test.each(["127.0.0.1", "::1"])("is on neither where %s is another's", async (host) => {
+    const loopbackPort = await freePort();
+    const stranger = createServer().listen(loopbackPort, host);
+    await once(stranger, "listening");
+    onTestFinished(() => void stranger.close());
+    const server = await startFakeServer({ listen: [], loopbackPort });
+    expect(server).toMatchObject({ addresses: [], takenPort: loopbackPort });
+    const free = host === "::1" ? "127.0.0.1" : "::1";
+    const [error] = (await once(connect(loopbackPort, free), "error")) as [Error];
+    expect(error).toMatchObject({ code: "ECONNREFUSED" });
+    expect(server.logged.map(({ msg }) => msg)).toContain(
+      `port ${loopbackPort} is in use by another process; listening on no TCP port`,
+    );
+    await localClient(server, "connect").list({});
+  });
 });
 
 test("what was opened is closed again when something cannot be", async () => {
