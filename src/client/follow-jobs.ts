@@ -1,8 +1,9 @@
 import type { WatchJobsResponse } from "../../gen/procman/v1/procman_pb.js";
+import type { Job } from "../contract/job.js";
 import type { JobsEvent } from "../contract/procman.js";
 import type { CallRunner } from "./call-runner.js";
 import { unreachable } from "../wire/error-map.js";
-import { decodeJobsEvent } from "../wire/jobs.js";
+import { decodeJobsEvent, type JobsMessage } from "../wire/jobs.js";
 
 /**
  * Reads changes to jobs over as many connections as it takes. Each one goes on from the
@@ -19,8 +20,10 @@ export function followJobs(
   let begun = false;
 
   return calls.resumed(signal, async function* (connection) {
+    const joinParts = snapshotJoiner();
     for await (const message of connection.receive((signal) => open(seen, signal))) {
-      const event = decodeJobsEvent(message);
+      const part = decodeJobsEvent(message);
+      const event = part && joinParts(part);
       if (!event) continue;
       seen = event.revision;
       // Callers take for granted that nothing was missed when the connection was lost.
@@ -30,4 +33,22 @@ export function followJobs(
     }
     throw unreachable(calls.server, "a stream ended that has no end");
   });
+}
+
+/** Returns what joins the parts of a snapshot: undefined for all of them but the last. */
+function snapshotJoiner(): (message: JobsMessage) => JobsEvent | undefined {
+  let jobs: Job[] | undefined;
+  return ({ more, ...event }) => {
+    if (event.type === "snapshot") {
+      if (!more) return event;
+      jobs = [...event.jobs];
+      return undefined;
+    }
+    if (!jobs || event.type !== "changed") return event;
+    jobs.push(event.job);
+    if (more) return undefined;
+    const whole = jobs;
+    jobs = undefined;
+    return { type: "snapshot", jobs: whole, revision: event.revision };
+  };
 }

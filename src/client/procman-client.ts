@@ -38,6 +38,8 @@ import { decodePage, encodeList, encodeWatchJobs } from "../wire/jobs.js";
 import { decodeAttachEvent, decodeWatchEvent, encodeAttach, encodeWatch } from "../wire/output.js";
 import { encodeStart } from "../wire/start.js";
 import { decodeWaited, encodeWait } from "../wire/wait.js";
+import { defined } from "../platform/defined.js";
+import { ProcmanError } from "../contract/errors.js";
 import { followJobs } from "./follow-jobs.js";
 import { followOutput } from "./follow-output.js";
 import type { ReconnectOptions } from "./reconnection.js";
@@ -197,15 +199,27 @@ class ProcmanClient implements Procman {
 
   async cleanup({ signal, ...options }: CleanupOptions = {}): Promise<readonly string[]> {
     const request = encodeCleanup(options);
-    const { removedIds } = await this.#calls.once(signal, (signal) =>
-      this.#rpc.cleanup(request, { signal }),
-    );
-    return removedIds;
+    const ids: string[] = [];
+    for (let more = true; more; ) {
+      const removed = await this.#calls.once(signal, (signal) =>
+        this.#rpc.cleanup(request, { signal }),
+      );
+      for (const id of removed.removedIds) ids.push(id);
+      more = removed.more;
+    }
+    return ids;
   }
 
   async refresh({ signal }: CallOptions = {}): Promise<readonly Job[]> {
-    const { jobs } = await this.#calls.once(signal, (signal) => this.#rpc.refresh({}, { signal }));
-    return jobs.map(decodeJob);
+    const { jobs, furtherIds } = await this.#calls.once(signal, (signal) =>
+      this.#rpc.refresh({}, { signal }),
+    );
+    const changed = jobs.map(decodeJob);
+    for (const id of furtherIds) {
+      const job = await this.get(id, defined({ signal })).catch(ignoreNotFound);
+      if (job) changed.push(job);
+    }
+    return changed;
   }
 
   async close(): Promise<void> {
@@ -226,4 +240,10 @@ class ProcmanClient implements Procman {
     }
     return undefined;
   }
+}
+
+/** For a job that was removed meanwhile. */
+function ignoreNotFound(error: unknown): undefined {
+  if (error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND") return undefined;
+  throw error;
 }

@@ -144,4 +144,11 @@ export type Job = JobSpec &
     /** When `start` accepted the job. */
     readonly createdTime: Date;
     readonly progress?: Progress;
+    /** The fields that are too long to be whole here; `get` has them whole. Absent where all are. */
+    readonly truncatedFields?: readonly TruncatedField[];
   };
+
+export const TRUNCATED_FIELDS = ["args", "env", "labels"] as const;
+
+/** A field that is cut where a job is not asked for by `get`. */
+export type TruncatedField = (typeof TRUNCATED_FIELDS)[number];

@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
 import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
 import type { Job, WindowSize } from "../contract/job.js";
+import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
 import {
   type AttachEvent,
@@ -120,7 +121,7 @@ export class JobManager implements ServedProcman {
 
   async get(id: string, { includeEnv = false }: GetOptions = {}): Promise<Job> {
     const job = this.#job(id);
-    const view = await job.view();
+    const view = await job.wholeView();
     return includeEnv ? { ...view, env: job.record.spec.env } : view;
   }
 
@@ -131,12 +132,13 @@ export class JobManager implements ServedProcman {
       : Number.POSITIVE_INFINITY;
     const matching = this.#matching(options);
     const rest = matching.filter((job) => job.record.sequence < before);
-    const page = rest.slice(0, pageSize);
-    const last = page.at(-1);
+    const views = await Promise.all(rest.slice(0, pageSize).map((job) => job.view()));
+    const jobs = jobsWithin(views, MAX_MESSAGE_BYTES);
+    const last = rest[jobs.length - 1];
     return {
-      jobs: await Promise.all(page.map((job) => job.view())),
+      jobs,
       nextPageToken:
-        last && rest.length > page.length ? formatPageToken(last.record.sequence, options) : "",
+        last && rest.length > jobs.length ? formatPageToken(last.record.sequence, options) : "",
       totalSize: matching.length,
     };
   }
@@ -233,11 +235,15 @@ export class JobManager implements ServedProcman {
     this.#changes.removed(id);
   }
 
-  async cleanup(options: CleanupOptions = {}): Promise<readonly string[]> {
+  async cleanup(
+    options: CleanupOptions = {},
+    maxRemovals = Number.POSITIVE_INFINITY,
+  ): Promise<readonly string[]> {
     const { olderThanMs = this.#options.cleanupAgeMs } = options;
     const minAgeMs = validDuration("older_than", olderThanMs);
     const removed: string[] = [];
     for (const job of this.#jobs.values()) {
+      if (removed.length >= maxRemovals) break;
       if (job.endedAgoMs < minAgeMs) continue;
       try {
         await this.remove(job.id);

@@ -8,6 +8,7 @@ import {
   type Status,
   type WindowSize,
 } from "../contract/job.js";
+import { listedJob } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
 import type { InputPosition, SendInputOptions } from "../contract/procman.js";
 import { crashPoint } from "../platform/crash-point.js";
@@ -204,8 +205,16 @@ export class ManagedJob {
     return Math.min(byWallClockMs, performance.now() - this.#endedAtMs);
   }
 
-  /** Returns the job as clients see it: the state of that record, and the output up to now. */
+  /**
+   * Returns the job as clients see it: the state of that record, and the output up to
+   * now. Long fields are cut.
+   */
   async view(record = this.record): Promise<Job> {
+    return listedJob(await this.wholeView(record));
+  }
+
+  /** Returns the same with all fields whole. */
+  async wholeView(record = this.record): Promise<Job> {
     const { spec, createdTime, state } = record;
     const { sizes, progress } = await this.#output.read();
     return {

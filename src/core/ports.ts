@@ -11,6 +11,7 @@ import type {
 import type {
   AttachEvent,
   AttachOptions,
+  CleanupOptions,
   OutputChunk,
   OutputLine,
   OutputStart,
@@ -284,6 +285,8 @@ export interface JobLogs {
 /** What the server serves: a Procman in the server's own process. */
 export interface ServedProcman extends Procman {
   attach(id: string, options?: AttachOptions, memory?: ChunkMemory): AsyncIterable<AttachEvent>;
+  /** @param maxRemovals ends the call after so many. Default: removes all. */
+  cleanup(options?: CleanupOptions, maxRemovals?: number): Promise<readonly string[]>;
 }
 
 export interface ChunkMemory {

@@ -1,4 +1,5 @@
 import { invalidArgument, Violations } from "../contract/errors.js";
+import { MAX_LABELS_BYTES } from "../contract/listed-job.js";
 import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
 import {
   type ListOptions,
@@ -43,6 +44,9 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     checkText(`env[${JSON.stringify(name)}]`, value, violations);
   }
   if (Object.hasOwn(labels, "")) violations.add("labels", "a key must not be empty");
+  if (labelsBytes(labels) > MAX_LABELS_BYTES) {
+    violations.add("labels", `must not be longer than ${MAX_LABELS_BYTES} bytes in all`);
+  }
   checkText("work_dir", workDir, violations);
   if (!workDir.startsWith("/")) violations.add("work_dir", "must be an absolute path");
   if (Buffer.byteLength(requestId) > MAX_REQUEST_ID_BYTES) {
@@ -141,6 +145,12 @@ function logLimitFault(bytes: number): string | undefined {
   if (bytes < 0) return "must not be negative";
   if (bytes > 0 && bytes < MIN_LOG_LIMIT_BYTES) return `must be at least ${MIN_LOG_LIMIT_BYTES}`;
   return Number.isSafeInteger(bytes) ? undefined : "must be a whole number below 2^53";
+}
+
+function labelsBytes(labels: Readonly<Record<string, string>>): number {
+  // A caller in JavaScript can pass any type.
+  const texts = Object.entries(labels).flat().map(String);
+  return texts.reduce((bytes, text) => bytes + Buffer.byteLength(text), 0);
 }
 
 /** Checks a string for the kernel, which ends strings at their first NUL. */

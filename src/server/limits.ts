@@ -1,7 +1,7 @@
 /** Largest request message. A Start's arguments and environment fit: the kernel takes 2 MiB. */
 export const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 
-/** Largest response message: a page of a thousand jobs, a snapshot of a hundred thousand. */
+/** Largest response message. What is sent stays far below: see MAX_MESSAGE_BYTES. */
 export const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 
 /** Longest deadline a client can set, 24.8 days: for a longer one, timers would fire at once. */

@@ -14,7 +14,14 @@ import {
 import { encodeError } from "../wire/error-map.js";
 import { decodeId } from "../wire/fields.js";
 import { encodeJob } from "../wire/job.js";
-import { decodeList, decodeWatchJobs, encodeJobsEvent, encodePage } from "../wire/jobs.js";
+import {
+  decodeList,
+  decodeWatchJobs,
+  encodeJobsEvent,
+  encodePage,
+  encodeRefreshed,
+  splitSnapshots,
+} from "../wire/jobs.js";
 import {
   decodeAttach,
   decodeWatch,
@@ -28,6 +35,9 @@ import { startCallLog } from "./call-log.js";
 import { serveStream } from "./serve-stream.js";
 
 const DEFAULT_HEARTBEAT_INTERVAL_MS = 15_000;
+
+/** Removed by one Cleanup: their ids have to fit into its answer. */
+const MAX_REMOVALS = 50_000;
 
 export interface ProcmanServiceOptions {
   readonly logger: Logger;
@@ -102,7 +112,8 @@ export function createProcmanService(
       return encodeWaited(await procman.wait(id, { ...options, signal }));
     }),
     watchJobs: streaming(
-      (request, signal) => procman.watchJobs({ ...decodeWatchJobs(request), signal }),
+      (request, signal) =>
+        splitSnapshots(procman.watchJobs({ ...decodeWatchJobs(request), signal })),
       encodeJobsEvent,
     ),
     signal: unary(async (request, callSignal) => {
@@ -125,11 +136,11 @@ export function createProcmanService(
       await procman.remove(decodeId(request), { signal });
       return {};
     }),
-    cleanup: unary(async (request, signal) => ({
-      removedIds: [...(await procman.cleanup({ ...decodeCleanup(request), signal }))],
-    })),
-    refresh: unary(async (_request, signal) => ({
-      jobs: (await procman.refresh({ signal })).map(encodeJob),
-    })),
+    cleanup: unary(async (request, signal) => {
+      const options = { ...decodeCleanup(request), signal };
+      const removedIds = [...(await procman.cleanup(options, MAX_REMOVALS))];
+      return { removedIds, more: removedIds.length >= MAX_REMOVALS };
+    }),
+    refresh: unary(async (_request, signal) => encodeRefreshed(await procman.refresh({ signal }))),
   };
 }

@@ -6,7 +6,16 @@ import {
   type Progress as ProtoProgress,
   ProgressSchema,
 } from "../../gen/procman/v1/procman_pb.js";
-import type { Exit, Job, JobSpec, JobState, Progress, Started } from "../contract/job.js";
+import {
+  type Exit,
+  type Job,
+  type JobSpec,
+  type JobState,
+  type Progress,
+  type Started,
+  TRUNCATED_FIELDS,
+  type TruncatedField,
+} from "../contract/job.js";
 import { defined } from "../platform/defined.js";
 import { CONTAINMENT, STATUS } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
@@ -38,6 +47,7 @@ export function encodeJob(job: Job): ProtoJob {
     stderrBytes: BigInt(job.stderrBytes),
     stdoutFirstOffset: BigInt(job.stdoutFirstOffset),
     stderrFirstOffset: BigInt(job.stderrFirstOffset),
+    truncatedFields: [...(job.truncatedFields ?? [])],
     ...defined({
       timeout: encodeDuration(job.timeoutMs),
       windowSize: job.windowSize,
@@ -63,8 +73,16 @@ export function decodeJob(job: ProtoJob | undefined): Job {
     stderrBytes: Number(job.stderrBytes),
     stdoutFirstOffset: Number(job.stdoutFirstOffset),
     stderrFirstOffset: Number(job.stderrFirstOffset),
-    ...defined({ progress: job.progress && decodeProgress(job.progress) }),
+    ...defined({
+      progress: job.progress && decodeProgress(job.progress),
+      truncatedFields: decodeTruncatedFields(job),
+    }),
   };
+}
+
+function decodeTruncatedFields(job: ProtoJob): TruncatedField[] | undefined {
+  const fields = TRUNCATED_FIELDS.filter((field) => job.truncatedFields.includes(field));
+  return fields.length === 0 ? undefined : fields;
 }
 
 function decodeSpec(job: ProtoJob): JobSpec {

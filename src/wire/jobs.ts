@@ -4,12 +4,15 @@ import type {
   ListRequestSchema,
   ListResponse,
   ListResponseSchema,
+  RefreshResponseSchema,
   WatchJobsRequest,
   WatchJobsRequestSchema,
   WatchJobsResponse,
   WatchJobsResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
 import type { Violations } from "../contract/errors.js";
+import type { Job } from "../contract/job.js";
+import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type {
   JobFilter,
   JobPage,
@@ -42,6 +45,13 @@ export function decodePage({ jobs, nextPageToken, totalSize }: ListResponse): Jo
   return { jobs: jobs.map(decodeJob), nextPageToken, totalSize };
 }
 
+/** Encodes the jobs that a refresh has changed; those that do not fit by their ids. */
+export function encodeRefreshed(changed: readonly Job[]): Init<typeof RefreshResponseSchema> {
+  const told = jobsWithin(changed, MAX_MESSAGE_BYTES);
+  const furtherIds = changed.slice(told.length).map(({ id }) => id);
+  return { jobs: told.map(encodeJob), furtherIds };
+}
+
 export function encodeWatchJobs(
   options: Omit<WatchJobsOptions, "signal">,
 ): Init<typeof WatchJobsRequestSchema> {
@@ -55,31 +65,71 @@ export function decodeWatchJobs(request: WatchJobsRequest): WatchJobsOptions {
   }));
 }
 
-export function encodeJobsEvent(event: JobsEvent): Init<typeof WatchJobsResponseSchema> {
+/** What one message of WatchJobs holds: an event, or a part of a snapshot that others follow. */
+export type JobsMessage = JobsEvent & { readonly more?: boolean };
+
+/** Splits snapshots that are too large for one message. */
+export async function* splitSnapshots(
+  events: AsyncIterable<JobsEvent>,
+): AsyncGenerator<JobsMessage, void, undefined> {
+  for await (const event of events) {
+    if (event.type === "snapshot") yield* splitSnapshot(event);
+    else yield event;
+  }
+}
+
+/**
+ * Gives the rest of a large snapshot as changes: a client that does not know of parts
+ * then ends with the same jobs. Only the last part has a revision to resume from.
+ */
+function* splitSnapshot(
+  snapshot: Extract<JobsEvent, { type: "snapshot" }>,
+): Generator<JobsMessage, void, undefined> {
+  const { jobs, revision } = snapshot;
+  const first = jobsWithin(jobs, MAX_MESSAGE_BYTES);
+  const last = jobs.length - 1;
+  if (first.length > last) {
+    yield snapshot;
+    return;
+  }
+  yield { type: "snapshot", jobs: first, revision: "", more: true };
+  for (let index = first.length; index <= last; index += 1) {
+    const more = index < last;
+    const job = jobs[index] as Job;
+    yield { type: "changed", job, revision: more ? "" : revision, more };
+  }
+}
+
+export function encodeJobsEvent(event: JobsMessage): Init<typeof WatchJobsResponseSchema> {
   const { revision } = event;
+  const { more = false } = event;
   switch (event.type) {
-    case "snapshot":
-      return { event: { case: "snapshot", value: { jobs: event.jobs.map(encodeJob), revision } } };
+    case "snapshot": {
+      const jobs = event.jobs.map(encodeJob);
+      return { event: { case: "snapshot", value: { jobs, revision, more } } };
+    }
     case "resumed":
       return { event: { case: "resumed", value: { revision } } };
     case "changed":
-      return { event: { case: "changed", value: { job: encodeJob(event.job), revision } } };
+      return { event: { case: "changed", value: { job: encodeJob(event.job), revision, more } } };
     case "removed":
       return { event: { case: "removed", value: { id: event.id, revision } } };
   }
 }
 
 /** Returns undefined for a heartbeat, and for an event that this version does not know. */
-export function decodeJobsEvent({ event }: WatchJobsResponse): JobsEvent | undefined {
+export function decodeJobsEvent({ event }: WatchJobsResponse): JobsMessage | undefined {
   switch (event.case) {
     case "snapshot": {
-      const { jobs, revision } = event.value;
-      return { type: "snapshot", jobs: jobs.map(decodeJob), revision };
+      const { jobs, revision, more } = event.value;
+      return { type: "snapshot", jobs: jobs.map(decodeJob), revision, ...(more && { more }) };
     }
     case "resumed":
       return { type: "resumed", revision: event.value.revision };
-    case "changed":
-      return { type: "changed", job: decodeJob(event.value.job), revision: event.value.revision };
+    case "changed": {
+      const { job, revision, more } = event.value;
+      return { type: "changed", job: decodeJob(job), revision, ...(more && { more }) };
+    }
     case "removed":
       return { type: "removed", id: event.value.id, revision: event.value.revision };
     case "heartbeat":

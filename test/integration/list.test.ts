@@ -1,5 +1,8 @@
-import { expect, test } from "vitest";
-import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { describe, expect, test } from "vitest";
+import { type Job, ProcmanService, Status } from "../../gen/procman/v1/procman_pb.js";
+import { createProcmanClient } from "../../src/client/index.js";
 import { errorOf } from "../helpers/errors.js";
 import { TestServer } from "../helpers/test-server.js";
 
@@ -75,4 +78,93 @@ test("a page token is good for the same filters only", async () => {
     server.client.list({ pageToken: nextPageToken, statuses: [Status.FAILED] }),
   );
   expect(error).toMatchObject({ code: "InvalidArgument", reason: "INVALID_PAGE_TOKEN" });
+});
+
+describe("long arguments and labels", () => {
+  const long = TestServer.shared();
+  const COUNT = 30;
+  const args = ["-c", ":", "x".repeat(100_000), "y".repeat(100_000)];
+  const label = "z".repeat(60_000);
+
+  /** As most gRPC clients are: they take 4 MiB a message. */
+  function usualClient() {
+    const transport = createGrpcTransport({
+      baseUrl: long.baseUrl,
+      readMaxBytes: 4 * 1024 * 1024,
+      interceptors: [
+        (next) => (request) => {
+          request.header.set("Authorization", `Bearer ${long.token}`);
+          return next(request);
+        },
+      ],
+    });
+    return createClient(ProcmanService, transport);
+  }
+
+  test("every answer fits into a client's usual limit, and Get tells all", async () => {
+    const client = usualClient();
+    const ids: string[] = [];
+    for (let n = 0; n < COUNT; n += 1) {
+      const { job } = await client.start({ command: "sh", args, labels: { label } });
+      // The answer to Start does not say it all back either.
+      expect(job?.truncatedFields).toEqual(["args"]);
+      ids.unshift(job!.id);
+    }
+    expect((await client.get({ id: ids[0]! })).job).toMatchObject({ args, truncatedFields: [] });
+
+    const listed: Job[] = [];
+    let pages = 0;
+    for (let pageToken = ""; pages === 0 || pageToken !== ""; pages += 1) {
+      const page = await client.list({ pageSize: 1000, pageToken });
+      expect(page.totalSize).toBe(COUNT);
+      listed.push(...page.jobs);
+      pageToken = page.nextPageToken;
+    }
+    expect(pages).toBeGreaterThan(1);
+    expect(listed.map(({ id }) => id)).toEqual(ids);
+    for (const {
+      args: [, , cut = ""],
+      labels,
+      truncatedFields,
+    } of listed) {
+      expect(truncatedFields).toEqual(["args"]);
+      expect(cut).toMatch(/^x{16000,17000}$/);
+      expect(labels["label"]).toBe(label);
+    }
+  });
+
+  test("a snapshot comes in parts, which add up for a client that knows of none", async () => {
+    const ids = new Set<string>();
+    let parts = 0;
+    for await (const { event } of usualClient().watchJobs({})) {
+      if (event.case === "snapshot") {
+        expect(event.value).toMatchObject({ more: true, revision: "" });
+        for (const { id } of event.value.jobs) ids.add(id);
+      } else if (event.case === "changed") {
+        ids.add(event.value.job!.id);
+        parts += 1;
+        expect(event.value.revision === "").toBe(event.value.more);
+        if (!event.value.more) break;
+      }
+    }
+    expect(ids.size).toBe(COUNT);
+    expect(parts).toBeGreaterThan(0);
+  });
+
+  test("procman's own client joins the parts", async () => {
+    const client = createProcmanClient({ socketPath: long.socketPath });
+    for await (const event of client.watchJobs()) {
+      expect(event).toMatchObject({ type: "snapshot", revision: expect.stringMatching(/./) });
+      if (event.type === "snapshot") expect(event.jobs).toHaveLength(COUNT);
+      break;
+    }
+    await client.close();
+  });
+
+  test("labels beyond 64 KiB in all are refused", async () => {
+    const labels = { a: "x".repeat(40_000), b: "y".repeat(40_000) };
+    const error = await errorOf(long.client.start({ command: "true", labels }));
+    expect(error).toMatchObject({ code: "InvalidArgument", reason: "INVALID_ARGUMENT" });
+    expect(error.fields.join()).toContain("labels");
+  });
 });

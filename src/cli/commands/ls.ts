@@ -19,6 +19,9 @@ interface LsOptions extends JsonOption {
   readonly watch?: boolean;
 }
 
+/** Without --all. */
+const MAX_LISTED = 100;
+
 const HELP = `
 With --watch a terminal shows the jobs while they change, with their progress:
 those that have not ended first, as many as fit. Ctrl-C leaves. Elsewhere each
@@ -77,18 +80,29 @@ async function list(
     for await (const page of allJobs(client, filter)) await stdout.lines(page.map(jobJson));
     return;
   }
-  const jobs = [];
+  const jobs: Job[] = [];
   if (all) {
-    for await (const page of allJobs(client, filter)) jobs.push(...page);
+    for await (const page of allJobs(client, filter)) for (const job of page) jobs.push(job);
   } else {
-    const page = await client.list(filter);
-    jobs.push(...page.jobs);
-    if (page.nextPageToken !== "") {
-      const shown = `the newest ${jobs.length} of ${page.totalSize} jobs`;
+    const totalSize = await addNewest(jobs, client, filter);
+    if (totalSize > jobs.length) {
+      const shown = `the newest ${jobs.length} of ${totalSize} jobs`;
       await stderr.line(`procman: these are ${shown}; --all shows them all`);
     }
   }
   await stdout.lines(json ? jobs.map(jobJson) : formatJobTable(jobs, stdout));
+}
+
+/** Adds the newest jobs that match. A page of large jobs is short. @returns how many match in all */
+async function addNewest(jobs: Job[], client: Procman, filter: JobFilter): Promise<number> {
+  let pageToken = "";
+  for (;;) {
+    const page = await client.list({ ...filter, pageSize: MAX_LISTED - jobs.length, pageToken });
+    jobs.push(...page.jobs);
+    pageToken = page.nextPageToken;
+    if (pageToken === "") return jobs.length;
+    if (jobs.length >= MAX_LISTED) return page.totalSize;
+  }
 }
 
 async function printEvents(

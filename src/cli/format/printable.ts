@@ -28,9 +28,12 @@ export function cut(text: string, columns: number): string {
   return text.length <= columns ? text : `${text.slice(0, Math.max(columns - 1, 0))}…`;
 }
 
-/** Returns the command as one would type it. */
-export function commandLine({ command, args }: Pick<Job, "command" | "args">): string {
-  return printable([command, ...args].map(shellWord).join(" "));
+/** Returns the command as one would type it, with a mark where not all of it is known. */
+export function commandLine(job: Pick<Job, "command" | "args" | "truncatedFields">): string {
+  const { command, args, truncatedFields } = job;
+  const words = [command, ...args].map(shellWord);
+  if (truncatedFields?.includes("args")) words.push("…");
+  return printable(words.join(" "));
 }
 
 const NEEDS_NO_QUOTES = /^[\p{L}\p{N}_@%+=:,./-]+$/u;

@@ -156,6 +156,7 @@ describe("--json", () => {
       containment: "CONTAINMENT_SESSION",
       pty: false,
       stdin: false,
+      truncatedFields: [],
     });
     expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
   });

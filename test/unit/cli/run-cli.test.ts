@@ -233,7 +233,7 @@ describe("ls", () => {
     const cli = cliWith({}, "abc", "def");
     cli.procman.end("abc");
     await cli.run("ls", "--status", "running,pending", "--status", "failed", "--label", "a=b");
-    expect(cli.procman.lastCall("list")[0]).toEqual({
+    expect(cli.procman.lastCall("list")[0]).toMatchObject({
       statuses: ["running", "pending", "failed"],
       labels: { a: "b" },
     });

@@ -20,7 +20,7 @@ import { jobNotFound, ProcmanError } from "../../../src/contract/errors.js";
 import type { Job, Stream } from "../../../src/contract/job.js";
 import { encodeError } from "../../../src/wire/error-map.js";
 import { encodeJob } from "../../../src/wire/job.js";
-import { encodeJobsEvent } from "../../../src/wire/jobs.js";
+import { encodeJobsEvent, type JobsMessage } from "../../../src/wire/jobs.js";
 import { encodeAttachEvent } from "../../../src/wire/output.js";
 import { endedJob, runningJob } from "./some-job.js";
 
@@ -323,7 +323,7 @@ describe("watch", () => {
 
 describe("watchJobs", () => {
   /** A server that says something else over every connection; what it was asked for; what came. */
-  function jobsServer(...scripts: (JobsEvent | Error)[][]) {
+  function jobsServer(...scripts: (JobsMessage | Error)[][]) {
     const asked: string[] = [];
     const client = clientOf({
       async *watchJobs({ sinceRevision }) {
@@ -381,6 +381,24 @@ describe("watchJobs", () => {
       removed("b.2"),
     ]);
     expect(asked).toEqual(["", "a.2", "b.1"]);
+  });
+
+  test("joins the parts of a snapshot, and takes one that broke off for none", async () => {
+    const begin = { ...snapshot(""), more: true };
+    const part = (id: string, more: boolean) =>
+      ({ type: "changed", job: runningJob({ id }), revision: more ? "" : "a.1", more }) as const;
+    const { asked, seen } = jobsServer(
+      [begin, part("b", true), lost()],
+      [begin, part("b", true), part("c", false), changed("a.2"), lost()],
+      [begin, begin, part("d", false)],
+    );
+    const jobs = (...ids: string[]) => ids.map((id) => runningJob({ id }));
+    expect(await seen(3)).toEqual([
+      { type: "snapshot", jobs: jobs("job1", "b", "c"), revision: "a.1" },
+      changed("a.2"),
+      { type: "snapshot", jobs: jobs("job1", "d"), revision: "a.1" },
+    ]);
+    expect(asked).toEqual(["", "", "a.2"]);
   });
 
   test("goes on from where the caller says, who is told whether that worked", async () => {
@@ -474,6 +492,20 @@ describe("calls", () => {
     expect(ids[2]).not.toBe(ids[0]);
     expect(ids[3]).toBe(ids[2]);
     expect(ids.slice(4)).toEqual(["mine", "mine"]);
+  });
+
+  test("cleanup goes on until nothing is left; refresh gets what did not fit", async () => {
+    const removals = [["a", "b"], ["c"]];
+    const client = clientOf({
+      cleanup: () => ({ removedIds: removals.shift() ?? [], more: removals.length > 0 }),
+      refresh: () => ({ jobs: [encodeJob(endedJob({ id: "a" }))], furtherIds: ["b", "gone", "c"] }),
+      get: ({ id }) => {
+        if (id === "gone") throw encodeError(jobNotFound(id));
+        return { job: encodeJob(endedJob({ id })) };
+      },
+    });
+    expect(await client.cleanup()).toEqual(["a", "b", "c"]);
+    expect((await client.refresh()).map(({ id }) => id)).toEqual(["a", "b", "c"]);
   });
 
   test.each([

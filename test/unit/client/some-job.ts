@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { CONTAINMENTS, type Job } from "../../../src/contract/job.js";
+import { CONTAINMENTS, type Job, TRUNCATED_FIELDS } from "../../../src/contract/job.js";
 
 export const T0 = new Date("2026-01-02T03:04:05.678Z");
 const T1 = new Date("2026-01-02T03:04:06.789Z");
@@ -121,6 +121,7 @@ export const anyJob = fc
         stdoutFirstOffset: bytes,
         stderrFirstOffset: bytes,
         progress: anyProgress,
+        truncatedFields: fc.subarray([...TRUNCATED_FIELDS], { minLength: 1 }),
       },
       {
         requiredKeys: [

@@ -111,6 +111,18 @@ describe("every RPC asks its verb and answers with what that says", () => {
     expect((await client.refresh({})).jobs.map(({ id }) => id)).toEqual(["a", "b"]);
   });
 
+  test("Refresh tells by their ids of jobs that do not fit into one message", async () => {
+    const { client, procman } = setUp();
+    const args = ["x".repeat(16_000)];
+    for (let n = 0; n < 100; n += 1) procman.addJob(`job${n}`, { args });
+    const { jobs, furtherIds } = await client.refresh({});
+    expect(jobs.length).toBeGreaterThan(10);
+    expect(jobs.length).toBeLessThan(70);
+    expect([...jobs.map(({ id }) => id), ...furtherIds]).toEqual(
+      Array.from({ length: 100 }, (_, n) => `job${n}`),
+    );
+  });
+
   test("Attach, Watch", async () => {
     const { client, procman } = setUp();
     procman.addJob("a");

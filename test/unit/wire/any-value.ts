@@ -8,7 +8,6 @@ import {
   type GetOptions,
   type InputPosition,
   type JobPage,
-  type JobsEvent,
   type ListOptions,
   MAX_DURATION_MS,
   type OutputLine,
@@ -21,6 +20,7 @@ import {
   type WatchJobsOptions,
   type WatchOptions,
 } from "../../../src/contract/procman.js";
+import type { JobsMessage } from "../../../src/wire/jobs.js";
 import { anyJob, anyProgress, anyTime } from "../client/some-job.js";
 
 /*
@@ -165,7 +165,7 @@ export const anyWatchEvent: fc.Arbitrary<WatchEvent> = fc.oneof(
   anyBoundary("ended"),
 ) as fc.Arbitrary<WatchEvent>;
 
-export const anyJobsEvent: fc.Arbitrary<JobsEvent> = fc.oneof(
+export const anyJobsEvent: fc.Arbitrary<JobsMessage> = fc.oneof(
   plain({
     type: fc.constant("snapshot"),
     jobs: fc.array(anyJob, { maxLength: 2 }),
@@ -174,7 +174,20 @@ export const anyJobsEvent: fc.Arbitrary<JobsEvent> = fc.oneof(
   plain({ type: fc.constant("resumed"), revision: text }),
   plain({ type: fc.constant("changed"), job: anyJob, revision: text }),
   plain({ type: fc.constant("removed"), id: text, revision: text }),
-) as fc.Arbitrary<JobsEvent>;
+  // The parts of a large snapshot.
+  plain({
+    type: fc.constant("snapshot"),
+    jobs: fc.array(anyJob, { maxLength: 2 }),
+    revision: fc.constant(""),
+    more: fc.constant(true),
+  }),
+  plain({
+    type: fc.constant("changed"),
+    job: anyJob,
+    revision: fc.constant(""),
+    more: fc.constant(true),
+  }),
+) as fc.Arbitrary<JobsMessage>;
 
 export const anyWaited: fc.Arbitrary<WaitedJob> = fc
   .tuple(

@@ -35,7 +35,8 @@ const JOB =
   '"pid":0,"status":"STATUS_PENDING","signal":"","error":"",' +
   '"createdTime":"2026-01-02T03:04:05.678Z","stdoutBytes":"0","stderrBytes":"0",' +
   '"mergeOutput":false,"containment":"CONTAINMENT_UNSPECIFIED","clearEnv":false,' +
-  '"logLimitBytes":"0","stdoutFirstOffset":"0","stderrFirstOffset":"0","pty":false,"stdin":false}';
+  '"logLimitBytes":"0","stdoutFirstOffset":"0","stderrFirstOffset":"0","pty":false,"stdin":false,' +
+  '"truncatedFields":[]}';
 
 const TIME = "2026-01-02T03:04:05.678Z";
 
@@ -87,7 +88,7 @@ test.each([
   [
     "jobs",
     jobsEventJson({ type: "snapshot", jobs: [job], revision: "a.1" }),
-    `{"snapshot":{"jobs":[${JOB}],"revision":"a.1"}}`,
+    `{"snapshot":{"jobs":[${JOB}],"revision":"a.1","more":false}}`,
   ],
   [
     "a job that was removed from a list",
