@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { hasCode } from "../platform/errno.js";
+import { withoutInherited } from "../platform/inherited-descriptors.js";
 import { foreignOwner, makePrivateDirs } from "../platform/own-dir.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
@@ -98,12 +99,14 @@ function startInBackground(stateDir: string): BackgroundServer {
   }
   try {
     const logOffset = statSync(logPath).size;
-    const child = spawn(process.execPath, [MAIN, "serve", "--state-dir", stateDir], {
-      detached: true,
-      stdio: ["ignore", log, log],
-      // Not the caller's directory, which could then not be unmounted while the server lives.
-      cwd: existsSync(homedir()) ? homedir() : "/",
-    });
+    const child = withoutInherited(["ignore", log, log], (stdio) =>
+      spawn(process.execPath, [MAIN, "serve", "--state-dir", stateDir], {
+        detached: true,
+        stdio,
+        // Not the caller's directory, which could then not be unmounted while the server lives.
+        cwd: existsSync(homedir()) ? homedir() : "/",
+      }),
+    );
     const server: BackgroundServer = {
       child,
       logOffset,

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { promisify } from "node:util";
 import type { LibraryHandle } from "koffi";
+import { inheritableDescriptors } from "./inherited-descriptors.js";
 
 type Koffi = typeof import("koffi")["default"];
 
@@ -31,8 +32,8 @@ export interface Libc {
 export interface PosixSpawn {
   /**
    * Starts a program as the leader of a new session, in that directory, with
-   * /dev/null as its standard streams and every signal at its default. Descriptors
-   * with O_CLOEXEC, as all of Node's are, stay out of it.
+   * /dev/null as its standard streams, no other descriptor, and every signal at its
+   * default.
    * @param words the program's absolute path, and its arguments
    * @returns errno is 0, or why there is no process
    */
@@ -123,6 +124,7 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
   const addOpen = library.func(
     "int posix_spawn_file_actions_addopen(void *, int fd, const char *path, int flags, uint mode)",
   );
+  const addCloseAll = closeAllAction(library);
   const destroyActions = library.func("int posix_spawn_file_actions_destroy(void *)");
   const waitid = library.func("int waitid(int type, uint id, void *info, int options)");
   const waitpid = library.func("int waitpid(int pid, void *status, int options)");
@@ -138,7 +140,8 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
         const added: number[] = [0, 1, 2].map((fd) =>
           addOpen(actions, fd, "/dev/null", constants.O_RDWR, 0),
         );
-        const failed = [...added, addChdir(actions, cwd) as number].find((errno) => errno !== 0);
+        added.push(addCloseAll(actions), addChdir(actions, cwd) as number);
+        const failed = added.find((errno) => errno !== 0);
         if (failed !== undefined) return { errno: failed, pid: 0 };
         const pid = [0];
         const words = [
@@ -158,6 +161,21 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
     },
     reap: (pid) => waitpid(pid, null, WNOHANG) === pid,
   };
+}
+
+/** Returns what adds an action that closes all but the standard streams. */
+function closeAllAction(library: LibraryHandle): (actions: Buffer) => number {
+  const FIRST = 3;
+  try {
+    const closeFrom = library.func("int posix_spawn_file_actions_addclosefrom_np(void *, int)");
+    return (actions) => closeFrom(actions, FIRST);
+  } catch {
+    // Before glibc 2.34 they are named one by one: those that this process was born with.
+    const close = library.func("int posix_spawn_file_actions_addclose(void *, int)");
+    const inherited = inheritableDescriptors();
+    return (actions) =>
+      inherited.map((fd): number => close(actions, fd)).find((errno) => errno !== 0) ?? 0;
+  }
 }
 
 /** A new session, every signal at its default and none blocked: Node ignores SIGPIPE. */

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { getSystemErrorName } from "node:util";
+import { withoutInherited } from "./inherited-descriptors.js";
 import { loadLibc, type PosixSpawn } from "./libc.js";
 
 export interface DetachedProcess {
@@ -20,7 +21,7 @@ export interface SpawnOptions {
 
 /**
  * Starts a program as the leader of a session of its own, with /dev/null as its
- * standard streams. It is not bound to this process and outlives it.
+ * standard streams and no other descriptor. It is not bound to this process and outlives it.
  *
  * Where there is posix_spawn with what is needed here (glibc 2.29), it is used: it
  * takes a fraction of a millisecond, whatever the size of this process, where
@@ -54,7 +55,9 @@ async function spawnForked(
   [program, ...args]: readonly [string, ...string[]],
   { cwd, env }: SpawnOptions,
 ): Promise<DetachedProcess> {
-  const child = spawn(program, args, { cwd, env, detached: true, stdio: "ignore" });
+  const child = withoutInherited(["ignore", "ignore", "ignore"], (stdio) =>
+    spawn(program, args, { cwd, env, detached: true, stdio }),
+  );
   const ended = new AbortController();
   child.once("exit", () => ended.abort());
   child.unref();

@@ -7,63 +7,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { processTable } from "../../src/engine/local/process/processes.js";
 import { managerPid } from "../../src/manager.js";
 import { eventually } from "../helpers/eventually.js";
+import { endAll, launch, newStateDir, procman } from "../helpers/procman-command.js";
 import { sharedTempDir, tempDir } from "../helpers/temp-dir.js";
-import { endJobs, MAIN } from "../helpers/test-server.js";
-
-interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-interface Running {
-  readonly pid: number;
-  readonly stdout: () => string;
-  readonly stderr: () => string;
-  readonly signal: (signal: NodeJS.Signals) => void;
-  readonly ended: Promise<Ran>;
-}
-
-/** Starts the real program, as a shell would. */
-function launch(stateDir: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    // Other tests' servers, and other people's, may have the default port.
-    env: { ...process.env, PROCMAN_STATE_DIR: stateDir, PROCMAN_LISTEN: "none", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
-  child.stdout.on("data", (data: Buffer) => output.stdout.push(data));
-  child.stderr.on("data", (data: Buffer) => output.stderr.push(data));
-  const text = (name: "stdout" | "stderr") => () => Buffer.concat(output[name]).toString();
-  const ended = once(child, "close").then(([code]) => ({
-    code: code as number | null,
-    stdout: text("stdout")(),
-    stderr: text("stderr")(),
-  }));
-  return {
-    pid: child.pid as number,
-    stdout: text("stdout"),
-    stderr: text("stderr"),
-    signal: (signal) => child.kill(signal),
-    ended,
-  };
-}
-
-function procman(stateDir: string, ...args: string[]): Promise<Ran> {
-  return launch(stateDir, args).ended;
-}
-
-/** Ends the background server of a state directory, and its jobs. */
-async function endAll(stateDir: string): Promise<void> {
-  await procman(stateDir, "stop");
-  await endJobs(stateDir);
-}
-
-function newStateDir(): string {
-  const stateDir = join(tempDir(), "state");
-  onTestFinished(() => endAll(stateDir));
-  return stateDir;
-}
+import { MAIN } from "../helpers/test-server.js";
 
 const shared = join(sharedTempDir(), "state");
 const cli = (...args: string[]) => procman(shared, ...args);
