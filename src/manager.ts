@@ -8,7 +8,7 @@ import { FileLogs } from "./logs/file-logs.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { makeStateDir } from "./storage/state-dir.js";
-import { lockOwner, lockStateDir } from "./storage/state-dir-lock.js";
+import { lockStateDir } from "./storage/state-dir-lock.js";
 
 export interface ManagerOptions {
   /** Holds all state. Created, with access for its owner only, where it is missing. */
@@ -63,8 +63,3 @@ export const Manager = {
     }
   },
 };
-
-/** Returns the pid of the process that manages a state directory, if one does. */
-export function managerPid(stateDir: string): Promise<number | undefined> {
-  return lockOwner(resolve(stateDir), processIdentifier);
-}

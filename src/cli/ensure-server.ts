@@ -6,7 +6,6 @@ import { connect } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { hasCode } from "../platform/errno.js";
 import { withoutInherited } from "../platform/inherited-descriptors.js";
 import { foreignOwner, makePrivateDirs } from "../platform/own-dir.js";
@@ -17,7 +16,6 @@ import { findStartNotice } from "./start-notice.js";
 const START_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 20;
 const LOG_TAIL_LINES = 5;
-const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
 
 export function socketPathOf(stateDir: string): string {
   return join(stateDir, "procman.sock");
@@ -39,7 +37,7 @@ export async function ensureServer(stateDir: string): Promise<string | undefined
   requireOwnStateDir(stateDir);
   const socketPath = socketPathOf(stateDir);
   if (await canConnect(socketPath)) return undefined;
-  const { managerPid } = await import("../manager.js");
+  const { managerPid } = await import("../manager-pid.js");
   const deadline = performance.now() + START_TIMEOUT_MS;
   let started: BackgroundServer | undefined;
   for (;;) {
@@ -99,8 +97,10 @@ function startInBackground(stateDir: string): BackgroundServer {
   }
   try {
     const logOffset = statSync(logPath).size;
+    // This command line's own program.
+    const [, main = ""] = process.argv;
     const child = withoutInherited(["ignore", log, log], (stdio) =>
-      spawn(process.execPath, [MAIN, "serve", "--state-dir", stateDir], {
+      spawn(process.execPath, [main, "serve", "--state-dir", stateDir], {
         detached: true,
         stdio,
         // Not the caller's directory, which could then not be unmounted while the server lives.

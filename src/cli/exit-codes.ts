@@ -54,3 +54,8 @@ export class CliError extends Error {
     this.exitCode = options.exitCode ?? EXIT.error;
   }
 }
+
+/** By its name: the bundle of the server has a class of its own. */
+export function isCliError(error: unknown): error is CliError {
+  return error instanceof Error && error.name === "CliError";
+}

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { createProcmanClient } from "../client/index.js";
 import type { Cli } from "./cli.js";
 import { ensureServer, socketPathOf } from "./ensure-server.js";
 import { EXIT } from "./exit-codes.js";
@@ -41,11 +40,16 @@ const thisProcess: Cli = {
     return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
   },
   connect: async (stateDir) => {
+    // Loaded meanwhile, and only by commands that call the server.
+    const client = import("../client/index.js");
     const notice = await ensureServer(stateDir);
     if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
+    const { createProcmanClient } = await client;
     return createProcmanClient({ socketPath: socketPathOf(stateDir) });
   },
 };
 
 // Not process.exit, which would cut off what is still to be written.
-process.exitCode = await runCli(process.argv.slice(2), thisProcess);
+void runCli(process.argv.slice(2), thisProcess).then((exitCode) => {
+  process.exitCode = exitCode;
+});

@@ -1,25 +1,9 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.js";
-import { attachCommand } from "./commands/attach.js";
-import { cancelCommand } from "./commands/cancel.js";
-import { cleanupCommand } from "./commands/cleanup.js";
 import { CommandContext } from "./commands/command-context.js";
-import { getCommand } from "./commands/get.js";
-import { lsCommand } from "./commands/ls.js";
 import { addStateDirOption, type StateDirOption } from "./commands/options.js";
-import { refreshCommand } from "./commands/refresh.js";
-import { resizeCommand } from "./commands/resize.js";
-import { rmCommand } from "./commands/rm.js";
-import { runCommand } from "./commands/run.js";
-import { sendCommand } from "./commands/send.js";
-import { serveCommand } from "./commands/serve.js";
-import { signalCommand } from "./commands/signal.js";
-import { stopCommand } from "./commands/stop.js";
-import { tokenCommand } from "./commands/token.js";
-import { waitCommand } from "./commands/wait.js";
-import { watchCommand } from "./commands/watch.js";
-import { CliError, EXIT, EXIT_CODES_HELP } from "./exit-codes.js";
+import { EXIT, EXIT_CODES_HELP, isCliError } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 import { OutputClosed } from "./terminal/output.js";
 
@@ -35,24 +19,27 @@ Examples:
 A server is started in the background where none runs; "procman stop" ends it,
 and no job with it. Job ids can be shortened as long as they are unique.`;
 
-const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
-  runCommand,
-  lsCommand,
-  getCommand,
-  attachCommand,
-  watchCommand,
-  waitCommand,
-  sendCommand,
-  resizeCommand,
-  signalCommand,
-  cancelCommand,
-  rmCommand,
-  cleanupCommand,
-  refreshCommand,
-  serveCommand,
-  stopCommand,
-  tokenCommand,
-];
+type CreateCommand = (context: CommandContext) => Command;
+
+/** In the order of the help. Each is loaded when it is used, since most of a start is loading. */
+const COMMANDS: Readonly<Record<string, () => Promise<CreateCommand>>> = {
+  run: async () => (await import("./commands/run.js")).runCommand,
+  ls: async () => (await import("./commands/ls.js")).lsCommand,
+  get: async () => (await import("./commands/get.js")).getCommand,
+  attach: async () => (await import("./commands/attach.js")).attachCommand,
+  watch: async () => (await import("./commands/watch.js")).watchCommand,
+  wait: async () => (await import("./commands/wait.js")).waitCommand,
+  send: async () => (await import("./commands/send.js")).sendCommand,
+  resize: async () => (await import("./commands/resize.js")).resizeCommand,
+  signal: async () => (await import("./commands/signal.js")).signalCommand,
+  cancel: async () => (await import("./commands/cancel.js")).cancelCommand,
+  rm: async () => (await import("./commands/rm.js")).rmCommand,
+  cleanup: async () => (await import("./commands/cleanup.js")).cleanupCommand,
+  refresh: async () => (await import("./commands/refresh.js")).refreshCommand,
+  serve: async () => (await import("./commands/serve.js")).serveCommand,
+  stop: async () => (await import("./commands/stop.js")).stopCommand,
+  token: async () => (await import("./commands/token.js")).tokenCommand,
+};
 
 /**
  * Runs one command line (without the program's own name).
@@ -61,19 +48,27 @@ const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
 export async function runCli(args: readonly string[], cli: Cli): Promise<number> {
   const context = new CommandContext(cli);
   try {
-    await createProgram(context).parseAsync(args, { from: "user" });
+    const program = await createProgram(args, context);
+    await program.parseAsync(args, { from: "user" });
     await cli.stdout.flush();
     await cli.stderr.flush();
     return context.exitCode;
   } catch (error) {
+    if (error instanceof CommanderError) return exitOfCommander(error, cli);
     return reportError(error, cli);
   }
 }
 
-function createProgram(context: CommandContext): Command {
+/** Makes a program of the command that is named first, or else of all of them. */
+async function createProgram(
+  [first = ""]: readonly string[],
+  context: CommandContext,
+): Promise<Command> {
+  const named = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  const loads = named ? [named] : Object.values(COMMANDS);
+  const creates = await Promise.all(loads.map((load) => load()));
   const program = new Command("procman")
     .description("Start long-running commands that outlive everything, and come back to them.")
-    .version(version(), "-V, --version")
     // The words after `run`'s command are the command's.
     .enablePositionalOptions()
     .addHelpText("after", `${EXAMPLES}\n${EXIT_CODES_HELP}`)
@@ -81,7 +76,8 @@ function createProgram(context: CommandContext): Command {
       const { stateDir } = command.opts<StateDirOption>();
       context.stateDirOption = stateDir ?? program.opts<StateDirOption>().stateDir;
     });
-  for (const create of COMMANDS) program.addCommand(create(context));
+  if (!named) program.version(version(), "-V, --version");
+  for (const create of creates) program.addCommand(create(context));
   for (const command of [program, ...program.commands]) {
     addStateDirOption(command);
     throwErrors(command, context.cli);
@@ -105,13 +101,22 @@ function version(): string {
   return (require("procman/package.json") as { version: string }).version;
 }
 
+/** Returns the exit code where commander has written its message, or the help. */
+async function exitOfCommander({ exitCode }: CommanderError, cli: Cli): Promise<number> {
+  if (exitCode !== 0) return EXIT.usage;
+  try {
+    await cli.stdout.flush();
+    return EXIT.ok;
+  } catch (error) {
+    return reportError(error, cli);
+  }
+}
+
 /** Writes one line that says what went wrong. @returns the exit code */
 async function reportError(failure: unknown, { stderr }: Cli): Promise<number> {
   if (failure instanceof OutputClosed) return EXIT.ok;
-  // Commander has written its message.
-  if (failure instanceof CommanderError) return failure.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const message = failure instanceof Error ? failure.message : String(failure);
   const prefix = stderr.paint("red", "procman:");
   await stderr.line(`${prefix} ${printable(message)}`).catch(() => {});
-  return failure instanceof CliError ? failure.exitCode : EXIT.error;
+  return isCliError(failure) ? failure.exitCode : EXIT.error;
 }

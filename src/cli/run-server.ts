@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from "pino";
-import { Manager, type ManagerOptions, managerPid } from "../manager.js";
+import { Manager, type ManagerOptions } from "../manager.js";
+import { managerPid } from "../manager-pid.js";
 import { defined } from "../platform/defined.js";
 import type { ListenAddress } from "../server/listeners/listen-on-tcp.js";
 import { type RunningServer, type ServerOptions, startServer } from "../server/start-server.js";

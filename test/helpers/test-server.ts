@@ -12,7 +12,7 @@ import { LocalEngine } from "../../src/engine/local/local-engine.js";
 import { eventually } from "./eventually.js";
 import { sharedTempDir, tempDir } from "./temp-dir.js";
 
-export const MAIN = join(import.meta.dirname, "../../dist/src/cli/main.js");
+export const MAIN = join(import.meta.dirname, "../../dist/bin/procman.cjs");
 
 export interface TestServerOptions {
   readonly stateDir?: string;

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterAll, expect, test } from "vitest";
-import { managerPid } from "../../src/manager.js";
+import { managerPid } from "../../src/manager-pid.js";
 import { eventually } from "../helpers/eventually.js";
 import { sharedTempDir } from "../helpers/temp-dir.js";
 import { endJobs, MAIN } from "../helpers/test-server.js";

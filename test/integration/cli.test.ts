@@ -1,11 +1,12 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { processTable } from "../../src/engine/local/process/processes.js";
-import { managerPid } from "../../src/manager.js";
+import { managerPid } from "../../src/manager-pid.js";
 import { eventually } from "../helpers/eventually.js";
 import { endAll, launch, newStateDir, procman } from "../helpers/procman-command.js";
 import { sharedTempDir, tempDir } from "../helpers/temp-dir.js";
@@ -174,6 +175,23 @@ describe("coming back", () => {
     await once(child, "close");
     expect(stderr).toBe("");
   });
+
+  test
+    .runIf(existsSync("/dev/full"))
+    .each([["--help"], ["run", "--help"], ["-V"], ["ls", "--json"]])(
+    "procman %s says that its output could not be written",
+    async (...args) => {
+      const ran = await promisify(execFile)(
+        "sh",
+        ["-c", `"$@" >/dev/full`, "sh", process.execPath, MAIN, ...args],
+        { env: { ...process.env, PROCMAN_STATE_DIR: shared } },
+      ).catch((error: unknown) => error);
+      expect(ran).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("cannot write to stdout: ENOSPC"),
+      });
+    },
+  );
 });
 
 describe("the server", () => {

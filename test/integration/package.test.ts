@@ -55,6 +55,7 @@ test("the packed package works, with its types, where it is installed", {
   ) as [{ filename: string; files: { path: string }[] }];
   const paths = packed.files.map(({ path }) => path);
   expect(paths).toContain("dist/src/engine/local/runner.sh");
+  expect(paths).toContain("dist/bin/server.cjs");
   expect(paths).toContain("proto/procman/v1/procman.proto");
   expect(paths.filter((path) => path.startsWith("test/") || path.startsWith("src/"))).toEqual([]);
 

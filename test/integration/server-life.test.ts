@@ -3,7 +3,7 @@ import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { managerPid } from "../../src/manager.js";
+import { managerPid } from "../../src/manager-pid.js";
 import { newStateDir } from "../helpers/procman-command.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { MAIN, TestServer } from "../helpers/test-server.js";

@@ -2,7 +2,6 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
-import { jobJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { EXIT } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
@@ -69,6 +68,7 @@ export class CommandContext {
   /** Prints a job: what has become of it in one line, or all of it as JSON. */
   async printJob(job: Job, { json }: JsonOption): Promise<void> {
     const { stdout } = this.cli;
+    const { jobJson } = await import("../../wire/json.js");
     await stdout.line(json ? jobJson(job) : formatJobSummary(job, stdout));
   }
 }

@@ -24,7 +24,7 @@ export function stopCommand(context: CommandContext): Command {
     .action(async () => {
       const { stateDir } = context;
       requireOwnStateDir(stateDir);
-      const { managerPid } = await import("../../manager.js");
+      const { managerPid } = await import("../../manager-pid.js");
       const pid = await managerPid(stateDir);
       if (pid === undefined) return stdout.line(`no server runs for ${stateDir}`);
       terminate(pid);
