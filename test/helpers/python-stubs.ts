@@ -20,9 +20,15 @@ export function pythonIsMissing(): string | undefined {
 }
 
 /** The contract's messages and those of errors, generated into `dir`; returns what Python finds them by. */
-export async function generatePython(dir: string): Promise<Record<string, string>> {
+export async function generatePython(
+  dir: string,
+  { services = false } = {},
+): Promise<Record<string, string>> {
   await run("protoc", [
     `--python_out=${dir}`,
+    ...(services
+      ? [`--grpc_python_out=${dir}`, "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin"]
+      : []),
     `-I${join(ROOT, "proto")}`,
     "procman/v1/procman.proto",
     "google/rpc/status.proto",

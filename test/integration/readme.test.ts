@@ -3,17 +3,16 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "../helpers/eventually.js";
-import { freePort } from "../helpers/free-port.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { endJobs } from "../helpers/test-server.js";
 
 const ROOT = join(import.meta.dirname, "../..");
-const README = readFileSync(join(ROOT, "README.md"), "utf8");
 const SETUP_AND_TEST = "npm ci && npm test";
 
-function blocks(language: string): string[] {
-  return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(
+/** The blocks of a language in a document. */
+function blocks(document: string, language: string): string[] {
+  const text = readFileSync(join(ROOT, document), "utf8");
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(
     (match) => match[1] as string,
   );
 }
@@ -32,62 +31,44 @@ function clone(): string {
   return dir;
 }
 
-test("every command of the README works in a fresh clone, in the order given", {
+test("every command of the README and the first pages works in a fresh clone, in the order given", {
   timeout: 300_000,
 }, async () => {
   const dir = clone();
   const home = join(tempDir(), "home");
   mkdirSync(home, { mode: 0o700 });
-  const stateDir = join(home, ".cache/procman");
   const env = { ...process.env, HOME: home, PROCMAN_STATE_DIR: undefined, CI: undefined };
   // npm keeps its cache, which has nothing to do with this, where it is.
   const npmCache = execFileSync("npm", ["config", "get", "cache"]).toString().trim();
-  const port = await freePort();
-  const run = (script: string) => shell(script, dir, { ...env, npm_config_cache: npmCache }, port);
+  const run = (script: string) => shell(script, dir, { ...env, npm_config_cache: npmCache });
   onTestFinished(async () => {
     await run("npx procman stop").catch(() => {});
-    await endJobs(stateDir);
+    await endJobs(join(home, ".cache/procman"));
   });
 
-  const [first, setupAndTest, ...rest] = blocks("sh") as [string, string, ...string[]];
+  const [first, setupAndTest, ...rest] = blocks("README.md", "sh") as [string, string, ...string[]];
   // This very run is what the second line does.
   expect(setupAndTest.trim()).toBe(SETUP_AND_TEST);
   expect((await run(first)).output).toContain("step 5 of 5");
 
-  const demonstration = rest.filter((block) => block.includes("$id") || block.includes("id=$("));
-  expect(demonstration).toHaveLength(2);
-  const story = await run(demonstration.join("\n"));
+  const [start, comeBack, call] = rest as [string, string, string];
+  expect(rest).toHaveLength(3);
+  const story = await run(start + comeBack);
   expect(story.output).toContain("running");
   expect(story.output).toContain("exit code 7");
   expect(story.output).toContain("line 1\nline 2\nline 3\n");
   expect(story.output).toContain("oops");
+  expect((await run(call)).output).toContain('{"job":{');
 
-  // The API's: a server on the port that the examples name, then each of them.
-  const [serve, ...calls] = rest.filter((block) => !demonstration.includes(block));
-  expect(serve).toContain("procman serve");
-  const server = spawn("sh", ["-c", inPort(serve as string, port)], {
-    cwd: dir,
-    env: { ...env, npm_config_cache: npmCache },
-    stdio: "ignore",
-  });
-  onTestFinished(async () => {
-    if (server.exitCode !== null || server.signalCode !== null) return;
-    server.kill("SIGTERM");
-    await once(server, "exit");
-  });
-  await eventually("the server", () => fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok));
-  for (const call of calls) {
-    if (call.includes("grpcurl") && !isInstalled("grpcurl")) {
-      // In no package registry that CI reaches: not in Debian 12, not on npm.
-      console.warn("skipped: grpcurl is not installed");
-      continue;
-    }
-    const { code, output } = await run(call);
-    expect(code, output).toBe(0);
-    expect(output).toMatch(/"job"|"jobs"/);
-  }
+  const started = await run(`set -e\n${blocks("docs/getting-started.md", "sh").join("\n")}`);
+  expect(started.code, started.output).toBe(0);
+  expect(started.output).toContain("hello\nexit code 3\n");
+  expect(started.output).toContain("ready in 20 ms");
+  expect(started.output).toContain("cancelled");
 
-  for (const [index, program] of blocks("ts").entries()) {
+  const programs = [...blocks("README.md", "ts"), ...blocks("docs/library.md", "ts")];
+  expect(programs).toHaveLength(2);
+  for (const [index, program] of programs.entries()) {
     const file = join(dir, `readme-${index}.mjs`);
     writeFileSync(file, program);
     const { code, output } = await run(`node ${file}; rm -rf /tmp/procman-library-demo`);
@@ -100,9 +81,8 @@ async function shell(
   script: string,
   cwd: string,
   env: NodeJS.ProcessEnv,
-  port: number,
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn("sh", ["-c", inPort(script, port)], { cwd, env, stdio: "pipe" });
+  const child = spawn("sh", ["-c", script], { cwd, env, stdio: "pipe" });
   child.stdin.end();
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -112,13 +92,4 @@ async function shell(
   }
   const [code] = (await once(child, "close")) as [number | null];
   return { code, output };
-}
-
-/** The port of the examples may be in use here. */
-function inPort(script: string, port: number): string {
-  return script.replaceAll("127.0.0.1:7420", `127.0.0.1:${port}`);
-}
-
-function isInstalled(program: string): boolean {
-  return (process.env["PATH"] ?? "").split(":").some((dir) => existsSync(join(dir, program)));
 }
