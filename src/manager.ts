@@ -46,16 +46,20 @@ export const Manager = {
     makeStateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
     try {
+      const store = await FileJobStore.open(stateDir);
       return await JobManager.open({
         engine: new LocalEngine({ pollIntervalMs }),
-        store: await FileJobStore.open(stateDir),
+        store,
         logs: new FileLogs({ pollIntervalMs, firstOffsets: firstOffsetFiles, log }),
         log,
         cleanupAgeMs: options.cleanupAgeMs ?? DEFAULT_CLEANUP_AGE_MS,
         pollIntervalMs,
         defaultLogLimitBytes,
         defaultWorkDir: process.cwd(),
-        onClosed: () => lock.release(),
+        onClosed: async () => {
+          await store.close();
+          await lock.release();
+        },
       });
     } catch (error) {
       await lock.release();

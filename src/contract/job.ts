@@ -100,7 +100,23 @@ export type JobState =
 export type TerminalState = Exclude<JobState, { status: "pending" | "running" }>;
 
 export function isTerminal(state: JobState): state is TerminalState {
-  return state.status !== "pending" && state.status !== "running";
+  return isTerminalStatus(state.status);
+}
+
+export function isTerminalStatus(status: Status): status is TerminalState["status"] {
+  switch (status) {
+    case "pending":
+    case "running":
+      return false;
+    case "completed":
+    case "failed":
+    case "cancelled":
+    case "orphaned":
+      return true;
+    default:
+      // What a newer version has written.
+      return false;
+  }
 }
 
 /** How far a command is, by one line of its output. Fields are absent that it does not say. */

@@ -83,7 +83,7 @@ export class JobChanges {
     return this.#forgottenUpTo <= revision && revision <= this.#revision;
   }
 
-  /** Adds a job that existed before the first change. */
+  /** Adds a job that existed before the first change, and may change. */
   add({ id, labels, status }: ChangedJob): void {
     this.#histories.set(id, { id, labels, revision: 0, statuses: [{ revision: 0, status }] });
   }
@@ -95,9 +95,10 @@ export class JobChanges {
     this.#append(history, status);
   }
 
-  removed(id: string): void {
-    const history = this.#histories.get(id);
-    if (!history) return;
+  /** A job that is not known here existed before the first change. */
+  removed({ id, labels, status }: ChangedJob): void {
+    const known = this.#histories.get(id);
+    const history = known ?? { id, labels, revision: 0, statuses: [{ revision: 0, status }] };
     this.#histories.delete(id);
     this.#append(history, undefined);
   }

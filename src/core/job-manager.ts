@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
-import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
+import { type ErrorReason, invalidArgument, ProcmanError } from "../contract/errors.js";
 import type { Job, WindowSize } from "../contract/job.js";
 import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
@@ -10,9 +10,9 @@ import {
   type CallOptions,
   type CancelOptions,
   type CleanupOptions,
+  type FilteredFields,
   type GetOptions,
   type InputPosition,
-  isMatch,
   type JobFilter,
   type JobPage,
   type JobsEvent,
@@ -29,7 +29,9 @@ import { abortable, streamWithLinkedSignal, withLinkedSignal } from "../platform
 import { defined } from "../platform/defined.js";
 import { inParallel } from "../platform/in-parallel.js";
 import { awaitOutcome } from "./await-outcome.js";
+import { endedAgoMs } from "./ended-jobs.js";
 import { JobChanges } from "./job-changes.js";
+import { JobRegistry } from "./job-registry.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
@@ -37,6 +39,12 @@ import type { ChunkMemory, Engine, JobStore, Logs, ServedProcman } from "./ports
 import { StartRequests } from "./start-requests.js";
 import { type RequestedSpec, requestedSpec, validDuration, validPageSize } from "./validate.js";
 import { watchJobs } from "./watch-jobs.js";
+
+/** How many jobs of a page are read at a time: each may need an open log. */
+const VIEW_CONCURRENCY = 32;
+
+/** Why Cleanup leaves a job: it is gone already, or processes it left behind are being ended. */
+const CLEANUP_SKIPS: readonly ErrorReason[] = ["JOB_NOT_FOUND", "JOB_RUNNING"];
 
 /** How many jobs are taken over at a time after a restart. */
 const ADOPT_CONCURRENCY = 16;
@@ -66,10 +74,8 @@ export interface JobManagerOptions {
 export class JobManager implements ServedProcman {
   readonly #options: JobManagerOptions;
   readonly #context: JobContext;
-  readonly #jobs = new Map<string, ManagedJob>();
-  /** By job id, why a record could not be read. Such jobs are left alone. */
-  readonly #unreadable = new Map<string, Error>();
-  readonly #requests = new StartRequests();
+  readonly #jobs: JobRegistry;
+  readonly #requests: StartRequests;
   readonly #changes: JobChanges;
   readonly #growth: OutputGrowth;
   readonly #closing = new AbortController();
@@ -89,11 +95,14 @@ export class JobManager implements ServedProcman {
       pollIntervalMs,
       defaultLogLimitBytes,
       onChange: (job) => this.#changed(job),
+      onSettled: (job) => this.#jobs.settle(job),
       closing: this.#closing.signal,
     };
+    this.#jobs = new JobRegistry(this.#context, { onLost: (job) => this.#removed(job) });
+    this.#requests = new StartRequests((id) => this.#jobs.find(id));
     this.#changes = new JobChanges(options.keptRemovals);
     this.#growth = new OutputGrowth({
-      jobs: () => this.#jobs.values(),
+      jobs: () => this.#jobs.open(),
       onGrowth: (job) => this.#changed(job),
       pollIntervalMs,
     });
@@ -130,16 +139,23 @@ export class JobManager implements ServedProcman {
     const before = options.pageToken
       ? parsePageToken(options.pageToken, options)
       : Number.POSITIVE_INFINITY;
-    const matching = this.#matching(options);
-    const rest = matching.filter((job) => job.record.sequence < before);
-    const views = await Promise.all(rest.slice(0, pageSize).map((job) => job.view()));
-    const jobs = jobsWithin(views, MAX_MESSAGE_BYTES);
-    const last = rest[jobs.length - 1];
+    const {
+      jobs: selected,
+      hasMore,
+      total,
+    } = this.#jobs.select(options, {
+      before,
+      limit: pageSize,
+    });
+    const views = await inParallel(selected, VIEW_CONCURRENCY, (job) => job.view());
+    const found = views.filter((view) => view !== undefined);
+    const jobs = jobsWithin(found, MAX_MESSAGE_BYTES);
+    const isCut = jobs.length < found.length;
+    const last = selected[isCut ? views.indexOf(jobs.at(-1)) : selected.length - 1];
     return {
       jobs,
-      nextPageToken:
-        last && rest.length > jobs.length ? formatPageToken(last.record.sequence, options) : "",
-      totalSize: matching.length,
+      nextPageToken: last && (isCut || hasMore) ? formatPageToken(last.sequence, options) : "",
+      totalSize: total,
     };
   }
 
@@ -183,8 +199,8 @@ export class JobManager implements ServedProcman {
     const jobs = {
       changes: this.#changes,
       growth: this.#growth,
-      matching: (filter: JobFilter) => this.#matching(filter),
-      find: (id: string) => this.#jobs.get(id),
+      matching: (filter: JobFilter) => this.#jobs.select(filter).jobs,
+      find: (id: string) => this.#jobs.find(id),
     };
     return streamWithLinkedSignal([signal, this.#closing.signal], (either) =>
       watchJobs(jobs, options, either),
@@ -230,9 +246,9 @@ export class JobManager implements ServedProcman {
   async remove(id: string, _options: CallOptions = {}): Promise<void> {
     const job = this.#job(id);
     await job.remove();
-    this.#jobs.delete(id);
-    this.#requests.forget(job.record.spec);
-    this.#changes.removed(id);
+    if (!this.#jobs.delete(id)) return;
+    const { labels, status } = job;
+    this.#removed({ id, labels, status, requestId: job.record.spec.requestId });
   }
 
   async cleanup(
@@ -242,14 +258,14 @@ export class JobManager implements ServedProcman {
     const { olderThanMs = this.#options.cleanupAgeMs } = options;
     const minAgeMs = validDuration("older_than", olderThanMs);
     const removed: string[] = [];
-    for (const job of this.#jobs.values()) {
+    for (const job of this.#jobs.ended()) {
       if (removed.length >= maxRemovals) break;
-      if (job.endedAgoMs < minAgeMs) continue;
+      if (endedAgoMs(job) < minAgeMs) continue;
       try {
         await this.remove(job.id);
         removed.push(job.id);
       } catch (error) {
-        if (error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND") continue;
+        if (error instanceof ProcmanError && CLEANUP_SKIPS.includes(error.reason)) continue;
         if (removed.length === 0) throw error;
         // The caller must learn which jobs were removed.
         this.#logUnlessClosing(error, job);
@@ -261,7 +277,7 @@ export class JobManager implements ServedProcman {
   async refresh(_options: CallOptions = {}): Promise<readonly Job[]> {
     this.#throwIfClosing();
     const changed: Job[] = [];
-    for (const job of this.#jobs.values()) {
+    for (const job of this.#jobs.open()) {
       if (job.ended.aborted) continue;
       try {
         if (await job.refresh()) changed.push(await job.view());
@@ -280,26 +296,28 @@ export class JobManager implements ServedProcman {
     const { logs, onClosed } = this.#options;
     const logsClosed = logs.close();
     await Promise.allSettled(this.#starting);
-    await Promise.all([...this.#jobs.values()].map((job) => job.close()));
+    await Promise.all([...this.#jobs.objects()].map((job) => job.close()));
     await logsClosed;
     await onClosed?.();
   }
 
   async #adoptAll(): Promise<void> {
     const { store, log } = this.#options;
-    const { records, unreadable } = await store.load();
-    for (const { id, error } of unreadable) {
-      this.#unreadable.set(id, error);
-      log.error({ jobId: id, err: error }, "a job's record cannot be read; it is left in place");
+    const { ended, records, unreadable } = await store.load();
+    for (const { id, error } of unreadable) this.#jobs.addUnreadable(id, error);
+    for (const job of [...ended].sort(bySequence)) {
+      this.#jobs.addEnded(job);
+      this.#requests.remember(job.requestId, job.id);
     }
-    records.sort((a, b) => a.sequence - b.sequence);
-    this.#nextSequence = (records.at(-1)?.sequence ?? 0) + 1;
-    await inParallel(records, ADOPT_CONCURRENCY, async (record) => {
+    for (const { sequence } of [...ended, ...records]) {
+      this.#nextSequence = Math.max(this.#nextSequence, sequence + 1);
+    }
+    await inParallel([...records].sort(bySequence), ADOPT_CONCURRENCY, async (record) => {
       const job = await ManagedJob.adopt(this.#context, record);
       if (!job) return;
-      this.#jobs.set(job.id, job);
+      this.#jobs.add(job);
       this.#changes.add(job);
-      this.#requests.remember(job.record.spec, job);
+      this.#requests.remember(job.record.spec.requestId, job.id);
     });
     log.info({ jobs: this.#jobs.size }, "took over the jobs on record");
   }
@@ -307,40 +325,36 @@ export class JobManager implements ServedProcman {
   async #startJob(spec: RequestedSpec): Promise<ManagedJob> {
     const sequence = this.#nextSequence++;
     const job = await ManagedJob.start(this.#context, { id: newId(), ...spec }, sequence);
-    this.#jobs.set(job.id, job);
-    this.#changed(job);
+    this.#changes.changed(job);
+    this.#jobs.add(job);
     return job;
   }
 
   #job(id: string): ManagedJob {
     this.#throwIfClosing();
-    const job = this.#jobs.get(id);
-    if (job) return job;
-    const cause = this.#unreadable.get(id);
-    if (!cause) throw jobNotFound(id);
-    throw new ProcmanError("RECORD_UNREADABLE", `the record of job ${id} cannot be read`, {
-      jobId: id,
-      cause,
-    });
-  }
-
-  #matching(filter: JobFilter): ManagedJob[] {
-    return [...this.#jobs.values()]
-      .filter((job) => isMatch(job, filter))
-      .sort((a, b) => b.record.sequence - a.record.sequence);
+    return this.#jobs.get(id);
   }
 
   #changed(job: ManagedJob): void {
     // A job that is still being started, or was removed, is not announced.
-    if (this.#jobs.get(job.id) === job) this.#changes.changed(job);
+    if (this.#jobs.has(job)) this.#changes.changed(job);
+  }
+
+  #removed(job: FilteredFields & { readonly id: string; readonly requestId: string }): void {
+    this.#requests.forget(job.requestId);
+    this.#changes.removed(job);
   }
 
   #throwIfClosing(): void {
     this.#closing.signal.throwIfAborted();
   }
 
-  #logUnlessClosing(error: unknown, { id }: ManagedJob): void {
+  #logUnlessClosing(error: unknown, { id }: { readonly id: string }): void {
     if (this.#closing.signal.aborted) return;
     this.#options.log.error({ jobId: id, err: error }, "an operation on a job failed");
   }
+}
+
+function bySequence(a: { readonly sequence: number }, b: { readonly sequence: number }): number {
+  return a.sequence - b.sequence;
 }

@@ -15,6 +15,7 @@ import { crashPoint } from "../platform/crash-point.js";
 import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { startTimer } from "../platform/timers.js";
+import { type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
 import { JobOutput } from "./job-output.js";
 import type {
   Engine,
@@ -56,6 +57,8 @@ export interface JobContext {
   readonly defaultLogLimitBytes: number | undefined;
   /** Called when a job's state has changed, or an ended job's logs were trimmed. */
   readonly onChange: (job: ManagedJob) => void;
+  /** Called when a job may have become settled. */
+  readonly onSettled: (job: ManagedJob) => void;
   /** Aborted when this process releases its jobs. */
   readonly closing: AbortSignal;
 }
@@ -78,7 +81,7 @@ export class ManagedJob {
   /** Aborted at the job's end; absent where it had ended before this process. */
   readonly #ended: AbortController | undefined;
   /** When this process noticed the end, by a clock that never jumps. */
-  #endedAtMs: number | undefined;
+  #seenEndMs: number | undefined;
   /** Settles when no stop is under way any more. */
   #stops: Promise<unknown> = Promise.resolve();
   #stopWatching: (() => void) | undefined;
@@ -91,7 +94,10 @@ export class ManagedJob {
   private constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
     const { store, log, pollIntervalMs } = context;
-    const exclusively = (write: () => Promise<void>) => this.#exclusively(write);
+    const exclusively = async (write: () => Promise<void>) => {
+      await this.#exclusively(write);
+      this.#context.onSettled(this);
+    };
     this.#record = new SavedRecord(record, { store, log, pollIntervalMs, exclusively });
     if (isTerminal(record.state)) return;
     this.#ended = new AbortController();
@@ -162,8 +168,22 @@ export class ManagedJob {
     return job;
   }
 
+  /**
+   * Opens a job again that has ended, and of which nothing is under way.
+   * @throws ProcmanError JOB_NOT_FOUND, RECORD_UNREADABLE, or why it cannot be read now
+   */
+  static reopen(context: JobContext, { id, seenEndMs }: EndedJob): ManagedJob {
+    const job = new ManagedJob(context, context.store.read(id));
+    job.#seenEndMs = seenEndMs;
+    return job;
+  }
+
   get id(): string {
     return this.record.spec.id;
+  }
+
+  get sequence(): number {
+    return this.record.sequence;
   }
 
   get record(): JobRecord {
@@ -183,6 +203,22 @@ export class ManagedJob {
     return this.#ended?.signal ?? HAS_ENDED;
   }
 
+  /** What is kept of the job once it has ended; undefined before. */
+  get endedJob(): EndedJob | undefined {
+    return this.ended.aborted ? endedJob(this.record, this.#seenEndMs) : undefined;
+  }
+
+  /**
+   * Whether the job has ended, its record is on disk, and nothing of it is under way:
+   * then this object need not be kept.
+   */
+  get isSettled(): boolean {
+    if (!this.ended.aborted || !this.#record.isSaved) return false;
+    if (isSettled(this.record)) return true;
+    if (logLimitOf(this.record) !== undefined) return false;
+    return !this.process.isStopping && !this.process.hasUnfinishedStop();
+  }
+
   get process(): JobProcess {
     this.#process ??= this.#context.engine.open(this.#context.store.dirOf(this.id));
     return this.#process;
@@ -191,18 +227,6 @@ export class ManagedJob {
   get logs(): JobLogs {
     this.#logs ??= this.#context.logs.open(this.#context.store.dirOf(this.id));
     return this.#logs;
-  }
-
-  /**
-   * Milliseconds since the job ended; negative while it runs. Where this
-   * process has seen the end, a wall clock that jumps ahead makes the job no older.
-   */
-  get endedAgoMs(): number {
-    const { state } = this.record;
-    if (!isTerminal(state)) return Number.NEGATIVE_INFINITY;
-    const byWallClockMs = Math.max(0, Date.now() - state.completedTime.getTime());
-    if (this.#endedAtMs === undefined) return byWallClockMs;
-    return Math.min(byWallClockMs, performance.now() - this.#endedAtMs);
   }
 
   /**
@@ -407,7 +431,7 @@ export class ManagedJob {
   }
 
   #endProcesses(gracePeriodMs: number): Promise<void> {
-    const stop = this.#endProcessesNow(gracePeriodMs);
+    const stop = this.#endProcessesNow(gracePeriodMs).finally(() => this.#context.onSettled(this));
     this.#stops = Promise.allSettled([this.#stops, stop]);
     return stop;
   }
@@ -442,12 +466,13 @@ export class ManagedJob {
   async #replace(next: JobRecord): Promise<void> {
     await this.#record.replace(next);
     if (isTerminal(next.state)) {
-      this.#endedAtMs = performance.now();
+      this.#seenEndMs = performance.now();
       this.#stopSupervising();
       this.#ended?.abort();
       this.process.release();
     }
     this.#context.onChange(this);
+    this.#context.onSettled(this);
   }
 
   #retainLogs(): void {

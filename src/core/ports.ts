@@ -18,6 +18,7 @@ import type {
   Procman,
   WaitOutcome,
 } from "../contract/procman.js";
+import type { EndedJob } from "./ended-jobs.js";
 import type { JobDir } from "./job-dir.js";
 import type { LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./transitions.js";
@@ -189,10 +190,26 @@ export interface JobDraft {
   discard(): Promise<void>;
 }
 
+/** What there is on record. */
+export interface LoadedJobs {
+  /** Jobs that have ended, and of which nothing can be under way. */
+  readonly ended: readonly EndedJob[];
+  /** The records of all others. */
+  readonly records: readonly JobRecord[];
+  readonly unreadable: readonly UnreadableRecord[];
+}
+
 /** Stores jobs' records. When a method resolves, its effect is on disk. */
 export interface JobStore {
-  /** Reads all records. Also finishes removals and creations that a crash interrupted. */
-  load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }>;
+  /** Finds all jobs. Also finishes removals and creations that a crash interrupted. */
+  load(): Promise<LoadedJobs>;
+  /**
+   * Reads one job's record.
+   * @throws ProcmanError JOB_NOT_FOUND, RECORD_UNREADABLE, or why it cannot be read now
+   */
+  read(id: string): JobRecord;
+  /** Notes a job whose record will not change any more, so that the next load need not read it. */
+  remember(job: EndedJob): void;
   /** Writes a new job's directory, where nobody finds it yet. */
   draft(record: JobRecord): JobDraft;
   /** @throws ProcmanError JOB_NOT_FOUND where the job's directory has been deleted */

@@ -18,6 +18,8 @@ const SOON_MS = 100;
 export class SavedRecord {
   readonly #options: SavedRecordOptions;
   #value: JobRecord;
+  /** What is on disk, as far as this process knows. */
+  #saved: JobRecord;
   /** Runs while the record is newer than its file. */
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
@@ -25,11 +27,17 @@ export class SavedRecord {
 
   constructor(value: JobRecord, options: SavedRecordOptions) {
     this.#value = value;
+    this.#saved = value;
     this.#options = options;
   }
 
   get value(): JobRecord {
     return this.#value;
+  }
+
+  /** Whether the file has what `value` has. */
+  get isSaved(): boolean {
+    return this.#saved === this.#value;
   }
 
   /**
@@ -38,9 +46,12 @@ export class SavedRecord {
    * @throws ProcmanError; the record is then unchanged
    */
   async write(next: JobRecord): Promise<void> {
-    await this.#options.store.write(next).catch((error: unknown) => {
+    try {
+      await this.#options.store.write(next);
+      this.#saved = next;
+    } catch (error) {
       if (!isGone(error)) throw error;
-    });
+    }
     clearTimeout(this.#timer);
     this.#isFailing = false;
     this.#value = next;
@@ -86,6 +97,7 @@ export class SavedRecord {
     const jobId = record.spec.id;
     try {
       await store.write(record);
+      this.#saved = record;
       if (this.#isFailing) log.info({ jobId }, "a job's state could be saved again");
       this.#isFailing = false;
     } catch (error) {

@@ -5,7 +5,14 @@ import type { RequestedSpec } from "./validate.js";
 
 /** Makes Start retry-safe: one job for each request_id, also while that is being started. */
 export class StartRequests {
-  readonly #byId = new Map<string, KnownRequest>();
+  readonly #find: (id: string) => ManagedJob | undefined;
+  /** By request_id: the start that is under way, or the id of the job. */
+  readonly #byId = new Map<string, StartUnderWay | string>();
+
+  /** @param find finds the job of an id; undefined where it is gone */
+  constructor(find: (id: string) => ManagedJob | undefined) {
+    this.#find = find;
+  }
 
   /**
    * Returns the job that this request started before, or starts it.
@@ -14,7 +21,7 @@ export class StartRequests {
   async once(spec: RequestedSpec, start: () => Promise<ManagedJob>): Promise<ManagedJob> {
     const { requestId } = spec;
     if (requestId === "") return start();
-    const known = this.#byId.get(requestId);
+    const known = this.#known(requestId);
     if (known) {
       if (isSameRequest(known.spec, spec)) return known.job;
       const description = "was used for another request";
@@ -22,25 +29,36 @@ export class StartRequests {
         message: `request_id ${JSON.stringify(requestId)} ${description}`,
       });
     }
-    const job = start();
-    const request = { spec, job };
-    this.#byId.set(requestId, request);
-    job.catch(() => this.#byId.delete(requestId));
-    return job;
+    const starting = start();
+    this.#byId.set(requestId, { spec, job: starting });
+    try {
+      const job = await starting;
+      this.#byId.set(requestId, job.id);
+      return job;
+    } catch (error) {
+      this.#byId.delete(requestId);
+      throw error;
+    }
   }
 
   /** Adds a request that an earlier process answered. */
-  remember(spec: RequestedSpec, job: ManagedJob): void {
-    if (spec.requestId === "") return;
-    this.#byId.set(spec.requestId, { spec, job: Promise.resolve(job) });
+  remember(requestId: string, jobId: string): void {
+    if (requestId !== "") this.#byId.set(requestId, jobId);
   }
 
-  forget(spec: RequestedSpec): void {
-    this.#byId.delete(spec.requestId);
+  forget(requestId: string): void {
+    this.#byId.delete(requestId);
+  }
+
+  #known(requestId: string): StartUnderWay | { spec: RequestedSpec; job: ManagedJob } | undefined {
+    const known = this.#byId.get(requestId);
+    if (typeof known !== "string") return known;
+    const job = this.#find(known);
+    return job && { spec: job.record.spec, job };
   }
 }
 
-interface KnownRequest {
+interface StartUnderWay {
   readonly spec: RequestedSpec;
   readonly job: Promise<ManagedJob>;
 }

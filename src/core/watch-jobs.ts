@@ -9,6 +9,7 @@ import { abortable } from "../platform/abort-signals.js";
 import { inParallel } from "../platform/in-parallel.js";
 import { hadMatched, type JobChanges, type JobHistory } from "./job-changes.js";
 import type { ManagedJob } from "./managed-job.js";
+import type { SelectedJob } from "./job-registry.js";
 import type { OutputGrowth } from "./output-growth.js";
 import { filterDigest } from "./page-token.js";
 
@@ -20,7 +21,7 @@ export interface WatchedJobs {
   readonly changes: JobChanges;
   readonly growth: OutputGrowth;
   /** Newest first. */
-  readonly matching: (filter: JobFilter) => readonly ManagedJob[];
+  readonly matching: (filter: JobFilter) => readonly SelectedJob[];
   readonly find: (id: string) => ManagedJob | undefined;
 }
 
@@ -100,10 +101,12 @@ class ShownJobs {
   }
 }
 
-function snapshot(jobs: WatchedJobs, filter: JobFilter): Promise<Job[]> {
-  // All records are taken at this moment: the jobs change while their output is read.
-  const taken = jobs.matching(filter).map((job) => ({ job, record: job.record }));
-  return inParallel(taken, SNAPSHOT_CONCURRENCY, ({ job, record }) => job.view(record));
+async function snapshot(jobs: WatchedJobs, filter: JobFilter): Promise<Job[]> {
+  // Taken as they are at this moment: the jobs change while their output is read.
+  const selected = jobs.matching(filter);
+  const taken = await inParallel(selected, SNAPSHOT_CONCURRENCY, (job) => job.view());
+  // One that is gone by now is no loss: its removal comes after the snapshot.
+  return taken.filter((job) => job !== undefined);
 }
 
 /** Returns the number in a revision that this process issued for the same filters. */

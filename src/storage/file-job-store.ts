@@ -1,15 +1,17 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { access, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fromSystemError, jobNotFound } from "../contract/errors.js";
+import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
 import { STREAMS } from "../contract/job.js";
 import { JobDir } from "../core/job-dir.js";
-import type { JobDraft, JobRecord, JobStore, UnreadableRecord } from "../core/ports.js";
+import { type EndedJob, endedJob, isSettled } from "../core/ended-jobs.js";
+import type { JobDraft, JobRecord, JobStore, LoadedJobs, UnreadableRecord } from "../core/ports.js";
 import { logLimitOf } from "../core/transitions.js";
 import { crashPoint } from "../platform/crash-point.js";
-import { hasCode } from "../platform/errno.js";
-import { inParallel } from "../platform/in-parallel.js";
+import { codeOf, hasCode } from "../platform/errno.js";
 import { syncPath, writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
+import { Turns } from "../platform/turns.js";
+import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { formatRecord, parseRecord } from "./job-record.js";
 
@@ -17,42 +19,78 @@ import { formatRecord, parseRecord } from "./job-record.js";
 const NEW_PREFIX = ".new-";
 const REMOVED_PREFIX = ".removed-";
 
-/** How many records are read at a time: enough to hide latency, with few descriptors. */
-const LOAD_CONCURRENCY = 32;
-
 /** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
   readonly #jobsDir: string;
+  readonly #endedJobs: EndedJobsFile;
 
-  private constructor(jobsDir: string) {
-    this.#jobsDir = jobsDir;
+  private constructor(stateDir: string) {
+    this.#jobsDir = join(stateDir, "jobs");
+    this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
   static async open(stateDir: string): Promise<FileJobStore> {
-    const jobsDir = join(stateDir, "jobs");
-    await mkdir(jobsDir, { recursive: true, mode: 0o700 });
-    return new FileJobStore(jobsDir);
+    const store = new FileJobStore(stateDir);
+    await mkdir(store.#jobsDir, { recursive: true, mode: 0o700 });
+    return store;
   }
 
-  async load(): Promise<{ records: JobRecord[]; unreadable: UnreadableRecord[] }> {
-    const ids: string[] = [];
-    for (const entry of await readdir(this.#jobsDir, { withFileTypes: true })) {
-      if (entry.name.startsWith(NEW_PREFIX) || entry.name.startsWith(REMOVED_PREFIX)) {
-        await this.#sweep(this.dirOf(entry.name));
-      } else if (entry.isDirectory()) {
-        ids.push(entry.name);
-      }
-    }
+  async load(): Promise<LoadedJobs> {
+    const noted = await this.#endedJobs.load();
+    const ended: EndedJob[] = [];
     const records: JobRecord[] = [];
     const unreadable: UnreadableRecord[] = [];
-    await inParallel(ids, LOAD_CONCURRENCY, async (id) => {
+    const known = new Set<string>();
+    const turns = new Turns();
+    for (const id of await this.#listAndSweep()) {
+      await turns.next();
       try {
-        records.push(await this.#read(id));
+        const stamp = stampOf(this.dirOf(id).record);
+        const note = noted.get(id);
+        if (note && isSame(note.stamp, stamp)) {
+          known.add(id);
+          ended.push(note.job);
+          continue;
+        }
+        const record = this.#read(id);
+        const job = isSettled(record) ? endedJob(record) : undefined;
+        if (!job) {
+          records.push(record);
+          continue;
+        }
+        ended.push(job);
+        this.#endedJobs.add({ job, stamp });
       } catch (cause) {
         unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
       }
-    });
-    return { records, unreadable };
+    }
+    this.#endedJobs.keepOnly(known);
+    return { ended, records, unreadable };
+  }
+
+  read(id: string): JobRecord {
+    try {
+      return this.#read(id);
+    } catch (error) {
+      if (this.#isDeleted(id)) throw jobNotFound(id);
+      const attempt = `read the record of job ${id}`;
+      const isMissing = hasCode(error, "ENOENT") && !isAbsent(this.dirOf(id).path);
+      if (codeOf(error) !== undefined && !isMissing) throw fromSystemError(error, attempt, id);
+      throw new ProcmanError("RECORD_UNREADABLE", attempt, { jobId: id, cause: error });
+    }
+  }
+
+  remember(job: EndedJob): void {
+    try {
+      this.#endedJobs.add({ job, stamp: stampOf(this.dirOf(job.id).record) });
+    } catch {
+      // The next server reads its record.
+    }
+  }
+
+  /** Resolves when no file is written any more. */
+  close(): Promise<void> {
+    return this.#endedJobs.close();
   }
 
   draft(record: JobRecord): JobDraft {
@@ -85,7 +123,7 @@ export class FileJobStore implements JobStore {
     try {
       await writeFileAtomic(path, formatRecord(record));
     } catch (error) {
-      if (await this.#isDeleted(id)) throw jobNotFound(id);
+      if (this.#isDeleted(id)) throw jobNotFound(id);
       throw fromSystemError(error, `write ${path}`, id);
     }
   }
@@ -102,6 +140,7 @@ export class FileJobStore implements JobStore {
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
+    this.#endedJobs.remove(id);
     // The removal is durable. What follows may be interrupted.
     await this.#sweep(removed);
   }
@@ -119,17 +158,25 @@ export class FileJobStore implements JobStore {
   }
 
   /** Whether the job's own directory was deleted, and not the whole state directory. */
-  async #isDeleted(id: string): Promise<boolean> {
-    const exists = (path: string) =>
-      access(path).then(
-        () => true,
-        (error: unknown) => !hasCode(error, "ENOENT"),
-      );
-    return !(await exists(this.dirOf(id).path)) && (await exists(this.#jobsDir));
+  #isDeleted(id: string): boolean {
+    return isAbsent(this.dirOf(id).path) && !isAbsent(this.#jobsDir);
   }
 
-  async #read(id: string): Promise<JobRecord> {
-    const record = parseRecord(await readFile(this.dirOf(id).record, "utf8"));
+  /** Returns the ids of all jobs, and deletes what a crash has left of others. */
+  async #listAndSweep(): Promise<string[]> {
+    const ids: string[] = [];
+    for (const entry of await readdir(this.#jobsDir, { withFileTypes: true })) {
+      if (entry.name.startsWith(NEW_PREFIX) || entry.name.startsWith(REMOVED_PREFIX)) {
+        await this.#sweep(this.dirOf(entry.name));
+      } else if (entry.isDirectory()) {
+        ids.push(entry.name);
+      }
+    }
+    return ids;
+  }
+
+  #read(id: string): JobRecord {
+    const record = parseRecord(readFileSync(this.dirOf(id).record, "utf8"));
     if (record.spec.id !== id) throw new Error(`its id is ${record.spec.id}`);
     return record;
   }
@@ -141,5 +188,24 @@ export class FileJobStore implements JobStore {
 
   dirOf(name: string): JobDir {
     return new JobDir(join(this.#jobsDir, name));
+  }
+}
+
+/** @throws Error where there is no such file, or it cannot be looked at */
+function stampOf(path: string): FileStamp {
+  const { ino, size, ctimeMs } = statSync(path);
+  return { ino, size, ctimeMs };
+}
+
+function isSame(a: FileStamp, b: FileStamp): boolean {
+  return a.ino === b.ino && a.size === b.size && a.ctimeMs === b.ctimeMs;
+}
+
+function isAbsent(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return hasCode(error, "ENOENT");
   }
 }

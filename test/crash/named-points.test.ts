@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
@@ -207,4 +207,36 @@ test("a server that dies within Cleanup has removed whole jobs only", async () =
     expect(exitCode).toBe(n);
     expect((await readOutput(server.client, id)).toString()).toBe(`${n}\n`);
   }
+});
+
+describe("a server that dies writing the file of ended jobs", () => {
+  async function expectJob(server: TestServer, id: string, request: { requestId: string }) {
+    const { job } = await server.client.get({ id });
+    expect(job).toMatchObject({ status: Status.FAILED, exitCode: 3, stdoutBytes: 4n });
+    const { jobs, totalSize } = await server.client.list({ statuses: [Status.FAILED] });
+    expect([jobs.map((each) => each.id), totalSize]).toEqual([[id], 1]);
+    expect((await server.client.start(request)).job!.id).toBe(id);
+  }
+
+  test("at each point: the jobs are as they were", async () => {
+    const server = TestServer.prepare();
+    const request = { command: "sh", args: ["-c", "echo out; exit 3"], requestId: "once" };
+    await server.start({ env: { PROCMAN_CRASH_AT: "ended-jobs:appended" } });
+    const { job } = await server.client.start(request);
+    expect(await server.ended()).toBe("SIGKILL");
+    const file = join(server.stateDir, "ended-jobs");
+    expect(readFileSync(file, "utf8")).toContain(job!.id);
+    for (const point of ["ended-jobs:rewritten", "ended-jobs:replaced"]) {
+      await server.start();
+      await expectJob(server, job!.id, request);
+      await server.kill();
+      // So many lines of jobs that are gone are worth rewriting the file.
+      appendFileSync(file, "of a job that is gone\n".repeat(10_001));
+      await server.start({ env: { PROCMAN_CRASH_AT: point }, ready: false });
+      expect(await server.ended()).toBe("SIGKILL");
+    }
+    expect(readFileSync(file, "utf8")).not.toContain("gone");
+    await server.start();
+    await expectJob(server, job!.id, request);
+  });
 });

@@ -1,6 +1,7 @@
 import { JobManager } from "../../src/core/job-manager.js";
 import { JobDir } from "../../src/core/job-dir.js";
 import type { Exit, OutputSizes, Progress } from "../../src/contract/job.js";
+import { jobNotFound } from "../../src/contract/errors.js";
 import { silentLog } from "../../src/contract/log.js";
 import { abortable } from "../../src/platform/abort-signals.js";
 import type {
@@ -116,6 +117,7 @@ export class MemoryMachine {
       });
     return {
       load: async () => ({
+        ended: [],
         records: [...this.#jobs.values()].flatMap(({ record }) => (record ? [record] : [])),
         unreadable: [],
       }),
@@ -129,6 +131,12 @@ export class MemoryMachine {
         discard: async () => {},
       }),
       write,
+      read: (id) => {
+        const { record } = this.#job(id);
+        if (!record) throw jobNotFound(id);
+        return record;
+      },
+      remember: () => {},
       remove: (id) =>
         this.#change(() => {
           this.#jobs.delete(id);

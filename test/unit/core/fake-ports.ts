@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import { jobNotFound } from "../../../src/contract/errors.js";
 import { NO_OUTPUT, type Started, type TerminalState } from "../../../src/contract/job.js";
 import type { OutputChunk, OutputLine } from "../../../src/contract/procman.js";
 import { JobDir } from "../../../src/core/job-dir.js";
@@ -108,10 +109,17 @@ export class FakePorts {
 
   readonly store = {
     load: vi.fn<JobStore["load"]>(async () => ({
+      ended: [],
       records: [...this.records.values()],
       unreadable: [],
     })),
     draft: vi.fn<JobStore["draft"]>((record) => this.draft(record)),
+    read: vi.fn<JobStore["read"]>((id) => {
+      const record = this.records.get(id);
+      if (!record) throw jobNotFound(id);
+      return record;
+    }),
+    remember: vi.fn<JobStore["remember"]>(),
     write: vi.fn<JobStore["write"]>(
       async (record) => void this.records.set(record.spec.id, record),
     ),

@@ -21,7 +21,7 @@ test("revisions grow by one a change, and those before the first change are none
   expect(changes.firstAfter(0)).toBeUndefined();
   changes.changed(job("a"));
   changes.changed(job("old"));
-  changes.removed("a");
+  changes.removed(job("a"));
   expect(changes.revision).toBe(3);
 });
 
@@ -35,16 +35,24 @@ test("of each job the latest change is told, in order", () => {
   expect(changes.firstAfter(0)?.revision).toBe(3);
 });
 
-test("a removal of a job that was never there is no change", () => {
+test("a job that is not known when it is removed was there before the first change", () => {
   const changes = new JobChanges();
-  changes.removed("a");
-  expect(changes.revision).toBe(0);
+  changes.changed(job("b"));
+  changes.removed(job("a", "failed"));
+  const removal = changes.firstAfter(1);
+  expect(removal?.history.statuses).toEqual([
+    { revision: 0, status: "failed" },
+    { revision: 2, status: undefined },
+  ]);
+  if (!removal) return;
+  expect(hadMatched(removal.history, 1, { statuses: ["failed"] })).toBe(true);
+  expect(hadMatched(removal.history, 1, { statuses: ["running"] })).toBe(false);
 });
 
 test("a job that comes again under an id that was removed has a history of its own", () => {
   const changes = new JobChanges();
   changes.changed(job("a"));
-  changes.removed("a");
+  changes.removed(job("a"));
   changes.changed(job("a", "failed"));
   expect(changes.firstAfter(2)?.history.statuses).toEqual([{ revision: 3, status: "failed" }]);
 });
@@ -56,7 +64,7 @@ test("each status a job has had is known, with the revision since when", () => {
   changes.changed(job("a"));
   changes.changed(job("a", "failed"));
   changes.changed(job("a", "failed"));
-  changes.removed("a");
+  changes.removed(job("a"));
   const history = changes.firstAfter(0)?.history;
   expect(history).toMatchObject({
     revision: 5,
@@ -88,7 +96,7 @@ describe("what is kept", () => {
     const removed = Array.from({ length: 20 }, (_, index) => `j${index}`);
     for (const id of removed) {
       changes.changed(job(id));
-      changes.removed(id);
+      changes.removed(job(id));
       // Whoever has seen the removal before the last `kept` ones can go on.
       const seen = changes.revision - 2 * kept;
       if (seen > 0) expect(changes.covers(seen)).toBe(true);
@@ -107,8 +115,8 @@ describe("what is kept", () => {
   test("is all, while few are removed, however often jobs change", () => {
     const changes = new JobChanges(2);
     for (let i = 0; i < 50; i += 1) changes.changed(job(`j${i % 3}`));
-    changes.removed("j0");
-    changes.removed("j1");
+    changes.removed(job("j0"));
+    changes.removed(job("j1"));
     for (let i = 0; i < 50; i += 1) changes.changed(job("j2"));
     expect(changes.covers(0)).toBe(true);
     expect(idsAfter(changes, 0)).toEqual(["j0", "j1", "j2"]);

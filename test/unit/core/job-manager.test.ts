@@ -692,7 +692,7 @@ describe("taking over", () => {
   test("leaves records alone that cannot be read", async () => {
     const ports = new FakePorts();
     const unreadable = [{ id: "bad", error: fault }];
-    ports.store.load.mockResolvedValue({ records: [], unreadable });
+    ports.store.load.mockResolvedValue({ ended: [], records: [], unreadable });
     const { manager } = await openManager({}, ports);
     await expect(manager.get("bad")).rejects.toMatchObject({
       reason: "RECORD_UNREADABLE",

@@ -33,6 +33,7 @@ async function contextWithDisk() {
     pollIntervalMs: 20,
     defaultLogLimitBytes: undefined,
     onChange: () => {},
+    onSettled: () => {},
     closing: closing.signal,
   };
   onTestFinished(async () => {

@@ -39,9 +39,9 @@ function startedAgain(): Promise<ManagedJob> {
 
 /** What becomes of a request that comes after `first`, with the same request_id. */
 async function answerAfter(first: RequestedSpec, second: RequestedSpec): Promise<string> {
-  const requests = new StartRequests();
-  const job = {} as ManagedJob;
-  requests.remember(first, job);
+  const job = { record: { spec: first } } as ManagedJob;
+  const requests = new StartRequests(() => job);
+  requests.remember(first.requestId, "job1");
   try {
     return (await requests.once(second, startedAgain)) === job ? "the same job" : "another job";
   } catch (error) {

@@ -1,4 +1,5 @@
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -6,15 +7,21 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { type EndedJob, endedJob } from "../../../src/core/ended-jobs.js";
 import type { JobRecord } from "../../../src/core/ports.js";
+import { EndedJobsFile } from "../../../src/storage/ended-jobs-file.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
+import { formatRecord } from "../../../src/storage/job-record.js";
 import { someRecord } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
+import { endedState } from "../core/fake-ports.js";
 
+const STOP = { kind: "cancel", requestedTime: new Date(0), gracePeriodMs: 7 } as const;
 const record = someRecord();
 const running = someRecord({
   status: "running",
@@ -48,10 +55,10 @@ const modeOf = (path: string) => statSync(path).mode & 0o777;
 test("what is created and written is what is loaded, also by the next process", async () => {
   const { store, stateDir, jobs } = await openStore();
   await create(store, record);
-  expect(await store.load()).toEqual({ records: [record], unreadable: [] });
+  expect(await store.load()).toEqual({ ended: [], records: [record], unreadable: [] });
   await store.write(running);
   const next = await FileJobStore.open(stateDir);
-  expect(await next.load()).toEqual({ records: [running], unreadable: [] });
+  expect(await next.load()).toEqual({ ended: [], records: [running], unreadable: [] });
   expect(readdirSync(jobs)).toEqual(["job1"]);
 });
 
@@ -84,7 +91,7 @@ describe("what a crash has left", () => {
       writeFileSync(path(name, "state.json"), "{");
     }
     writeFileSync(path(".removed-file"), "");
-    expect(await store.load()).toEqual({ records: [record], unreadable: [] });
+    expect(await store.load()).toEqual({ ended: [], records: [record], unreadable: [] });
     expect(readdirSync(jobs)).toEqual(["job1"]);
   });
 
@@ -102,7 +109,7 @@ describe("what a crash has left", () => {
 test("files that are no job's are left alone", async () => {
   const { store, path } = await openStore();
   writeFileSync(path("notes.txt"), "mine");
-  expect(await store.load()).toEqual({ records: [], unreadable: [] });
+  expect(await store.load()).toEqual({ ended: [], records: [], unreadable: [] });
   expect(readFileSync(path("notes.txt"), "utf8")).toBe("mine");
 });
 
@@ -200,4 +207,134 @@ test("a job that cannot be created leaves nothing behind", async () => {
   writeFileSync(path("job1"), "in the way");
   await expect(create(store, record)).rejects.toMatchObject({ jobId: "job1" });
   expect(readdirSync(jobs)).toEqual([]);
+});
+
+describe("a job that has ended", () => {
+  const ended = someRecord(endedState(), {
+    sequence: 3,
+    spec: { id: "ended", requestId: "r", labels: { queue: "q" } },
+  });
+  const job = endedJob(ended) as EndedJob;
+
+  /** A state directory whose ended job is noted, with another label than its record has. */
+  async function withNote() {
+    const { store, stateDir, path, jobs } = await openStore();
+    await create(store, ended);
+    await store.load();
+    await store.close();
+    const { ino, size, ctimeMs } = statSync(path("ended", "state.json"));
+    const notes = new EndedJobsFile(join(stateDir, "ended-jobs"));
+    const note = { ...job, labels: { queue: "as noted" } };
+    notes.add({ job: note, stamp: { ino, size, ctimeMs } });
+    await notes.close();
+    const load = async () => {
+      const next = await FileJobStore.open(stateDir);
+      const loaded = await next.load();
+      await next.close();
+      return loaded;
+    };
+    return { note, load, jobs, path };
+  }
+
+  test("is loaded compactly, and its record is read when it is asked for", async () => {
+    const { store } = await openStore();
+    await create(store, ended);
+    expect(await store.load()).toEqual({ ended: [job], records: [], unreadable: [] });
+    expect(store.read("ended")).toEqual(ended);
+  });
+
+  test.each([
+    ["a stop, whose processes may be left", { stop: STOP }],
+    ["a log limit", { spec: { ...ended.spec, logLimitBytes: 65_536 } }],
+    ["a log limit by default", { defaultLogLimitBytes: 65_536 }],
+  ])("and has %s: it is loaded as a whole", async (_, rest) => {
+    const { store } = await openStore();
+    const whole = { ...ended, ...rest };
+    await create(store, whole);
+    expect(await store.load()).toEqual({ ended: [], records: [whole], unreadable: [] });
+  });
+
+  test("is not read again where it was noted, and nothing has changed", async () => {
+    const { note, load } = await withNote();
+    expect(await load()).toEqual({ ended: [note], records: [], unreadable: [] });
+  });
+
+  test("is noted when the core has it remembered", async () => {
+    const { store, stateDir } = await openStore();
+    const stopped = { ...ended, stop: STOP };
+    await create(store, stopped);
+    store.remember(endedJob(stopped) as EndedJob);
+    store.remember({ ...job, id: "gone" });
+    await store.close();
+    const next = await FileJobStore.open(stateDir);
+    expect(await next.load()).toEqual({ ended: [job], records: [], unreadable: [] });
+  });
+
+  describe("is read again, whatever was noted, where its record", () => {
+    test("was changed in place, to the same size and time", async () => {
+      const { load, path } = await withNote();
+      const file = path("ended", "state.json");
+      const { atime, mtime } = statSync(file);
+      const text = readFileSync(file, "utf8");
+      writeFileSync(file, text.replace('"queue": "q"', '"queue": "p"'));
+      utimesSync(file, atime, mtime);
+      expect((await load()).ended).toEqual([{ ...job, labels: { queue: "p" } }]);
+    });
+
+    test("was replaced, as by a restored backup in which the job runs", async () => {
+      const { load, path } = await withNote();
+      const file = path("ended", "state.json");
+      writeFileSync(`${file}.new`, formatRecord({ ...ended, state: running.state }));
+      renameSync(`${file}.new`, file);
+      const { ended: none, records } = await load();
+      expect(none).toEqual([]);
+      expect(records).toMatchObject([{ spec: ended.spec, state: { status: "running" } }]);
+    });
+
+    test("is in a copy of the state directory", async () => {
+      const { load, jobs, path } = await withNote();
+      cpSync(jobs, `${jobs}.copy`, { recursive: true, preserveTimestamps: true });
+      rmSync(jobs, { recursive: true });
+      renameSync(`${jobs}.copy`, jobs);
+      expect(statSync(path("ended")).isDirectory()).toBe(true);
+      expect((await load()).ended).toEqual([job]);
+    });
+  });
+
+  test("is reported where its record is damaged or missing, though it was noted", async () => {
+    for (const damage of [
+      (file: string) => writeFileSync(file, "{"),
+      (file: string) => rmSync(file),
+    ]) {
+      const { load, path } = await withNote();
+      damage(path("ended", "state.json"));
+      const { ended: none, unreadable } = await load();
+      expect(none).toEqual([]);
+      expect(unreadable).toMatchObject([{ id: "ended" }]);
+    }
+  });
+
+  test("is gone with its directory, though it was noted", async () => {
+    const { load, path } = await withNote();
+    rmSync(path("ended"), { recursive: true });
+    expect(await load()).toEqual({ ended: [], records: [], unreadable: [] });
+  });
+
+  test("tells why its record cannot be read", async () => {
+    const { store, jobs, path } = await openStore();
+    await create(store, ended);
+    expect(() => store.read("other")).toThrow(
+      expect.objectContaining({ reason: "JOB_NOT_FOUND", jobId: "other" }),
+    );
+    renameSync(jobs, `${jobs}.away`);
+    expect(() => store.read("ended")).toThrow(
+      expect.objectContaining({ reason: "STORAGE_UNAVAILABLE", jobId: "ended" }),
+    );
+    renameSync(`${jobs}.away`, jobs);
+    writeFileSync(path("ended", "state.json"), "{");
+    const unreadable = expect.objectContaining({ reason: "RECORD_UNREADABLE", jobId: "ended" });
+    expect(() => store.read("ended")).toThrow(unreadable);
+    rmSync(path("ended", "state.json"));
+    expect(() => store.read("ended")).toThrow(unreadable);
+  });
 });

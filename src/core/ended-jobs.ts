@@ -1,0 +1,173 @@
+import { isTerminal, type Status, type TerminalState } from "../contract/job.js";
+import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
+import type { JobRecord } from "./ports.js";
+import { logLimitOf } from "./transitions.js";
+
+/**
+ * A job that has ended, and of which nothing is under way: all that is kept of it in
+ * memory. The rest of its record never changes, and is read when somebody asks for it.
+ */
+export interface EndedJob extends FilteredFields {
+  readonly id: string;
+  readonly sequence: number;
+  readonly requestId: string;
+  readonly status: TerminalState["status"];
+  readonly labels: FilteredFields["labels"];
+  /** By the wall clock. */
+  readonly completedMs: number;
+  /** When this process saw the end, by a clock that never jumps. */
+  readonly seenEndMs: number | undefined;
+}
+
+/** Returns what is kept of a job, or undefined where it has not ended. */
+export function endedJob(record: JobRecord, seenEndMs?: number): EndedJob | undefined {
+  const { spec, sequence, state } = record;
+  if (!isTerminal(state)) return undefined;
+  return {
+    id: spec.id,
+    sequence,
+    requestId: spec.requestId,
+    status: state.status,
+    labels: spec.labels,
+    completedMs: state.completedTime.getTime(),
+    seenEndMs,
+  };
+}
+
+/**
+ * Whether the record alone says that nothing of the job can be under way: it has no
+ * processes that were to be ended, and no log that is still to be trimmed.
+ */
+export function isSettled(record: JobRecord): boolean {
+  return isTerminal(record.state) && !record.stop && logLimitOf(record) === undefined;
+}
+
+/**
+ * Returns how many milliseconds ago a job ended. Where this process has seen the end,
+ * a wall clock that jumps ahead makes the job no older.
+ */
+export function endedAgoMs({ completedMs, seenEndMs }: EndedJob): number {
+  const byWallClockMs = Math.max(0, Date.now() - completedMs);
+  if (seenEndMs === undefined) return byWallClockMs;
+  return Math.min(byWallClockMs, performance.now() - seenEndMs);
+}
+
+/** Ended jobs, by their ids and by their statuses. Made for very many of them. */
+export class EndedJobs {
+  readonly #byId = new Map<string, EndedJob>();
+  readonly #byStatus = new Map<Status, JobsBySequence>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(id: string): EndedJob | undefined {
+    return this.#byId.get(id);
+  }
+
+  values(): Iterable<EndedJob> {
+    return this.#byId.values();
+  }
+
+  add(job: EndedJob): void {
+    this.#byId.set(job.id, job);
+    let sameStatus = this.#byStatus.get(job.status);
+    if (!sameStatus) this.#byStatus.set(job.status, (sameStatus = new JobsBySequence()));
+    sameStatus.add(job);
+  }
+
+  delete(id: string): EndedJob | undefined {
+    const job = this.#byId.get(id);
+    if (!job) return undefined;
+    this.#byId.delete(id);
+    this.#byStatus.get(job.status)?.delete(job);
+    return job;
+  }
+
+  count(filter: JobFilter): number {
+    const isLabelled = Object.keys(filter.labels ?? {}).length > 0;
+    let count = 0;
+    for (const jobs of this.#withStatus(filter)) {
+      count += isLabelled ? jobs.count((job) => isMatch(job, filter)) : jobs.size;
+    }
+    return count;
+  }
+
+  /** Yields the jobs that match and whose sequence is below `before`, newest first. */
+  *newestFirst(filter: JobFilter, before: number): Generator<EndedJob, void, undefined> {
+    const rest = this.#withStatus(filter).map((jobs) => jobs.newestFirst(before));
+    const next = rest.map((jobs) => jobs.next().value);
+    for (;;) {
+      let newest = -1;
+      for (let index = 0; index < next.length; index += 1) {
+        const sequence = next[index]?.sequence ?? -1;
+        if (sequence > (next[newest]?.sequence ?? -1)) newest = index;
+      }
+      const job = next[newest];
+      if (!job) return;
+      next[newest] = rest[newest]?.next().value;
+      if (isMatch(job, filter)) yield job;
+    }
+  }
+
+  #withStatus({ statuses = [] }: JobFilter): JobsBySequence[] {
+    const all = [...this.#byStatus];
+    const wanted = all.filter(([status]) => statuses.length === 0 || statuses.includes(status));
+    return wanted.map(([, jobs]) => jobs);
+  }
+}
+
+/** The share of removed jobs from which they are taken out of the array. */
+const MAX_REMOVED_SHARE = 1 / 64;
+const MIN_REMOVED = 64;
+
+/** Jobs in the order of their sequence, in an array: jobs mostly end in that order. */
+class JobsBySequence {
+  #jobs: EndedJob[] = [];
+  /** Still in the array: to take out each one alone would move half of the array. */
+  readonly #removed = new Set<EndedJob>();
+
+  get size(): number {
+    return this.#jobs.length - this.#removed.size;
+  }
+
+  add(job: EndedJob): void {
+    if (this.#removed.delete(job)) return;
+    const last = this.#jobs.at(-1);
+    if (!last || last.sequence < job.sequence) this.#jobs.push(job);
+    else this.#jobs.splice(this.#indexOf(job.sequence), 0, job);
+  }
+
+  delete(job: EndedJob): void {
+    this.#removed.add(job);
+    if (this.#removed.size < Math.max(MIN_REMOVED, this.#jobs.length * MAX_REMOVED_SHARE)) return;
+    this.#jobs = this.#jobs.filter((each) => !this.#removed.has(each));
+    this.#removed.clear();
+  }
+
+  count(isCounted: (job: EndedJob) => boolean): number {
+    let count = 0;
+    for (const job of this.#jobs) if (isCounted(job) && !this.#removed.has(job)) count += 1;
+    return count;
+  }
+
+  /** Must not be used any more once a job was added or deleted. */
+  *newestFirst(before: number): Generator<EndedJob, undefined, undefined> {
+    for (let index = this.#indexOf(before) - 1; index >= 0; index -= 1) {
+      const job = this.#jobs[index] as EndedJob;
+      if (!this.#removed.has(job)) yield job;
+    }
+    return undefined;
+  }
+
+  /** Returns the index of the first job whose sequence is not below that one. */
+  #indexOf(sequence: number): number {
+    let low = 0;
+    for (let high = this.#jobs.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.#jobs[middle] as EndedJob).sequence < sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
