@@ -25,6 +25,10 @@ export type ErrorReason =
   | "TOO_MANY_OPEN_FILES"
   | "PROCESS_LIMIT"
   | "UNAUTHENTICATED"
+  /** The server is not to be called by that name; see `serve --allow-host`. */
+  | "HOST_NOT_ALLOWED"
+  /** Pages of that origin may not call the server; see `serve --allow-origin`. */
+  | "ORIGIN_NOT_ALLOWED"
   /** The state directory cannot be used now (read-only, gone, I/O error). */
   | "STORAGE_UNAVAILABLE"
   /** A job's record is there but cannot be read; it is left as it is. */

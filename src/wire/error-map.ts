@@ -30,6 +30,8 @@ const CODE_OF = {
   TOO_MANY_OPEN_FILES: Code.ResourceExhausted,
   PROCESS_LIMIT: Code.ResourceExhausted,
   UNAUTHENTICATED: Code.Unauthenticated,
+  HOST_NOT_ALLOWED: Code.PermissionDenied,
+  ORIGIN_NOT_ALLOWED: Code.PermissionDenied,
   STORAGE_UNAVAILABLE: Code.Unavailable,
   RECORD_UNREADABLE: Code.DataLoss,
   SHUTTING_DOWN: Code.Unavailable,

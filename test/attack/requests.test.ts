@@ -102,6 +102,7 @@ test("what a page may send without asking: forms, text, beacons", async () => {
       for (const where of [attacked.port, attacked.server.socketPath]) {
         const answer = await exchange(where, start(`Host: localhost\r\n${typeHeader}`));
         expect(answer, type).toMatch(/^HTTP\/1.1 415 /);
+        expect(answer, type).toContain("no RPC takes content of");
       }
     }
     const get = `GET ${START}?encoding=json&message=${encodeURIComponent(SMUGGLED)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;

@@ -80,17 +80,26 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the built client procman/web, in 
   test("gets nowhere from a page of an origin that is not allowed, whatever it knows", async () => {
     const [server, page] = await open({ allowed: false });
     const { baseUrl, token } = server;
-    const reason = await page.evaluate(
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.method()));
+    const { reason, message } = await page.evaluate(
       async (options) => {
-        const procman = window.createProcmanClient({ ...options, reconnect: false });
+        const procman = window.createProcmanClient(options);
         return procman.start({ command: "true" }).then(
-          () => "nothing",
-          (error: unknown) => (error as { reason: string }).reason,
+          () => ({ reason: "nothing", message: "" }),
+          (error: unknown) => {
+            const { reason, message } = error as { reason: string; message: string };
+            return { reason, message };
+          },
         );
       },
       { baseUrl, token },
     );
-    expect(reason).toBe("UNREACHABLE");
+    expect(reason).toBe("ORIGIN_NOT_ALLOWED");
+    const origin = new URL(page.url()).origin;
+    expect(message).toContain(`procman serve --allow-origin ${origin}`);
+    // It is not tried again.
+    expect(asked.filter((method) => method === "POST")).toHaveLength(1);
     expect((await server.client.list({})).totalSize).toBe(0);
   });
 });

@@ -63,7 +63,7 @@ export class AccessControl {
     return errorWithInfo(
       Code.PermissionDenied,
       "HOST_NOT_ALLOWED",
-      `this server is not to be called ${hostname}; its allowed hosts can be configured`,
+      `this server is not to be called ${hostname}; "procman serve --allow-host ${hostname}" allows it`,
     );
   }
 
@@ -91,7 +91,7 @@ export class AccessControl {
     return errorWithInfo(
       Code.PermissionDenied,
       "ORIGIN_NOT_ALLOWED",
-      `pages of ${origin} may not call this server; its allowed origins can be configured`,
+      `pages of ${origin} may not call this server; "procman serve --allow-origin ${origin}" allows it`,
     );
   }
 

@@ -10,7 +10,12 @@ import {
   type MethodImpl,
   type ServiceImpl,
 } from "@connectrpc/connect";
-import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
+import {
+  createAsyncIterable,
+  type UniversalServerRequest,
+  type UniversalServerResponse,
+} from "@connectrpc/connect/protocol";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -18,6 +23,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import { errorWithInfo } from "../../wire/error-map.js";
 import { MAX_DEADLINE_MS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "../limits.js";
 import { type Peer, peerKey } from "../access/peer.js";
 
@@ -82,7 +88,9 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       // as iterators do, would leave the connection with half a request in it.
       const body = req.iterator({ destroyOnReturn: false });
       const admitted = refusal ? withoutMessage(request, refusal) : { ...request, body };
-      const response = await handler(admitted);
+      const response = explained(await handler(admitted), req);
+      // Some proxies, such as nginx, would keep a stream until it ends.
+      if (handler.method.methodKind !== "unary") res.setHeader("X-Accel-Buffering", "no");
       if (response.body && !res.shouldKeepAlive)
         response.body = untilRequestArrived(response.body, req);
       await universalResponseToNodeResponse(response, res);
@@ -94,6 +102,23 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     });
     return true;
   };
+}
+
+/** Says what is wrong with a request that no protocol takes, which Connect leaves without a word. */
+function explained(
+  response: UniversalServerResponse,
+  { method, headers }: IncomingMessage,
+): UniversalServerResponse {
+  if (response.body !== undefined || response.status < 400) return response;
+  const type = headers["content-type"];
+  const message =
+    response.status === 415
+      ? `no RPC takes content of ${type === undefined ? "no type" : `type ${type}`}; send JSON with "Content-Type: application/json" (or what Connect and gRPC-Web send; gRPC needs HTTP/2)`
+      : `this RPC cannot be called with ${method}; use POST`;
+  const error = errorWithInfo(Code.InvalidArgument, "INVALID_ARGUMENT", message);
+  const header = new Headers(response.header);
+  header.set("Content-Type", "application/json");
+  return { ...response, header, body: createAsyncIterable([errorToJsonBytes(error, undefined)]) };
 }
 
 /**

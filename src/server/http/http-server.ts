@@ -51,13 +51,19 @@ function handleRequest(req: IncomingMessage, res: ServerResponse, options: HttpS
   const { rpc, access, closing } = options;
   const peer = peerOf(req.socket);
   const refusal = refusalOf(req, peer, options);
-  if (refusal) return refuse(res, refusal);
+  const asksHealth = isRead(req) && req.url === "/healthz";
+  if (refusal) {
+    // Here alone a page may read why it is refused: browsers tell pages nothing of the
+    // refusal of a call, which they ask about beforehand.
+    if (asksHealth) res.setHeader("Access-Control-Allow-Origin", "*");
+    return refuse(res, refusal);
+  }
 
   const { origin } = req.headers;
   if (origin !== undefined && access.isAllowedOrigin(origin)) allowCrossOrigin(res, origin);
   if (req.method === "OPTIONS") return answerPreflight(req, res);
   if (rpc(req, res, peer)) return;
-  if (isRead(req) && req.url === "/healthz") {
+  if (asksHealth) {
     return closing.aborted ? sendText(res, 503, "closing\n") : sendText(res, 200, "ok\n");
   }
   return sendText(res, 404, HINT);

@@ -155,11 +155,23 @@ describe("Origin", () => {
   ])("%s is not", async (origin) => {
     const server = await startFakeServer({ allowedOrigins: [allowed] });
     for (const overSocket of [false, true]) {
-      for (const method of ["GET", "OPTIONS"]) {
-        const answer = await ask(server, { headers: { origin }, method, overSocket });
+      for (const method of ["GET", "POST", "OPTIONS"]) {
+        const answer = await ask(server, { ...LIST, headers: { origin }, method, overSocket });
         expect(answer.status).toBe(403);
         expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
+        if (method !== "OPTIONS") {
+          expect(JSON.parse(answer.body)).toMatchObject({
+            message: expect.stringContaining(`--allow-origin ${origin}`),
+          });
+        }
       }
+      // Here its pages may read why.
+      const answer = await ask(server, { headers: { origin }, overSocket });
+      expect(answer.status).toBe(403);
+      expect(answer.headers["access-control-allow-origin"]).toBe("*");
+      expect(JSON.parse(answer.body)).toMatchObject({
+        message: expect.stringContaining(`--allow-origin ${origin}`),
+      });
     }
   });
 
