@@ -7,24 +7,18 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"procman.example/procmanv1"
 )
 
 func main() {
-	address := os.Getenv("PROCMAN_ADDRESS")
-	if address == "" {
-		address = "127.0.0.1:7420"
-	}
 	// Since grpc-go 1.63: grpc.NewClient, with insecure.NewCredentials().
-	connection, err := grpc.Dial(address, grpc.WithInsecure())
+	connection, err := grpc.Dial("unix://"+stateDir()+"/procman.sock", grpc.WithInsecure())
 	check(err)
 	procman := procmanv1.NewProcmanServiceClient(connection)
-	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+token())
+	ctx := context.Background()
 
 	started, err := procman.Start(ctx, &procmanv1.StartRequest{
 		Command: os.Args[1],
@@ -46,12 +40,13 @@ func main() {
 	}
 }
 
-func token() string {
+func stateDir() string {
+	if dir := os.Getenv("PROCMAN_STATE_DIR"); dir != "" {
+		return dir
+	}
 	home, err := os.UserHomeDir()
 	check(err)
-	text, err := os.ReadFile(filepath.Join(home, ".cache/procman/token"))
-	check(err)
-	return strings.TrimSpace(string(text))
+	return filepath.Join(home, ".cache/procman")
 }
 
 func check(err error) {

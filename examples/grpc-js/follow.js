@@ -1,8 +1,7 @@
 // Starts a command and shows its output; exits as the command did.
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { create } from "@bufbuild/protobuf";
-import { credentials, makeClientConstructor, Metadata } from "@grpc/grpc-js";
+import { credentials, makeClientConstructor } from "@grpc/grpc-js";
 import {
   AttachRequestSchema,
   procmanGrpcDefinition,
@@ -11,17 +10,14 @@ import {
 } from "procman/grpc";
 
 const [, , command, ...args] = process.argv;
-const address = process.env.PROCMAN_ADDRESS ?? "127.0.0.1:7420";
-const metadata = new Metadata();
-const token = readFileSync(`${homedir()}/.cache/procman/token`, "utf8").trim();
-metadata.set("authorization", `Bearer ${token}`);
+const stateDir = process.env.PROCMAN_STATE_DIR || `${homedir()}/.cache/procman`;
 
 const Procman = makeClientConstructor(procmanGrpcDefinition, "ProcmanService");
-const procman = new Procman(address, credentials.createInsecure());
-procman.start(create(StartRequestSchema, { command, args }), metadata, (error, answer) => {
+const procman = new Procman(`unix:${stateDir}/procman.sock`, credentials.createInsecure());
+procman.start(create(StartRequestSchema, { command, args }), (error, answer) => {
   if (error) throw error;
   const { id } = answer.job;
-  const stream = procman.attach(create(AttachRequestSchema, { id, follow: true }), metadata);
+  const stream = procman.attach(create(AttachRequestSchema, { id, follow: true }));
   stream.on("data", ({ event }) => {
     if (event.case === "chunk") process.stdout.write(event.value.data);
     if (event.case !== "ended") return;

@@ -4,7 +4,6 @@ It goes on where it was when the connection is lost or the server restarts.
 """
 
 import os
-import pathlib
 import sys
 import time
 
@@ -12,26 +11,24 @@ import grpc
 from procman.v1 import procman_pb2 as pb
 from procman.v1.procman_pb2_grpc import ProcmanServiceStub
 
-ADDRESS = os.environ.get("PROCMAN_ADDRESS", "127.0.0.1:7420")
-TOKEN = pathlib.Path("~/.cache/procman/token").expanduser()
+STATE_DIR = os.environ.get("PROCMAN_STATE_DIR") or os.path.expanduser("~/.cache/procman")
 
 
 def main(command, *args):
-    metadata = [("authorization", f"Bearer {TOKEN.read_text().strip()}")]
-    with grpc.insecure_channel(ADDRESS) as channel:
+    with grpc.insecure_channel(f"unix://{STATE_DIR}/procman.sock") as channel:
         procman = ProcmanServiceStub(channel)
-        job = procman.Start(pb.StartRequest(command=command, args=args), metadata=metadata).job
+        job = procman.Start(pb.StartRequest(command=command, args=args)).job
         print(f"job {job.id} is process {job.pid}", flush=True)
-        ended = follow(procman, job.id, metadata)
+        ended = follow(procman, job.id)
         print(f"{pb.Status.Name(ended.status)} with exit code {ended.exit_code}")
         return ended.exit_code
 
 
-def follow(procman, job_id, metadata):
+def follow(procman, job_id):
     request = pb.WatchRequest(id=job_id)
     while True:
         try:
-            for event in procman.Watch(request, metadata=metadata):
+            for event in procman.Watch(request):
                 kind = event.WhichOneof("event")
                 if kind == "line":
                     show(event.line)

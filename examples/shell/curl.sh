@@ -2,12 +2,11 @@
 # Starts a command and follows it with curl alone: Connect's JSON over HTTP/1.1.
 # Exits as the command did.
 set -eu
-service=http://${PROCMAN_ADDRESS:-127.0.0.1:7420}/procman.v1.ProcmanService
-token=$(cat ~/.cache/procman/token)
+socket=${PROCMAN_STATE_DIR:-$HOME/.cache/procman}/procman.sock
+service=http://localhost/procman.v1.ProcmanService
 
 call() {
-  curl -sS "$service/$1" -H "Authorization: Bearer $token" \
-    -H 'Content-Type: application/json' -d "$2"
+  curl -sS --unix-socket "$socket" "$service/$1" -H 'Content-Type: application/json' -d "$2"
 }
 
 # The value of one field, where no text of the answer looks like it.
@@ -18,7 +17,7 @@ field() {
 # The messages of a stream come in envelopes: a byte of flags, four of the length, JSON.
 stream() {
   printf "\\0\\0\\0\\0\\$(printf %03o ${#2})%s" "$2" |
-    curl -sSN "$service/$1" -H "Authorization: Bearer $token" \
+    curl -sSN --unix-socket "$socket" "$service/$1" \
       -H 'Content-Type: application/connect+json' --data-binary @- |
     stdbuf -o0 tr '\0' '\n'
 }

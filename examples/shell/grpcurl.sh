@@ -1,12 +1,12 @@
 #!/bin/sh
 # Starts a command and shows its output with grpcurl, which asks the server for its schema.
 set -eu
-address=${PROCMAN_ADDRESS:-127.0.0.1:7420}
+# "unix://" needs grpcurl 1.9, and versions before that the authority.
+address=unix://${PROCMAN_STATE_DIR:-$HOME/.cache/procman}/procman.sock
 service=procman.v1.ProcmanService
 
 call() {
-  grpcurl -plaintext -H "authorization: Bearer $(cat ~/.cache/procman/token)" \
-    -d "$2" "$address" "$service/$1"
+  grpcurl -plaintext -authority localhost -d "$2" "$address" "$service/$1"
 }
 
 id=$(call Start '{"command": "sh", "args": ["-c", "echo step 1/1; exit 3"]}' |

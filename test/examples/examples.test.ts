@@ -29,7 +29,7 @@ const clone = join(dir, "clone");
 const port = await freePort();
 const pagePort = await freePort();
 const server = TestServer.shared({
-  // Where the examples look for the token.
+  // Where the examples look for the socket and the token.
   stateDir: join(dir, ".cache/procman"),
   args: ["--listen", `127.0.0.1:${port}`, "--allow-origin", `http://127.0.0.1:${pagePort}`],
 });
@@ -149,7 +149,9 @@ function shell(
       ...process.env,
       PATH: `/usr/bin:/bin:${dirname(process.execPath)}`,
       HOME: dir,
+      // Java has no unix sockets.
       PROCMAN_ADDRESS: `127.0.0.1:${port}`,
+      PROCMAN_STATE_DIR: undefined,
       PYTHONDONTWRITEBYTECODE: "1",
       ...env,
     },

@@ -8,16 +8,26 @@ const HELP = `
 Clients over TCP send it: "authorization: Bearer <token>". A server that runs
 takes a new one into use within a second, and then refuses the old one.
 
+With --header it is printed as that header, for programs that read headers from
+stdin or a file: on a command line every user of the machine could see it.
+
 Examples:
   procman token
-  procman token --rotate`;
+  procman token --rotate
+  procman token --header | curl -H @- http://127.0.0.1:7420/procman.v1.ProcmanService/...`;
+
+interface TokenOptions {
+  readonly rotate?: boolean;
+  readonly header?: boolean;
+}
 
 export function tokenCommand(context: CommandContext): Command {
   return new Command("token")
     .description("show the token that clients over TCP need, or replace it")
     .option("--rotate", "make a new one")
+    .option("--header", "print it as an HTTP header")
     .addHelpText("after", HELP)
-    .action(async ({ rotate }: { readonly rotate?: boolean }) => {
+    .action(async ({ rotate, header }: TokenOptions) => {
       const { loadAccessToken, rotateAccessToken } = await import(
         "../../server/access/access-token.js"
       );
@@ -26,6 +36,6 @@ export function tokenCommand(context: CommandContext): Command {
       makePrivateDirs(stateDir);
       const path = join(stateDir, "token");
       const token = rotate ? await rotateAccessToken(path) : await loadAccessToken(path);
-      await context.cli.stdout.line(token);
+      await context.cli.stdout.line(header ? `Authorization: Bearer ${token}` : token);
     });
 }
