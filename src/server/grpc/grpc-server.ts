@@ -3,7 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
-import { file_procman_v1_procman, ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
+import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import type { AccessControl } from "../access/access-control.js";
 import { adaptService } from "./adapt-service.js";
 import { type AdmitCall, admitFromNetwork, admitFromSocket } from "./admit-call.js";
@@ -50,7 +50,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   });
   const { definition, handlers } = adaptService(ProcmanService, service, closing);
   server.addService(definition, handlers);
-  createReflection(file_procman_v1_procman).addToServer(server);
+  createReflection().addToServer(server);
   const health = new HealthImplementation({ "": "SERVING", [ProcmanService.typeName]: "SERVING" });
   health.addToServer(server);
 

@@ -1,12 +1,30 @@
 import { connect as http2Connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { anyUnpack, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import {
+  create,
+  createFileRegistry,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import {
+  anyUnpack,
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
+import {
+  ServerReflection,
+  type ServerReflectionRequest,
+  type ServerReflectionResponse,
+} from "../../../gen/grpc/reflection/v1/reflection_pb.js";
 import {
   AttachRequestSchema,
   type AttachResponse,
@@ -15,11 +33,13 @@ import {
   GetRequestSchema,
   GetResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
-import { createReflection } from "../../../src/server/grpc/grpc-reflection.js";
+import { errorOf } from "../../helpers/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";
 
 const PATH = "/procman.v1.ProcmanService";
+
+type Question = ServerReflectionRequest["messageRequest"];
 
 function grpcClient(target: string): Client {
   const client = new Client(target, credentials.createInsecure());
@@ -318,23 +338,68 @@ describe("health", () => {
 });
 
 describe("reflection", () => {
-  test("describes the service as it was generated, with what it imports", async () => {
-    const { v1 } = createReflection(file_procman_v1_procman) as unknown as {
-      v1: {
-        fileContainingSymbol(name: string): { fileDescriptorProto: Uint8Array[] };
-        listServices(filter: string): { service: { name: string }[] };
-      };
-    };
-    expect(v1.listServices("*").service).toEqual([{ name: "procman.v1.ProcmanService" }]);
-    const files = v1
-      .fileContainingSymbol("procman.v1.ProcmanService")
-      .fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
-    expect(files.map(({ name }) => name).sort()).toEqual([
-      "google/protobuf/duration.proto",
-      "google/protobuf/timestamp.proto",
-      "procman/v1/procman.proto",
-    ]);
-    const own = files.find(({ name }) => name === "procman/v1/procman.proto");
-    expect(own).toEqual(file_procman_v1_procman.proto);
+  const SERVICES = [
+    "procman.v1.ProcmanService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+  ];
+
+  /** Asks as grpcurl does: each question on a stream that stays open. */
+  async function reflect(
+    server: FakeServer,
+    question: Question,
+  ): Promise<ServerReflectionResponse> {
+    const transport = createGrpcTransport({ baseUrl: `http://${server.authority}` });
+    const { serverReflectionInfo } = createClient(ServerReflection, transport);
+    const messageRequest = question;
+    const headers = { authorization: `Bearer ${server.token}` };
+    const questions = (async function* () {
+      yield { messageRequest };
+    })();
+    for await (const answer of serverReflectionInfo(questions, { headers })) return answer;
+    throw new Error("no answer");
+  }
+
+  async function filesOf(server: FakeServer, symbol: string): Promise<FileDescriptorProto[]> {
+    const question: Question = { case: "fileContainingSymbol", value: symbol };
+    const { messageResponse } = await reflect(server, question);
+    if (messageResponse.case !== "fileDescriptorResponse") throw new Error(`nothing of ${symbol}`);
+    const { fileDescriptorProto } = messageResponse.value;
+    return fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
+  }
+
+  test("lists every service that is served, and describes each with what it imports", async () => {
+    const server = await startFakeServer();
+    const { messageResponse } = await reflect(server, { case: "listServices", value: "*" });
+    if (messageResponse.case !== "listServicesResponse") throw new Error("no list");
+    expect(messageResponse.value.service.map(({ name }) => name).sort()).toEqual(SERVICES.sort());
+    for (const service of SERVICES) {
+      const files = await filesOf(server, service);
+      // As clients do, which reject a file whose imports are not there.
+      const registry = createFileRegistry(
+        create(FileDescriptorSetSchema, { file: files.toReversed() }),
+      );
+      expect(registry.getService(service)?.methods.length, service).toBeGreaterThan(0);
+    }
+    const own = await filesOf(server, "procman.v1.ProcmanService");
+    expect(own.find(({ name }) => name === "procman/v1/procman.proto")).toEqual(
+      file_procman_v1_procman.proto,
+    );
+  });
+
+  test("describes what errors carry", async () => {
+    const server = await startFakeServer();
+    for (const message of ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.Status"]) {
+      const [file] = await filesOf(server, message);
+      expect(file?.messageType.map(({ name }) => `google.rpc.${name}`)).toContain(message);
+    }
+  });
+
+  test("tells nothing to whoever has no token", async () => {
+    const server = await startFakeServer();
+    const stranger = { ...server, token: "x".repeat(32) };
+    const question: Question = { case: "listServices", value: "*" };
+    expect(await errorOf(reflect(stranger, question))).toMatchObject({ code: "Unauthenticated" });
   });
 });
