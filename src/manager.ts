@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { ProcmanError } from "./contract/errors.js";
 import { type Log, silentLog } from "./contract/log.js";
 import { JobManager } from "./core/job-manager.js";
 import { validDefaultLogLimit } from "./core/validate.js";
@@ -7,6 +8,7 @@ import { processIdentifier } from "./engine/local/process/processes.js";
 import { FileLogs } from "./logs/file-logs.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
+import { StateDirGuard } from "./storage/state-dir-guard.js";
 import { makeStateDir } from "./storage/state-dir.js";
 import { lockStateDir } from "./storage/state-dir-lock.js";
 
@@ -19,6 +21,11 @@ export interface ManagerOptions {
   readonly pollIntervalMs?: number;
   /** How much of the end of each log to keep, for jobs that ask for no limit. Default: all. */
   readonly logLimitBytes?: number;
+  /**
+   * Called when the state directory is no longer this manager's: deleted, moved away for
+   * more than 20 s, or locked by another process. The manager is closed then; jobs go on.
+   */
+  readonly onLost?: (error: ProcmanError) => void;
   /** Receives log entries; a pino logger fits. Default: none are written. */
   readonly log?: Log;
 }
@@ -45,9 +52,10 @@ export const Manager = {
     const stateDir = resolve(options.stateDir);
     makeStateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
+    let guard: StateDirGuard | undefined;
     try {
       const store = await FileJobStore.open(stateDir);
-      return await JobManager.open({
+      const manager = await JobManager.open({
         engine: new LocalEngine({ pollIntervalMs }),
         store,
         logs: new FileLogs({ pollIntervalMs, firstOffsets: firstOffsetFiles, log }),
@@ -57,10 +65,18 @@ export const Manager = {
         defaultLogLimitBytes,
         defaultWorkDir: process.cwd(),
         onClosed: async () => {
+          await guard?.stop();
           await store.close();
           await lock.release();
         },
       });
+      const onLost = (error: ProcmanError) => {
+        log.error({ err: error }, "the state directory is lost; its jobs go on");
+        void manager.close();
+        options.onLost?.(error);
+      };
+      guard = new StateDirGuard({ stateDir, lock, log, onLost });
+      return manager;
     } catch (error) {
       await lock.release();
       throw error;

@@ -11,7 +11,7 @@ import { CliError, EXIT } from "./exit-codes.js";
 const DEFAULT_PORT = 7420;
 
 export interface RunServerOptions
-  extends Omit<ManagerOptions, "log">,
+  extends Omit<ManagerOptions, "log" | "onLost">,
     Pick<ServerOptions, "tls" | "allowedHosts" | "allowedOrigins"> {
   /** Default: port 7420 of 127.0.0.1 and ::1, or no TCP where another process has it. */
   readonly listen?: readonly ListenAddress[];
@@ -25,8 +25,11 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
   const logger = createLogger(logLevel);
   logFaults(logger);
   const endRequested = nextEndRequest();
+  let lose = (_error: Error) => {};
+  const lost = new Promise<never>((_resolve, reject) => (lose = reject));
+  lost.catch(() => {});
 
-  const manager = await openManager({ ...rest, log: logger });
+  const manager = await openManager({ ...rest, log: logger, onLost: (error) => lose(error) });
   try {
     const server = await startServer({
       procman: manager,
@@ -37,7 +40,7 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
     });
     try {
       printAddresses(server, cli);
-      await endRequested;
+      await Promise.race([endRequested, lost]);
     } finally {
       await server.close();
     }

@@ -25,6 +25,11 @@ export interface Libc {
   readonly fallocate:
     | ((fd: number, mode: number, offset: number, length: number) => Promise<number>)
     | undefined;
+  /**
+   * flock(2), exclusive and without waiting. Linux only.
+   * @returns 0, or the errno
+   */
+  readonly flock: ((fd: number) => number) | undefined;
   readonly posixSpawn: PosixSpawn | undefined;
 }
 
@@ -64,6 +69,7 @@ async function load(): Promise<Libc> {
     return {
       preadv2: unlessMissing(() => bindPreadv2(koffi, library)),
       fallocate: unlessMissing(() => bindFallocate(koffi, library)),
+      flock: unlessMissing(() => bindFlock(koffi, library)),
       posixSpawn: unlessMissing(() => bindPosixSpawn(koffi, library)),
     };
   } catch {
@@ -72,7 +78,12 @@ async function load(): Promise<Libc> {
   }
 }
 
-const NOTHING: Libc = { preadv2: undefined, fallocate: undefined, posixSpawn: undefined };
+const NOTHING: Libc = {
+  preadv2: undefined,
+  fallocate: undefined,
+  flock: undefined,
+  posixSpawn: undefined,
+};
 
 /** Not every C library has every function. */
 function unlessMissing<T>(bind: () => T): T | undefined {
@@ -100,6 +111,14 @@ function bindFallocate(koffi: Koffi, library: LibraryHandle): Libc["fallocate"] 
     // The other thread has its errno to itself, so it is tried again in this one.
     return here(...args) === 0 ? 0 : koffi.errno();
   };
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+function bindFlock(koffi: Koffi, library: LibraryHandle): Libc["flock"] {
+  const flock = library.func("int flock(int fd, int operation)");
+  return (fd) => (flock(fd, LOCK_EX | LOCK_NB) === 0 ? 0 : koffi.errno());
 }
 
 const POSIX_SPAWN_SETSIGDEF = 0x04;

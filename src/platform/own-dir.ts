@@ -1,4 +1,12 @@
-import { lstatSync, mkdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
+import {
+  type BigIntStats,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { hasCode } from "./errno.js";
 
@@ -48,6 +56,22 @@ function makePrivateDir(path: string): void {
   } catch (error) {
     if (!hasCode(error, "EEXIST") || !statSync(path).isDirectory()) throw error;
   }
+}
+
+/**
+ * Returns what tells a directory from a copy of it, and from another one that took its
+ * place; undefined where it cannot be reached.
+ */
+export function directoryId(path: string): string | undefined {
+  try {
+    return formatDirectoryId(statSync(path, { bigint: true }));
+  } catch {
+    return undefined;
+  }
+}
+
+export function formatDirectoryId({ dev, ino }: Pick<BigIntStats, "dev" | "ino">): string {
+  return `${dev}:${ino}`;
 }
 
 /** Returns why somebody else than root could replace one of the paths. */

@@ -22,12 +22,17 @@ export type WatchPath = (
   path: string,
   onChange: () => void,
   onLost: () => void,
+  options?: {
+    /** Whether the process stays for it, also with nothing else to do. Default true. */
+    readonly keepsAlive?: boolean;
+  },
 ) => PathWatch | undefined;
 
 /** Watches through inotify on Linux and kqueue on macOS. */
-export const watchPath: WatchPath = (path, onChange, onLost) => {
+export const watchPath: WatchPath = (path, onChange, onLost, options = {}) => {
+  const { keepsAlive: persistent = true } = options;
   try {
-    const watcher = watch(path, () => onChange());
+    const watcher = watch(path, { persistent }, () => onChange());
     watcher.on("error", () => {
       watcher.close();
       onLost();

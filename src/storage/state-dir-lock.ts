@@ -1,7 +1,12 @@
+import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
 import { link, readdir, readFile, rm } from "node:fs/promises";
+import { constants as osConstants } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ProcmanError } from "../contract/errors.js";
 import { hasCode } from "../platform/errno.js";
+import { loadLibc } from "../platform/libc.js";
+import { directoryId, formatDirectoryId } from "../platform/own-dir.js";
 import { writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
 
 /** Identifies processes across pid reuse and reboots. The engine implements it. */
@@ -12,12 +17,11 @@ export interface ProcessIdentifier {
   isAlive(identity: string): boolean;
 }
 
-export interface StateDirLock {
-  release(): Promise<void>;
-}
-
 const LOCK_FILE = /^lock\.(\d+)$/;
 const RELEASED = "released";
+/** How long a holder whose lock file was deleted may take to make it again. */
+const RENEWAL_TIMEOUT_MS = 15_000;
+const RENEWAL_POLL_INTERVAL_MS = 50;
 
 /**
  * Locks the state directory for this process.
@@ -27,37 +31,127 @@ const RELEASED = "released";
  * is the process that it names. Whoever finds that process dead creates n+1 with
  * link(2), which succeeds for one process only. The highest one is never deleted, so
  * the process that has created it holds the lock.
+ *
+ * Where somebody else has deleted it, its holder still has the directory locked by
+ * flock(2), on the systems that have that.
  * @throws ProcmanError STORAGE_UNAVAILABLE with the holder's pid in the message
  */
 export async function lockStateDir(
   stateDir: string,
   identifier: ProcessIdentifier,
 ): Promise<StateDirLock> {
-  const draft = join(stateDir, `.lock-${process.pid}-${process.hrtime.bigint()}`);
-  await writeFileDurable(draft, formatLock(identifier.self()));
+  const fd = openSync(stateDir, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
+    await awaitRenewal(stateDir, fd);
+    const lock = new StateDirLock(stateDir, fd, identifier);
+    await lock.renew();
+    return lock;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * Waits until a holder whose lock file was deleted has made it again, in a directory
+ * that has none though it was served before.
+ */
+async function awaitRenewal(stateDir: string, fd: number): Promise<void> {
+  const untilMs = performance.now() + RENEWAL_TIMEOUT_MS;
+  while ((await newestLock(stateDir)) === undefined) {
+    const wasServed = existsSync(join(stateDir, "jobs"));
+    if (!wasServed || (await flockDirectory(fd)) !== "held") return;
+    if (performance.now() > untilMs) {
+      throw new ProcmanError(
+        "STORAGE_UNAVAILABLE",
+        `${stateDir} is already served by a process whose lock file was deleted, and who does not answer`,
+      );
+    }
+    await sleep(RENEWAL_POLL_INTERVAL_MS);
+  }
+}
+
+/** This process's lock of a state directory. */
+export class StateDirLock {
+  readonly #stateDir: string;
+  /** Keeps the directory's inode from being given to another, and has the flock. */
+  readonly #fd: number;
+  readonly #identifier: ProcessIdentifier;
+  readonly #content: string;
+  #path = "";
+
+  constructor(stateDir: string, fd: number, identifier: ProcessIdentifier) {
+    this.#stateDir = stateDir;
+    this.#fd = fd;
+    this.#identifier = identifier;
+    this.#content = formatLock(identifier.self(), directoryId(stateDir) ?? "");
+  }
+
+  /**
+   * Says what has become of the directory: "away" is one that was moved, unmounted or
+   * replaced, and may come back.
+   */
+  directory(): "there" | "away" | "deleted" {
+    const own = fstatSync(this.#fd, { bigint: true });
+    if (directoryId(this.#stateDir) === formatDirectoryId(own)) return "there";
+    return own.nlink === 0n ? "deleted" : "away";
+  }
+
+  /** Holds the lock also where its file is deleted, from now on. */
+  async holdByKernel(): Promise<void> {
+    if ((await flockDirectory(this.#fd)) === "held") throw servedBy(this.#stateDir, undefined);
+  }
+
+  /**
+   * Makes the lock file, again where somebody has deleted it.
+   * @returns whether it had to be made
+   * @throws ProcmanError STORAGE_UNAVAILABLE where another process has the lock now
+   */
+  async renew(): Promise<boolean> {
+    if (await this.isHeld()) return false;
+    const draft = join(this.#stateDir, `.lock-${process.pid}-${process.hrtime.bigint()}`);
+    await writeFileDurable(draft, this.#content);
+    try {
+      this.#path = await this.#take(draft);
+      return true;
+    } finally {
+      await rm(draft, { force: true });
+    }
+  }
+
+  /** Marks the lock as released, unless the directory was replaced and the lock is another's. */
+  async release(): Promise<void> {
+    if (await this.#isOwn()) await writeFileAtomic(this.#path, `${RELEASED}\n`);
+    closeSync(this.#fd);
+  }
+
+  /** Another process's lock may have the same number, where the file was deleted. */
+  async #isOwn(): Promise<boolean> {
+    return (await readFile(this.#path, "utf8").catch(() => "")) === this.#content;
+  }
+
+  /** Whether the lock's file is there, and this process's. */
+  async isHeld(): Promise<boolean> {
+    const newest = await newestLock(this.#stateDir);
+    return newest?.path === this.#path && (await this.#isOwn());
+  }
+
+  async #take(draft: string): Promise<string> {
     for (;;) {
-      const newest = await newestLock(stateDir);
-      const owner = newest && (await readOwner(newest.path, identifier));
-      if (owner !== undefined) {
-        throw new ProcmanError(
-          "STORAGE_UNAVAILABLE",
-          `${stateDir} is already served by process ${owner}`,
-        );
-      }
+      const newest = await newestLock(this.#stateDir);
+      const owner = newest && (await readOwner(this.#stateDir, newest.path, this.#identifier));
+      if (owner !== undefined) throw servedBy(this.#stateDir, owner);
       const number = (newest?.number ?? 0) + 1;
-      const path = join(stateDir, `lock.${number}`);
+      const path = join(this.#stateDir, `lock.${number}`);
       if (!(await linkNew(draft, path))) continue;
-      if ((await newestLock(stateDir))?.number !== number) {
+      if ((await newestLock(this.#stateDir))?.number !== number) {
         // Since the check above, others have used this number and moved on to a higher one.
         await rm(path, { force: true });
         continue;
       }
-      await removeOlder(stateDir, number);
-      return { release: () => release(path, formatLock(identifier.self())) };
+      await removeOlder(this.#stateDir, number);
+      return path;
     }
-  } finally {
-    await rm(draft, { force: true });
   }
 }
 
@@ -67,27 +161,47 @@ export async function lockOwner(
   identifier: ProcessIdentifier,
 ): Promise<number | undefined> {
   const newest = await newestLock(stateDir);
-  return newest && (await readOwner(newest.path, identifier));
+  return newest && (await readOwner(stateDir, newest.path, identifier));
 }
 
-/** Marks the lock as released, unless the directory was replaced and the lock is another's. */
-async function release(path: string, own: string): Promise<void> {
-  const current = await readFile(path, "utf8").catch(() => undefined);
-  if (current === own) await writeFileAtomic(path, `${RELEASED}\n`);
+function servedBy(stateDir: string, pid: number | undefined): ProcmanError {
+  const by = pid === undefined ? "another process" : `process ${pid}`;
+  return new ProcmanError("STORAGE_UNAVAILABLE", `${stateDir} is already served by ${by}`);
 }
 
-function formatLock(identity: string): string {
-  return `${process.pid}\n${identity}\n`;
+/** Locks a directory until its descriptor is closed, where the system can do that. */
+async function flockDirectory(fd: number): Promise<"locked" | "held" | "unavailable"> {
+  const { flock } = await loadLibc();
+  switch (flock?.(fd)) {
+    case 0:
+      return "locked";
+    case osConstants.errno.EWOULDBLOCK:
+      return "held";
+    default:
+      // Network file systems may not lock directories.
+      return "unavailable";
+  }
 }
 
-async function readOwner(path: string, identifier: ProcessIdentifier): Promise<number | undefined> {
+/** The directory's own identity comes third: a copy of the file, with all of the directory, locks nothing. */
+function formatLock(identity: string, directory: string): string {
+  return `${process.pid}\n${identity}\n${directory}\n`;
+}
+
+async function readOwner(
+  stateDir: string,
+  path: string,
+  identifier: ProcessIdentifier,
+): Promise<number | undefined> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     // The next holder has removed it since the directory was read.
     if (hasCode(error, "ENOENT")) return "";
     throw error;
   });
-  const [pid, identity] = text.split("\n");
+  const [pid, identity, directory] = text.split("\n");
   if (pid === undefined || !identity || !identifier.isAlive(identity)) return undefined;
+  // Earlier versions did not record the directory.
+  if (directory && directory !== directoryId(stateDir)) return undefined;
   return Number(pid);
 }
 

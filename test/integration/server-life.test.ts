@@ -1,10 +1,13 @@
 import { execFile, execFileSync } from "node:child_process";
-import { readlinkSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { managerPid } from "../../src/manager-pid.js";
+import { eventually } from "../helpers/eventually.js";
 import { newStateDir } from "../helpers/procman-command.js";
+import { endProcess, isRunning } from "../helpers/strangers.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { MAIN, TestServer } from "../helpers/test-server.js";
 
@@ -46,5 +49,69 @@ describe("descriptors of whoever starts the server", () => {
       const { job: ended } = await client.wait({ id: job?.id as string });
       expect(ended?.exitCode).toBe(0);
     });
+  });
+});
+
+describe("what others do to the state directory of a server that runs", () => {
+  async function withJob() {
+    const server = await TestServer.start();
+    const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+    const pid = job?.pid as number;
+    onTestFinished(() => endProcess(pid));
+    return { server, id: job?.id as string, pid };
+  }
+
+  test("its socket and its lock are deleted: it makes them again", async () => {
+    const { server, id } = await withJob();
+    for (const names of [["procman.sock"], ["procman.sock", "lock.1"]]) {
+      for (const name of names) rmSync(join(server.stateDir, name));
+      await eventually("a new socket", () => existsSync(server.socketPath));
+      expect((await server.client.get({ id })).job?.status).toBe(Status.RUNNING);
+    }
+    expect(await eventually("the lock", () => managerPid(server.stateDir))).toBe(server.pid);
+    const second = TestServer.prepare({ stateDir: server.stateDir });
+    await second.start({ ready: false });
+    expect(await second.ended()).toBe(3);
+    expect(second.log).toContain(`already served by process ${server.pid}`);
+    expect((await server.client.get({ id })).job?.status).toBe(Status.RUNNING);
+  });
+
+  test.runIf(process.platform === "linux")(
+    "its lock is deleted while it is stopped: no second server takes its place",
+    async () => {
+      const { server, id } = await withJob();
+      await eventually("the kernel's lock", () =>
+        new RegExp(`FLOCK .* ${server.pid} `).test(readFileSync("/proc/locks", "utf8")),
+      );
+      process.kill(server.pid, "SIGSTOP");
+      for (const name of ["procman.sock", "lock.1"]) rmSync(join(server.stateDir, name));
+      const second = TestServer.prepare({ stateDir: server.stateDir });
+      await second.start({ ready: false });
+      // It waits once it has the directory open.
+      await eventually("the second one to look", () =>
+        second.openFiles().includes(server.stateDir),
+      );
+      process.kill(server.pid, "SIGCONT");
+      expect(await second.ended()).toBe(3);
+      expect((await server.client.get({ id })).job?.status).toBe(Status.RUNNING);
+    },
+  );
+
+  test("it is deleted: the server ends and says why, the job goes on", async () => {
+    const { server, pid } = await withJob();
+    rmSync(server.stateDir, { recursive: true });
+    expect(await server.ended()).toBe(1);
+    expect(server.log).toContain(`${server.stateDir} was deleted`);
+    expect(isRunning(pid)).toBe(true);
+  });
+
+  test("it is moved away and comes back: all goes on", async () => {
+    const { server, id, pid } = await withJob();
+    renameSync(server.stateDir, `${server.stateDir}.away`);
+    await expect(server.client.start({ command: "true" })).rejects.toThrow();
+    renameSync(`${server.stateDir}.away`, server.stateDir);
+    expect((await server.client.get({ id })).job?.status).toBe(Status.RUNNING);
+    expect((await server.client.cancel({ id })).job?.status).toBe(Status.CANCELLED);
+    expect(isRunning(pid)).toBe(false);
   });
 });

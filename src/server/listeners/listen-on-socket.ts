@@ -1,18 +1,101 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, lstat, rename, rm } from "node:fs/promises";
 import type { Server } from "node:net";
+import { dirname } from "node:path";
+import type { Logger } from "pino";
 import { hasCode } from "../../platform/errno.js";
+import { directoryId } from "../../platform/own-dir.js";
+import { SerialQueue } from "../../platform/serial-queue.js";
+import { Ticker } from "../../platform/ticker.js";
 
 /** The length that sockaddr_un holds on every system: 104 bytes on macOS, 108 on Linux, with a NUL. */
 const MAX_PATH_BYTES = 103;
 
 /**
+ * How often to look for the socket's file. It is made again when it is missed twice, lest
+ * `rm -r` of the directory finds a new one in its way.
+ */
+const CHECK_INTERVAL_MS = 2000;
+
+/** A server that listens on a unix socket, and the socket's file. */
+export interface ListeningSocket {
+  /** Takes no more connections. */
+  stopListening(): void;
+  removeFile(): Promise<void>;
+}
+
+/** A unix socket that is made again when somebody deletes its file. */
+export class KeptSocket {
+  readonly #path: string;
+  /** A directory that has taken the place of the first one is another server's. */
+  readonly #directory: string | undefined;
+  readonly #listen: () => Promise<ListeningSocket>;
+  readonly #logger: Logger;
+  readonly #checks = new SerialQueue();
+  readonly #stopTicking: () => void;
+  #socket: ListeningSocket;
+  #wasMissed = false;
+  #isFailing = false;
+  #isClosed = false;
+
+  private constructor(
+    path: string,
+    listen: () => Promise<ListeningSocket>,
+    socket: ListeningSocket,
+    logger: Logger,
+  ) {
+    this.#path = path;
+    this.#directory = directoryId(dirname(path));
+    this.#listen = listen;
+    this.#socket = socket;
+    this.#logger = logger;
+    const check = () => void this.#checks.run(() => this.#check());
+    this.#stopTicking = new Ticker(CHECK_INTERVAL_MS).add(check, { keepsAlive: false });
+  }
+
+  /** @param listen makes the socket; called again where its file is gone */
+  static async open(
+    path: string,
+    listen: () => Promise<ListeningSocket>,
+    logger: Logger,
+  ): Promise<KeptSocket> {
+    return new KeptSocket(path, listen, await listen(), logger);
+  }
+
+  /** Removes the socket's file, unless it is another's. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stopTicking();
+    await this.#checks.idle();
+    await this.#socket.removeFile();
+  }
+
+  async #check(): Promise<void> {
+    const path = this.#path;
+    const isMissed = !existsSync(path) && directoryId(dirname(path)) === this.#directory;
+    const wasMissed = this.#wasMissed;
+    this.#wasMissed = isMissed;
+    if (!isMissed || !wasMissed || this.#isClosed) return;
+    try {
+      const deleted = this.#socket;
+      this.#socket = await this.#listen();
+      deleted.stopListening();
+      this.#isFailing = false;
+      this.#logger.warn({ path }, "the socket was deleted; it is made again");
+    } catch (error) {
+      if (!this.#isFailing) this.#logger.error({ err: error }, "the socket cannot be made again");
+      this.#isFailing = true;
+    }
+  }
+}
+
+/**
  * Listens on a unix socket that only this user can connect to. It replaces a socket that
  * a server before has left there; the caller makes sure that no other is serving it.
- *
- * @returns how to remove the socket's file. Closing the server does not.
+ * Closing the server does not remove the socket's file.
  */
-export async function listenOnSocket(server: Server, path: string): Promise<() => Promise<void>> {
+export async function listenOnSocket(server: Server, path: string): Promise<ListeningSocket> {
   // The socket gets its name when it has its permissions.
   const temporary = `${path}.new`;
   if (Buffer.byteLength(temporary) > MAX_PATH_BYTES) {
@@ -31,9 +114,12 @@ export async function listenOnSocket(server: Server, path: string): Promise<() =
     throw new Error(`cannot listen on ${path}: ${(cause as Error).message}`, { cause });
   }
   const { ino } = await lstat(path);
-  return async () => {
-    const current = await lstat(path).catch(() => undefined);
-    if (current?.ino === ino) await rm(path, { force: true });
+  return {
+    stopListening: () => void server.close(),
+    async removeFile() {
+      const current = await lstat(path).catch(() => undefined);
+      if (current?.ino === ino) await rm(path, { force: true });
+    },
   };
 }
 

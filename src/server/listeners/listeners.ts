@@ -9,7 +9,7 @@ import {
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { codeOf } from "../../platform/errno.js";
-import { listenOnSocket } from "./listen-on-socket.js";
+import { KeptSocket, listenOnSocket } from "./listen-on-socket.js";
 import { type ListenAddress, listenOnTcp } from "./listen-on-tcp.js";
 import { sniffProtocol } from "./sniff-protocol.js";
 import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.js";
@@ -45,7 +45,7 @@ export class Listeners {
   readonly #undecided = new Set<Socket>();
   /** Whether connections are closed at once, as it may turn out that there are to be none. */
   #isTrying = false;
-  #removeSocketFile = async () => {};
+  #socket: KeptSocket | undefined;
   #stopWatching: (() => void)[] = [];
   readonly #drops = new WindowCounter({ windowMs: 60_000 });
 
@@ -106,7 +106,8 @@ export class Listeners {
   }
 
   async openSocket(path: string, sink: ConnectionSink): Promise<void> {
-    this.#removeSocketFile = await listenOnSocket(this.#createServer(sink), path);
+    const listen = () => listenOnSocket(this.#createServer(sink), path);
+    this.#socket = await KeptSocket.open(path, listen, this.#logger);
   }
 
   /** Takes no more connections, and closes those that have not said which protocol they speak. */
@@ -114,7 +115,7 @@ export class Listeners {
     for (const stop of this.#stopWatching) stop();
     for (const server of this.#servers) server.close();
     for (const socket of this.#undecided) socket.destroy();
-    await this.#removeSocketFile();
+    await this.#socket?.close();
   }
 
   /** Calls `step` again and again, until there is no connection or the time is over. */

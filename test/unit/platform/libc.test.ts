@@ -45,5 +45,5 @@ describe.runIf(process.platform === "linux")("on Linux", () => {
 });
 
 test.runIf(process.platform !== "linux")("elsewhere there is none of it", () => {
-  expect(libc).toEqual({ preadv2: undefined, fallocate: undefined });
+  expect(Object.values(libc).filter((each) => each !== undefined)).toEqual([]);
 });

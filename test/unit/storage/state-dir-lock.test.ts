@@ -1,4 +1,12 @@
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { processIdentifier } from "../../../src/engine/local/process/processes.js";
@@ -7,6 +15,7 @@ import {
   lockStateDir,
   type ProcessIdentifier,
 } from "../../../src/storage/state-dir-lock.js";
+import { eventually } from "../../helpers/eventually.js";
 import { startTimeOf, stranger, zombie } from "../../helpers/strangers.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -79,6 +88,66 @@ test("one whose directory was deleted does not release its successor's lock", as
   await first.release();
   await expect(lockStateDir(dir, holder("third", alive))).rejects.toThrow("already served");
 });
+
+test("one whose file was deleted is made again, unless another process has the lock by now", async () => {
+  const dir = tempDir();
+  const alive = new Set<string>();
+  const first = await lockStateDir(dir, holder("first", alive));
+  expect(await first.renew()).toBe(false);
+  rmSync(join(dir, "lock.1"));
+  expect(await first.renew()).toBe(true);
+  await expect(lockStateDir(dir, holder("second", alive))).rejects.toThrow("already served");
+  rmSync(join(dir, "lock.1"));
+  const second = await lockStateDir(dir, holder("second", alive));
+  await expect(first.renew()).rejects.toThrow("already served");
+  await second.release();
+  await first.release();
+});
+
+test("a copy of a directory is not locked by the original's holder", async () => {
+  const dir = tempDir();
+  const original = await lockStateDir(dir, processIdentifier);
+  const copy = join(tempDir(), "copy");
+  cpSync(dir, copy, { recursive: true });
+  expect(readdirSync(copy)).toEqual(["lock.1"]);
+  expect(await lockOwner(copy, processIdentifier)).toBeUndefined();
+  const lock = await lockStateDir(copy, processIdentifier);
+  expect(await lockOwner(copy, processIdentifier)).toBe(process.pid);
+  await lock.release();
+  await original.release();
+});
+
+test("says whether the directory is there, was moved, or deleted", async () => {
+  const dir = join(tempDir(), "dir");
+  mkdirSync(dir);
+  const lock = await lockStateDir(dir, processIdentifier);
+  expect(lock.directory()).toBe("there");
+  renameSync(dir, `${dir}.moved`);
+  expect(lock.directory()).toBe("away");
+  mkdirSync(dir);
+  expect(lock.directory()).toBe("away");
+  rmSync(`${dir}.moved`, { recursive: true });
+  expect(lock.directory()).toBe("deleted");
+  await lock.release();
+});
+
+test.skipIf(process.platform !== "linux")(
+  "a holder whose lock file was deleted is waited for, where the kernel knows of it",
+  async () => {
+    const dir = tempDir();
+    mkdirSync(join(dir, "jobs"));
+    const alive = new Set<string>();
+    const first = await lockStateDir(dir, holder("first", alive));
+    await first.holdByKernel();
+    rmSync(join(dir, "lock.1"));
+    const second = lockStateDir(dir, holder("second", alive));
+    await eventually("the second one to wait", async () => !existsSync(join(dir, "lock.1")));
+    expect(await first.renew()).toBe(true);
+    await expect(second).rejects.toThrow("already served by process");
+    await first.release();
+    await (await lockStateDir(dir, holder("third", alive))).release();
+  },
+);
 
 const [BOOT, PID, START_TIME] = JSON.parse(processIdentifier.self()) as [string, number, string];
 
