@@ -9,6 +9,7 @@ import { FileLogs } from "./logs/file-logs.js";
 import { FileJobStore } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { StateDirGuard } from "./storage/state-dir-guard.js";
+import { truncationFiles } from "./storage/truncation-files.js";
 import { makeStateDir } from "./storage/state-dir.js";
 import { lockStateDir } from "./storage/state-dir-lock.js";
 
@@ -58,7 +59,12 @@ export const Manager = {
       const manager = await JobManager.open({
         engine: new LocalEngine({ pollIntervalMs }),
         store,
-        logs: new FileLogs({ pollIntervalMs, firstOffsets: firstOffsetFiles, log }),
+        logs: new FileLogs({
+          pollIntervalMs,
+          firstOffsets: firstOffsetFiles,
+          truncations: truncationFiles,
+          log,
+        }),
         log,
         cleanupAgeMs: options.cleanupAgeMs ?? DEFAULT_CLEANUP_AGE_MS,
         pollIntervalMs,

@@ -1,7 +1,7 @@
 import type { AttachEvent, OutputStart, WatchEvent } from "../contract/procman.js";
-import type { Stream } from "../contract/job.js";
+import type { Job, Stream } from "../contract/job.js";
 import type { CallRunner, Connection } from "./call-runner.js";
-import { unreachable } from "../wire/error-map.js";
+import { decodeError, unreachable } from "../wire/error-map.js";
 import { OutputCursor } from "./output-cursor.js";
 
 type OutputEvent = AttachEvent | WatchEvent;
@@ -15,6 +15,8 @@ export interface OutputSource<Message, Event> {
   decode(message: Message): Event | undefined;
   /** Finds where the tail that was asked for begins now; undefined when the stream is empty. */
   locateTail(stream: Stream, connection: Connection): Promise<number | undefined>;
+  /** Returns the job as it is now. */
+  job(signal: AbortSignal): Promise<Job>;
 }
 
 /**
@@ -47,6 +49,9 @@ export function followOutput<Message, Event extends OutputEvent>(
           case "line":
             cursor.advance(event.stream, event.nextOffset);
             break;
+          case "truncated":
+            cursor.advance(event.stream, event.offset);
+            break;
           case "ended":
             ended = true;
             break;
@@ -55,8 +60,17 @@ export function followOutput<Message, Event extends OutputEvent>(
       }
     } catch (error) {
       // After the last event nothing is missing.
-      if (!ended) throw error;
+      if (ended) return;
+      if (!opened || !isOutOfRange(error, calls)) throw error;
+      // The log was truncated while no server saw it.
+      for (const truncation of cursor.clamp(await source.job(connection.signal))) {
+        yield { type: "truncated", ...truncation } as Event;
+      }
     }
     if (!ended) throw unreachable(calls.server, "a stream ended before its last event");
   });
+}
+
+function isOutOfRange(error: unknown, { server }: CallRunner): boolean {
+  return decodeError(error, server).reason === "OFFSET_OUT_OF_RANGE";
 }

@@ -1,4 +1,4 @@
-import type { OutputStart } from "../contract/procman.js";
+import type { OutputStart, OutputTruncation } from "../contract/procman.js";
 import { type OutputSizes, STREAMS, type Stream } from "../contract/job.js";
 
 /** Finds where the last lines of a stream begin now; undefined when it has none. */
@@ -30,6 +30,20 @@ export class OutputCursor {
 
   advance(stream: Stream, nextOffset: number): void {
     this.#next.set(stream, nextOffset);
+  }
+
+  /**
+   * Moves back what is beyond the end of its log now, to where that begins.
+   * @returns the streams that this was done with
+   */
+  clamp(sizes: OutputSizes): OutputTruncation[] {
+    return wantedStreams(this.#asked).flatMap((stream) => {
+      const size = stream === "stdout" ? sizes.stdoutBytes : sizes.stderrBytes;
+      if ((this.#next.get(stream) ?? 0) <= size) return [];
+      const offset = stream === "stdout" ? sizes.stdoutFirstOffset : sizes.stderrFirstOffset;
+      this.advance(stream, offset);
+      return [{ stream, offset }];
+    });
   }
 
   /** Returns what to ask a new connection for. */

@@ -130,6 +130,7 @@ class ProcmanClient implements Procman {
       open: (start, signal) => this.#rpc.attach(encodeAttach(id, { ...start, follow }), { signal }),
       decode: decodeAttachEvent,
       locateTail: (stream, connection) => this.#locateTail(id, { ...asked, stream }, connection),
+      job: (signal) => this.get(id, { signal }),
     });
   }
 
@@ -139,6 +140,7 @@ class ProcmanClient implements Procman {
       open: (start, signal) => this.#rpc.watch(encodeWatch(id, start), { signal }),
       decode: decodeWatchEvent,
       locateTail: (stream, connection) => this.#locateTail(id, { ...asked, stream }, connection),
+      job: (signal) => this.get(id, { signal }),
     });
   }
 

@@ -141,9 +141,16 @@ export interface Progress {
 export interface OutputSizes {
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
-  /** The first byte that can still be read: 0, unless a limit removed the oldest part of the log. */
+  /**
+   * The first byte that can still be read: 0, unless a limit removed the oldest part of
+   * the log, or the command truncated it.
+   */
   readonly stdoutFirstOffset: number;
   readonly stderrFirstOffset: number;
+  /** How often each log was seen to be truncated by the command. Absent where none was. */
+  readonly truncations?: Partial<Readonly<Record<Stream, number>>>;
+  /** The streams whose log somebody has deleted. Absent where both are there. */
+  readonly missingLogs?: readonly Stream[];
 }
 
 export const NO_OUTPUT: OutputSizes = {

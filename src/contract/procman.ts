@@ -187,16 +187,29 @@ export interface OutputLine {
   readonly seenTime?: Date;
 }
 
+/**
+ * Says that the command has truncated one of its logs, by opening /dev/stdout anew, say.
+ * What was there and had not been read is lost. What is written then comes as output
+ * from this offset on. It is no earlier than what was read before, unless the log was
+ * truncated while no server ran.
+ */
+export interface OutputTruncation {
+  readonly stream: Stream;
+  readonly offset: number;
+}
+
 /** `opened` comes first and `ended` last. */
 export type AttachEvent =
   | { readonly type: "opened"; readonly job: Job }
   | ({ readonly type: "chunk" } & OutputChunk)
+  | ({ readonly type: "truncated" } & OutputTruncation)
   | { readonly type: "ended"; readonly job: Job };
 
 /** `opened` comes first and `ended` last. */
 export type WatchEvent =
   | { readonly type: "opened"; readonly job: Job }
   | ({ readonly type: "line" } & OutputLine)
+  | ({ readonly type: "truncated" } & OutputTruncation)
   | { readonly type: "ended"; readonly job: Job };
 
 /**

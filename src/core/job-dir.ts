@@ -34,6 +34,11 @@ export class JobDir {
     return join(this.path, "first-offsets");
   }
 
+  /** How the command has truncated its logs; absent where it has not. */
+  get truncations(): string {
+    return join(this.path, "truncations");
+  }
+
   /**
    * The identity of the runner and its command. Created by the runner, or by a server
    * that abandons the job, whoever comes first. The runner adds lines when the

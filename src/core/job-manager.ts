@@ -17,6 +17,7 @@ import {
   type JobPage,
   type JobsEvent,
   type ListOptions,
+  type OutputTruncation,
   type SendInputOptions,
   type StartOptions,
   type WaitedJob,
@@ -172,7 +173,9 @@ export class JobManager implements ServedProcman {
     yield { type: "opened", job: opened };
     const ended = follow ? job.ended : undefined;
     const reading = { transientData, ...defined({ ended, signal }) };
-    for await (const chunk of job.logs.chunks(from, reading)) yield { type: "chunk", ...chunk };
+    for await (const chunk of job.logs.chunks(from, reading)) {
+      yield chunk.isTruncation ? truncated(chunk) : { type: "chunk", ...chunk };
+    }
     yield { type: "ended", job: await job.view() };
   }
 
@@ -183,7 +186,9 @@ export class JobManager implements ServedProcman {
     const from = await job.logs.resolveStart(options);
     yield { type: "opened", job: opened };
     const reading = { ended: job.ended, ...defined({ signal }) };
-    for await (const line of job.logs.lines(from, reading)) yield { type: "line", ...line };
+    for await (const line of job.logs.lines(from, reading)) {
+      yield line.isTruncation ? truncated(line) : { type: "line", ...line };
+    }
     yield { type: "ended", job: await job.view() };
   }
 
@@ -357,4 +362,8 @@ export class JobManager implements ServedProcman {
 
 function bySequence(a: { readonly sequence: number }, b: { readonly sequence: number }): number {
   return a.sequence - b.sequence;
+}
+
+function truncated({ stream, offset }: OutputTruncation) {
+  return { type: "truncated", stream, offset } as const;
 }

@@ -230,6 +230,32 @@ export interface FirstOffsetStore {
   write(dir: JobDir, offsets: FirstOffsets): Promise<void>;
 }
 
+/** What has become of one log that was truncated by its command. */
+export interface Truncation {
+  /** The offset of the file's first byte. */
+  readonly base: number;
+  /** How often it was seen to be truncated. */
+  readonly truncations: number;
+}
+
+/** Stores how the logs of jobs were truncated. */
+export interface TruncationStore {
+  /** Returns undefined where no truncation was stored. */
+  read(dir: JobDir): Readonly<Record<Stream, Truncation>> | undefined;
+  write(dir: JobDir, truncations: Readonly<Record<Stream, Truncation>>): void;
+}
+
+/** A chunk of output, or the place where a log was truncated. */
+export interface LogChunk extends OutputChunk {
+  /** The log was truncated: what it holds now begins at `offset`. The data is empty. */
+  readonly isTruncation?: true;
+}
+
+/** A line of output, or the place where a log was truncated: there it has no text. */
+export interface LogLine extends OutputLine {
+  readonly isTruncation?: true;
+}
+
 /** Positions in a job's logs to read from. An absent stream is not read. */
 export type OutputPositions = Partial<Record<Stream, number>>;
 
@@ -275,15 +301,15 @@ export interface JobLogs {
    */
   resolveStart(start: OutputStart): Promise<OutputPositions>;
   /**
-   * Yields the bytes from `from` on. Watches the files before it reads them, so no
+   * Yields the bytes from `from` on, and each truncation meanwhile. Watches the files before it reads them, so no
    * byte is missed.
    */
-  chunks(from: OutputPositions, options?: ReadingOptions & ChunkMemory): AsyncIterable<OutputChunk>;
+  chunks(from: OutputPositions, options?: ReadingOptions & ChunkMemory): AsyncIterable<LogChunk>;
   /**
    * Yields the same as lines. An unterminated line comes at the end of the log, or
    * where a limit has removed the rest of it.
    */
-  lines(from: OutputPositions, options?: ReadingOptions): AsyncIterable<OutputLine>;
+  lines(from: OutputPositions, options?: ReadingOptions): AsyncIterable<LogLine>;
   /**
    * Finds the first line that the pattern matches, which may be an unterminated last
    * line. Where `timeout` is aborted first, or the log's current end is reached

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import type { OutputLine, OutputStart } from "../contract/procman.js";
+import type { OutputStart } from "../contract/procman.js";
 import { ProcmanError } from "../contract/errors.js";
 import { type OutputSizes, type Progress, STREAMS } from "../contract/job.js";
 import type { LinePattern } from "../core/line-pattern.js";
@@ -10,10 +10,12 @@ import type {
   FirstOffsetStore,
   JobLogs,
   LineSearch,
+  LogLine,
   Logs,
   OutputPositions,
   ReadingOptions,
   SearchOptions,
+  TruncationStore,
 } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
 import { LogRetention, type RetainedLogs } from "./retention/log-retention.js";
@@ -22,7 +24,8 @@ import { lastProgress } from "./progress/last-progress.js";
 import { linesOfChunks } from "./lines/lines-of-chunks.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./reading/log-cursor.js";
 import { LogFeeds } from "./following/log-feeds.js";
-import { BOTH_WHOLE, type LogStarts, statLog } from "./reading/log-file.js";
+import { type LogStarts, statLog } from "./reading/log-file.js";
+import { LogPlace, type LogPlaces } from "./reading/log-place.js";
 import { LogReading } from "./reading/log-reading.js";
 import { type PunchHole, punchHole } from "./retention/punch-hole.js";
 import { resolveStart } from "./reading/resolve-start.js";
@@ -35,6 +38,8 @@ export interface FileLogsOptions {
   readonly watch?: WatchPath;
   /** Keeps where the logs of jobs with a limit begin. Default: nothing is kept. */
   readonly firstOffsets?: FirstOffsetStore;
+  /** Keeps how logs were truncated. Default: nothing is kept. */
+  readonly truncations?: TruncationStore;
   /** How to give disk space back. Default: as the platform can. */
   readonly punch?: PunchHole;
   readonly log?: Log;
@@ -42,6 +47,8 @@ export interface FileLogsOptions {
 
 /** What the logs of all jobs share. */
 interface SharedLogs {
+  readonly truncations: TruncationStore;
+  readonly log: Log;
   readonly feeds: LogFeeds;
   readonly retention: LogRetention;
   /** Stops every reading. */
@@ -56,7 +63,10 @@ export class FileLogs implements Logs {
   constructor(options: FileLogsOptions = {}) {
     const { pollIntervalMs = 1000, watch = watchPath } = options;
     const { firstOffsets = NOT_KEPT, punch = punchHole, log = silentLog } = options;
+    const { truncations = TRUNCATIONS_NOT_KEPT } = options;
     this.#shared = {
+      truncations,
+      log,
       feeds: new LogFeeds({ pollIntervalMs, watch }),
       retention: new LogRetention({ firstOffsets, punch, pollIntervalMs, watch, log }),
       closing: this.#closing.signal,
@@ -79,6 +89,7 @@ export class FileJobLogs implements JobLogs {
   readonly #dir: JobDir;
   readonly #shared: SharedLogs;
   #retained: RetainedLogs | undefined;
+  #knownPlaces: LogPlaces | undefined;
 
   constructor(dir: JobDir, shared: SharedLogs) {
     this.#dir = dir;
@@ -86,16 +97,23 @@ export class FileJobLogs implements JobLogs {
   }
 
   retain(limitBytes: number, ended: AbortSignal, onLateTrim = () => {}): void {
-    this.#retained = this.#shared.retention.retain(this.#dir, limitBytes, ended, onLateTrim);
+    this.#retained = this.#shared.retention.retain(
+      this.#dir,
+      limitBytes,
+      ended,
+      onLateTrim,
+      this.#places,
+    );
   }
 
   async sizes(): Promise<OutputSizes> {
-    const [starts, stdout, stderr] = await Promise.all([
-      this.#starts(),
-      statLog(this.#dir.log("stdout")),
-      statLog(this.#dir.log("stderr")),
+    const starts = await this.#starts();
+    const [stdout, stderr] = await Promise.all([
+      statLog(this.#dir.log("stdout"), starts.stdout),
+      statLog(this.#dir.log("stderr"), starts.stderr),
     ]);
     return {
+      ...damageOf(this.#places),
       stdoutBytes: stdout.size,
       stderrBytes: stderr.size,
       // They may have moved on since the sizes were read.
@@ -117,8 +135,8 @@ export class FileJobLogs implements JobLogs {
    * bytes that a limit has removed, or removes before they are read. The data may
    * be shared with other followers: keep it, unless it is transient, but do not
    * write to it.
-   * @throws ProcmanError OFFSET_OUT_OF_RANGE, also when a log was truncated
-   * meanwhile; SHUTTING_DOWN after close; the signal's reason
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE; SHUTTING_DOWN after close; the signal's
+   * reason
    */
   chunks(
     from: OutputPositions,
@@ -136,7 +154,7 @@ export class FileJobLogs implements JobLogs {
   lines(
     from: OutputPositions,
     options: ReadingOptions = {},
-  ): AsyncGenerator<OutputLine, void, undefined> {
+  ): AsyncGenerator<LogLine, void, undefined> {
     return linesOfChunks(this.chunks(from, options), options.signal);
   }
 
@@ -156,7 +174,35 @@ export class FileJobLogs implements JobLogs {
   }
 
   async #starts(): Promise<LogStarts> {
-    return this.#retained?.starts() ?? BOTH_WHOLE;
+    return this.#retained?.starts() ?? startsOf(this.#places);
+  }
+
+  get #places(): LogPlaces {
+    this.#knownPlaces ??= this.#openPlaces();
+    return this.#knownPlaces;
+  }
+
+  #openPlaces(): LogPlaces {
+    const { truncations, log } = this.#shared;
+    const { jobId } = this.#dir;
+    let known: ReturnType<TruncationStore["read"]>;
+    try {
+      known = truncations.read(this.#dir);
+    } catch (error) {
+      log.error({ jobId, err: error }, "it is not known how a job's logs were truncated");
+    }
+    const save = () => {
+      try {
+        truncations.write(this.#dir, places);
+      } catch (error) {
+        log.error({ jobId, err: error }, "that a job's log was truncated could not be saved");
+      }
+    };
+    const places = {
+      stdout: new LogPlace(known?.stdout ?? NOT_TRUNCATED, save),
+      stderr: new LogPlace(known?.stderr ?? NOT_TRUNCATED, save),
+    };
+    return places;
   }
 
   #cursors(
@@ -175,6 +221,35 @@ export class FileJobLogs implements JobLogs {
     });
   }
 }
+
+const NOT_TRUNCATED = { base: 0, truncations: 0 };
+
+/** Without a log limit, a log begins where its file does. */
+function startsOf({ stdout, stderr }: LogPlaces): LogStarts {
+  const startOf = (place: LogPlace) => ({
+    place,
+    get firstOffset() {
+      return place.base;
+    },
+  });
+  return { stdout: startOf(stdout), stderr: startOf(stderr) };
+}
+
+/** What was done to the logs, where something was. */
+function damageOf(places: LogPlaces): Pick<OutputSizes, "truncations" | "missingLogs"> {
+  const truncated = STREAMS.filter((stream) => places[stream].truncations > 0);
+  const missing = STREAMS.filter((stream) => places[stream].isMissing);
+  const truncations = Object.fromEntries(
+    truncated.map((stream) => [stream, places[stream].truncations]),
+  );
+  return {
+    ...(truncated.length > 0 && { truncations }),
+    ...(missing.length > 0 && { missingLogs: missing }),
+  };
+}
+
+/** Keeps nothing, for those who have no use for it. */
+const TRUNCATIONS_NOT_KEPT: TruncationStore = { read: () => undefined, write: () => {} };
 
 /** Keeps nothing, for those who set no limits. */
 const NOT_KEPT: FirstOffsetStore = {

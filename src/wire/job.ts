@@ -13,11 +13,12 @@ import {
   type JobState,
   type Progress,
   type Started,
+  type Stream,
   TRUNCATED_FIELDS,
   type TruncatedField,
 } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
-import { CONTAINMENT, STATUS } from "./enums.js";
+import { CONTAINMENT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
 import { decodeWindowSize, encodeDuration, encodeTime } from "./fields.js";
 
@@ -48,6 +49,9 @@ export function encodeJob(job: Job): ProtoJob {
     stdoutFirstOffset: BigInt(job.stdoutFirstOffset),
     stderrFirstOffset: BigInt(job.stderrFirstOffset),
     truncatedFields: [...(job.truncatedFields ?? [])],
+    stdoutTruncations: job.truncations?.stdout ?? 0,
+    stderrTruncations: job.truncations?.stderr ?? 0,
+    missingLogs: STREAM.encodeList("missing_logs", job.missingLogs),
     ...defined({
       timeout: encodeDuration(job.timeoutMs),
       windowSize: job.windowSize,
@@ -76,6 +80,8 @@ export function decodeJob(job: ProtoJob | undefined): Job {
     ...defined({
       progress: job.progress && decodeProgress(job.progress),
       truncatedFields: decodeTruncatedFields(job),
+      truncations: decodeTruncations(job),
+      missingLogs: decodeMissingLogs(job),
     }),
   };
 }
@@ -83,6 +89,19 @@ export function decodeJob(job: ProtoJob | undefined): Job {
 function decodeTruncatedFields(job: ProtoJob): TruncatedField[] | undefined {
   const fields = TRUNCATED_FIELDS.filter((field) => job.truncatedFields.includes(field));
   return fields.length === 0 ? undefined : fields;
+}
+
+function decodeTruncations({ stdoutTruncations, stderrTruncations }: ProtoJob): Job["truncations"] {
+  if (stdoutTruncations === 0 && stderrTruncations === 0) return undefined;
+  return {
+    ...(stdoutTruncations > 0 && { stdout: stdoutTruncations }),
+    ...(stderrTruncations > 0 && { stderr: stderrTruncations }),
+  };
+}
+
+function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
+  const streams = missingLogs.flatMap((stream) => STREAM.decode(stream) ?? []);
+  return streams.length === 0 ? undefined : streams;
 }
 
 function decodeSpec(job: ProtoJob): JobSpec {

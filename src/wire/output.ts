@@ -9,6 +9,7 @@ import type {
   Line,
   LineSchema,
   Stream as ProtoStream,
+  Truncated,
   WatchRequest,
   WatchRequestSchema,
   WatchResponse,
@@ -22,6 +23,7 @@ import type {
   OutputChunk,
   OutputLine,
   OutputStart,
+  OutputTruncation,
   WatchEvent,
   WatchOptions,
 } from "../contract/procman.js";
@@ -97,6 +99,19 @@ export function decodeOutputStart(
   };
 }
 
+function encodeTruncation({ stream, offset }: OutputTruncation) {
+  return {
+    event: {
+      case: "truncated" as const,
+      value: { stream: STREAM.encode(stream), offset: BigInt(offset) },
+    },
+  };
+}
+
+function decodeTruncation({ stream, offset }: Truncated) {
+  return { type: "truncated", stream: knownStream(stream), offset: Number(offset) } as const;
+}
+
 export function encodeAttachEvent(event: AttachEvent): Init<typeof AttachResponseSchema> {
   switch (event.type) {
     case "opened":
@@ -112,6 +127,8 @@ export function encodeAttachEvent(event: AttachEvent): Init<typeof AttachRespons
       };
       return { event: { case: "chunk", value } };
     }
+    case "truncated":
+      return encodeTruncation(event);
   }
 }
 
@@ -123,6 +140,8 @@ export function decodeAttachEvent({ event }: AttachResponse): AttachEvent | unde
       return { type: event.case, job: decodeJob(event.value.job) };
     case "chunk":
       return { type: "chunk", ...decodeChunk(event.value) };
+    case "truncated":
+      return decodeTruncation(event.value);
     case "heartbeat":
     case undefined:
       return undefined;
@@ -136,6 +155,8 @@ export function encodeWatchEvent(event: WatchEvent): Init<typeof WatchResponseSc
       return { event: { case: event.type, value: { job: encodeJob(event.job) } } };
     case "line":
       return { event: { case: "line", value: encodeLine(event) } };
+    case "truncated":
+      return encodeTruncation(event);
   }
 }
 
@@ -147,6 +168,8 @@ export function decodeWatchEvent({ event }: WatchResponse): WatchEvent | undefin
       return { type: event.case, job: decodeJob(event.value.job) };
     case "line":
       return { type: "line", ...decodeLine(event.value) };
+    case "truncated":
+      return decodeTruncation(event.value);
     case "heartbeat":
     case undefined:
       return undefined;

@@ -6,7 +6,8 @@
 //   * A duration is never negative; timestamps are UTC.
 //   * Offsets and sizes are byte positions and byte counts in one stream's
 //     log, starting at 0. They never shift, also where a log limit gives up
-//     the beginning of a log.
+//     the beginning of a log. Where the command truncates its log itself (see
+//     Truncated), what it writes then goes on behind all that was seen before.
 //   * One message stays below about 1 MiB, so that clients with gRPC's usual
 //     limit of 4 MiB can take it. Get is the exception: its job is whole, and
 //     as long as what Start took. Everywhere else long fields are cut, see
@@ -29,7 +30,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEizQcKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfZXhpdF9jb2RlIisKCldpbmRvd1NpemUSDAoEcm93cxgBIAEoBRIPCgdjb2x1bW5zGAIgASgFIswBCghQcm9ncmVzcxIUCgdwZXJjZW50GAEgASgBSACIAQESFAoHY3VycmVudBgCIAEoAUgBiAEBEhIKBXRvdGFsGAMgASgBSAKIAQESDAoEdW5pdBgEIAEoCRIRCgRyYXRlGAUgASgBSAOIAQESJgoDZXRhGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBHRleHQYByABKAlCCgoIX3BlcmNlbnRCCgoIX2N1cnJlbnRCCAoGX3RvdGFsQgcKBV9yYXRlIssDCgxTdGFydFJlcXVlc3QSDwoHY29tbWFuZBgBIAEoCRIMCgRhcmdzGAIgAygJEi4KA2VudhgDIAMoCzIhLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkVudkVudHJ5EhEKCWNsZWFyX2VudhgEIAEoCBIQCgh3b3JrX2RpchgFIAEoCRI0CgZsYWJlbHMYBiADKAsyJC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5MYWJlbHNFbnRyeRISCgpyZXF1ZXN0X2lkGAcgASgJEhQKDG1lcmdlX291dHB1dBgIIAEoCBIqCgd0aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2xvZ19saW1pdF9ieXRlcxgKIAEoAxILCgNwdHkYCyABKAgSKwoLd2luZG93X3NpemUYDCABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUSDQoFc3RkaW4YDSABKAgaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiK+AQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSKmAQoNQXR0YWNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGZm9sbG93GAMgASgIEhcKCnRhaWxfbGluZXMYBCABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKANCDQoLX3RhaWxfbGluZXMiswEKDkF0dGFjaFJlc3BvbnNlEiQKBm9wZW5lZBgBIAEoCzISLnByb2NtYW4udjEuT3BlbmVkSAASIgoFY2h1bmsYAiABKAsyES5wcm9jbWFuLnYxLkNodW5rSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIAEIHCgVldmVudCKVAQoMV2F0Y2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIXCgp0YWlsX2xpbmVzGAMgASgFSACIAQESFQoNc3Rkb3V0X29mZnNldBgEIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAUgASgDQg0KC190YWlsX2xpbmVzIrABCg1XYXRjaFJlc3BvbnNlEiQKBm9wZW5lZBgBIAEoCzISLnByb2NtYW4udjEuT3BlbmVkSAASIAoEbGluZRgCIAEoCzIQLnByb2NtYW4udjEuTGluZUgAEioKCWhlYXJ0YmVhdBgDIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASIgoFZW5kZWQYBCABKAsyES5wcm9jbWFuLnYxLkVuZGVkSABCBwoFZXZlbnQiJgoGT3BlbmVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIngKBUNodW5rEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAxIMCgRkYXRhGAMgASgMEi0KCXNlZW5fdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi4AEKBExpbmUSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDAoEdGV4dBgCIAEoCRIOCgZvZmZzZXQYAyABKAMSEwoLbmV4dF9vZmZzZXQYBCABKAMSKgoKdGVybWluYXRvchgFIAEoDjIWLnByb2NtYW4udjEuVGVybWluYXRvchImCghwcm9ncmVzcxgGIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSLQoJc2Vlbl90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCILCglIZWFydGJlYXQiJQoFRW5kZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiiwEKC1dhaXRSZXF1ZXN0EgoKAmlkGAEgASgJEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoGb3V0cHV0GAMgASgLMhkucHJvY21hbi52MS5PdXRwdXRQYXR0ZXJuSAASDgoEcG9ydBgEIAEoBUgAQgcKBXVudGlsInMKDU91dHB1dFBhdHRlcm4SDwoHcGF0dGVybhgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFQoNc3Rkb3V0X29mZnNldBgDIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAQgASgDIpkBCgxXYWl0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2ISIAoEbGluZRgCIAEoCzIQLnByb2NtYW4udjEuTGluZUgAEg4KBHBvcnQYAyABKAVIABIuCghzZWFyY2hlZBgEIAEoCzIaLnByb2NtYW4udjEuT3V0cHV0U2VhcmNoZWRIAEIJCgdvdXRjb21lIj4KDk91dHB1dFNlYXJjaGVkEhUKDXN0ZG91dF9vZmZzZXQYASABKAMSFQoNc3RkZXJyX29mZnNldBgCIAEoAyK5AQoQV2F0Y2hKb2JzUmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjgKBmxhYmVscxgCIAMoCzIoLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeRIWCg5zaW5jZV9yZXZpc2lvbhgDIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIvgBChFXYXRjaEpvYnNSZXNwb25zZRIsCghzbmFwc2hvdBgBIAEoCzIYLnByb2NtYW4udjEuSm9ic1NuYXBzaG90SAASKQoHY2hhbmdlZBgCIAEoCzIWLnByb2NtYW4udjEuSm9iQ2hhbmdlZEgAEikKB3JlbW92ZWQYAyABKAsyFi5wcm9jbWFuLnYxLkpvYlJlbW92ZWRIABIqCgloZWFydGJlYXQYBCABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEioKB3Jlc3VtZWQYBSABKAsyFy5wcm9jbWFuLnYxLkpvYnNSZXN1bWVkSABCBwoFZXZlbnQiTQoMSm9ic1NuYXBzaG90Eh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIh8KC0pvYnNSZXN1bWVkEhAKCHJldmlzaW9uGAEgASgJIkoKCkpvYkNoYW5nZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIqCgpKb2JSZW1vdmVkEgoKAmlkGAEgASgJEhAKCHJldmlzaW9uGAIgASgJIisKDVNpZ25hbFJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2lnbmFsGAIgASgJIi4KDlNpZ25hbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIkwKDUNhbmNlbFJlcXVlc3QSCgoCaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIi4KDkNhbmNlbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iImsKEFNlbmRJbnB1dFJlcXVlc3QSCgoCaWQYASABKAkSEwoGb2Zmc2V0GAIgASgDSACIAQESDAoEZGF0YRgDIAEoDBINCgVjbG9zZRgEIAEoCBIOCgZzZW5kZXIYBSABKAlCCQoHX29mZnNldCIoChFTZW5kSW5wdXRSZXNwb25zZRITCgtuZXh0X29mZnNldBgBIAEoAyJOChNSZXNpemVXaW5kb3dSZXF1ZXN0EgoKAmlkGAEgASgJEisKC3dpbmRvd19zaXplGAIgASgLMhYucHJvY21hbi52MS5XaW5kb3dTaXplIjQKFFJlc2l6ZVdpbmRvd1Jlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIhsKDVJlbW92ZVJlcXVlc3QSCgoCaWQYASABKAkiEAoOUmVtb3ZlUmVzcG9uc2UiPwoOQ2xlYW51cFJlcXVlc3QSLQoKb2xkZXJfdGhhbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI0Cg9DbGVhbnVwUmVzcG9uc2USEwoLcmVtb3ZlZF9pZHMYASADKAkSDAoEbW9yZRgCIAEoCCIQCg5SZWZyZXNoUmVxdWVzdCJFCg9SZWZyZXNoUmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhMKC2Z1cnRoZXJfaWRzGAIgAygJKpwBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BFTkRJTkcQARISCg5TVEFUVVNfUlVOTklORxACEhQKEFNUQVRVU19DT01QTEVURUQQAxIRCg1TVEFUVVNfRkFJTEVEEAQSFAoQU1RBVFVTX0NBTkNFTExFRBAFEhMKD1NUQVRVU19PUlBIQU5FRBAGKkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACKngKClRlcm1pbmF0b3ISGgoWVEVSTUlOQVRPUl9VTlNQRUNJRklFRBAAEhEKDVRFUk1JTkFUT1JfTEYQARITCg9URVJNSU5BVE9SX0NSTEYQAhIRCg1URVJNSU5BVE9SX0NSEAMSEwoPVEVSTUlOQVRPUl9OT05FEAQqWwoLQ29udGFpbm1lbnQSGwoXQ09OVEFJTk1FTlRfVU5TUEVDSUZJRUQQABIXChNDT05UQUlOTUVOVF9TRVNTSU9OEAESFgoSQ09OVEFJTk1FTlRfQ0dST1VQEAIy0QcKDlByb2NtYW5TZXJ2aWNlEjwKBVN0YXJ0EhgucHJvY21hbi52MS5TdGFydFJlcXVlc3QaGS5wcm9jbWFuLnYxLlN0YXJ0UmVzcG9uc2USOwoDR2V0EhYucHJvY21hbi52MS5HZXRSZXF1ZXN0GhcucHJvY21hbi52MS5HZXRSZXNwb25zZSIDkAIBEj4KBExpc3QSFy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0GhgucHJvY21hbi52MS5MaXN0UmVzcG9uc2UiA5ACARJGCgZBdHRhY2gSGS5wcm9jbWFuLnYxLkF0dGFjaFJlcXVlc3QaGi5wcm9jbWFuLnYxLkF0dGFjaFJlc3BvbnNlIgOQAgEwARJDCgVXYXRjaBIYLnByb2NtYW4udjEuV2F0Y2hSZXF1ZXN0GhkucHJvY21hbi52MS5XYXRjaFJlc3BvbnNlIgOQAgEwARI+CgRXYWl0EhcucHJvY21hbi52MS5XYWl0UmVxdWVzdBoYLnByb2NtYW4udjEuV2FpdFJlc3BvbnNlIgOQAgESTwoJV2F0Y2hKb2JzEhwucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0Gh0ucHJvY21hbi52MS5XYXRjaEpvYnNSZXNwb25zZSIDkAIBMAESPwoGU2lnbmFsEhkucHJvY21hbi52MS5TaWduYWxSZXF1ZXN0GhoucHJvY21hbi52MS5TaWduYWxSZXNwb25zZRI/CgZDYW5jZWwSGS5wcm9jbWFuLnYxLkNhbmNlbFJlcXVlc3QaGi5wcm9jbWFuLnYxLkNhbmNlbFJlc3BvbnNlEkgKCVNlbmRJbnB1dBIcLnByb2NtYW4udjEuU2VuZElucHV0UmVxdWVzdBodLnByb2NtYW4udjEuU2VuZElucHV0UmVzcG9uc2USUQoMUmVzaXplV2luZG93Eh8ucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXF1ZXN0GiAucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXNwb25zZRI/CgZSZW1vdmUSGS5wcm9jbWFuLnYxLlJlbW92ZVJlcXVlc3QaGi5wcm9jbWFuLnYxLlJlbW92ZVJlc3BvbnNlEkIKB0NsZWFudXASGi5wcm9jbWFuLnYxLkNsZWFudXBSZXF1ZXN0GhsucHJvY21hbi52MS5DbGVhbnVwUmVzcG9uc2USQgoHUmVmcmVzaBIaLnByb2NtYW4udjEuUmVmcmVzaFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlZnJlc2hSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEirwgKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0aKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9leGl0X2NvZGUiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUiywMKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIrkBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+AEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASKgoHcmVzdW1lZBgFIAEoCzIXLnByb2NtYW4udjEuSm9ic1Jlc3VtZWRIAEIHCgVldmVudCJNCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiSgoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIioKCkpvYlJlbW92ZWQSCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkiKwoNU2lnbmFsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzaWduYWwYAiABKAkiLgoOU2lnbmFsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiTAoNQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoOQ2FuY2VsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiGwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCSIQCg5SZW1vdmVSZXNwb25zZSI/Cg5DbGVhbnVwUmVxdWVzdBItCgpvbGRlcl90aGFuGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKD0NsZWFudXBSZXNwb25zZRITCgtyZW1vdmVkX2lkcxgBIAMoCRIMCgRtb3JlGAIgASgIIhAKDlJlZnJlc2hSZXF1ZXN0IkUKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEwoLZnVydGhlcl9pZHMYAiADKAkqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAjLRBwoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USSAoJU2VuZElucHV0EhwucHJvY21hbi52MS5TZW5kSW5wdXRSZXF1ZXN0Gh0ucHJvY21hbi52MS5TZW5kSW5wdXRSZXNwb25zZRJRCgxSZXNpemVXaW5kb3cSHy5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1JlcXVlc3QaIC5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1Jlc3BvbnNlEj8KBlJlbW92ZRIZLnByb2NtYW4udjEuUmVtb3ZlUmVxdWVzdBoaLnByb2NtYW4udjEuUmVtb3ZlUmVzcG9uc2USQgoHQ2xlYW51cBIaLnByb2NtYW4udjEuQ2xlYW51cFJlcXVlc3QaGy5wcm9jbWFuLnYxLkNsZWFudXBSZXNwb25zZRJCCgdSZWZyZXNoEhoucHJvY21hbi52MS5SZWZyZXNoUmVxdWVzdBobLnByb2NtYW4udjEuUmVmcmVzaFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -213,8 +214,8 @@ export type Job = Message<"procman.v1.Job"> & {
 
   /**
    * Position of the first byte of stdout that can still be read: 0, unless the
-   * log limit has taken what came before. It only grows. It is the beginning
-   * of a line where one begins within 64 KiB.
+   * log limit has taken what came before, or the command has truncated it. It
+   * only grows. It is the beginning of a line where one begins within 64 KiB.
    *
    * @generated from field: int64 stdout_first_offset = 25;
    */
@@ -256,6 +257,28 @@ export type Job = Message<"procman.v1.Job"> & {
    * @generated from field: repeated string truncated_fields = 30;
    */
   truncatedFields: string[];
+
+  /**
+   * How often the stdout log was seen to be truncated by the command. See
+   * Truncated.
+   *
+   * @generated from field: int32 stdout_truncations = 31;
+   */
+  stdoutTruncations: number;
+
+  /**
+   * The same of stderr.
+   *
+   * @generated from field: int32 stderr_truncations = 32;
+   */
+  stderrTruncations: number;
+
+  /**
+   * The streams whose log somebody has deleted, so that it cannot be read.
+   *
+   * @generated from field: repeated procman.v1.Stream missing_logs = 33;
+   */
+  missingLogs: Stream[];
 };
 
 /**
@@ -733,6 +756,14 @@ export type AttachResponse = Message<"procman.v1.AttachResponse"> & {
      */
     value: Ended;
     case: "ended";
+  } | {
+    /**
+     * The command has truncated its log.
+     *
+     * @generated from field: procman.v1.Truncated truncated = 5;
+     */
+    value: Truncated;
+    case: "truncated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -835,6 +866,14 @@ export type WatchResponse = Message<"procman.v1.WatchResponse"> & {
      */
     value: Ended;
     case: "ended";
+  } | {
+    /**
+     * The command has truncated its log; a line before it may lack its end.
+     *
+     * @generated from field: procman.v1.Truncated truncated = 5;
+     */
+    value: Truncated;
+    case: "truncated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -844,6 +883,43 @@ export type WatchResponse = Message<"procman.v1.WatchResponse"> & {
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 12);
+
+/**
+ * Truncated says that the command has truncated the log of one of its streams.
+ * Its standard output is that file, and it can do so by opening /dev/stdout
+ * anew, for example. What was there is lost, as far as it was not read before.
+ * What the command writes then comes as further output, with offsets behind all
+ * that was seen.
+ *
+ * Told of only where it is seen: where the file is found shorter than before, or
+ * (while somebody follows) without the bytes that were at its end. A command that
+ * only writes over what is there may be taken for one that truncates; then all
+ * that the log holds comes again.
+ *
+ * @generated from message procman.v1.Truncated
+ */
+export type Truncated = Message<"procman.v1.Truncated"> & {
+  /**
+   * The stream.
+   *
+   * @generated from field: procman.v1.Stream stream = 1;
+   */
+  stream: Stream;
+
+  /**
+   * Where to go on from: what the log holds now begins there.
+   *
+   * @generated from field: int64 offset = 2;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message procman.v1.Truncated.
+ * Use `create(TruncatedSchema)` to create a new message.
+ */
+export const TruncatedSchema: GenMessage<Truncated> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 13);
 
 /**
  * Opened says that a stream is open.
@@ -864,7 +940,7 @@ export type Opened = Message<"procman.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 13);
+  messageDesc(file_procman_v1_procman, 14);
 
 /**
  * Chunk is a run of bytes of one stream.
@@ -910,7 +986,7 @@ export type Chunk = Message<"procman.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 14);
+  messageDesc(file_procman_v1_procman, 15);
 
 /**
  * Line is one line of one stream.
@@ -977,7 +1053,7 @@ export type Line = Message<"procman.v1.Line"> & {
  * Use `create(LineSchema)` to create a new message.
  */
 export const LineSchema: GenMessage<Line> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 15);
+  messageDesc(file_procman_v1_procman, 16);
 
 /**
  * Heartbeat says that the stream lives while there is nothing to send.
@@ -992,7 +1068,7 @@ export type Heartbeat = Message<"procman.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 16);
+  messageDesc(file_procman_v1_procman, 17);
 
 /**
  * Ended says that a stream is complete.
@@ -1014,7 +1090,7 @@ export type Ended = Message<"procman.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 17);
+  messageDesc(file_procman_v1_procman, 18);
 
 /**
  * WaitRequest names a job, what to wait for, and how long.
@@ -1070,7 +1146,7 @@ export type WaitRequest = Message<"procman.v1.WaitRequest"> & {
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 18);
+  messageDesc(file_procman_v1_procman, 19);
 
 /**
  * OutputPattern describes a line of output to look for: the first one that the
@@ -1125,7 +1201,7 @@ export type OutputPattern = Message<"procman.v1.OutputPattern"> & {
  * Use `create(OutputPatternSchema)` to create a new message.
  */
 export const OutputPatternSchema: GenMessage<OutputPattern> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 19);
+  messageDesc(file_procman_v1_procman, 20);
 
 /**
  * WaitResponse holds the job and what came first.
@@ -1179,7 +1255,7 @@ export type WaitResponse = Message<"procman.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 20);
+  messageDesc(file_procman_v1_procman, 21);
 
 /**
  * OutputSearched tells how far output has been looked at. The same request with
@@ -1210,7 +1286,7 @@ export type OutputSearched = Message<"procman.v1.OutputSearched"> & {
  * Use `create(OutputSearchedSchema)` to create a new message.
  */
 export const OutputSearchedSchema: GenMessage<OutputSearched> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 21);
+  messageDesc(file_procman_v1_procman, 22);
 
 /**
  * WatchJobsRequest filters the jobs to watch.
@@ -1248,7 +1324,7 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
  * Use `create(WatchJobsRequestSchema)` to create a new message.
  */
 export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 22);
+  messageDesc(file_procman_v1_procman, 23);
 
 /**
  * WatchJobsResponse is one event of WatchJobs.
@@ -1311,7 +1387,7 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
  * Use `create(WatchJobsResponseSchema)` to create a new message.
  */
 export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 23);
+  messageDesc(file_procman_v1_procman, 24);
 
 /**
  * JobsSnapshot is the state that later changes build on.
@@ -1348,7 +1424,7 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  * Use `create(JobsSnapshotSchema)` to create a new message.
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 24);
+  messageDesc(file_procman_v1_procman, 25);
 
 /**
  * JobsResumed says that the client has missed nothing.
@@ -1369,7 +1445,7 @@ export type JobsResumed = Message<"procman.v1.JobsResumed"> & {
  * Use `create(JobsResumedSchema)` to create a new message.
  */
 export const JobsResumedSchema: GenMessage<JobsResumed> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 25);
+  messageDesc(file_procman_v1_procman, 26);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1404,7 +1480,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 26);
+  messageDesc(file_procman_v1_procman, 27);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1432,7 +1508,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 27);
+  messageDesc(file_procman_v1_procman, 28);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1460,7 +1536,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * SignalResponse holds the job.
@@ -1481,7 +1557,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 30);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1509,7 +1585,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 31);
 
 /**
  * CancelResponse holds the job.
@@ -1530,7 +1606,7 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 32);
 
 /**
  * SendInputRequest holds a piece of a job's input.
@@ -1587,7 +1663,7 @@ export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
  * Use `create(SendInputRequestSchema)` to create a new message.
  */
 export const SendInputRequestSchema: GenMessage<SendInputRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 33);
 
 /**
  * SendInputResponse tells how far the sender has come.
@@ -1608,7 +1684,7 @@ export type SendInputResponse = Message<"procman.v1.SendInputResponse"> & {
  * Use `create(SendInputResponseSchema)` to create a new message.
  */
 export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 34);
 
 /**
  * ResizeWindowRequest names a job and its terminal's new size.
@@ -1636,7 +1712,7 @@ export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
  * Use `create(ResizeWindowRequestSchema)` to create a new message.
  */
 export const ResizeWindowRequestSchema: GenMessage<ResizeWindowRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * ResizeWindowResponse holds the job.
@@ -1657,7 +1733,7 @@ export type ResizeWindowResponse = Message<"procman.v1.ResizeWindowResponse"> & 
  * Use `create(ResizeWindowResponseSchema)` to create a new message.
  */
 export const ResizeWindowResponseSchema: GenMessage<ResizeWindowResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * RemoveRequest names a job.
@@ -1678,7 +1754,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 36);
+  messageDesc(file_procman_v1_procman, 37);
 
 /**
  * RemoveResponse is empty.
@@ -1693,7 +1769,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 37);
+  messageDesc(file_procman_v1_procman, 38);
 
 /**
  * CleanupRequest says what is old.
@@ -1715,7 +1791,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 38);
+  messageDesc(file_procman_v1_procman, 39);
 
 /**
  * CleanupResponse tells what was removed.
@@ -1743,7 +1819,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 39);
+  messageDesc(file_procman_v1_procman, 40);
 
 /**
  * RefreshRequest is empty.
@@ -1758,7 +1834,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 40);
+  messageDesc(file_procman_v1_procman, 41);
 
 /**
  * RefreshResponse tells what changed.
@@ -1786,7 +1862,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 41);
+  messageDesc(file_procman_v1_procman, 42);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and

@@ -63,12 +63,17 @@ async function showLines(
   const gaps = new OutputGaps(options);
   try {
     for await (const event of client.watch(id, options)) {
+      if (event.type === "opened") gaps.opened(event.job);
+      if (event.type === "truncated") await view.note(gaps.truncated(event));
       if (event.type === "line") {
         const gap = gaps.before(event.stream, event.offset, event.nextOffset);
         if (gap) await view.note(gap);
         await view.show(event);
       }
-      if (event.type === "ended") return event.job;
+      if (event.type === "ended") {
+        gaps.throwIfMissing();
+        return event.job;
+      }
     }
   } finally {
     await view.close();

@@ -1,4 +1,4 @@
-import type { Job } from "../../contract/job.js";
+import type { Job, Stream } from "../../contract/job.js";
 import type { Output } from "../terminal/output.js";
 import {
   byteCount,
@@ -40,11 +40,8 @@ export function formatJobDetails(
     ["time limit", ifKnown(job.timeoutMs, shortDuration)],
     ["CPU time", "cpuTimeMs" in job ? ifKnown(job.cpuTimeMs, shortDuration) : undefined],
     ["log limit", ifKnown(job.logLimitBytes, byteCount)],
-    [
-      "stdout",
-      logText(job.stdoutBytes, job.stdoutFirstOffset) + (job.mergeOutput ? " (with stderr)" : ""),
-    ],
-    ["stderr", job.mergeOutput ? undefined : logText(job.stderrBytes, job.stderrFirstOffset)],
+    ["stdout", logText(job, "stdout") + (job.mergeOutput ? " (with stderr)" : "")],
+    ["stderr", job.mergeOutput ? undefined : logText(job, "stderr")],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
     ["terminal", ifKnown(job.windowSize, ({ columns, rows }) => `${columns}x${rows} at the start`)],
     ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],
@@ -79,9 +76,16 @@ function ifKnown<T>(value: T | undefined, text: (value: T) => string): string | 
   return value === undefined ? undefined : text(value);
 }
 
-function logText(bytes: number, firstOffset: number): string {
+function logText(job: Job, stream: Stream): string {
+  const [bytes, firstOffset] =
+    stream === "stdout"
+      ? [job.stdoutBytes, job.stdoutFirstOffset]
+      : [job.stderrBytes, job.stderrFirstOffset];
+  if (job.missingLogs?.includes(stream)) return `${byteCount(bytes)}; its log was deleted`;
+  const times = job.truncations?.[stream] ?? 0;
+  const truncated = times === 0 ? "" : `; truncated by the command, ${times} times`;
   const gone = firstOffset === 0 ? "" : `; the last ${byteCount(bytes - firstOffset)} are kept`;
-  return byteCount(bytes) + gone;
+  return byteCount(bytes) + truncated + gone;
 }
 
 function variablesText({ env }: Job): string | undefined {

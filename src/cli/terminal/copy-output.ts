@@ -1,5 +1,10 @@
-import type { Job, Stream } from "../../contract/job.js";
-import type { AttachOptions, OutputStart, Procman } from "../../contract/procman.js";
+import { type Job, type Stream, STREAMS } from "../../contract/job.js";
+import type {
+  AttachOptions,
+  OutputStart,
+  OutputTruncation,
+  Procman,
+} from "../../contract/procman.js";
 import { attachEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../exit-codes.js";
@@ -22,18 +27,24 @@ export async function copyOutput(
 ): Promise<Job> {
   const view = new RawView(cli, { progress });
   const gaps = new OutputGaps(attach);
+  const note = async (text: string | undefined) => {
+    if (!text || !cli.stderr.isTerminal) return;
+    await view.show("stderr", Buffer.from(`${cli.stderr.paint("dim", text)}\n`));
+  };
   try {
     for await (const event of client.attach(id, attach)) {
+      if (event.type === "opened") gaps.opened(event.job);
       if (json) await cli.stdout.line(attachEventJson(event));
+      else if (event.type === "truncated") await note(gaps.truncated(event));
       else if (event.type === "chunk") {
         const { stream, offset, data } = event;
-        const gap = gaps.before(stream, offset, offset + data.length);
-        if (gap && cli.stderr.isTerminal) {
-          await view.show("stderr", Buffer.from(`${cli.stderr.paint("dim", gap)}\n`));
-        }
+        await note(gaps.before(stream, offset, offset + data.length));
         await view.show(stream, data);
       }
-      if (event.type === "ended") return event.job;
+      if (event.type === "ended") {
+        gaps.throwIfMissing();
+        return event.job;
+      }
     }
   } finally {
     await view.close();
@@ -41,12 +52,15 @@ export async function copyOutput(
   throw unexpectedEnd(id);
 }
 
-/** Notices output that is missing, since a log limit has removed it. */
+/** Notices output that is missing: removed by a log limit, truncated by the command, deleted. */
 export class OutputGaps {
   /** Where each stream goes on; unknown before the first piece of a tail. */
   readonly #next = new Map<Stream, number>();
+  readonly #streams: readonly Stream[];
+  #job: Job | undefined;
 
-  constructor({ tailLines, stdoutOffset = 0, stderrOffset = 0 }: OutputStart) {
+  constructor({ tailLines, streams = [], stdoutOffset = 0, stderrOffset = 0 }: OutputStart) {
+    this.#streams = streams.length === 0 ? STREAMS : streams;
     if (tailLines !== undefined) return;
     this.#next.set("stdout", stdoutOffset).set("stderr", stderrOffset);
   }
@@ -56,7 +70,32 @@ export class OutputGaps {
     const missing = offset - (this.#next.get(stream) ?? offset);
     this.#next.set(stream, nextOffset);
     if (missing === 0) return undefined;
-    return `procman: here ${byteCount(missing)} of ${stream} are gone, by the job's log limit`;
+    const why = this.#job?.truncations?.[stream]
+      ? "since the command has truncated its log"
+      : "by the job's log limit";
+    return `procman: here ${byteCount(missing)} of ${stream} are gone, ${why}`;
+  }
+
+  /** @param job as it was when the output was opened */
+  opened(job: Job): void {
+    this.#job = job;
+  }
+
+  /** Returns what to tell a person where the log was truncated. */
+  truncated({ stream, offset }: OutputTruncation): string {
+    const lost = offset - (this.#next.get(stream) ?? offset);
+    this.#next.set(stream, offset);
+    const unseen = lost > 0 ? `; ${byteCount(lost)} that were not shown are lost` : "";
+    return `procman: here the command has truncated its ${stream}${unseen}`;
+  }
+
+  /** @throws CliError where a log that was to be read was not there */
+  throwIfMissing(): void {
+    const { id, missingLogs = [] } = this.#job ?? {};
+    const missing = this.#streams.filter((stream) => missingLogs.includes(stream));
+    if (missing.length === 0) return;
+    const logs = missing.map((stream) => `${stream}.log`).join(" and ");
+    throw new CliError(`the output of job ${id} is not complete: ${logs} was deleted`);
   }
 }
 

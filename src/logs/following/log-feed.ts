@@ -6,6 +6,7 @@ import {
   LogFile,
   type LogStart,
 } from "../reading/log-file.js";
+import { KnownTail } from "./known-tail.js";
 import { SeenMarks } from "./seen-marks.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { type PathWatch, WATCHED_POLL_RATIO, type WatchPath } from "../../platform/watch-path.js";
@@ -64,6 +65,7 @@ export class LogFeed {
   #seen: SeenMarks | undefined;
   /** Whether the log may have changed since its size was read. */
   #stale = true;
+  readonly #tail = new KnownTail();
   #refreshing: Promise<void> | undefined;
   #nextRefresh: Promise<void> | undefined;
   /** Stands in for the log's watch while there is no log. */
@@ -166,11 +168,16 @@ export class LogFeed {
     });
   }
 
+  get #truncations(): number {
+    return this.#options.start.place?.truncations ?? 0;
+  }
+
   async #refreshNow(): Promise<void> {
     this.#stale = false;
+    const truncationsBefore = this.#truncations;
     try {
       await this.#openAndWatch();
-      const size = await this.#file.size();
+      const size = await this.#measure();
       this.#size = size;
       this.#seen ??= new SeenMarks(size);
       this.#seen.add(size);
@@ -180,9 +187,28 @@ export class LogFeed {
       for (const reader of this.#readers) reader.wake?.();
       throw error;
     }
+    const isTruncated = truncationsBefore !== this.#truncations;
     for (const reader of this.#readers) {
-      if (reader.position !== this.#size) reader.wake?.();
+      if (isTruncated || reader.position !== this.#size) reader.wake?.();
     }
+  }
+
+  /**
+   * Reads the log's size, and compares the bytes at its old end: a log that was truncated
+   * may have grown beyond that again.
+   */
+  async #measure(): Promise<number> {
+    const { place } = this.#options.start;
+    const endBefore = place?.end ?? 0;
+    const size = await this.#file.size();
+    if (!place) return size;
+    if (await this.#tail.isKept(this.#file, place)) {
+      await this.#tail.take(this.#file, place);
+      return size;
+    }
+    place.rewritten(Math.max(endBefore, this.#size));
+    await this.#tail.take(this.#file, place);
+    return place.end;
   }
 
   /** Watches the log before its size is read, so that no change is missed. */

@@ -1,8 +1,8 @@
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
-import type { OutputChunk, OutputLine } from "../../contract/procman.js";
+import type { OutputLine } from "../../contract/procman.js";
 import type { Stream } from "../../contract/job.js";
 import type { LinePattern } from "../../core/line-pattern.js";
-import type { LineSearch, OutputPositions } from "../../core/ports.js";
+import type { LineSearch, LogChunk, OutputPositions } from "../../core/ports.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { LineSplitter, type SplitLine } from "./line-splitter.js";
 import { outputLine } from "./lines-of-chunks.js";
@@ -27,7 +27,7 @@ export interface FindLineOptions {
  * however it goes on counts before its terminator has come.
  */
 export async function findLine(
-  read: (signal: AbortSignal) => AsyncIterable<OutputChunk>,
+  read: (signal: AbortSignal) => AsyncIterable<LogChunk>,
   from: OutputPositions,
   pattern: LinePattern,
   { toTheEnd, timeout, signal }: FindLineOptions,
@@ -84,12 +84,13 @@ class LogSearch {
   }
 
   /** @returns the first line that matches among those that the chunk completes. */
-  async add(chunk: OutputChunk): Promise<OutputLine | undefined> {
-    const { stream, offset, data, seenTime } = chunk;
+  async add(chunk: LogChunk): Promise<OutputLine | undefined> {
+    const { stream, offset, data, seenTime, isTruncation } = chunk;
     let splitter = this.#splitters.get(stream);
     if (!splitter) return undefined;
-    if (splitter.pushOffset !== offset) {
-      // A log limit has removed what lay between, with the end of the line before it.
+    if (splitter.pushOffset !== offset || isTruncation) {
+      // A log limit has removed what lay between, or the log was truncated: the line
+      // before it has lost its end.
       const line = this.#lastLine(stream, splitter);
       if (line) return line;
       splitter = new LineSplitter(offset);

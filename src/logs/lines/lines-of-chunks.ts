@@ -1,5 +1,6 @@
-import type { OutputChunk, OutputLine } from "../../contract/procman.js";
 import type { Stream } from "../../contract/job.js";
+import type { OutputLine } from "../../contract/procman.js";
+import type { LogChunk, LogLine } from "../../core/ports.js";
 import { parseProgress } from "../progress/parse-progress.js";
 import { LineSplitter, type SplitLine } from "./line-splitter.js";
 
@@ -12,24 +13,30 @@ interface StreamLines {
 
 /**
  * Gives the chunks as lines, with the progress that they tell of. The unterminated
- * last one of each stream comes at the end, or where a log limit has removed the
- * output after it.
+ * last one of each stream comes at the end, or where a log limit or a truncation has
+ * removed the output after it.
  * @throws the signal's reason, also between two lines of a chunk
  */
 export async function* linesOfChunks(
-  chunks: AsyncIterable<OutputChunk>,
+  chunks: AsyncIterable<LogChunk>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<OutputLine, void, undefined> {
+): AsyncGenerator<LogLine, void, undefined> {
   const streams = new Map<Stream, StreamLines>();
-  for await (const { stream, offset, data, seenTime } of chunks) {
+  for await (const { stream, offset, data, seenTime, isTruncation } of chunks) {
     let lines = streams.get(stream);
-    if (lines?.splitter.pushOffset !== offset) {
+    if (lines?.splitter.pushOffset !== offset || isTruncation) {
       for (const line of lastLines(stream, lines)) {
         yield line;
         signal?.throwIfAborted();
       }
       lines = { splitter: new LineSplitter(offset), seenTime };
       streams.set(stream, lines);
+    }
+    if (isTruncation) {
+      const place = { offset, nextOffset: offset };
+      yield { stream, text: "", ...place, terminator: "none", isTruncation };
+      signal?.throwIfAborted();
+      continue;
     }
     lines.splitter.push(data);
     lines.seenTime = seenTime;

@@ -18,7 +18,7 @@ export async function lastProgress(
   const logs = await Promise.all(
     STREAMS.map(async (stream) => {
       const path = dir.log(stream);
-      return { path, start: starts[stream], ...(await statLog(path)) };
+      return { path, start: starts[stream], ...(await statLog(path, starts[stream])) };
     }),
   );
   for (const { path, start, size } of logs.sort((a, b) => b.modifiedMs - a.modifiedMs)) {
@@ -40,11 +40,12 @@ function lastOf(lines: readonly string[]): Progress | undefined {
 async function linesAtEnd(path: string, start: LogStart, size: number): Promise<string[]> {
   const file = new LogFile(path, start);
   try {
-    const from = Math.max(0, size - MAX_TAIL_BYTES);
+    const { place } = start;
+    const from = Math.max(place?.base ?? 0, size - MAX_TAIL_BYTES);
     const { offset, data } = await file.readKept(from, size - from);
     const lines = split(data);
     // The first line most likely lacks its beginning, and may say "5%" for 45%.
-    return offset === 0 ? lines : lines.slice(1);
+    return offset === (place?.base ?? 0) ? lines : lines.slice(1);
   } finally {
     file.close();
   }

@@ -1,5 +1,5 @@
 import type { JobDir } from "../../core/job-dir.js";
-import type { OutputChunk } from "../../contract/procman.js";
+import type { LogChunk } from "../../core/ports.js";
 import type { Stream } from "../../contract/job.js";
 import type { FeedReader, LogFeed } from "../following/log-feed.js";
 import type { LogFeeds } from "../following/log-feeds.js";
@@ -13,7 +13,7 @@ export interface LogCursor {
   open(): Promise<void>;
   /** Whether only a refresh can tell if there is more. */
   readonly stale: boolean;
-  /** Reads the log's size. @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody truncated it */
+  /** Reads the log's size. @throws ProcmanError OFFSET_OUT_OF_RANGE when it is too short */
   refresh(): Promise<void>;
   /** Orders the next byte among those of all logs. Undefined where no byte is known of. */
   readonly order: number | undefined;
@@ -21,10 +21,11 @@ export interface LogCursor {
    * Reads the next bytes, at most CHUNK_BYTES. They end before those that were seen
    * at `beforeMs` or later, unless the first one was seen then itself. Where the data
    * is transient, its memory is used again for the next bytes.
-   * @returns undefined when there are none, or a log limit has removed what was next
-   * @throws ProcmanError OFFSET_OUT_OF_RANGE when somebody truncated the log
+   * @returns undefined when there are none, or what was next is gone; where the log was
+   * truncated, that comes first, as a chunk without data
+   * @throws ProcmanError OFFSET_OUT_OF_RANGE
    */
-  next(beforeMs: number): Promise<OutputChunk | undefined>;
+  next(beforeMs: number): Promise<LogChunk | undefined>;
   /** Makes the last byte that there is now the last one that is read. */
   settle(): Promise<void>;
   /** Calls back when there may be more to read. Undefined takes that back. */
@@ -48,6 +49,7 @@ export class SnapshotCursor implements LogCursor {
   readonly #memory: Buffer | undefined;
   #position: number;
   #end = 0;
+  readonly #truncations: UntoldTruncations;
 
   constructor(dir: JobDir, { stream, start, position, transientData }: LogCursorOptions) {
     this.#stream = stream;
@@ -55,22 +57,26 @@ export class SnapshotCursor implements LogCursor {
     this.#file = new LogFile(dir.log(stream), start);
     this.#memory = transientData ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
     this.#position = position;
+    this.#truncations = new UntoldTruncations(stream, start);
   }
 
   async open(): Promise<void> {
     this.#end = await this.#file.size();
+    if (this.#start.place?.isMissing) this.#position = this.#end;
     checkOffsets({ stream: this.#stream, offset: this.#position, size: this.#end });
   }
 
   async refresh(): Promise<void> {}
 
   get order(): number | undefined {
-    return this.#position < this.#end ? HISTORY : undefined;
+    return this.#position < this.#end || this.#truncations.isAny ? HISTORY : undefined;
   }
 
-  async next(): Promise<OutputChunk | undefined> {
+  async next(): Promise<LogChunk | undefined> {
     const from = Math.max(this.#position, this.#start.firstOffset);
     this.#position = from;
+    const truncation = this.#truncations.take(from);
+    if (truncation) return truncation;
     if (from >= this.#end) return undefined;
     const length = Math.min(CHUNK_BYTES, this.#end - from);
     const { offset, data } = await this.#file.readKept(from, length, this.#memory);
@@ -80,6 +86,8 @@ export class SnapshotCursor implements LogCursor {
       // Not even that is there which was at the opening.
       this.#end = await this.#file.size();
       checkOffsets({ stream: this.#stream, offset: from, size: this.#end });
+      // It was cut, and has its old length again. What it holds now nobody asked for.
+      if (!this.#truncations.isAny) this.#end = from;
     }
     return undefined;
   }
@@ -104,6 +112,7 @@ export class FollowCursor implements LogCursor, FeedReader {
   #memory: Buffer | undefined;
   #end = Number.POSITIVE_INFINITY;
   #position: number;
+  readonly #truncations: UntoldTruncations;
   wake: (() => void) | undefined;
 
   constructor(feeds: LogFeeds, dir: JobDir, options: LogCursorOptions) {
@@ -113,9 +122,10 @@ export class FollowCursor implements LogCursor, FeedReader {
     this.#position = position;
     this.#feed = feeds.join(dir.log(stream), start, this);
     this.#transientData = transientData;
+    this.#truncations = new UntoldTruncations(stream, start);
   }
 
-  /** The next byte, which a log limit may have moved on, even beyond the size last seen. */
+  /** The next byte, which a log limit or a truncation may have moved on, even beyond the size last seen. */
   get position(): number {
     return Math.max(this.#position, this.#start.firstOffset);
   }
@@ -126,7 +136,7 @@ export class FollowCursor implements LogCursor, FeedReader {
 
   get stale(): boolean {
     const { size, stale } = this.#feed;
-    if (this.position >= this.#end) return false;
+    if (this.position >= this.#end || this.#truncations.isAny) return false;
     return this.position > size || (this.position === size && stale);
   }
 
@@ -134,17 +144,24 @@ export class FollowCursor implements LogCursor, FeedReader {
     // Meanwhile the log's start may move on, beyond the size that the refresh finds.
     const { position } = this;
     await this.#feed.refresh();
+    if (this.#start.place?.isMissing) {
+      this.#position = Math.min(this.#position, this.#feed.size);
+      return;
+    }
     checkOffsets({ stream: this.#stream, offset: position, size: this.#feed.size });
   }
 
   get order(): number | undefined {
+    if (this.#truncations.isAny) return AT_ONCE;
     const { position } = this;
     if (position >= Math.min(this.#feed.size, this.#end)) return undefined;
     return this.#feed.seen.orderOf(position);
   }
 
-  async next(beforeMs: number): Promise<OutputChunk | undefined> {
+  async next(beforeMs: number): Promise<LogChunk | undefined> {
     const from = this.position;
+    const truncation = this.#truncations.take(from);
+    if (truncation) return truncation;
     const { size, seen } = this.#feed;
     const end = Math.min(size, this.#end, seen.endOfSeenBefore(from, beforeMs));
     if (from >= end) return undefined;
@@ -177,10 +194,43 @@ export class FollowCursor implements LogCursor, FeedReader {
 
   onMore(wake: (() => void) | undefined): void {
     this.wake = wake;
-    if (this.#feed.stale || this.#feed.size !== this.position) wake?.();
+    if (this.#feed.stale || this.#feed.size !== this.position || this.#truncations.isAny) wake?.();
   }
 
   close(): void {
     this.#feed.leave(this);
+  }
+}
+
+/** Before all that was seen to come, and not to be taken for history. */
+const AT_ONCE = 0;
+
+const NO_DATA = Buffer.alloc(0);
+
+/** Those truncations of a log that one reader has not been told of. */
+class UntoldTruncations {
+  readonly #stream: Stream;
+  readonly #start: LogStart;
+  #told: number;
+
+  constructor(stream: Stream, start: LogStart) {
+    this.#stream = stream;
+    this.#start = start;
+    this.#told = this.#count;
+  }
+
+  get isAny(): boolean {
+    return this.#count > this.#told;
+  }
+
+  /** @returns what to tell the reader, who goes on at `position`, if there is any */
+  take(position: number): LogChunk | undefined {
+    if (!this.isAny) return undefined;
+    this.#told = this.#count;
+    return { stream: this.#stream, offset: position, data: NO_DATA, isTruncation: true };
+  }
+
+  get #count(): number {
+    return this.#start.place?.truncations ?? 0;
   }
 }

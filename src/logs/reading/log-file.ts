@@ -1,13 +1,18 @@
+import { constants, fstatSync, type Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { fromSystemError } from "../../contract/errors.js";
 import type { Stream } from "../../contract/job.js";
 import { hasCode } from "../../platform/errno.js";
+import type { FoundFile, LogPlace } from "./log-place.js";
 import { loadReadCached, readCached } from "./read-cached.js";
 
 /** How many bytes are read, and passed on, at a time at most. */
 export const CHUNK_BYTES = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
+
+/** Not blocking: somebody may have put a FIFO in the log's place. */
+const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /**
  * Where a log begins. A log limit moves it on, and always before it removes the
@@ -16,6 +21,8 @@ const NOTHING = Buffer.alloc(0);
  */
 export interface LogStart {
   readonly firstOffset: number;
+  /** Where the file is in its stream. Absent: at its beginning, and never truncated. */
+  readonly place?: LogPlace;
 }
 
 export type LogStarts = Readonly<Record<Stream, LogStart>>;
@@ -32,13 +39,31 @@ export interface LogStat {
   readonly modifiedMs: number;
 }
 
-/** Returns the size of a log. One that is not there is empty, and was never modified. */
-export async function statLog(path: string): Promise<LogStat> {
+/**
+ * Returns the size of a log: where its stream ends. One that is not there ends where it
+ * did when it was last seen, and was never modified.
+ */
+export async function statLog(path: string, { place }: LogStart = WHOLE): Promise<LogStat> {
+  const look = place?.beginLook() ?? 0;
+  const found = await statIfLog(path);
+  place?.endLook(look, found);
+  const size = place?.end ?? found?.size ?? 0;
+  if (!found) return { size, allocatedBytes: 0, modifiedMs: 0 };
+  return { size, allocatedBytes: found.blocks * 512, modifiedMs: found.mtimeMs };
+}
+
+/** Reading a directory fails, which says enough; reading a FIFO or a device might never end. */
+function isLog(found: Stats): boolean {
+  return found.isFile() || found.isDirectory();
+}
+
+/** Returns undefined where there is no file, or something else in its place. */
+async function statIfLog(path: string): Promise<Stats | undefined> {
   try {
-    const { size, blocks, mtimeMs } = await stat(path);
-    return { size, allocatedBytes: blocks * 512, modifiedMs: mtimeMs };
+    const found = await stat(path);
+    return isLog(found) ? found : undefined;
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return { size: 0, allocatedBytes: 0, modifiedMs: 0 };
+    if (hasCode(error, "ENOENT")) return undefined;
     throw fromSystemError(error, `cannot read the size of ${path}`);
   }
 }
@@ -77,12 +102,28 @@ export class LogFile {
     return this.#handle !== undefined;
   }
 
-  /** @throws ProcmanError for anything but a missing file */
+  /**
+   * Returns where the stream ends; where its file is not there, where the file began.
+   * @throws ProcmanError for anything but a missing file
+   */
   async size(): Promise<number> {
+    const { place } = this.#start;
+    const look = place?.beginLook() ?? 0;
     await this.open();
-    if (this.#handle === undefined) return 0;
+    let found = await this.#stat();
+    if (found && place?.isReplaced(found)) {
+      this.#letGo();
+      await this.open();
+      found = await this.#stat();
+    }
+    place?.endLook(look, found);
+    if (!found) return place?.base ?? 0;
+    return place?.end ?? found.size;
+  }
+
+  async #stat(): Promise<FoundFile | undefined> {
     try {
-      return (await this.#handle.stat()).size;
+      return await this.#handle?.stat();
     } catch (error) {
       throw fromSystemError(error, `cannot read the size of ${this.path}`);
     }
@@ -98,10 +139,12 @@ export class LogFile {
     memory: Buffer = Buffer.allocUnsafe(length),
   ): Promise<Buffer> {
     await this.open();
-    if (this.#handle === undefined) return NOTHING;
+    const base = this.#start.place?.base ?? 0;
+    // What was in front of the file is gone.
+    if (this.#handle === undefined || offset < base) return NOTHING;
     const buffer = memory.subarray(0, length);
     try {
-      const { bytesRead } = await this.#handle.read(buffer, 0, length, offset);
+      const { bytesRead } = await this.#handle.read(buffer, 0, length, offset - base);
       return bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
     } catch (error) {
       throw fromSystemError(error, `cannot read ${length} bytes at ${offset} of ${this.path}`);
@@ -110,7 +153,8 @@ export class LogFile {
 
   /**
    * Reads a range without the bytes that a log limit has removed by the time they
-   * were read: of those, zeros may have been read instead.
+   * were read: of those, zeros may have been read instead. Nothing is returned where
+   * the log was found truncated meanwhile.
    */
   async readKept(
     offset: number,
@@ -118,8 +162,13 @@ export class LogFile {
     memory: Buffer = Buffer.allocUnsafe(length),
   ): Promise<LogBytes> {
     const cached = memory.subarray(0, length);
-    const isCached = this.#handle !== undefined && readCached(this.#handle.fd, cached, offset);
+    const base = this.#start.place?.base ?? 0;
+    const isCached =
+      this.#handle !== undefined &&
+      offset >= base &&
+      readCached(this.#handle.fd, cached, offset - base);
     const data = isCached ? cached : await this.read(offset, length, memory);
+    if (base !== (this.#start.place?.base ?? 0)) return { offset, data: NOTHING };
     // To be compared after the read, with nothing in between: see LogStart.
     return bytesFrom({ offset, data }, this.#start.firstOffset);
   }
@@ -127,6 +176,10 @@ export class LogFile {
   /** Closes the file once the reads under way are through. */
   close(): void {
     this.#closed = true;
+    this.#letGo();
+  }
+
+  #letGo(): void {
     const handle = this.#handle;
     this.#handle = undefined;
     if (handle !== undefined) closeQuietly(handle);
@@ -135,8 +188,8 @@ export class LogFile {
   async #openNow(): Promise<void> {
     await loadReadCached();
     try {
-      const handle = await open(this.path, "r");
-      if (this.#closed) closeQuietly(handle);
+      const handle = await open(this.path, READ_ONLY);
+      if (this.#closed || !isLog(fstatSync(handle.fd))) closeQuietly(handle);
       else this.#handle = handle;
     } catch (error) {
       if (!hasCode(error, "ENOENT")) throw fromSystemError(error, `cannot open ${this.path}`);

@@ -1,4 +1,4 @@
-import type { OutputChunk } from "../../contract/procman.js";
+import type { LogChunk } from "../../core/ports.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { HISTORY } from "../following/seen-marks.js";
 import type { LogCursor } from "./log-cursor.js";
@@ -12,7 +12,7 @@ export interface LogReadingOptions {
   readonly signals: readonly (AbortSignal | undefined)[];
 }
 
-const DONE: IteratorResult<OutputChunk, void> = { done: true, value: undefined };
+const DONE: IteratorResult<LogChunk, void> = { done: true, value: undefined };
 
 /**
  * One reading of a job's logs: gives the cursors' chunks in the order in which
@@ -27,7 +27,7 @@ const DONE: IteratorResult<OutputChunk, void> = { done: true, value: undefined }
  * An iterator of its own and not a generator: a signal has to release files and
  * watches at once, also when a consumer that went away never asks again.
  */
-export class LogReading implements AsyncIterableIterator<OutputChunk, void, undefined> {
+export class LogReading implements AsyncIterableIterator<LogChunk, void, undefined> {
   readonly #options: LogReadingOptions;
   /** Aborted when the reading is stopped, and when it is over. */
   #stop: AbortController | undefined;
@@ -49,7 +49,7 @@ export class LogReading implements AsyncIterableIterator<OutputChunk, void, unde
     return this;
   }
 
-  async next(): Promise<IteratorResult<OutputChunk, void>> {
+  async next(): Promise<IteratorResult<LogChunk, void>> {
     if (this.#isOver) return DONE;
     try {
       if (this.#stop === undefined) await this.#begin();
@@ -64,7 +64,7 @@ export class LogReading implements AsyncIterableIterator<OutputChunk, void, unde
     return DONE;
   }
 
-  async return(): Promise<IteratorResult<OutputChunk, void>> {
+  async return(): Promise<IteratorResult<LogChunk, void>> {
     this.#end();
     return DONE;
   }
@@ -82,7 +82,7 @@ export class LogReading implements AsyncIterableIterator<OutputChunk, void, unde
   }
 
   /** Undefined after the last one. */
-  async #nextChunk(): Promise<OutputChunk | undefined> {
+  async #nextChunk(): Promise<LogChunk | undefined> {
     const { ended } = this.#options;
     this.#stop?.signal.throwIfAborted();
     for (;;) {

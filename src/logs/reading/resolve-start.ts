@@ -22,18 +22,19 @@ export async function resolveStart(
   const logs = streamsOf(start).map((stream) => ({
     stream,
     offset: offsetOf(start, stream),
-    file: new LogFile(dir.log(stream)),
+    file: new LogFile(dir.log(stream), starts[stream]),
   }));
   try {
     const sized = await Promise.all(
       logs.map(async (log) => ({ ...log, size: await log.file.size() })),
     );
-    checkOffsets(...sized);
+    // Of a log that was deleted it is not known how long it was.
+    checkOffsets(...sized.filter(({ stream }) => !starts[stream].place?.isMissing));
 
     const lines = start.tailLines;
     const positions: OutputPositions = {};
     for (const { stream, offset, file, size } of sized) {
-      const floor = Math.max(offset, starts[stream].firstOffset);
+      const floor = Math.max(Math.min(offset, size), starts[stream].firstOffset);
       const tail = lines === undefined ? floor : await tailStart(file, { size, lines, floor });
       // The log's start may have moved on meanwhile, so that a hole was read.
       positions[stream] = Math.max(tail, starts[stream].firstOffset);

@@ -4,6 +4,7 @@ import type { FirstOffsetStore } from "../../core/ports.js";
 import { type LimiterPace, LogLimiter } from "./log-limiter.js";
 import type { LogStarts } from "../reading/log-file.js";
 import { LogTrimmer } from "./log-trimmer.js";
+import { newPlaces } from "../reading/log-place.js";
 import type { PunchHole } from "./punch-hole.js";
 import { SerialQueue } from "../../platform/serial-queue.js";
 import type { WatchPath } from "../../platform/watch-path.js";
@@ -61,9 +62,10 @@ export class LogRetention {
     limitBytes: number,
     ended: AbortSignal,
     onLateTrim: () => void,
+    places = newPlaces(),
   ): RetainedLogs {
     const { firstOffsets, pollIntervalMs, watch, log } = this.#options;
-    const trimmer = new LogTrimmer({ dir, limitBytes, firstOffsets, punch: this.#punch });
+    const trimmer = new LogTrimmer({ dir, limitBytes, places, firstOffsets, punch: this.#punch });
     const limiter = new LogLimiter({
       dir,
       trimmer,

@@ -4,11 +4,13 @@ import type { JobDir } from "../../core/job-dir.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
 import type { FirstOffsetStore } from "../../core/ports.js";
 import { LogFile, type LogStart, type LogStarts, statLog } from "../reading/log-file.js";
+import type { FoundFile, LogPlace, LogPlaces } from "../reading/log-place.js";
 import { tailStart } from "../reading/tail-start.js";
 
 export interface LogTrimmerOptions {
   readonly dir: JobDir;
   readonly limitBytes: number;
+  readonly places: LogPlaces;
   readonly firstOffsets: FirstOffsetStore;
   /** Gives the disk space of a file's first `length` bytes back, where that can be done. */
   readonly punch: (path: string, length: number) => Promise<void>;
@@ -19,14 +21,24 @@ const MAX_ROUNDING_BYTES = 64 * 1024;
 
 class TrimmedLog implements LogStart {
   readonly path: string;
-  firstOffset = 0;
+  readonly place: LogPlace;
+  #trimmedTo = 0;
   /** As of the last `measure`. */
   size = 0;
   /** Up to here its disk space was given back. */
   punchedTo = 0;
 
-  constructor(path: string) {
+  constructor(path: string, place: LogPlace) {
     this.path = path;
+    this.place = place;
+  }
+
+  get firstOffset(): number {
+    return Math.max(this.#trimmedTo, this.place.base);
+  }
+
+  set firstOffset(offset: number) {
+    this.#trimmedTo = offset;
   }
 }
 
@@ -43,8 +55,8 @@ export class LogTrimmer {
   constructor(options: LogTrimmerOptions) {
     this.#options = options;
     this.#logs = {
-      stdout: new TrimmedLog(options.dir.log("stdout")),
-      stderr: new TrimmedLog(options.dir.log("stderr")),
+      stdout: new TrimmedLog(options.dir.log("stdout"), options.places.stdout),
+      stderr: new TrimmedLog(options.dir.log("stderr"), options.places.stderr),
     };
   }
 
@@ -68,13 +80,15 @@ export class LogTrimmer {
   measure(): boolean {
     let grown = false;
     for (const log of Object.values(this.#logs)) {
-      const size = sizeNow(log.path);
-      if (size === undefined) continue;
+      const look = log.place.beginLook();
+      const found = statNow(log.path);
+      if (found === undefined) continue;
+      log.place.endLook(look, found);
+      const size = log.place.end;
       grown ||= size > log.size;
       log.size = size;
-      // Where somebody has truncated the log, nothing of what was kept is left.
-      log.firstOffset = Math.min(log.firstOffset, size);
-      log.punchedTo = Math.min(log.punchedTo, log.firstOffset);
+      // Of a log that was truncated, nothing has been given up yet.
+      log.punchedTo = Math.max(log.punchedTo, log.place.base);
     }
     return grown;
   }
@@ -101,7 +115,7 @@ export class LogTrimmer {
     for (const log of Object.values(this.#logs)) {
       if (!owesHole(log)) continue;
       const { firstOffset } = log;
-      await this.#options.punch(log.path, firstOffset);
+      await this.#options.punch(log.path, firstOffset - log.place.base);
       log.punchedTo = firstOffset;
     }
     crashPoint("trim:punched");
@@ -112,14 +126,14 @@ export class LogTrimmer {
     const known = await firstOffsets.read(dir);
     for (const stream of STREAMS) {
       const log = this.#logs[stream];
-      const { size, allocatedBytes } = await statLog(log.path);
+      const { size, allocatedBytes } = await statLog(log.path, log);
       log.size = size;
       // The last `limitBytes` were never removed. After a power cut the log may be
       // shorter than it was when its first offset was recorded.
       const first = known?.[stream] ?? Math.max(0, size - limitBytes);
       log.firstOffset = Math.min(first, size);
       const hasHole = allocatedBytes <= size - log.firstOffset + MAX_ROUNDING_BYTES;
-      log.punchedTo = hasHole ? log.firstOffset : 0;
+      log.punchedTo = hasHole ? log.firstOffset : log.place.base;
     }
   }
 
@@ -138,7 +152,7 @@ export class LogTrimmer {
     const { firstOffset } = log;
     const target = log.size - this.#options.limitBytes;
     if (target <= firstOffset) return firstOffset;
-    const file = new LogFile(log.path);
+    const file = new LogFile(log.path, log);
     try {
       return await tailStart(file, { size: target + 1, lines: 1, floor: firstOffset });
     } finally {
@@ -155,9 +169,10 @@ function owesHole({ punchedTo, firstOffset }: TrimmedLog): boolean {
  * Returns undefined for a log that is gone or cannot be reached now. Synchronous,
  * since a promise would cost ten times as much.
  */
-function sizeNow(path: string): number | undefined {
+function statNow(path: string): FoundFile | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false })?.size;
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.isFile() ? found : undefined;
   } catch {
     return undefined;
   }

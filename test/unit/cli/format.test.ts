@@ -157,6 +157,9 @@ describe("--json", () => {
       pty: false,
       stdin: false,
       truncatedFields: [],
+      stdoutTruncations: 0,
+      stderrTruncations: 0,
+      missingLogs: [],
     });
     expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
   });

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { CONTAINMENTS, type Job, TRUNCATED_FIELDS } from "../../../src/contract/job.js";
+import { CONTAINMENTS, type Job, STREAMS, TRUNCATED_FIELDS } from "../../../src/contract/job.js";
 
 export const T0 = new Date("2026-01-02T03:04:05.678Z");
 const T1 = new Date("2026-01-02T03:04:06.789Z");
@@ -121,6 +121,11 @@ export const anyJob = fc
         stdoutFirstOffset: bytes,
         stderrFirstOffset: bytes,
         progress: anyProgress,
+        truncations: fc.record(
+          { stdout: fc.integer({ min: 1, max: 9 }), stderr: fc.integer({ min: 1, max: 9 }) },
+          { noNullPrototype: true },
+        ),
+        missingLogs: fc.subarray([...STREAMS], { minLength: 1 }),
         truncatedFields: fc.subarray([...TRUNCATED_FIELDS], { minLength: 1 }),
       },
       {

@@ -10,6 +10,7 @@ test("a job's files have the names that they have always had", () => {
     [dir.log("stdout")]: "stdout.log",
     [dir.log("stderr")]: "stderr.log",
     [dir.firstOffsets]: "first-offsets",
+    [dir.truncations]: "truncations",
     [dir.process]: "process",
     [dir.exit]: "exit",
     [dir.ended]: "ended",

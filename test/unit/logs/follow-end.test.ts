@@ -1,4 +1,4 @@
-import { symlinkSync, truncateSync, unlinkSync } from "node:fs";
+import { symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { OutputChunk } from "../../../src/contract/procman.js";
 import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
@@ -145,21 +145,69 @@ describe("what goes wrong meanwhile", () => {
 });
 
 describe("a log that is cut short", () => {
-  test("is an error that says so, and no silence", async () => {
+  test("goes on with what it holds then, and says so", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", "0123456789");
     const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
     await chunks.next();
     const next = chunks.next();
-    truncateSync(logs.path("stdout"), 3);
-    await expect(next).rejects.toMatchObject({
-      reason: "OFFSET_OUT_OF_RANGE",
-      violations: [
-        {
-          field: "stdout_offset",
-          description: "10 is beyond the end of stdout, which has 3 bytes",
-        },
-      ],
+    truncateSync(logs.path("stdout"), 0);
+    const truncation = { stream: "stdout", offset: 10, data: Buffer.alloc(0), isTruncation: true };
+    expect((await next).value).toEqual(truncation);
+    logs.append("stdout", "new");
+    const { value } = await chunks.next();
+    expect(value).toMatchObject({ stream: "stdout", offset: 10, data: Buffer.from("new") });
+    await chunks.return();
+  });
+
+  test.each([
+    ["longer than before", "ABCDEFGHIJKLMNOP"],
+    ["as long as before", "ABCDEFGHIJ"],
+  ])("is noticed where it is %s already", async (_, text) => {
+    const logs = JobLogs.started();
+    logs.append("stdout", "0123456789");
+    const chunks = newOutput().open(logs.dir).chunks(BOTH, { ended: new AbortController().signal });
+    await chunks.next();
+    const next = chunks.next();
+    // In one go, as seen from here: nobody can look in between.
+    writeFileSync(logs.path("stdout"), text);
+    expect((await next).value).toMatchObject({ offset: 10, isTruncation: true });
+    const { value } = await chunks.next();
+    expect(value).toMatchObject({ offset: 10, data: Buffer.from(text) });
+    await chunks.return();
+  });
+
+  test("is one place for all of its readers, and counted once", async () => {
+    const logs = JobLogs.started();
+    const output = newOutput().open(logs.dir);
+    logs.append("stdout", "0123456789");
+    expect(await output.sizes()).toMatchObject({ stdoutBytes: 10 });
+    truncateSync(logs.path("stdout"), 0);
+    logs.append("stdout", "45%\n");
+    const sizes = { stdoutBytes: 14, stdoutFirstOffset: 10, truncations: { stdout: 1 } };
+    for (let n = 0; n < 2; n += 1) expect(await output.sizes()).toMatchObject(sizes);
+    expect(await output.resolveStart({ streams: ["stdout"] })).toEqual({ stdout: 10 });
+    expect(await output.resolveStart({ streams: ["stdout"], tailLines: 1 })).toEqual({
+      stdout: 10,
     });
+    expect(await output.progress()).toMatchObject({ percent: 45 });
+    const { value } = await output.chunks({ stdout: 12 }).next();
+    expect(value).toMatchObject({ offset: 12, data: Buffer.from("%\n") });
+  });
+
+  test("ends the line that was begun, for those who follow lines", async () => {
+    const logs = JobLogs.started();
+    logs.append("stdout", "one\ntw");
+    const end = new AbortController();
+    const lines = newOutput().open(logs.dir).lines({ stdout: 0 }, { ended: end.signal });
+    expect((await lines.next()).value).toMatchObject({ text: "one" });
+    const next = lines.next();
+    truncateSync(logs.path("stdout"), 0);
+    expect((await next).value).toMatchObject({ text: "tw", terminator: "none" });
+    expect((await lines.next()).value).toMatchObject({ offset: 6, text: "", isTruncation: true });
+    logs.append("stdout", "o\n");
+    expect((await lines.next()).value).toMatchObject({ offset: 6, text: "o" });
+    end.abort();
+    expect(await lines.next()).toMatchObject({ done: true });
   });
 });

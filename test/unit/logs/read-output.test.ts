@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   closeSync,
   ftruncateSync,
@@ -5,7 +6,6 @@ import {
   openSync,
   rmSync,
   symlinkSync,
-  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ async function collectLines(lines: AsyncIterable<OutputLine>): Promise<OutputLin
 }
 
 describe("sizes", () => {
-  test("are those of the files; of a log that is not there, 0", async () => {
+  test("are those of the files; of a log that is not there, 0, and that it is not there", async () => {
     const logs = new JobLogs();
     expect(await newOutput().open(logs.dir).sizes()).toMatchObject({
       stdoutBytes: 0,
@@ -45,7 +45,29 @@ describe("sizes", () => {
       stderrBytes: 5,
       stdoutFirstOffset: 0,
       stderrFirstOffset: 0,
+      missingLogs: ["stdout"],
     });
+  });
+
+  test("of a log that was deleted are those that were seen last; it can be read no more", async () => {
+    const logs = JobLogs.started();
+    logs.append("stdout", "12345");
+    const output = newOutput().open(logs.dir);
+    await output.sizes();
+    rmSync(logs.path("stdout"));
+    expect(await output.sizes()).toMatchObject({ stdoutBytes: 5, missingLogs: ["stdout"] });
+    const from = await output.resolveStart({ stdoutOffset: 5 });
+    expect((await collect(output.chunks(from))).size("stdout")).toBe(0);
+  });
+
+  test("of a log in whose place there is a FIFO: nothing waits for it", async () => {
+    const logs = JobLogs.started();
+    rmSync(logs.path("stdout"));
+    execFileSync("mkfifo", [logs.path("stdout")]);
+    const output = newOutput().open(logs.dir);
+    expect(await output.sizes()).toMatchObject({ stdoutBytes: 0, missingLogs: ["stdout"] });
+    const from = await output.resolveStart({ tailLines: 1 });
+    expect((await collect(output.chunks(from))).size("stdout")).toBe(0);
   });
 
   test.each(STREAMS)("an error of the file system with %s says what was tried", async (stream) => {
@@ -154,13 +176,16 @@ describe("chunks without follow", () => {
     });
   });
 
-  test("fail when the log is cut short meanwhile", async () => {
+  test("go on with what there is when the log is truncated meanwhile", async () => {
     const logs = JobLogs.started();
     logs.append("stdout", Buffer.alloc(2 * CHUNK_BYTES));
     const chunks = newOutput().open(logs.dir).chunks(BOTH);
     await chunks.next();
-    truncateSync(logs.path("stdout"), 10);
-    await expect(chunks.next()).rejects.toMatchObject({ reason: "OFFSET_OUT_OF_RANGE" });
+    writeFileSync(logs.path("stdout"), "new");
+    const offset = 2 * CHUNK_BYTES;
+    expect((await chunks.next()).value).toMatchObject({ offset, isTruncation: true });
+    expect((await chunks.next()).value).toMatchObject({ offset, data: Buffer.from("new") });
+    expect(await chunks.next()).toMatchObject({ done: true });
   });
 
   test("fail as the file system does", async () => {

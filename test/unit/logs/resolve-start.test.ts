@@ -40,8 +40,10 @@ test.each([
 test("logs that are not there yet are empty", async () => {
   const { dir } = new JobLogs();
   expect(await output.open(dir).resolveStart({ tailLines: 5 })).toEqual({ stdout: 0, stderr: 0 });
-  await expect(output.open(dir).resolveStart({ stdoutOffset: 1 })).rejects.toMatchObject({
-    reason: "OFFSET_OUT_OF_RANGE",
+  // Nobody knows how long it was.
+  expect(await output.open(dir).resolveStart({ stdoutOffset: 1 })).toEqual({
+    stdout: 0,
+    stderr: 0,
   });
 });
 

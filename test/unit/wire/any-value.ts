@@ -147,12 +147,15 @@ function anyBoundary(type: "opened" | "ended") {
   return plain({ type: fc.constant(type), job: anyJob });
 }
 
+const anyTruncation = plain({ type: fc.constant("truncated"), stream, offset });
+
 export const anyAttachEvent: fc.Arbitrary<AttachEvent> = fc.oneof(
   anyBoundary("opened"),
   anyOf<AttachEvent & { type: "chunk" }>(
     { type: fc.constant("chunk"), stream, offset, data, seenTime: anyTime },
     ["seenTime"],
   ),
+  anyTruncation,
   anyBoundary("ended"),
 ) as fc.Arbitrary<AttachEvent>;
 
@@ -162,6 +165,7 @@ export const anyWatchEvent: fc.Arbitrary<WatchEvent> = fc.oneof(
     "progress",
     "seenTime",
   ]),
+  anyTruncation,
   anyBoundary("ended"),
 ) as fc.Arbitrary<WatchEvent>;
 

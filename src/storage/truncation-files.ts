@@ -1,0 +1,38 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { z } from "zod";
+import { fromSystemError } from "../contract/errors.js";
+import type { Truncation, TruncationStore } from "../core/ports.js";
+import { hasCode } from "../platform/errno.js";
+
+const truncation = z.object({ base: z.int().nonnegative(), truncations: z.int().nonnegative() });
+const schema = z.object({ stdout: truncation, stderr: truncation });
+
+/**
+ * Stores in a small file how a job has truncated its logs; most jobs have none. It is
+ * not synced: only a power cut loses it, and that ends the job and its output too.
+ * Synchronous, so that no reader can be told of offsets that are not stored yet.
+ */
+export const truncationFiles: TruncationStore = {
+  read({ truncations: path }) {
+    try {
+      return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw fromSystemError(error, `read ${path}`);
+    }
+  },
+
+  write({ truncations: path }, { stdout, stderr }) {
+    const text = JSON.stringify({ stdout: fieldsOf(stdout), stderr: fieldsOf(stderr) });
+    try {
+      writeFileSync(`${path}.new`, text, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      throw fromSystemError(error, `write ${path}`);
+    }
+  },
+};
+
+function fieldsOf({ base, truncations }: Truncation): Truncation {
+  return { base, truncations };
+}
