@@ -1,9 +1,10 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { expect, test } from "vitest";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { isHere } from "../helpers/foreign-parts.js";
 import { tempDir } from "../helpers/temp-dir.js";
-import { TestServer } from "../helpers/test-server.js";
+import { endJobs, TestServer } from "../helpers/test-server.js";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -41,7 +42,7 @@ console.log(typeof Manager.open);
 `;
 
 test("the packed package works, with its types, where it is installed", {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const server = await TestServer.start();
   const app = join(tempDir(), "app");
@@ -57,7 +58,9 @@ test("the packed package works, with its types, where it is installed", {
   expect(paths).toContain("dist/src/engine/local/runner.sh");
   expect(paths).toContain("dist/bin/server.cjs");
   expect(paths).toContain("proto/procman/v1/procman.proto");
+  expect(paths).toContain("LICENSE");
   expect(paths.filter((path) => path.startsWith("test/") || path.startsWith("src/"))).toEqual([]);
+  expect(paths.flatMap((path) => brokenLinks(path, paths))).toEqual([]);
 
   const run = (program: string, ...args: string[]) =>
     execFileSync(program, args, { cwd: app, stdio: ["ignore", "pipe", "pipe"] }).toString();
@@ -83,4 +86,51 @@ test("the packed package works, with its types, where it is installed", {
   const output = run("node", "out/program.js", server.socketPath, server.baseUrl, server.token);
   expect(output).toBe("failed 3\nJOB_NOT_FOUND\nfailed 3\nJOB_NOT_FOUND\ntotal 2\nfunction\n");
   expect(run("npx", "--no-install", "procman", "--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+
+  // The long-term releases of Node after the one that runs this.
+  for (const node of laterNodes(app)) {
+    const args = [server.socketPath, server.baseUrl, server.token];
+    expect(run(node, "out/program.js", ...args)).toContain("failed 3\nJOB_NOT_FOUND\n");
+    const stateDir = join(tempDir(), "state");
+    const procman = (...words: string[]) =>
+      run(node, "node_modules/procman/dist/bin/procman.cjs", "--state-dir", stateDir, ...words);
+    onTestFinished(async () => {
+      procman("stop");
+      await endJobs(stateDir);
+    });
+    const id = procman("run", "-d", "-t", "-i", "--", "cat").trim();
+    expect(procman("cancel", id)).toContain("cancelled");
+    expect(JSON.parse(procman("get", "--json", id)).pty).toBe(true);
+  }
 });
+
+test("systemd takes the unit", () => {
+  const unit = join(ROOT, "packaging/procman.service");
+  const { error, status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit]);
+  if (!isHere(error && "systemd-analyze (Debian's package systemd) is not installed")) return;
+  expect(status, String(stderr)).toBe(0);
+  expect(readFileSync(unit, "utf8")).toMatch(/^KillMode=process$/m);
+});
+
+/** Links of a document in the package to what is not in it. */
+function brokenLinks(document: string, paths: readonly string[]): string[] {
+  if (!document.endsWith(".md")) return [];
+  const text = readFileSync(join(ROOT, document), "utf8");
+  return [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)]
+    .map(([, link]) => posix.join(posix.dirname(document), link as string))
+    .filter((path) => !paths.some((packed) => packed === path || packed.startsWith(`${path}/`)));
+}
+
+/** Programs of the later versions of Node that procman is tested on, from npm. */
+function laterNodes(app: string): string[] {
+  const versions = ["22", "24"];
+  const { status, stderr } = spawnSync(
+    "npm",
+    ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"].concat(
+      versions.map((version) => `node${version}@npm:node-linux-${process.arch}@${version}`),
+    ),
+    { cwd: app },
+  );
+  if (!isHere(status === 0 ? undefined : `later versions of Node: ${String(stderr)}`)) return [];
+  return versions.map((version) => join(app, `node_modules/node${version}/bin/node`));
+}
