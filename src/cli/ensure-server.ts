@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, statSync } from "node:fs";
+import { closeSync, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { homedir } from "node:os";
@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode } from "../platform/errno.js";
 import { withoutInherited } from "../platform/inherited-descriptors.js";
 import { foreignOwner, makePrivateDirs } from "../platform/own-dir.js";
+import { appendToOwnFile } from "../platform/own-file.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 import { findStartNotice } from "./start-notice.js";
@@ -91,7 +92,7 @@ function startInBackground(stateDir: string): BackgroundServer {
   let log: number;
   try {
     makePrivateDirs(stateDir);
-    log = openSync(logPath, "a", 0o600);
+    log = appendToOwnFile(logPath);
   } catch (cause) {
     throw new CliError(`cannot start a server: ${(cause as Error).message}`, { cause });
   }

@@ -1,7 +1,9 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
+import { Socket } from "node:net";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { foreignOwner } from "../platform/own-dir.js";
 import { sendToken } from "./procman-client.js";
 
 /** The address of a server: its unix socket, or its place on the network. */
@@ -37,7 +39,7 @@ export interface NodeTransport {
  */
 export function createNodeTransport(address: ServerAddress): NodeTransport {
   if ("socketPath" in address) {
-    const agent = new HttpAgent({ keepAlive: true });
+    const agent = new OwnSocketAgent({ keepAlive: true });
     const transport = createConnectTransport({
       // The host is for the Host header only.
       baseUrl: "http://localhost",
@@ -60,6 +62,22 @@ export function createNodeTransport(address: ServerAddress): NodeTransport {
     interceptors: token === undefined ? [] : [sendToken(token)],
   });
   return { transport, server: baseUrl, close: () => agent.destroy() };
+}
+
+/**
+ * Connects to sockets of this user's own only: what is sent over one, arguments and
+ * environments among it, is for no other user.
+ */
+class OwnSocketAgent extends HttpAgent {
+  override createConnection(
+    ...[options, callback]: Parameters<HttpAgent["createConnection"]>
+  ): ReturnType<HttpAgent["createConnection"]> {
+    const foreign = foreignOwner(options.socketPath ?? "");
+    if (foreign === undefined) return super.createConnection(options, callback);
+    const error = Object.assign(new Error(foreign), { code: "EACCES" });
+    callback?.(error, new Socket());
+    return undefined;
+  }
 }
 
 function nodeTlsOptions(tls: TlsOptions): Partial<Record<keyof TlsOptions, string | Buffer>> {

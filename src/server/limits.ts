@@ -30,8 +30,12 @@ export const MAX_REFUSED_CALLS = 50;
 export const MAX_CANCELLED_CALLS = 500;
 export const MAX_CANCELLED_CALLS_PER_SECOND = 33;
 
-/** Calls without a token: how many at once on all connections, and the bytes of a request. */
+/**
+ * Calls without a token: how many at once on all connections, and on each, before one more
+ * ends the oldest; and the bytes of a request.
+ */
 export const MAX_ANONYMOUS_CALLS = 100;
+export const MAX_ANONYMOUS_CALLS_PER_CONNECTION = 10;
 export const MAX_ANONYMOUS_REQUEST_BYTES = 256;
 
 /** Wrong tokens a minute from one address. */

@@ -81,8 +81,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await chmod(stateDir, 0o700);
   if (!tls) requireLoopback(listen);
+  const token = await loadAccessToken(tokenPath);
   const access = new AccessControl({
-    token: await loadAccessToken(tokenPath),
+    token,
     requiresToken: tls?.clientCaPath === undefined,
     allowedHosts: [...listen.map(({ host }) => host), ...(options.allowedHosts ?? [])],
     allowedOrigins: options.allowedOrigins ?? [],
@@ -100,7 +101,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     maxConnections: maxConnections(loopbackPort === undefined ? listen.length : 2),
     logger,
   });
-  const stopWatchingToken = watchAccessToken(tokenPath, (token) => access.setToken(token), logger);
+  const stopWatchingToken = watchAccessToken(
+    tokenPath,
+    token,
+    (token) => access.setToken(token),
+    logger,
+  );
 
   const close = async () => {
     stopWatchingToken();

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -89,6 +90,76 @@ describe("TLS", () => {
     await eventually("the complaint", () => server.log.includes("cannot be used"));
     expect(await serialOf(server)).toBe(renewed);
     certificates.issue("server", "ca");
+  });
+});
+
+test("a client CA without a certificate is refused at the start, and is no renewal", async () => {
+  const empty = TestServer.prepare({
+    args: [
+      "--listen",
+      "127.0.0.1:0",
+      "--tls-cert",
+      file("server.pem"),
+      "--tls-key",
+      file("server.key"),
+      "--tls-client-ca",
+      file("server.key"),
+    ],
+  });
+  await empty.start({ ready: false });
+  expect(await empty.ended()).toBe(1);
+  expect(empty.log).toContain(`${file("server.key")} holds no certificate`);
+  execFileSync("cp", ["ca.pem", "emptied.pem"], { cwd: dir });
+  const server = await serve("--tls-client-ca", file("emptied.pem"));
+  writeFileSync(file("emptied.pem"), "");
+  await eventually("the complaint", () => server.log.includes("cannot be used"));
+  const tls = { ca: pem("ca.pem"), cert: pem("alice.pem"), key: pem("alice.key") };
+  expect((await connectClient(server, tls).list()).totalSize).toBe(0);
+});
+
+describe("TLS 1.2", () => {
+  const handshake = async (server: TestServer, options: object = {}) => {
+    const port = Number(new URL(server.baseUrl).port);
+    const socket = connect({
+      port,
+      host: "127.0.0.1",
+      ca: pem("ca.pem"),
+      maxVersion: "TLSv1.2",
+      ...options,
+    });
+    onTestFinished(() => void socket.destroy());
+    await once(socket, "secureConnect");
+    return socket;
+  };
+
+  test("has neither RSA key exchange nor CBC", async () => {
+    const server = await serve();
+    expect((await handshake(server)).getCipher().name).toMatch(/^ECDHE-.*(GCM|POLY1305)/);
+    for (const ciphers of ["AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA"]) {
+      await expect(handshake(server, { ciphers })).rejects.toThrow();
+    }
+    const modern = await handshake(server, { maxVersion: "TLSv1.3" });
+    expect(modern.getProtocol()).toBe("TLSv1.3");
+  });
+
+  test("is not negotiated anew", async () => {
+    const server = await serve();
+    const socket = await handshake(server);
+    const closed = once(socket, "close");
+    socket.on("error", () => {});
+    socket.resume();
+    let renegotiated = 0;
+    const again = () => {
+      const isAsked = socket.renegotiate({}, (error) => {
+        if (error || renegotiated >= 20) return;
+        renegotiated += 1;
+        again();
+      });
+      expect(isAsked || socket.destroyed).toBe(true);
+    };
+    again();
+    await closed;
+    expect(renegotiated).toBe(0);
   });
 });
 

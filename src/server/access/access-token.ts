@@ -1,20 +1,24 @@
 import { randomBytes } from "node:crypto";
-import { unwatchFile, watchFile } from "node:fs";
-import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { linkSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Logger } from "pino";
+import { syncPath, writeFileDurable } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
+import { readOwnFile } from "../../platform/own-file.js";
+import { pollFiles } from "../../platform/poll-files.js";
 
 const TOKEN_BYTES = 32;
-const POLL_INTERVAL_MS = 1000;
 /** A token that somebody else has made may be shorter, but must not be guessable. */
 const MIN_TOKEN_CHARS = 16;
 
 /**
- * Reads the token's file, and makes it with a new token where it is missing.
- * @throws Error when the file holds no usable token; it is left as it is.
+ * Reads the token's file, and makes it with a new token where it is missing. Of many that
+ * do so at once, all return the same token.
+ * @throws Error when the file holds no usable token, or is not this user's own; it is left
+ * as it is.
  */
 export async function loadAccessToken(path: string): Promise<string> {
-  const token = (await readIfThere(path)) ?? (await createToken(path));
+  const token = readIfThere(path) ?? (await createToken(path));
   if (token.length < MIN_TOKEN_CHARS || /\s/.test(token)) {
     throw new Error(
       `${path} holds no token of at least ${MIN_TOKEN_CHARS} characters without spaces; ` +
@@ -26,53 +30,78 @@ export async function loadAccessToken(path: string): Promise<string> {
 
 /** Replaces the token; a server that watches the file takes it into use within a second. */
 export async function rotateAccessToken(path: string): Promise<string> {
-  return createToken(path);
+  const token = newToken();
+  await publish(path, token, (temporary) => renameSync(temporary, path));
+  return token;
 }
 
-/** Calls `use` with each new content of the token's file. Returns how to stop that. */
+/**
+ * Calls `use` with each new content of the token's file, other than what is known of it.
+ * Returns how to stop that.
+ */
 export function watchAccessToken(
   path: string,
+  known: string,
   use: (token: string) => void,
   logger: Logger,
 ): () => void {
-  let known: string | undefined;
-  const reload = () => {
+  let current = known;
+  return pollFiles([path], () => {
     loadAccessToken(path).then(
       (token) => {
-        if (token === known) return;
-        known = token;
+        if (token === current) return;
+        current = token;
         use(token);
         logger.info({ path }, "took a new access token into use");
       },
       (error: unknown) => logger.error({ err: error }, "the access token cannot be read"),
     );
-  };
-  watchFile(path, { interval: POLL_INTERVAL_MS, persistent: false }, reload);
-  return () => unwatchFile(path, reload);
+  });
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function readIfThere(path: string): string | undefined {
   try {
-    const token = (await readFile(path, "utf8")).trim();
-    const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0) await chmod(path, 0o600);
-    return token;
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
-    throw new Error(`cannot read the access token ${path}`, { cause: error });
+    return readOwnFile(path).trim();
+  } catch (cause) {
+    if (hasCode(cause, "ENOENT")) return undefined;
+    throw new Error(`cannot read the access token ${path}: ${(cause as Error).message}`, { cause });
   }
 }
 
-/** The token is on disk before its file has its name: one that was read survives a power cut. */
+/** Makes the file, unless somebody else does at the same time: then their token counts. */
 async function createToken(path: string): Promise<string> {
-  const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const temporary = `${path}.tmp`;
+  const token = newToken();
+  await publish(path, token, (temporary) => {
+    try {
+      linkSync(temporary, path);
+    } catch (error) {
+      if (!hasCode(error, "EEXIST")) throw error;
+    }
+  });
+  return readIfThere(path) ?? token;
+}
+
+/**
+ * Writes the token to a file of a name that nobody else uses, and calls `name` to give it
+ * its own. It is on disk before, so that a token that was read survives a power cut.
+ */
+async function publish(
+  path: string,
+  token: string,
+  name: (temporary: string) => void,
+): Promise<void> {
+  const temporary = `${path}.${newToken()}`;
   try {
-    await rm(temporary, { force: true });
-    await writeFile(temporary, `${token}\n`, { mode: 0o600, flag: "wx", flush: true });
-    await rename(temporary, path);
-  } catch (error) {
-    throw new Error(`cannot write the access token ${path}`, { cause: error });
+    await writeFileDurable(temporary, `${token}\n`);
+    name(temporary);
+    await syncPath(dirname(path));
+  } catch (cause) {
+    throw new Error(`cannot write the access token ${path}`, { cause });
+  } finally {
+    rmSync(temporary, { force: true });
   }
-  return token;
+}
+
+function newToken(): string {
+  return randomBytes(TOKEN_BYTES).toString("base64url");
 }

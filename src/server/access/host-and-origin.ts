@@ -1,3 +1,6 @@
+/** The longest name there is, and a port: a URL parser takes long for more. */
+const MAX_AUTHORITY_CHARS = 253 + ":65535".length;
+
 /** No user name, no path, nothing that a URL parser could read another way. */
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{0,5})?$/i;
 
@@ -6,7 +9,7 @@ const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{0,5})?$/i;
  * IPv6 address in brackets; undefined for what is not a host with perhaps a port.
  */
 export function hostnameOf(authority: string): string | undefined {
-  if (!AUTHORITY.test(authority)) return undefined;
+  if (authority.length > MAX_AUTHORITY_CHARS || !AUTHORITY.test(authority)) return undefined;
   const url = `http://${authority}`;
   return URL.canParse(url) ? new URL(url).hostname : undefined;
 }

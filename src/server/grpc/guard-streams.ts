@@ -10,7 +10,12 @@ import { AbuseLimiter } from "./abuse-limiter.js";
 import type { AdmitCall } from "./admit-call.js";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
 import { Http2Keepalive } from "./http2-keepalive.js";
-import { MAX_ANONYMOUS_CALLS, MAX_ANONYMOUS_REQUEST_BYTES, type Timeouts } from "../limits.js";
+import {
+  MAX_ANONYMOUS_CALLS,
+  MAX_ANONYMOUS_CALLS_PER_CONNECTION,
+  MAX_ANONYMOUS_REQUEST_BYTES,
+  type Timeouts,
+} from "../limits.js";
 import { peerOf } from "../access/peer.js";
 
 /** The path of calls whose requests may take as long as they like: clients ask on one stream. */
@@ -38,7 +43,8 @@ interface Connection {
  * - A stream ends also where its request is not whole. grpc-js would begin the call.
  * - A request that is not whole in time is broken off. So is one that was answered
  *   before it was whole, whose client could go on sending for ever.
- * - Anonymous calls are few and small: grpc-js collects and decompresses as much as
+ * - Anonymous calls are few and small, and a new one ends the oldest where there are many:
+ *   streams of strangers must not keep a load balancer from asking. And grpc-js collects and decompresses as much as
  *   the largest message takes, for each, before any handler is asked.
  * - A connection is closed that only cancels calls or has them refused, and one whose
  *   client does not answer pings.
@@ -48,7 +54,7 @@ export function guardStreams(server: Http2Server, options: StreamGuardOptions): 
   const serve = server.listeners("stream") as StreamListener[];
   server.removeAllListeners("stream");
   const connections = new WeakMap<Http2Session, Connection>();
-  const anonymousCalls = new Set<ServerHttp2Stream>();
+  const anonymousCalls = new AnonymousCalls();
 
   const onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rest: unknown[]) => {
     const { session } = stream;
@@ -66,11 +72,7 @@ export function guardStreams(server: Http2Server, options: StreamGuardOptions): 
         refuse(stream, toGrpcStatus(admission.error));
         return limiter.onRefused();
       case "anonymous":
-        if (anonymousCalls.size >= MAX_ANONYMOUS_CALLS) {
-          return stream.close(constants.NGHTTP2_REFUSED_STREAM);
-        }
-        anonymousCalls.add(stream);
-        stream.once("close", () => anonymousCalls.delete(stream));
+        anonymousCalls.add(stream, session);
         closeIfLarge(stream, MAX_ANONYMOUS_REQUEST_BYTES);
         break;
       case "admitted":
@@ -96,6 +98,28 @@ export function guardStreams(server: Http2Server, options: StreamGuardOptions): 
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
   });
+}
+
+/** The calls without a token that are under way. */
+class AnonymousCalls {
+  /** The oldest first. */
+  readonly #calls = new Map<ServerHttp2Stream, Http2Session>();
+
+  add(stream: ServerHttp2Stream, session: Http2Session): void {
+    const sameConnection = [...this.#calls].filter(([, each]) => each === session);
+    if (sameConnection.length >= MAX_ANONYMOUS_CALLS_PER_CONNECTION) this.#end(sameConnection[0]);
+    else if (this.#calls.size >= MAX_ANONYMOUS_CALLS) this.#end([...this.#calls][0]);
+    this.#calls.set(stream, session);
+    stream.once("close", () => this.#calls.delete(stream));
+  }
+
+  /** Ends a call with the code that means: try again later. */
+  #end(call: [ServerHttp2Stream, Http2Session] | undefined): void {
+    if (!call) return;
+    const [stream] = call;
+    this.#calls.delete(stream);
+    stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  }
 }
 
 function refuse(stream: ServerHttp2Stream, status: GrpcStatus): void {

@@ -143,8 +143,9 @@ export class Listeners {
 
   /** Prefers HTTP/1.1, for browsers, which offer both protocols; gRPC clients offer h2 only. */
   #createTlsServer(sink: ConnectionSink, files: TlsFiles): TlsServer {
+    const inUse = readTlsFiles(files);
     const server = createTlsServer({
-      ...readTlsFiles(files),
+      ...inUse,
       ALPNProtocols: ["http/1.1", "h2"],
       requestCert: files.clientCaPath !== undefined,
       rejectUnauthorized: true,
@@ -164,7 +165,7 @@ export class Listeners {
       socket.destroy();
     });
     const use = server.setSecureContext.bind(server);
-    this.#stopWatching.push(watchTlsFiles(files, use, this.#logger));
+    this.#stopWatching.push(watchTlsFiles(files, inUse, use, this.#logger));
     return server;
   }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { chownSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo, createServer as createNetServer } from "node:net";
 import { join } from "node:path";
@@ -46,6 +47,23 @@ test("no socket, and a port where nobody listens, are UNREACHABLE by name", asyn
     reason: "UNREACHABLE",
     message: expect.stringContaining(baseUrl),
   });
+});
+
+test.runIf(process.geteuid?.() === 0)("nothing is sent over another user's socket", async () => {
+  const socketPath = join(tempDir(), "theirs.sock");
+  let connections = 0;
+  const stranger = createNetServer(() => (connections += 1)).listen(socketPath);
+  await once(stranger, "listening");
+  onTestFinished(() => void stranger.close());
+  chownSync(socketPath, 4242, 4242);
+  // With the default, to try again: it is not.
+  const client = createProcmanClient({ socketPath });
+  onTestFinished(() => client.close());
+  await expect(client.get("x")).rejects.toMatchObject({
+    reason: "UNREACHABLE",
+    message: expect.stringContaining("belongs to another user (uid 4242"),
+  });
+  expect(connections).toBe(0);
 });
 
 test("a server that is none of procman's is an error that is not tried again", async () => {

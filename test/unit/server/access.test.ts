@@ -1,4 +1,16 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -367,8 +379,10 @@ describe("token", () => {
     const path = join(tempDir(), "token");
     const first = await loadAccessToken(path);
     const used: string[] = [];
-    const stop = watchAccessToken(path, (token) => used.push(token), pino({ enabled: false }));
+    const use = (token: string) => used.push(token);
+    // Between the first reading and the beginning of the watch.
     const second = await rotateAccessToken(path);
+    const stop = watchAccessToken(path, first, use, pino({ enabled: false }));
     expect(second).not.toBe(first);
     await eventually("its use", () => used.length > 0);
     utimesSync(path, 1, 1);
@@ -379,6 +393,29 @@ describe("token", () => {
     await rotateAccessToken(path);
     await new Promise((resolve) => setTimeout(resolve, 2500));
     expect(used).toEqual([second]);
+  });
+
+  test("many first starts, or rotations, at once leave one, and nothing beside it", async () => {
+    const dir = tempDir();
+    const path = join(dir, "token");
+    const made = await Promise.all(Array.from({ length: 8 }, () => loadAccessToken(path)));
+    expect(new Set(made)).toEqual(new Set([await loadAccessToken(path)]));
+    const rotated = await Promise.all(Array.from({ length: 8 }, () => rotateAccessToken(path)));
+    expect(rotated).toContain(await loadAccessToken(path));
+    expect(readdirSync(dir)).toEqual(["token"]);
+  });
+
+  test("one that is a link, no file, or somebody else's, is not believed", async () => {
+    const path = join(tempDir(), "token");
+    writeFileSync(`${path}.theirs`, "0123456789abcdef\n");
+    symlinkSync(`${path}.theirs`, path);
+    await expect(loadAccessToken(path)).rejects.toThrow("is a link");
+    rmSync(path);
+    execFileSync("mkfifo", [path]);
+    await expect(loadAccessToken(path)).rejects.toThrow("no regular file");
+    if (process.geteuid?.() !== 0) return;
+    chownSync(`${path}.theirs`, 4242, 4242);
+    await expect(loadAccessToken(`${path}.theirs`)).rejects.toThrow("another user (uid 4242");
   });
 
   test("wrong ones are counted for each address, and warned of, but not of ever more addresses", () => {

@@ -328,25 +328,40 @@ describe("calls that need no token", () => {
     );
   });
 
-  test("may be many, but not at once", async () => {
+  test("may be many, but not at once: new ones end the oldest, of one connection and of all", async () => {
     const server = await start();
-    const connection = await open(server);
     const watch = { authority: "localhost", path: "/grpc.health.v1.Health/Watch" };
-    const ids = Array.from({ length: 110 }, (_, n) => 2 * n + 1);
-    for (const id of ids) connection.send(grpcCall(id, watch, Buffer.alloc(0)));
-    await eventually("ten to be refused", () => resets(connection).size === 10);
-    expect(new Set(resets(connection).values())).toEqual(new Set([REFUSED_STREAM]));
+    const connections: RawConnection[] = [];
+    const openWith = async (watches: number) => {
+      const connection = await open(server);
+      for (let n = 0; n < watches; n += 1) {
+        connection.send(grpcCall(2 * n + 1, watch, Buffer.alloc(0)));
+      }
+      await eventually("all to be answered or ended", () => {
+        const answered = framesOf(connection).filter(({ type }) => type === FRAME.data);
+        return (
+          new Set([...answered.map(({ streamId }) => streamId), ...resets(connection).keys()])
+            .size === watches
+        );
+      });
+      connections.push(connection);
+      return connection;
+    };
+    const greedy = await openWith(110);
+    await eventually("all but ten to be ended", () => resets(greedy).size === 100);
+    expect(new Set(resets(greedy).values())).toEqual(new Set([REFUSED_STREAM]));
+    expect(Math.max(...resets(greedy).keys())).toBe(199);
+    // A hundred in all: those of the first connection are the oldest.
+    for (let n = 0; n < 10; n += 1) await openWith(10);
+    await eventually("the oldest to be ended", () => resets(greedy).size === 110);
+    for (const connection of connections.slice(1)) expect(resets(connection).size).toBe(0);
+    const balancer = await open(server);
+    balancer.send(grpcCall(1, { ...watch, path: HEALTH }, Buffer.alloc(0)));
+    await eventually("an answer", () => framesOf(balancer).some(({ type }) => type === FRAME.data));
     // Those with the token are not among them.
     const other = await open(server);
     other.send(grpcCall(1, { ...watch, token: server.token }, Buffer.alloc(0)));
     await eventually("an answer", () => framesOf(other).some(({ type }) => type === FRAME.data));
-    connection.socket.destroy();
-    const later = await open(server);
-    await eventually("room", async () => {
-      const id = resets(later).size * 2 + 1;
-      later.send(grpcCall(id, watch, Buffer.alloc(0)));
-      await eventually("an answer", () => framesOf(later).some(({ streamId }) => streamId === id));
-      return framesOf(later).some(({ type }) => type === FRAME.data);
-    });
+    expect(resets(other).size).toBe(0);
   });
 });
