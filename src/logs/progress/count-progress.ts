@@ -38,8 +38,21 @@ export const barProgress: Recogniser = (line) => {
     : countsOf(parseCount(match[1] ?? ""), parseCount(match[2] ?? ""), line);
 };
 
-/** `[3/10]`. */
-const BRACKETED = new RegExp(String.raw`\[ {0,8}${COUNT} {0,2}/ {0,2}${COUNT} {0,8}\]`);
+/** Between how many and how many there are: `3/10`, `3 / 10`, `3 of 10`. */
+const OF = String.raw`(?: {0,2}/ {0,2}| of {1,4})`;
+
+/** `[3/10]`, `[ 3 of 10]`. */
+const BRACKETED = new RegExp(String.raw`\[ {0,8}${COUNT}${OF}${COUNT} {0,8}\]`);
+
+/** `(3/10) installing foo`, `(3/10): foo.rpm`, as package managers begin their lines. */
+const PARENTHESISED = new RegExp(
+  String.raw`^ {0,4}\( {0,8}${COUNT}/${COUNT}\)(?:: |(?= [A-Za-z][a-z]{1,20}ing\b))`,
+);
+
+/** A count, then a drawn bar: `45/100 [=====>......] - ETA: 5s`, as Keras prints them. */
+const COUNT_AND_BAR = new RegExp(
+  String.raw`^ {0,8}${COUNT}/${COUNT} {1,2}(?:\[[=>.#\- ]{3,200}\]|[━╸╺╾╼]{3,200})`,
+);
 
 /** What programs count on their way; not what they count as a result, such as tests. */
 const UNITS =
@@ -48,21 +61,26 @@ const UNITS =
 /** What may follow the unit: nothing, punctuation, or that they are done. */
 const THEN = String.raw`(?= *$| ?[|,;:()\[\]…–]| ?\.(?!\w)| - | (?:done|processed|completed?|copied|downloaded|uploaded|transferred|written|read|scanned|indexed|converted|compiled|installed|extracted|loaded|imported|exported|synced|so far)\b)`;
 
-/** `3/10 files`. */
+/** `3/10 files`, `3 of 10 files`. */
 const NAMED = new RegExp(
-  String.raw`${NUMBER_BEGINS}${COUNT} ?/ ?${COUNT} {1,2}(${UNITS})${THEN}`,
+  String.raw`${NUMBER_BEGINS}${COUNT}(?: ?/ ?| of )${COUNT} {1,2}(${UNITS})${THEN}`,
   "i",
 );
 
-/** `Step 3/10`. */
+/** `Step 3/10`, `step 3 of 10:`. */
 const NUMBERED = new RegExp(
-  String.raw`\b(step|epoch|batch|part|file|item|chunk|layer|package|task|iteration|frame)[ :#]{1,3}${COUNT} ?/ ?${COUNT}(?![\w/.,-])`,
+  String.raw`\b(step|stage|epoch|batch|part|file|item|chunk|layer|package|task|iteration|frame)[ :#]{1,3}${COUNT}(?: ?/ ?| of )${COUNT}(?![\w/.-]|,\d)`,
   "i",
 );
 
 /** How many of how many, in brackets or with what is counted. */
 export const countProgress: Recogniser = (line) => {
-  const found = bracketed(line) ?? named(line) ?? numbered(line);
+  const found =
+    uncounted(BRACKETED, line) ??
+    uncounted(PARENTHESISED, line) ??
+    uncounted(COUNT_AND_BAR, line) ??
+    named(line) ??
+    numbered(line);
   if (found === undefined || isStatistic(line, found.start, found.end)) return undefined;
   const counts = countsOf(parseCount(found.current), parseCount(found.total), line);
   const unit = found.unit.toLowerCase();
@@ -77,8 +95,9 @@ interface Counts {
   readonly unit: string;
 }
 
-function bracketed(line: string): Counts | undefined {
-  const match = BRACKETED.exec(line);
+/** A form that does not name what is counted. */
+function uncounted(form: RegExp, line: string): Counts | undefined {
+  const match = form.exec(line);
   return match === null ? undefined : counts(match, match[1], match[2], "");
 }
 

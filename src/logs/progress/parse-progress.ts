@@ -5,13 +5,14 @@ import { defined } from "../../platform/defined.js";
 import { jsonProgress } from "./json-progress.js";
 import { percentProgress } from "./percent-progress.js";
 import type { Found, Recogniser } from "./recogniser.js";
-import { gitProgress, tqdmProgress } from "./tool-progress.js";
+import { curlProgress, gitProgress, looksLikeCurl, tqdmProgress } from "./tool-progress.js";
 
 /** The first one to find something decides, so the most specific come first. */
 const RECOGNISERS: readonly Recogniser[] = [
   jsonProgress,
   tqdmProgress,
   gitProgress,
+  curlProgress,
   byteProgress,
   barProgress,
   countProgress,
@@ -45,19 +46,20 @@ export function parseProgress(line: string): Progress | undefined {
 /**
  * Matches what every recogniser needs: a percentage, two numbers with a slash or
  * "of" between them that are no date, a rate, or JSON. Most lines of most programs
- * have none of it, and are spared the rest.
+ * have none of it, and are spared the rest. Only curl's meter is recognised by its shape.
  */
 const TELLING =
-  /\d ?%|[\dBbs] {0,2}(?<!\/\d{1,2})\/ {0,2}\d{1,15}(?![\d/])|\/(?:s|it)\b|B of \d|"progress"/;
+  /\d ?%|[\dBbs] {0,2}(?<!\/\d{1,2})\/ {0,2}\d{1,15}(?![\d/])|\/(?:s|it)\b|[\dBs] of {1,4}\d|"progress"/;
 
 function mayTell(line: string): boolean {
   const isWorthALook =
     line.includes("/") ||
     line.includes("%") ||
-    line.includes("B of ") ||
-    line.includes('"progress"');
+    line.includes(" of ") ||
+    line.includes('"progress"') ||
+    looksLikeCurl(line);
   // Escape sequences may still stand in the middle of any of it.
-  return isWorthALook && (line.includes("\x1b") || TELLING.test(line));
+  return isWorthALook && (line.includes("\x1b") || TELLING.test(line) || looksLikeCurl(line));
 }
 
 function progressOf(found: Found, text: string): Progress {

@@ -18,7 +18,7 @@ const BEFORE =
 
 /** Stands behind such a number. */
 const AFTER =
-  /^[ )\],]{0,4}(?:of\b(?! {1,8}~? ?\d)|(?:packet )?loss\b|cpu\b|mem|disk\b|ram\b|faster|slower|off\b|full\b|used\b|idle\b|free\b|usage\b|utili[sz]ation|cover|hit|miss|user\b|usr\b|sys|similar|confiden|larger|smaller|bigger|more\b|less\b|fewer|higher|lower|better|worse|reduc|increas|decreas|improve|sav(?:ed|ings?)\b|passed|failed|passing|failing|success)/i;
+  /^[ )\],]{0,4}(?:of\b(?! {1,8}~? ?\d)|(?:packet )?loss\b(?! ?[=:])|cpu\b|mem|disk\b|ram\b|faster|slower|off\b|full\b|used\b|idle\b|free\b|usage\b|utili[sz]ation|cover|hit|miss|user\b|usr\b|sys|similar|confiden|larger|smaller|bigger|more\b|less\b|fewer|higher|lower|better|worse|reduc|increas|decreas|improve|sav(?:ed|ings?)\b|(?:tests?|specs?|checks?|cases?|examples?|scenarios?) (?:pass|fail|succe|ok\b)|passed|failed|passing|failing|success)/i;
 
 /** Begins git's lines about how much of a file is the same, and those of coverage reports. */
 const REPORT =

@@ -88,3 +88,49 @@ function splitUnit(printed: string, isScaled: boolean): { scale: string; unit: s
     ? { scale: "", unit: printed }
     : { scale: parts[1] ?? "", unit: parts[2] ?? "" };
 }
+
+const CURL_SIZE = String.raw`(\d{1,5}(?:\.\d)?)([kMGTP])?`;
+const CURL_TIME = String.raw`(?:--:--:--|\d{1,3}:\d\d:\d\d|\d{1,3}d \d\dh|\d{1,7}d)`;
+const CURL_LEFT = String.raw`(?:--:--:--|(\d{1,3}:\d\d:\d\d)|\d{1,3}d \d\dh|\d{1,7}d)`;
+
+/** How each line of curl's meter begins: a percentage and a size, in columns. */
+const CURL_BEGINS = /^[ \d]{2}\d [ \d.]{4}[\dkMGTP] /;
+
+const CURL = new RegExp(
+  String.raw`^ {0,2}(\d{1,3}) {1,5}${CURL_SIZE} {1,5}\d{1,3} {1,5}${CURL_SIZE} {1,5}\d{1,3} {1,5}${CURL_SIZE}` +
+    String.raw` {1,7}${CURL_SIZE} {1,7}${CURL_SIZE} {1,3}${CURL_TIME} {1,3}${CURL_TIME} {1,3}${CURL_LEFT} {1,6}${CURL_SIZE} *$`,
+);
+
+/** Whether a line begins as those of curl's meter, which has no other mark. */
+export function looksLikeCurl(line: string): boolean {
+  return CURL_BEGINS.test(line);
+}
+
+/**
+ * The default meter of curl: ` 45 11.4M   45 5273k    0     0  3062k      0  0:00:03  0:00:01
+ * 0:00:02 3062k`, in columns whose titles it prints once. The first one is the share of
+ * all that is sent and received.
+ */
+export const curlProgress: Recogniser = (line) => {
+  const match = looksLikeCurl(line) ? CURL.exec(line) : null;
+  if (match === null) return undefined;
+  const [, percent, ...rest] = match;
+  const [total = 0, received = 0, sent = 0] = [0, 2, 4].map((at) => curlBytes(rest, at));
+  const left = rest[10];
+  const current = received + sent;
+  if (total === 0 && current === 0) return undefined;
+  const known = total === 0 ? {} : { percent: Math.min(100, Number(percent)), total };
+  return {
+    ...known,
+    current: total === 0 ? current : Math.min(current, total),
+    unit: "B",
+    rate: curlBytes(rest, 11),
+    etaMs: left === undefined ? undefined : parseClockMs(left),
+  };
+};
+
+/** The size at these two groups. curl's "k" is 1024. */
+function curlBytes(groups: readonly (string | undefined)[], at: number): number {
+  const multiple = groups[at + 1];
+  return Math.round(scaled(groups[at] ?? "0", multiple === undefined ? "" : `${multiple}i`));
+}

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseProgress } from "../../../src/logs/progress/parse-progress.js";
@@ -203,6 +205,33 @@ describe("of each form of progress", () => {
     ["[   =]    1/2 x9", HALF],
     ["|██▌ | 1,000/2,000", { percent: 50, current: 1000, total: 2000, unit: "" }],
 
+    ["step 1 of 5", { percent: 20, current: 1, total: 5, unit: "step" }],
+    ["Step 3 of 10: build", { ...TENTHS, unit: "step" }],
+    ["3 of 10 files", { ...TENTHS, unit: "files" }],
+    ["12 bytes of 24 bytes", { percent: 50, current: 12, total: 24, unit: "B" }],
+    ["12 Bytes of 24 Bytes done", { percent: 50, current: 12, total: 24, unit: "B" }],
+    ["Epoch 3/10, loss=0.5", { ...TENTHS, unit: "epoch" }],
+    ["(3/10) Installing musl (1.2.5-r0)", { ...TENTHS, unit: "" }],
+    ["( 3/10) installing glibc   [######] 100%", { ...TENTHS, unit: "" }],
+    ["(3/10): glibc-2.39.rpm   1.2 MB/s | 2.2 MB", { ...TENTHS, unit: "" }],
+    ["[ 3 of 10] Compiling Data.Map ( Map.hs, Map.o )", { ...TENTHS, unit: "" }],
+    [" 3/10 [====>.........] - ETA: 12s - loss: 0.5", { ...TENTHS, unit: "", etaMs: 12_000 }],
+    ["3/10 ━━━━━━━━━━━━━━━━━━━━ 5s 50ms/step", { ...TENTHS, unit: "" }],
+
+    // curl
+    [
+      " 45 10.0M   45 4608k    0     0  1024k      0  0:00:10  0:00:04  0:00:05 1024k",
+      { percent: 45, current: 4.5 * MIB, total: 10 * MIB, unit: "B", rate: MIB, etaMs: 5000 },
+    ],
+    [
+      "  0     0    0 4608k    0     0  1024k      0 --:--:--  0:00:04 --:--:-- 1024k",
+      { current: 4.5 * MIB, unit: "B", rate: MIB },
+    ],
+    [
+      " 50 10.0M    0     0   50 5120k      0  1024k  0:00:10  0:00:05 --:--:-- 1024k",
+      { percent: 50, current: 5 * MIB, total: 10 * MIB, unit: "B", rate: MIB },
+    ],
+
     // JSON
     ['{"progress": {"unit": 5, "percent": 0}}', { percent: 0, unit: "" }],
     [' {"progress": {"percent": 100}}', { percent: 100, unit: "" }],
@@ -238,6 +267,17 @@ describe("of each form of progress", () => {
     "3/10 files, failed",
     "attempt 3/10 files",
     "Step 3/10.",
+    "Step 3/10,000 of it",
+    "step 3 of 10.5",
+    "3 of 10 tests passed",
+    "attempt 3 of 10",
+    "(1/2) cup",
+    "see (3/10) installing",
+    "page 3 of 10",
+    "99% tests passed, 1 tests failed out of 100",
+    "100% specs pass",
+    " 45 4608  12 34",
+    "  0     0    0     0    0     0      0      0 --:--:-- --:--:-- --:--:--     0",
     "Step 3/10/2024",
     "misstep 3/10",
     "[....] 1/2",
@@ -325,6 +365,37 @@ describe("what does not", () => {
     '{"progress": {"percent": 45}',
   ])("%s", (line) => {
     expect(parseProgress(line)).toBeUndefined();
+  });
+});
+
+/* As the tools have printed it, to a pipe or (-tty) to a terminal. */
+describe("recorded output", () => {
+  test.each<[string, number, object | undefined]>([
+    ["aria2.txt", 5, { total: 2_936_013, unit: "B" }],
+    ["cargo.txt", 6, { current: 4, total: 5 }],
+    ["cmake-make.txt", 7, { percent: 100 }],
+    ["ctest.txt", 0, undefined],
+    ["curl.txt", 5, { percent: 100, total: 11_953_766, unit: "B" }],
+    ["curl-output.txt", 3, { percent: 100, total: 6_999_040, unit: "B" }],
+    ["curl-upload.txt", 2, { percent: 100, total: 2_999_296, unit: "B" }],
+    ["curl-no-length.txt", 5, { current: 2_999_296, unit: "B" }],
+    ["curl-bar.txt", 18, { percent: 100 }],
+    ["git.txt", 20, { percent: 100, current: 1, total: 1, unit: "deltas" }],
+    ["ninja.txt", 6, { percent: 100, current: 6, total: 6 }],
+    ["npm.txt", 0, undefined],
+    ["pip-tty.txt", 14, { percent: 100, total: 12_000_000, unit: "B" }],
+    ["pv.txt", 3, { percent: 100, unit: "B" }],
+    ["rsync-progress.txt", 6, { percent: 100, unit: "B" }],
+    ["tqdm.txt", 29, { percent: 100, current: 4, total: 4, unit: "it" }],
+    ["wget-dot.txt", 15, { percent: 100, total: 3_000_000 }],
+    ["yt-dlp.txt", 16, { percent: 100, total: 11_995_709, unit: "B" }],
+    ["zstd.txt", 5, { percent: 36.85 }],
+  ])("of %s: %i lines tell progress", (name, count, last) => {
+    const path = join(import.meta.dirname, "../../fixtures/progress", name);
+    const lines = readFileSync(path, "utf8").split(/\r\n|\n|\r/);
+    const told = lines.flatMap((line) => parseProgress(line) ?? []);
+    expect(told).toHaveLength(count);
+    if (last) expect(told.at(-1)).toMatchObject(last);
   });
 });
 
