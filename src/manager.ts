@@ -55,9 +55,10 @@ export const Manager = {
     const lock = await lockStateDir(stateDir, processIdentifier);
     let guard: StateDirGuard | undefined;
     try {
+      const engine = new LocalEngine({ pollIntervalMs });
       const store = await FileJobStore.open(stateDir);
       const manager = await JobManager.open({
-        engine: new LocalEngine({ pollIntervalMs }),
+        engine,
         store,
         logs: new FileLogs({
           pollIntervalMs,
@@ -73,6 +74,7 @@ export const Manager = {
         onClosed: async () => {
           await guard?.stop();
           await store.close();
+          await engine.close();
           await lock.release();
         },
       });

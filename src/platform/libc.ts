@@ -38,15 +38,20 @@ export interface PosixSpawn {
   /**
    * Starts a program as the leader of a new session, in that directory, with
    * /dev/null as its standard streams, no other descriptor, and every signal at its
-   * default.
+   * default. One of libuv's threads waits until the program is executed, which takes a
+   * moment on a busy machine.
    * @param words the program's absolute path, and its arguments
+   * @param stdin a descriptor to be its standard input instead
    * @returns errno is 0, or why there is no process
    */
   spawn(
     words: readonly string[],
     cwd: string,
     env: readonly string[],
-  ): { readonly errno: number; readonly pid: number };
+    stdin?: number,
+  ): Promise<{ readonly errno: number; readonly pid: number }>;
+  /** Makes a pipe whose ends are kept from all other programs. @returns undefined where it cannot */
+  pipe(): { readonly readFd: number; readonly writeFd: number } | undefined;
   /** A child of this process that has ended and was not waited for, if there is one. */
   endedChild(): number | undefined;
   /** Waits for a child that has ended. @returns whether it had */
@@ -124,6 +129,8 @@ function bindFlock(koffi: Koffi, library: LibraryHandle): Libc["flock"] {
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
+/** The same on every architecture that Node runs on. */
+const O_CLOEXEC = 0o2000000;
 const P_ALL = 0;
 const WNOHANG = 1;
 const WEXITED = 4;
@@ -135,8 +142,10 @@ const SIGNAL_SET_BYTES = 512;
 const SIGINFO_BYTES = 128;
 
 function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
-  const posixSpawn = library.func(
-    "int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, char **argv, char **env)",
+  const posixSpawn = promisify(
+    library.func(
+      "int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, char **argv, char **env)",
+    ).async,
   );
   const initActions = library.func("int posix_spawn_file_actions_init(void *)");
   const addChdir = library.func("int posix_spawn_file_actions_addchdir_np(void *, const char *)");
@@ -144,7 +153,9 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
     "int posix_spawn_file_actions_addopen(void *, int fd, const char *path, int flags, uint mode)",
   );
   const addCloseAll = closeAllAction(library);
+  const addDup2 = library.func("int posix_spawn_file_actions_adddup2(void *, int fd, int newFd)");
   const destroyActions = library.func("int posix_spawn_file_actions_destroy(void *)");
+  const pipe2 = library.func("int pipe2(_Out_ int *fds, int flags)");
   const waitid = library.func("int waitid(int type, uint id, void *info, int options)");
   const waitpid = library.func("int waitpid(int pid, void *status, int options)");
   const attributes = newSessionAttributes(library);
@@ -152,12 +163,14 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
   // si_pid follows si_signo, si_errno and si_code, aligned for a pointer.
   const pidOffset = koffi.sizeof("void *") === 8 ? 16 : 12;
   return {
-    spawn(argv, cwd, env) {
+    async spawn(argv, cwd, env, stdin) {
       const actions = Buffer.alloc(FILE_ACTIONS_BYTES);
       initActions(actions);
       try {
         const added: number[] = [0, 1, 2].map((fd) =>
-          addOpen(actions, fd, "/dev/null", constants.O_RDWR, 0),
+          fd === 0 && stdin !== undefined
+            ? addDup2(actions, stdin, fd)
+            : addOpen(actions, fd, "/dev/null", constants.O_RDWR, 0),
         );
         added.push(addCloseAll(actions), addChdir(actions, cwd) as number);
         const failed = added.find((errno) => errno !== 0);
@@ -167,11 +180,16 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
           [...argv, null],
           [...env, null],
         ];
-        const errno: number = posixSpawn(pid, argv[0], actions, attributes, ...words);
+        const errno: number = await posixSpawn(pid, argv[0], actions, attributes, ...words);
         return { errno, pid: pid[0] ?? 0 };
       } finally {
         destroyActions(actions);
       }
+    },
+    pipe() {
+      const fds = [0, 0];
+      if (pipe2(fds, O_CLOEXEC) !== 0) return undefined;
+      return { readFd: fds[0] as number, writeFd: fds[1] as number };
     },
     endedChild() {
       info.fill(0);

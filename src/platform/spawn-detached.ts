@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, writeSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
+import { hasCode } from "./errno.js";
 import { withoutInherited } from "./inherited-descriptors.js";
 import { loadLibc, type PosixSpawn } from "./libc.js";
 
@@ -38,14 +40,71 @@ export async function spawnDetached(
   return posixSpawn ? spawnPosix(posixSpawn, words, options) : spawnForked(words, options);
 }
 
-function spawnPosix(
+/** A detached process that reads what it is to do from a pipe. */
+export interface InstructedProcess extends DetachedProcess {
+  /**
+   * Writes to its standard input, and ends that. To be called once; a text of at most
+   * MAX_INSTRUCTION_BYTES is taken whole, or not at all where this process is killed.
+   */
+  instruct(text: string): void;
+  /** Ends its standard input, unless that was done. */
+  dismiss(): void;
+}
+
+/** What any pipe takes without waiting for a reader: it has 64 KiB, and a part of a page may be lost. */
+export const MAX_INSTRUCTION_BYTES = 60 * 1024;
+
+/**
+ * Starts a program as `spawnDetached` does, with a pipe as its standard input, which
+ * ends where this process does.
+ * @returns undefined where that needs what this platform does not have
+ * @throws as `spawnDetached`
+ */
+export async function spawnInstructed(
+  words: readonly [string, ...string[]],
+  options: SpawnOptions,
+): Promise<InstructedProcess | undefined> {
+  const { posixSpawn } = await loadLibc();
+  const pipe = posixSpawn?.pipe();
+  if (!posixSpawn || !pipe) return undefined;
+  const end = (): void => {
+    if (isOpen) closeSync(pipe.writeFd);
+    isOpen = false;
+  };
+  let isOpen = true;
+  try {
+    const process = await spawnPosix(posixSpawn, words, options, pipe.readFd);
+    return {
+      ...process,
+      instruct(text) {
+        try {
+          writeSync(pipe.writeFd, text);
+        } catch (error) {
+          // It has ended, as its signal tells.
+          if (!hasCode(error, "EPIPE")) throw error;
+        } finally {
+          end();
+        }
+      },
+      dismiss: end,
+    };
+  } catch (error) {
+    end();
+    throw error;
+  } finally {
+    closeSync(pipe.readFd);
+  }
+}
+
+async function spawnPosix(
   posixSpawn: PosixSpawn,
   words: readonly [string, ...string[]],
   { cwd, env }: SpawnOptions,
-): DetachedProcess {
+  stdin?: number,
+): Promise<DetachedProcess> {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const ended = new AbortController();
-  const { errno, pid } = posixSpawn.spawn(words, cwd, variables);
+  const { errno, pid } = await posixSpawn.spawn(words, cwd, variables, stdin);
   if (errno !== 0) throw systemError(errno, `posix_spawn ${words[0]}`);
   reaper(posixSpawn).add(pid, () => ended.abort());
   return { pid, ended: ended.signal };

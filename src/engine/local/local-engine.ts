@@ -3,24 +3,30 @@ import type { JobDir } from "../../core/job-dir.js";
 import type { Engine, JobProcess, PreparedCommand } from "../../core/ports.js";
 import { Ticker } from "../../platform/ticker.js";
 import { leaveJobCgroup } from "./containment/cgroup.js";
-import { LocalJobProcess } from "./local-job-process.js";
+import { LocalJobProcess, type SharedEngine } from "./local-job-process.js";
 import { prepareCommand } from "./runner/prepare-command.js";
+import { StandbyRunner } from "./runner/standby-runner.js";
 
 /** Runs commands as processes of this machine, each with a runner process as its parent. */
 export class LocalEngine implements Engine {
-  readonly #ticker: Ticker;
+  readonly #shared: SharedEngine;
 
   constructor(options: { readonly pollIntervalMs: number }) {
-    this.#ticker = new Ticker(options.pollIntervalMs);
+    this.#shared = { ticker: new Ticker(options.pollIntervalMs), standby: new StandbyRunner() };
     leaveJobCgroup();
   }
 
   async prepare(spec: JobSpec): Promise<PreparedCommand> {
-    const command = await prepareCommand(spec);
-    return { start: (dir) => LocalJobProcess.start(dir, command, this.#ticker) };
+    const command = prepareCommand(spec);
+    return { start: (dir) => LocalJobProcess.start(dir, command, this.#shared) };
   }
 
   open(dir: JobDir): JobProcess {
-    return new LocalJobProcess(dir, this.#ticker);
+    return new LocalJobProcess(dir, this.#shared);
+  }
+
+  /** Lets go of what waits for the next Start. Jobs go on. */
+  async close(): Promise<void> {
+    await this.#shared.standby.close();
   }
 }

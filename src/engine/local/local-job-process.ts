@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
-import type { Started, WindowSize } from "../../contract/job.js";
+import { type Started, STREAMS, type WindowSize } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
@@ -18,7 +18,7 @@ import { listeningPort } from "./listening-port.js";
 import { isAlive, processTable } from "./process/processes.js";
 import { signalGroup, signalTerminal } from "./process/signals.js";
 import { watchExit } from "./runner/exit-watch.js";
-import type { LocalCommand } from "./runner/prepare-command.js";
+import { inheritedEnv, type LocalCommand } from "./runner/prepare-command.js";
 import {
   claimProcessRecord,
   type Identity,
@@ -30,18 +30,26 @@ import {
   awaitIdentity,
   killRunner,
   spawnRunner,
+  spawnRunnerAgain,
   terminalComplaint,
 } from "./runner/spawn-runner.js";
+import type { StandbyRunner } from "./runner/standby-runner.js";
 import { resizeTerminal } from "./terminal/terminal.js";
 import { TerminalDrain } from "./terminal/terminal-drain.js";
 
 /** How often a process record that is being written is read. */
 const RECORD_POLL_INTERVAL_MS = 20;
 
+/** What the jobs of one engine share. */
+export interface SharedEngine {
+  readonly ticker: Ticker;
+  readonly standby: StandbyRunner;
+}
+
 /** The processes of one job: its runner, the command, and the processes that it has started. */
 export class LocalJobProcess implements JobProcess {
   readonly #dir: JobDir;
-  readonly #ticker: Ticker;
+  readonly #shared: SharedEngine;
   readonly #stop: SessionStop;
   readonly #input: JobInput;
   /** Set while the runner is a living child of this process. */
@@ -50,17 +58,21 @@ export class LocalJobProcess implements JobProcess {
   #identity: Identity | undefined;
   #drain: TerminalDrain | undefined;
 
-  constructor(dir: JobDir, ticker: Ticker) {
+  constructor(dir: JobDir, shared: SharedEngine) {
     this.#dir = dir;
-    this.#ticker = ticker;
+    this.#shared = shared;
     this.#stop = new SessionStop(dir);
     this.#input = new JobInput(dir);
   }
 
   /** Implements `PreparedCommand.start`. */
-  static async start(dir: JobDir, command: LocalCommand, ticker: Ticker): Promise<StartedProcess> {
+  static async start(
+    dir: JobDir,
+    command: LocalCommand,
+    shared: SharedEngine,
+  ): Promise<StartedProcess> {
     const cgroup = makeCgroup(command.spec.id) ?? "";
-    const process = new LocalJobProcess(dir, ticker);
+    const process = new LocalJobProcess(dir, shared);
     try {
       const identity = await process.#spawn(command, cgroup);
       // The runner could not enter the cgroup.
@@ -110,7 +122,7 @@ export class LocalJobProcess implements JobProcess {
       onChange: listener,
       onFullCheck: () => this.#continueTerminal(),
     };
-    const stopWatching = watchExit(exit, this.#ticker);
+    const stopWatching = watchExit(exit, this.#shared.ticker);
     this.#continueTerminal();
     const ended = this.#runner?.ended;
     ended?.addEventListener("abort", listener);
@@ -174,18 +186,35 @@ export class LocalJobProcess implements JobProcess {
   }
 
   async #spawn(command: LocalCommand, cgroup: string): Promise<Identity> {
-    const runner = await spawnRunner(this.#dir, command, cgroup);
-    this.#runner = runner;
-    runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
+    const { standby } = this.#shared;
+    let { runner, isTold } = await spawnRunner(this.#dir, command, cgroup, standby);
+    this.#adoptRunner(runner);
     try {
-      const identity = (await awaitIdentity(this.#dir, runner)) ?? (await this.#abortStart());
+      let identity = await awaitIdentity(this.#dir, runner);
+      if (!identity && isTold && this.#hasDoneNothing(runner)) {
+        runner = await spawnRunnerAgain(this.#dir, command, cgroup);
+        this.#adoptRunner(runner);
+        identity = await awaitIdentity(this.#dir, runner);
+      }
+      identity ??= await this.#abortStart();
       this.#identity = identity;
+      // While the disk is waited for.
+      standby.prepare(inheritedEnv);
       await this.#syncIdentity();
       return identity;
     } catch (error) {
       await this.#endFailedStart(runner);
       throw fromSystemError(error, `start the command of job ${this.#dir.jobId}`, this.#dir.jobId);
     }
+  }
+
+  #adoptRunner(runner: DetachedProcess): void {
+    this.#runner = runner;
+    runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
+  }
+
+  #hasDoneNothing({ ended }: DetachedProcess): boolean {
+    return ended.aborted && readProcessRecord(this.#dir).kind === "missing";
   }
 
   /** Ends whatever the runner has started: nothing of a Start that failed may run. */
@@ -255,7 +284,11 @@ export class LocalJobProcess implements JobProcess {
   }
 
   #inspectIncomplete(): Observation {
-    if (processTable().hasArgument(this.#dir.path)) return { kind: "starting" };
+    const errors = STREAMS.map((stream) => this.#dir.log(stream));
+    // A runner that was told of its job has no argument that names it, but its logs open.
+    if (processTable().hasArgument(this.#dir.path) || processTable().hasErrorOutput(errors)) {
+      return { kind: "starting" };
+    }
     // The runner may have completed the record and ended since. Now the record is final.
     const record = readProcessRecord(this.#dir);
     return record.kind === "complete" ? this.#inspectStarted(record) : { kind: "not-started" };

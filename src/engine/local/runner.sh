@@ -1,8 +1,12 @@
 #!/bin/sh
 # The parent of one job's command. It records how the command ends, whether or not a
-# server is alive. Usage: runner.sh DIR BOOT_ID UMASK STDERR_LOG CGROUP COMMAND...
+# server is alive. Usage: runner.sh DIR BOOT_ID UMASK STDERR_LOG CGROUP [COMMAND...]
 # These arguments never change: during an upgrade, a server that still runs starts its
-# next jobs with the new version of this file. Anything else is passed in DIR/env.
+# next jobs with the new version of this file. Anything else is passed in DIR/env, which
+# also sets the command where these words have none: every user can see them.
+#
+# Without DIR, it waits for its job: it is told all of that on its standard input, and
+# ends where nobody is left to tell it.
 #
 # The script is one compound command. A shell reads that completely before it runs any
 # of it, so the file may be replaced (an upgrade) while jobs run. The server keeps
@@ -23,13 +27,21 @@ trap : HUP INT QUIT TERM USR1 USR2 ALRM
 
 procman_identify
 procman_runner=$procman_me
+if [ -z "$procman_dir" ]; then
+	procman_is_told=1
+	. /dev/stdin
+	[ -n "$procman_dir" ] || exit
+	exec </dev/null
+else
+	procman_is_told=
+fi
 # In the foreground: the signals above do not interrupt a shell that waits for that.
 (
 	procman_identify
 	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
 	# Puts env(1) before the command, for variables that a shell cannot pass on, and
 	# redirects the standard streams where the defaults below do not fit.
-	[ ! -e "$procman_dir/env" ] || . "$procman_dir/env"
+	[ -n "$procman_is_told" ] || [ ! -e "$procman_dir/env" ] || . "$procman_dir/env"
 	# Only one process can create this file: the runner, or a server that abandons the job.
 	set -C
 	printf '%s\n' "$procman_boot" "$procman_runner" "$procman_me" "cgroup $procman_cgroup" \

@@ -10,6 +10,7 @@ import { isAlive, processTable } from "../../../src/engine/local/process/process
 import { JobDir } from "../../../src/core/job-dir.js";
 import { LocalJobProcess } from "../../../src/engine/local/local-job-process.js";
 import { Ticker } from "../../../src/platform/ticker.js";
+import { StandbyRunner } from "../../../src/engine/local/runner/standby-runner.js";
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import { eventually } from "../../helpers/eventually.js";
 import { needsCgroup } from "../../helpers/machine.js";
@@ -352,9 +353,9 @@ describe("giving a start up", () => {
     writeFileSync(script, "#!/bin/sh\necho 'script: no more of them' >&2\nexit 1\n", {
       mode: 0o755,
     });
-    const command = await prepareCommand(spec("true", [], { pty: true }));
-    const ticker = new Ticker(50);
-    await expect(LocalJobProcess.start(dir, { ...command, script }, ticker)).rejects.toMatchObject({
+    const command = prepareCommand(spec("true", [], { pty: true }));
+    const shared = { ticker: new Ticker(50), standby: new StandbyRunner() };
+    await expect(LocalJobProcess.start(dir, { ...command, script }, shared)).rejects.toMatchObject({
       reason: "PROCESS_LIMIT",
       message: expect.stringMatching(/terminal could not be made: script: no more of them$/),
     });

@@ -27,7 +27,8 @@ test.skipIf(process.platform !== "linux")(
     // A child in a group of its own, with a child of its own in turn.
     const script = "set -m; bash -c 'sleep 1000 & echo $!; wait' & echo $!; wait";
     const { spec } = someRecord();
-    const wanted = { ...spec, command: "bash", args: ["-c", script], workDir: "/" };
+    // With input, the job's directory is among the arguments of its scripts.
+    const wanted = { ...spec, command: "bash", args: ["-c", script], workDir: "/", stdin: true };
     const { started } = await (await engine.prepare(wanted)).start(dir);
     const { pid } = started;
     const pids = await eventually("the pids", () => {

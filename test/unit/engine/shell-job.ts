@@ -57,10 +57,10 @@ export async function startJob(
     stdin: false,
     ...options,
   };
-  const prepared = await prepareCommand(spec);
+  const prepared = prepareCommand(spec);
   writeFileSync(join(dir.path, "env"), runnerScript(prepared));
   const [program, ...words] = runnerCommand(prepared, { dir, cgroup: "", shell });
-  const child = spawn(program as string, words, {
+  const child = spawn(program, words, {
     cwd: dir.path,
     env: prepared.runnerEnv,
     detached: true,

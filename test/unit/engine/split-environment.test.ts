@@ -14,12 +14,12 @@ const noneInherited: SplitOptions = {
 
 /** What the runner gets, and what it is to do before it executes its words. */
 function split(env: Record<string, string>, options: Partial<SplitOptions> = {}) {
-  return splitEnvironment(env, { ...noneInherited, ...options }, async () => "/env");
+  return splitEnvironment(env, { ...noneInherited, ...options }, () => "/env");
 }
 
-test("ordinary variables are handed on by the runner, and there is nothing to do", async () => {
+test("ordinary variables are handed on by the runner, and there is nothing to do", () => {
   const env = { PATH: "/bin", HOME: "/root", A1_b: "it's", x: "", MY_IFS: "1", IFSX: "1" };
-  expect(await split(env)).toEqual({ runnerEnv: env, envScript: "" });
+  expect(split(env)).toEqual({ runnerEnv: env, envScript: "" });
 });
 
 test.each(
@@ -32,39 +32,39 @@ test.each(
     ["BASH_ENV", "BASH", "BASHOPTS", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"],
   ].flat(),
 )("%j is kept from the runner and set at the last moment", async (name) => {
-  expect(await split({ [name]: "x", A: "1" })).toEqual({
+  expect(split({ [name]: "x", A: "1" })).toEqual({
     runnerEnv: { A: "1" },
     envScript: `set -- '/env' '${name}=x' "$@"\n`,
   });
 });
 
-test("shells may do with the server's own variables what they do anywhere", async () => {
+test("shells may do with the server's own variables what they do anywhere", () => {
   const env = { PWD: "/", LD_PRELOAD: "x.so", "a.b": "1", procman_x: "1" };
   const isInherited = (name: string) => name in env;
-  expect(await split(env, { isInherited })).toEqual({
+  expect(split(env, { isInherited })).toEqual({
     runnerEnv: { PWD: "/", LD_PRELOAD: "x.so" },
     envScript: `set -- '/env' 'a.b=1' 'procman_x=1' "$@"\n`,
   });
 });
 
-test("what the runner needs otherwise it gets, and the command its own", async () => {
+test("what the runner needs otherwise it gets, and the command its own", () => {
   const runnerOverrides = { PATH: "/usr/bin", LC_ALL: "C" };
-  expect(await split({ PATH: "/mine", A: "1" }, { runnerOverrides })).toEqual({
+  expect(split({ PATH: "/mine", A: "1" }, { runnerOverrides })).toEqual({
     runnerEnv: { PATH: "/usr/bin", LC_ALL: "C", A: "1" },
     envScript: `set -- '/env' '-u' 'LC_ALL' 'PATH=/mine' "$@"\n`,
   });
 });
 
-test("of an environment that begins empty nothing is left that shells set", async () => {
-  const { runnerEnv, envScript } = await split({ PATH: "/bin", A: "1" }, { clearEnv: true });
+test("of an environment that begins empty nothing is left that shells set", () => {
+  const { runnerEnv, envScript } = split({ PATH: "/bin", A: "1" }, { clearEnv: true });
   expect(runnerEnv).toEqual({ PATH: "/bin", A: "1" });
   expect(envScript).toBe(`set -- '/env' '-u' 'PWD' '-u' 'OLDPWD' '-u' 'SHLVL' '-u' '_' "$@"\n`);
-  expect((await split({}, { clearEnv: true })).envScript).toContain("'-u' 'PATH'");
+  expect(split({}, { clearEnv: true }).envScript).toContain("'-u' 'PATH'");
 });
 
-test("a shell that runs the script passes every value on as it is", async () => {
+test("a shell that runs the script passes every value on as it is", () => {
   const env = { "a.b": 'it\'s\n$(x) `y` "z" \\', PS1: "" };
-  const { envScript } = await splitEnvironment(env, noneInherited, async () => "/usr/bin/env");
+  const { envScript } = splitEnvironment(env, noneInherited, () => "/usr/bin/env");
   const printed = execFileSync("sh", ["-c", `${envScript}"$@"`, "sh", "env", "-0"], {
     encoding: "utf8",
     env: { PATH: "/usr/bin:/bin" },
@@ -74,9 +74,9 @@ test("a shell that runs the script passes every value on as it is", async () => 
 });
 
 describe("what no exec would take is refused", () => {
-  const refusal = async (env: Record<string, string>) => {
+  const refusal = (env: Record<string, string>) => {
     try {
-      await splitEnvironment(env, noneInherited, async () => "/env");
+      splitEnvironment(env, noneInherited, () => "/env");
     } catch (error) {
       if (error instanceof ProcmanError) return [error.reason, error.violations[0]?.field];
       throw error;
@@ -85,16 +85,16 @@ describe("what no exec would take is refused", () => {
   };
   const refused = ["INVALID_ARGUMENT", "env"];
 
-  test("one variable of more than 128 KiB", async () => {
+  test("one variable of more than 128 KiB", () => {
     const value = (bytes: number) => "é".repeat(bytes / 2);
-    expect(await refusal({ "a.b": value(128 * 1024) })).toEqual(refused);
-    expect(await refusal({ "a.b": value(128 * 1024 - 8) })).toBeUndefined();
+    expect(refusal({ "a.b": value(128 * 1024) })).toEqual(refused);
+    expect(refusal({ "a.b": value(128 * 1024 - 8) })).toBeUndefined();
   });
 
-  test("more than 1 MiB in all, also of those that the runner hands on", async () => {
+  test("more than 1 MiB in all, also of those that the runner hands on", () => {
     const variables = (count: number) =>
       Object.fromEntries(Array.from({ length: count }, (_, i) => [`V${i}`, "x".repeat(65_536)]));
-    expect(await refusal({ "a.b": "", ...variables(16) })).toEqual(refused);
-    expect(await refusal({ "a.b": "", ...variables(15) })).toBeUndefined();
+    expect(refusal({ "a.b": "", ...variables(16) })).toEqual(refused);
+    expect(refusal({ "a.b": "", ...variables(15) })).toBeUndefined();
   });
 });

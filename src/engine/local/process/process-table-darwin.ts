@@ -57,6 +57,9 @@ export const darwinProcessTable: ProcessTable = {
   hasArgument(text) {
     return command("/bin/ps", ["-axwwo", "command="]).includes(text);
   },
+
+  // Asked for runners that were told of their jobs by a pipe, and there are none here.
+  hasErrorOutput: () => false,
 };
 
 interface Row extends Omit<ProcessInfo, "sessionId"> {

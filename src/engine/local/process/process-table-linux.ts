@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { fromSystemError } from "../../../contract/errors.js";
 import { hasCode } from "../../../platform/errno.js";
 import { listenersOnLinux } from "./listeners-linux.js";
@@ -46,7 +46,29 @@ export const linuxProcessTable: ProcessTable = {
   hasArgument(text) {
     return processIds().some((pid) => readProc(pid, "cmdline")?.split("\0").includes(text));
   },
+
+  hasErrorOutput(paths) {
+    const files = paths.flatMap((path) => tryRealpath(path) ?? []);
+    return processIds().some((pid) => files.includes(errorOutputOf(pid) ?? ""));
+  },
 };
+
+function tryRealpath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function errorOutputOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/2`);
+  } catch {
+    // It has ended, or is another user's, and so no job's.
+    return undefined;
+  }
+}
 
 /** Parses /proc/PID/stat. The name may contain parentheses: fields count from the last one. */
 function parseStat(text: string): ProcessInfo | undefined {

@@ -39,4 +39,6 @@ export interface ProcessTable {
   listeners(port: number, pids: () => readonly number[]): AsyncIterable<Listener>;
   /** Whether any process has this text as an argument. */
   hasArgument(text: string): boolean;
+  /** Whether the standard error of any process is one of these files. */
+  hasErrorOutput(paths: readonly string[]): boolean;
 }

@@ -1,12 +1,22 @@
-import { constants } from "node:fs";
-import { access, open, stat } from "node:fs/promises";
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { argumentError, fromSystemError } from "../../../contract/errors.js";
 import type { JobSpec } from "../../../contract/job.js";
 import { defined } from "../../../platform/defined.js";
 import { codeOf, hasCode } from "../../../platform/errno.js";
 import { quoted } from "../../../platform/shell-word.js";
-import { checkExecLength, splitEnvironment } from "./split-environment.js";
+import {
+  checkExecLength,
+  checkWordLengths,
+  mayBeTooLong,
+  splitEnvironment,
+} from "./split-environment.js";
+
+/*
+ * What is looked at here is looked at by synchronous calls: a path search is some ten of
+ * them, each takes microseconds, and another thread would take a hundred for each. A
+ * file system that does not answer would hold up the start of the process as well.
+ */
 
 /** Where execvp(3) searches when there is no PATH. */
 const DEFAULT_PATH = "/usr/local/bin:/bin:/usr/bin";
@@ -30,6 +40,11 @@ export interface LocalCommand {
   readonly runnerEnv: Readonly<Record<string, string>>;
   /** Shell commands that add the rest of the environment, or "". */
   readonly envScript: string;
+  /**
+   * Whether the kernel may refuse so many arguments and variables. It can do so before
+   * anything runs only where they are the runner's own.
+   */
+  readonly isLong: boolean;
   /** The path of script(1), which makes the job's terminal; absent without one. */
   readonly script?: string;
 }
@@ -39,16 +54,20 @@ export interface LocalCommand {
  * out its argument vector and environment.
  * @throws ProcmanError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
  */
-export async function prepareCommand(spec: JobSpec): Promise<LocalCommand> {
+export function prepareCommand(spec: JobSpec): LocalCommand {
   const env = jobEnvironment(spec);
-  await checkWorkDir(spec.workDir);
-  const file = await findCommand(spec.command, spec.workDir, env["PATH"]);
+  checkWorkDir(spec.workDir);
+  const file = findCommand(spec.command, spec.workDir, env["PATH"]);
   // Without a PATH, each program has a default of its own.
   const command = env["PATH"] === undefined ? file : spec.command;
   const argv = [command, ...spec.args];
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   // They go through the runner's script, so the kernel does not check them at the spawn.
+  checkWordLengths("args", argv);
+  checkWordLengths("env", variables);
   if (spec.pty) checkExecLength("args", argv);
-  const { runnerEnv, envScript } = await splitEnvironment(
+  const isLong = !spec.pty && mayBeTooLong([...argv, ...variables]);
+  const { runnerEnv, envScript } = splitEnvironment(
     env,
     {
       clearEnv: spec.clearEnv,
@@ -58,21 +77,30 @@ export async function prepareCommand(spec: JobSpec): Promise<LocalCommand> {
     () => findCommand("env", "/", DEFAULT_PATH),
   );
   // env(1) would take a command with "=" in its name for a variable.
-  const wrapper = envScript !== "" && command.includes("=") ? await wrapperScript() : "";
-  const script = spec.pty ? await findScript() : undefined;
-  return { spec, argv, runnerEnv, envScript: wrapper + envScript, ...defined({ script }) };
+  const wrapper = envScript !== "" && command.includes("=") ? wrapperScript() : "";
+  const script = spec.pty ? findScript() : undefined;
+  return { spec, argv, runnerEnv, envScript: wrapper + envScript, isLong, ...defined({ script }) };
 }
 
 /** Puts a program before the command that does nothing but execute it: nice(1). */
-async function wrapperScript(): Promise<string> {
-  return `set -- ${quoted(await findCommand("nice", "/", DEFAULT_PATH))} -n 0 "$@"\n`;
+function wrapperScript(): string {
+  return `set -- ${quoted(findCommand("nice", "/", DEFAULT_PATH))} -n 0 "$@"\n`;
 }
 
-async function findScript(): Promise<string> {
-  return findCommand("script", "/", DEFAULT_PATH).catch((cause: unknown) => {
+function findScript(): string {
+  try {
+    return findCommand("script", "/", DEFAULT_PATH);
+  } catch (cause) {
     const description = "this machine has no script(1), which makes terminals";
     throw argumentError("COMMAND_NOT_FOUND", [{ field: "pty", description }], { cause });
-  });
+  }
+}
+
+/** The environment of the runner of a job that adds nothing to this process's own. */
+export function inheritedEnv(): Readonly<Record<string, string>> {
+  const options = { clearEnv: false, isInherited: () => true, runnerOverrides: {} };
+  return splitEnvironment({ ...(process.env as Record<string, string>) }, options, () => "")
+    .runnerEnv;
 }
 
 function jobEnvironment(spec: JobSpec): Record<string, string> {
@@ -82,33 +110,35 @@ function jobEnvironment(spec: JobSpec): Record<string, string> {
   return { ...Object.fromEntries(others), TERM: DEFAULT_TERM, ...spec.env };
 }
 
-async function checkWorkDir(workDir: string): Promise<void> {
-  const describe = (description: string, cause?: unknown) =>
-    argumentError("WORK_DIR_NOT_FOUND", [{ field: "work_dir", description }], {
+function checkWorkDir(workDir: string): void {
+  const refuse = (description: string, cause?: unknown): never => {
+    throw argumentError("WORK_DIR_NOT_FOUND", [{ field: "work_dir", description }], {
       message: `work_dir ${workDir}: ${description}`,
       cause,
     });
-  const info = await stat(workDir).catch((error: unknown) => {
-    throw describe("no such directory", error);
-  });
-  if (!info.isDirectory()) throw describe("not a directory");
-  await access(workDir, constants.X_OK).catch((error: unknown) => {
-    throw describe("may not be entered", error);
-  });
+  };
+  let isDirectory = false;
+  try {
+    isDirectory = statSync(workDir).isDirectory();
+  } catch (error) {
+    refuse("no such directory", error);
+  }
+  if (!isDirectory) refuse("not a directory");
+  try {
+    accessSync(workDir, constants.X_OK);
+  } catch (error) {
+    refuse("may not be entered", error);
+  }
 }
 
 /** Returns the file that a shell's `exec` would execute. */
-async function findCommand(
-  command: string,
-  workDir: string,
-  path: string | undefined,
-): Promise<string> {
+function findCommand(command: string, workDir: string, path: string | undefined): string {
   const candidates = command.includes("/")
     ? [resolve(workDir, command)]
     : searchPath(path).map((dir) => join(isAbsolute(dir) ? dir : resolve(workDir, dir), command));
   let refused: string | undefined;
   for (const candidate of candidates) {
-    const verdict = await executability(candidate);
+    const verdict = executability(candidate);
     if (verdict === "executable") return candidate;
     if (verdict !== "missing") refused ??= `${candidate}: ${verdict}`;
   }
@@ -128,19 +158,18 @@ function searchPath(path: string | undefined): string[] {
 }
 
 /** Returns "executable", "missing", or why the file cannot be executed. */
-async function executability(file: string): Promise<string> {
+function executability(file: string): string {
   try {
-    const info = await stat(file);
+    // No error is made where it is missing, as it is in most directories of a PATH.
+    const info = statSync(file, { throwIfNoEntry: false });
+    if (!info) return "missing";
     if (info.isDirectory()) return "is a directory";
     if (!info.isFile()) return "not a regular file";
     // To root, access(2) grants execution only where some execute bit is set.
-    await access(file, constants.X_OK);
-    const interpreter = await interpreterOf(file);
-    if (interpreter === undefined) return "executable";
-    return access(interpreter, constants.X_OK).then(
-      () => "executable",
-      () => `its interpreter ${interpreter} cannot be executed`,
-    );
+    accessSync(file, constants.X_OK);
+    const interpreter = interpreterOf(file);
+    if (interpreter === undefined || isExecutable(interpreter)) return "executable";
+    return `its interpreter ${interpreter} cannot be executed`;
   } catch (error) {
     switch (codeOf(error)) {
       case "EACCES":
@@ -157,19 +186,30 @@ async function executability(file: string): Promise<string> {
   }
 }
 
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Returns the interpreter that a script's first line names by an absolute path (execve(2)). */
-async function interpreterOf(file: string): Promise<string | undefined> {
-  const handle = await open(file, "r").catch((error: unknown) => {
+function interpreterOf(file: string): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(file, "r");
+  } catch (error) {
     // A program need not be readable to be executed.
     if (hasCode(error, "EACCES", "ETXTBSY")) return undefined;
     throw error;
-  });
-  if (!handle) return undefined;
+  }
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
-    const line = buffer.toString("latin1", 0, bytesRead).split("\n")[0] ?? "";
+    const head = Buffer.alloc(256);
+    const line = head.toString("latin1", 0, readSync(fd, head)).split("\n")[0] ?? "";
     return /^#![ \t]*(\/[^ \t]*)/.exec(line)?.[1];
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }

@@ -7,6 +7,12 @@ import type { LocalCommand } from "./prepare-command.js";
 
 const NULL_DEVICE = "/dev/null";
 
+/** A program and its arguments. */
+export type Words = [string, ...string[]];
+
+/** Runs all scripts of a job. */
+export const SHELL = "/bin/sh";
+
 /** The umask for commands, which they inherit from the server. The runner itself uses 077. */
 const UMASK = process.umask().toString(8);
 
@@ -20,36 +26,77 @@ export interface RunnerPlace {
 }
 
 /** Returns the argument vector that runs a command in its runner, terminal and input scripts. */
-export function runnerCommand(command: LocalCommand, place: RunnerPlace): string[] {
-  const { spec, argv } = command;
-  const stderr = place.dir.log(spec.mergeOutput ? "stdout" : "stderr");
-  const words = spec.pty ? inTerminal(command, place) : [...runner(stderr, place), ...argv];
+export function runnerCommand(command: LocalCommand, place: RunnerPlace): Words {
+  const { spec, argv, isLong } = command;
+  const words = spec.pty
+    ? inTerminal(command, place)
+    : ([
+        ...runner({ ...place, dir: place.dir.path }, stderrOf(command, place)),
+        ...(isLong ? argv : []),
+      ] as Words);
   return spec.stdin ? [place.shell, scriptPath("input.sh"), place.dir.path, ...words] : words;
 }
 
 /** Returns the script that the runner sources right before it executes the command, or "". */
-export function runnerScript({ spec, argv, envScript }: LocalCommand): string {
+export function runnerScript({ spec, argv, envScript, isLong }: LocalCommand): string {
+  const lines: string[] = [];
   if (spec.pty) {
     const input = spec.stdin ? `<&${TERMINAL_FD} ` : "";
-    const lines = [
-      'read -r procman_recorder <"$procman_dir/recorder"',
-      `exec ${input}>&${TERMINAL_FD} 2>&${TERMINAL_FD} ${TERMINAL_FD}>&-`,
-      // Not passed through script(1): it takes a single word, at most 128 KiB long.
-      `set -- ${argv.map(quoted).join(" ")}`,
-    ];
-    return `${lines.join("\n")}\n${envScript}`;
+    lines.push('read -r procman_recorder <"$procman_dir/recorder"');
+    lines.push(`exec ${input}>&${TERMINAL_FD} 2>&${TERMINAL_FD} ${TERMINAL_FD}>&-`);
+  } else if (spec.stdin) {
+    lines.push('exec <"$procman_dir/stdin.fifo" 9>&-');
   }
-  return spec.stdin ? `exec <"$procman_dir/stdin.fifo" 9>&-\n${envScript}` : envScript;
+  if (!isLong) lines.push(setWords(argv));
+  return lines.map((line) => `${line}\n`).join("") + envScript;
+}
+
+/** Returns the argument vector of a runner that waits to be told of its job. */
+export function waitingRunner(shell: string): Words {
+  const place = { dir: "", cgroup: "", shell };
+  return runner(place, "");
+}
+
+/**
+ * Returns what a waiting runner is told. Cut short, it is no command of the shell's, and
+ * the runner ends.
+ * @param adjust shell commands that give the runner the directory and the environment
+ * that it was not started with
+ */
+export function runnerInstructions(
+  command: LocalCommand,
+  place: RunnerPlace,
+  adjust: string,
+): string {
+  const variables = {
+    procman_dir: place.dir.path,
+    procman_stderr: stderrOf(command, place),
+    procman_cgroup: place.cgroup,
+  };
+  const assignments = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}`);
+  const lines = ["{", assignments.join(" "), `${adjust}${setWords(command.argv)}`];
+  return `${lines.join("\n")}\n${command.envScript}}\n`;
+}
+
+/** As arguments of the runner's, every user could see them for as long as the job runs. */
+function setWords(argv: readonly string[]): string {
+  return `set -- ${argv.map(quoted).join(" ")}`;
+}
+
+function stderrOf({ spec }: LocalCommand, { dir }: RunnerPlace): string {
+  return dir.log(spec.mergeOutput ? "stdout" : "stderr");
 }
 
 /**
  * Runs the runner in a terminal. It records the exit in a file of its own, since the
  * job has ended only when all of the terminal's output is in the log.
  */
-function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlace): string[] {
+function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlace): Words {
   const { dir, shell } = place;
   const { rows, columns } = spec.windowSize ?? { rows: 0, columns: 0 };
-  const words = runner(NULL_DEVICE, place).map(quoted).join(" ");
+  const words = runner({ ...place, dir: dir.path }, NULL_DEVICE)
+    .map(quoted)
+    .join(" ");
   const line = [
     // script(1) has turned the echo off, since its own input is no terminal.
     `PATH=/bin:/usr/bin:$PATH stty sane iutf8 rows ${rows} columns ${columns}`,
@@ -64,8 +111,11 @@ function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlac
   return [shell, scriptPath("terminal.sh"), dir.path, stdin, ...scriptWords];
 }
 
-function runner(stderr: string, { dir, cgroup, shell }: RunnerPlace): string[] {
-  return [shell, scriptPath("runner.sh"), dir.path, processTable().bootId(), UMASK, stderr, cgroup];
+function runner(
+  { dir, cgroup, shell }: { dir: string; cgroup: string; shell: string },
+  stderr: string,
+): Words {
+  return [shell, scriptPath("runner.sh"), dir, processTable().bootId(), UMASK, stderr, cgroup];
 }
 
 function scriptPath(name: string): string {

@@ -9,13 +9,26 @@ import {
 import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { hasCode } from "../../../platform/errno.js";
-import { type DetachedProcess, spawnDetached } from "../../../platform/spawn-detached.js";
+import {
+  type DetachedProcess,
+  MAX_INSTRUCTION_BYTES,
+  spawnDetached,
+  spawnInstructed,
+} from "../../../platform/spawn-detached.js";
 import { sleep } from "../../../platform/timers.js";
 import { watchPath } from "../../../platform/watch-path.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
-import { runnerCommand, runnerScript } from "./runner-command.js";
+import {
+  runnerCommand,
+  runnerInstructions,
+  type RunnerPlace,
+  runnerScript,
+  SHELL,
+  waitingRunner,
+} from "./runner-command.js";
 import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
+import type { StandbyRunner } from "./standby-runner.js";
 
 /** How long a runner may take to record its command's identity. Usually it takes milliseconds. */
 const IDENTITY_TIMEOUT_MS = 15_000;
@@ -24,37 +37,88 @@ const IDENTITY_TIMEOUT_MS = 15_000;
 const INITIAL_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 50;
 
+/** A runner that was spawned, and whether it was told what to do by a pipe. */
+export interface SpawnedRunner {
+  readonly runner: DetachedProcess;
+  readonly isTold: boolean;
+}
+
 /**
- * Spawns the runner as the leader of a new session. It outlives this process: no pipe
- * connects the two. It ends after it has written the exit record.
+ * Spawns the runner as the leader of a new session, or takes one that waits. It outlives
+ * this process: a pipe that tells it what to do is closed at once. It ends after it has
+ * written the exit record.
  */
 export async function spawnRunner(
   dir: JobDir,
   command: LocalCommand,
   cgroup: string,
-): Promise<DetachedProcess> {
-  const { spec, runnerEnv } = command;
-  const script = runnerScript(command);
-  const place = { dir, cgroup, shell: "/bin/sh" };
+  standby: StandbyRunner,
+): Promise<SpawnedRunner> {
+  const { spec } = command;
+  const place = { dir, cgroup, shell: SHELL };
   const attempt = `start the command of job ${spec.id}`;
   try {
     // Created empty, so that its change can be watched. Watching the directory would
     // report all growth of the logs.
     writeFileSync(dir.exit, "", { mode: 0o600, flag: "wx" });
-    if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
     if (spec.stdin) writeFileSync(dir.input, "", { mode: 0o600, flag: "wx" });
   } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
   }
   crashPoint("start:before-spawn");
-  const words = runnerCommand(command, place) as [string, ...string[]];
-  const runner = await spawnDetached(words, { cwd: spec.workDir, env: runnerEnv }).catch(
-    (error: unknown) => {
-      throw spawnError(error, attempt, command);
-    },
-  );
-  crashPoint("start:spawned");
+  try {
+    const told = await tellRunner(command, place, standby);
+    const runner = told ?? (await spawnWithFile(command, place));
+    crashPoint("start:spawned");
+    return { runner, isTold: told !== undefined };
+  } catch (error) {
+    throw spawnError(error, attempt, command);
+  }
+}
+
+/**
+ * Spawns the runner of a job whose runner has ended before it did anything: it was
+ * killed while it waited, say, or could not enter the directory. This one says why.
+ */
+export async function spawnRunnerAgain(
+  dir: JobDir,
+  command: LocalCommand,
+  cgroup: string,
+): Promise<DetachedProcess> {
+  try {
+    return await spawnWithFile(command, { dir, cgroup, shell: SHELL });
+  } catch (error) {
+    throw spawnError(error, `start the command of job ${command.spec.id}`, command);
+  }
+}
+
+/** @returns undefined where the command's runner cannot be told by a pipe */
+async function tellRunner(
+  command: LocalCommand,
+  place: RunnerPlace,
+  standby: StandbyRunner,
+): Promise<DetachedProcess | undefined> {
+  const { spec, runnerEnv, isLong } = command;
+  if (spec.pty || spec.stdin || isLong) return undefined;
+  const waiting = standby.take(runnerEnv, spec.workDir);
+  const text = runnerInstructions(command, place, waiting?.adjust ?? "");
+  if (Buffer.byteLength(text) > MAX_INSTRUCTION_BYTES) {
+    waiting?.runner.dismiss();
+    return undefined;
+  }
+  const at = { cwd: spec.workDir, env: runnerEnv };
+  const runner = waiting?.runner ?? (await spawnInstructed(waitingRunner(place.shell), at));
+  runner?.instruct(text);
   return runner;
+}
+
+async function spawnWithFile(command: LocalCommand, place: RunnerPlace): Promise<DetachedProcess> {
+  const script = runnerScript(command);
+  if (script !== "") writeFileSync(place.dir.env, script, { mode: 0o600 });
+  return spawnDetached(runnerCommand(command, place), {
+    cwd: command.spec.workDir,
+    env: command.runnerEnv,
+  });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../../../contract/errors.js";
+import { invalidArgument, type ProcmanError } from "../../../contract/errors.js";
 import { quoted } from "../../../platform/shell-word.js";
 
 /*
@@ -55,16 +55,16 @@ export interface SplitOptions {
  * Splits a command's environment into what its runner can pass on and what env(1) sets.
  * @param findEnv finds env(1), where it is needed
  */
-export async function splitEnvironment(
+export function splitEnvironment(
   env: Readonly<Record<string, string>>,
   { clearEnv, isInherited, runnerOverrides }: SplitOptions,
-  findEnv: () => Promise<string>,
-): Promise<SplitEnvironment> {
+  findEnv: () => string,
+): SplitEnvironment {
   const isWithheld = (name: string) =>
     !ASSIGNABLE_NAME.test(name) ||
     RUNNER_NAME.test(name) ||
     Object.hasOwn(runnerOverrides, name) ||
-    (!isInherited(name) && (SHELL_NAME.test(name) || UNSAFE_PREFIX.test(name)));
+    (!isInherited(name) && isShellName(name));
   const variables = Object.entries(env);
   const passedOn = variables.filter(([name]) => !isWithheld(name));
   const withheld = variables.filter(([name]) => isWithheld(name));
@@ -80,8 +80,13 @@ export async function splitEnvironment(
     ...unset.flatMap((name) => ["-u", name]),
     ...withheld.map(([name, value]) => `${name}=${value}`),
   ];
-  const quotedWords = [await findEnv(), ...words].map(quoted);
+  const quotedWords = [findEnv(), ...words].map(quoted);
   return { runnerEnv, envScript: `set -- ${quotedWords.join(" ")} "$@"\n` };
+}
+
+/** Whether a shell reads or sets a variable, or is changed by it. */
+export function isShellName(name: string): boolean {
+  return SHELL_NAME.test(name) || UNSAFE_PREFIX.test(name);
 }
 
 /**
@@ -90,8 +95,28 @@ export async function splitEnvironment(
  * @throws ProcmanError INVALID_ARGUMENT
  */
 export function checkExecLength(field: "args" | "env", words: readonly string[]): void {
-  const lengths = words.map((word) => Buffer.byteLength(word) + "\0".length);
-  const total = lengths.reduce((sum, length) => sum + length + POINTER_BYTES, 0);
-  if (total <= MAX_TOTAL_BYTES && lengths.every((length) => length <= MAX_WORD_BYTES)) return;
-  throw invalidArgument(field, "arguments and environment are too long for the kernel");
+  checkWordLengths(field, words);
+  if (totalLength(words) > MAX_TOTAL_BYTES) throw tooLong(field);
+}
+
+/** Refuses single words that are too long for the kernel. @throws ProcmanError INVALID_ARGUMENT */
+export function checkWordLengths(field: "args" | "env", words: readonly string[]): void {
+  // A character has at most 3 bytes in UTF-8, or 4 for two.
+  const isTooLong = (word: string) =>
+    word.length * 3 >= MAX_WORD_BYTES && Buffer.byteLength(word) >= MAX_WORD_BYTES;
+  if (words.some(isTooLong)) throw tooLong(field);
+}
+
+/** Whether all words of a command may be too many for the kernel, which alone can say so. */
+export function mayBeTooLong(words: readonly string[]): boolean {
+  return totalLength(words) > MAX_TOTAL_BYTES;
+}
+
+function totalLength(words: readonly string[]): number {
+  const ofWord = (word: string) => Buffer.byteLength(word) + "\0".length + POINTER_BYTES;
+  return words.reduce((sum, word) => sum + ofWord(word), 0);
+}
+
+function tooLong(field: "args" | "env"): ProcmanError {
+  return invalidArgument(field, "arguments and environment are too long for the kernel");
 }

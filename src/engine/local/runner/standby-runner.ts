@@ -1,0 +1,82 @@
+import {
+  type InstructedProcess,
+  type SpawnOptions,
+  spawnInstructed,
+} from "../../../platform/spawn-detached.js";
+import { quoted } from "../../../platform/shell-word.js";
+import { SHELL, waitingRunner } from "./runner-command.js";
+import { isShellName } from "./split-environment.js";
+
+/** A runner that was waiting, taken for one job. */
+export interface TakenRunner {
+  readonly runner: InstructedProcess;
+  /** Shell commands that give it the directory and the environment of that job. */
+  readonly adjust: string;
+}
+
+interface WaitingRunner extends SpawnOptions {
+  readonly runner: InstructedProcess;
+}
+
+/**
+ * Keeps one runner that waits for its job, so that a Start need not wait until a shell
+ * is executed, which takes longer than all the rest of it. It has this process's own
+ * directory and environment, as most jobs do. It ends with this process, or by `close`.
+ */
+export class StandbyRunner {
+  #waiting: WaitingRunner | undefined;
+  #spawning: Promise<void> | undefined;
+  #isClosed = false;
+
+  /** @returns undefined where there is none, or none that can become that job's */
+  take(env: SpawnOptions["env"], workDir: string): TakenRunner | undefined {
+    this.#forgetEnded();
+    const waiting = this.#waiting;
+    if (!waiting) return undefined;
+    const changed = Object.entries(env).filter(([name, value]) => waiting.env[name] !== value);
+    const isUnset = Object.keys(waiting.env).some((name) => !Object.hasOwn(env, name));
+    if (isUnset || changed.some(([name]) => isShellName(name))) return undefined;
+    this.#waiting = undefined;
+    const assignments = changed.map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+    const enter = workDir === waiting.cwd ? "" : enterDirectory(workDir, waiting.env);
+    return { runner: waiting.runner, adjust: enter + assignments.join("") };
+  }
+
+  /** Starts one that waits, in background, unless there is one. */
+  prepare(env: () => SpawnOptions["env"]): void {
+    this.#forgetEnded();
+    if (this.#waiting || this.#isClosed) return;
+    this.#spawning ??= this.#spawn(env()).finally(() => (this.#spawning = undefined));
+  }
+
+  /** Resolves when none is left that waits. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#spawning;
+    this.#dismiss();
+  }
+
+  async #spawn(env: SpawnOptions["env"]): Promise<void> {
+    const at = { cwd: process.cwd(), env };
+    // It costs the next Start some time where there is none: out of processes, say.
+    const runner = await spawnInstructed(waitingRunner(SHELL), at).catch(() => undefined);
+    if (runner) this.#waiting = { runner, ...at };
+  }
+
+  /** It may have been killed. */
+  #forgetEnded(): void {
+    if (this.#waiting?.runner.ended.aborted) this.#dismiss();
+  }
+
+  #dismiss(): void {
+    this.#waiting?.runner.dismiss();
+    this.#waiting = undefined;
+  }
+}
+
+/** As the shell finds itself where it is started in it: `cd` also sets OLDPWD. */
+function enterDirectory(workDir: string, env: SpawnOptions["env"]): string {
+  const before = env["OLDPWD"];
+  const restore = before === undefined ? "unset OLDPWD" : `OLDPWD=${quoted(before)}`;
+  return `cd -P ${quoted(workDir)} || exit\n${restore}\n`;
+}

@@ -1,0 +1,298 @@
+import { execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { JobSpec } from "../../../src/contract/job.js";
+import { JobDir } from "../../../src/core/job-dir.js";
+import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
+import {
+  runnerInstructions,
+  waitingRunner,
+} from "../../../src/engine/local/runner/runner-command.js";
+import {
+  readExitRecord,
+  readProcessRecord,
+} from "../../../src/engine/local/runner/runner-records.js";
+import { eventually } from "../../helpers/eventually.js";
+import { shells } from "../../helpers/shells.js";
+import { tempDir } from "../../helpers/temp-dir.js";
+
+const DIST = join(import.meta.dirname, "../../../dist/src/index.js");
+const never = new AbortController().signal;
+const onLinux = describe.skipIf(process.platform !== "linux");
+
+function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {}): JobSpec {
+  return {
+    id: `test-${Math.random().toString(36).slice(2)}`,
+    requestId: "",
+    command,
+    args,
+    env: {},
+    clearEnv: false,
+    workDir: process.cwd(),
+    labels: {},
+    mergeOutput: false,
+    pty: false,
+    stdin: false,
+    ...rest,
+  };
+}
+
+function newDir(): JobDir {
+  const dir = new JobDir(join(tempDir(), "job"));
+  mkdirSync(dir.path, { mode: 0o700 });
+  for (const stream of ["stdout", "stderr"] as const) writeFileSync(dir.log(stream), "");
+  return dir;
+}
+
+function newEngine(): LocalEngine {
+  const engine = new LocalEngine({ pollIntervalMs: 50 });
+  onTestFinished(() => engine.close());
+  return engine;
+}
+
+async function start(engine: LocalEngine, wanted: JobSpec): Promise<JobDir> {
+  const dir = newDir();
+  onTestFinished(async () => {
+    await engine.open(dir).stop(0, never);
+    engine.open(dir).release();
+  });
+  await (await engine.prepare(wanted)).start(dir);
+  return dir;
+}
+
+function words(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+/** The runners that wait for a job, of this process or of another. */
+function waiting(parent = process.pid): number[] {
+  const children = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+  return children.split("\n").flatMap((line) => {
+    const [pid, ppid] = line.trim().split(/\s+/).map(Number);
+    if (pid === undefined || ppid !== parent) return [];
+    const [, script = "", dir] = words(pid);
+    return script.endsWith("runner.sh") && dir === "" && !hasChildren(pid) ? [pid] : [];
+  });
+}
+
+function hasChildren(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") !== "";
+}
+
+/** The pid of the one that waits, once it does. */
+function oneWaits(): Promise<number> {
+  return eventually("a runner that waits", () => waiting()[0]);
+}
+
+function runnerOf(dir: JobDir): number {
+  const record = readProcessRecord(dir);
+  if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
+  return record.runner.pid;
+}
+
+/** Prints all that a command has from its runner. */
+const TELLS = `
+for word; do printf '[%s]' "$word"; done
+echo; umask; pwd; readlink /proc/self/cwd; ulimit -a
+readlink /proc/self/fd/0; ls /proc/self/fd | tr '\\n' ' '; echo
+tr '\\0' '\\n' </proc/self/environ | sort`;
+
+async function toldBy(engine: LocalEngine, rest: Partial<JobSpec>, args: string[]) {
+  const dir = await start(engine, spec("/bin/sh", ["-c", TELLS, "sh", ...args], rest));
+  await eventually("the end", () => readExitRecord(dir.exit));
+  expect(readExitRecord(dir.exit)?.exitCode).toBe(0);
+  return { runner: runnerOf(dir), output: readFileSync(dir.log("stdout"), "utf8") };
+}
+
+const ODD_WORDS = [
+  "",
+  "it's",
+  '$HOME `id` \\ "x"',
+  "a\nb\n",
+  "\u0081\u0088é\u{1f600}",
+  "}",
+  "-n",
+  "\u0001\u007f",
+];
+
+onLinux("a runner that waits for its job", () => {
+  test.each([
+    ["nothing of its own", {}],
+    [
+      "variables of its own",
+      { env: { ADDED: "it's\n$x", HOME: "/elsewhere", "a.b": "1", IFS: "x" } },
+    ],
+    ["a directory of its own", { workDir: "/usr/bin" }],
+    ["a PATH of its own", { env: { PATH: "/usr/bin:/bin:/odd dir" } }],
+    ["one log", { mergeOutput: true }],
+  ] as [string, Partial<JobSpec>][])(
+    "gives a command with %s what any runner gives it",
+    async (_, rest) => {
+      const cold = newEngine();
+      const expected = await toldBy(cold, rest, ODD_WORDS);
+      const standby = await oneWaits();
+      const found = await toldBy(cold, rest, ODD_WORDS);
+      expect(found.runner).toBe(standby);
+      expect(expected.runner).not.toBe(standby);
+      expect(found.output).toBe(expected.output);
+      expect(found.output).toContain("[it's]");
+    },
+  );
+
+  test("is not taken where its environment has too much", async () => {
+    const engine = newEngine();
+    await start(engine, spec("true"));
+    const standby = await oneWaits();
+    const { runner, output } = await toldBy(engine, { clearEnv: true, env: { ONLY: "1" } }, []);
+    expect(runner).not.toBe(standby);
+    expect(output).not.toContain("HOME=");
+    expect(waiting()).toEqual([standby]);
+  });
+
+  test("that was killed is not missed", async () => {
+    const engine = newEngine();
+    await start(engine, spec("true"));
+    process.kill(await oneWaits(), "SIGKILL");
+    // Whether or not its end is known by then, or even that it was started.
+    await start(engine, spec("true"));
+    const standby = await eventually("the next one that waits", async () => {
+      const [found] = waiting();
+      if (found === undefined) await start(engine, spec("true"));
+      return found;
+    });
+    process.kill(standby, "SIGKILL");
+    await eventually("its end", () => words(standby).length === 0);
+    expect((await toldBy(engine, {}, ["x"])).output).toContain("[x]");
+  });
+
+  test("that cannot enter the directory is not why a Start fails", async () => {
+    const engine = newEngine();
+    await start(engine, spec("true"));
+    await oneWaits();
+    const workDir = join(tempDir(), "gone");
+    mkdirSync(workDir);
+    const dir = newDir();
+    const prepared = await engine.prepare(spec("true", [], { workDir }));
+    rmdirSync(workDir);
+    await expect(prepared.start(dir)).rejects.toMatchObject({ reason: "WORK_DIR_NOT_FOUND" });
+  });
+
+  test("ends when its engine is closed", async () => {
+    const engine = newEngine();
+    await start(engine, spec("true"));
+    const standby = await oneWaits();
+    await engine.close();
+    await eventually("its end", () => words(standby).length === 0);
+  });
+
+  test("ends when its process is killed", async () => {
+    const script = `
+      const { Manager } = await import(${JSON.stringify(DIST)});
+      const manager = await Manager.open({ stateDir: ${JSON.stringify(join(tempDir(), "state"))} });
+      await manager.start({ command: "true" });
+      console.log("started");
+      setInterval(() => {}, 1000);`;
+    const server = spawn(process.execPath, ["--input-type=module", "-e", script]);
+    onTestFinished(() => void server.kill("SIGKILL"));
+    const standby = await eventually("its runner", () => waiting(server.pid)[0]);
+    server.kill("SIGKILL");
+    await eventually("its end", () => words(standby).length === 0);
+  });
+
+  test.each([
+    ["", {}],
+    [", with input", { stdin: true }],
+    [", in a terminal", { pty: true }],
+  ] as [string, Partial<JobSpec>][])(
+    "nobody sees a command's arguments in its runner's%s",
+    async (_, rest) => {
+      const engine = newEngine();
+      for (let round = 0; round < 2; round += 1) {
+        const dir = await start(engine, spec("sleep", ["1000.25"], rest));
+        expect(words(runnerOf(dir)).join(" ")).toContain("runner.sh");
+        expect(words(runnerOf(dir)).join(" ")).not.toContain("1000.25");
+        expect(readdirSync(dir.path)).not.toContain("env");
+      }
+    },
+  );
+
+  test("is known for a job's from its logs, before it has recorded who it is", async () => {
+    const dir = newDir();
+    const job = newEngine().open(dir);
+    writeFileSync(dir.process, "");
+    expect(await job.inspect()).toEqual({ kind: "not-started" });
+    for (const stream of ["stdout", "stderr"] as const) {
+      const log = openSync(dir.log(stream), "a");
+      const child = spawn("sleep", ["1000"], { stdio: ["ignore", "ignore", log] });
+      onTestFinished(() => void child.kill("SIGKILL"));
+      closeSync(log);
+      await eventually("its log", async () => (await job.inspect()).kind === "starting");
+      child.kill("SIGKILL");
+      await eventually("its end", async () => (await job.inspect()).kind === "not-started");
+    }
+  });
+
+  test("more arguments than may be told go another way", async () => {
+    const engine = newEngine();
+    await start(engine, spec("true"));
+    await oneWaits();
+    const args = Array.from({ length: 20 }, (_, i) => String(i % 10).repeat(100_000));
+    for (const count of [1, 5, 15]) {
+      const dir = await start(
+        engine,
+        spec("sh", ["-c", 'echo $# "${#1}"', "sh", ...args.slice(0, count)]),
+      );
+      await eventually("the end", () => readExitRecord(dir.exit));
+      expect(readFileSync(dir.log("stdout"), "utf8")).toBe(`${count} 100000\n`);
+    }
+  });
+});
+
+describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
+  /** Runs it with these instructions on a pipe, to its end. */
+  function tell(instructions: string): void {
+    const file = join(tempDir(), "instructions");
+    writeFileSync(file, instructions);
+    const [, ...rest] = waitingRunner(shell);
+    spawnPipeline(file, [shell, ...rest]);
+  }
+
+  function spawnPipeline(file: string, runner: string[]): void {
+    const piped = 'file=$1; shift; cat "$file" | "$@" 2>/dev/null || :';
+    execFileSync("sh", ["-c", piped, "sh", file, ...runner], { stdio: "ignore" });
+  }
+
+  test("runs what it is told, with the words as they are", () => {
+    const dir = newDir();
+    const command = prepareCommand(spec("printf", ["[%s]", ...ODD_WORDS], { env: { "a.b": "1" } }));
+    tell(runnerInstructions(command, { dir, cgroup: "", shell }, ""));
+    expect(readExitRecord(dir.exit)?.exitCode).toBe(0);
+    expect(readFileSync(dir.log("stdout"), "utf8")).toBe(
+      ODD_WORDS.map((word) => `[${word}]`).join(""),
+    );
+  });
+
+  test("runs nothing where it is told nothing, or not all of it", () => {
+    const dir = newDir();
+    const command = prepareCommand(spec("sh", ["-c", "echo ran"]));
+    const text = runnerInstructions(command, { dir, cgroup: "", shell }, "");
+    for (let cut = 0; cut < text.length - 1; cut += 13) tell(text.slice(0, cut));
+    tell(text.slice(0, -2));
+    expect(readdirSync(dir.path).sort()).toEqual(["stderr.log", "stdout.log"]);
+    expect(readFileSync(dir.log("stdout"), "utf8")).toBe("");
+  });
+});
