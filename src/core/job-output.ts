@@ -1,5 +1,8 @@
 import { NO_OUTPUT, type OutputSizes, type Progress } from "../contract/job.js";
+import { type PathWatch, WATCHED_POLL_RATIO } from "../platform/watch-path.js";
 import type { JobLogs } from "./ports.js";
+
+let made = 0;
 
 export interface WrittenOutput {
   readonly sizes: OutputSizes;
@@ -11,8 +14,15 @@ export class JobOutput {
   readonly #logs: () => JobLogs;
   #known: WrittenOutput | undefined;
   #isFrozen = false;
+  /** How often what was known was forgotten. */
+  #epoch = 0;
   /** The sizes at the last call of `hasGrown`. */
   #checkedSizes: OutputSizes = NO_OUTPUT;
+  #watching: PathWatch | undefined;
+  /** Whether the kernel would have told of a change since the last look. */
+  #isQuiet = false;
+  /** Not all jobs are looked at with the same call. */
+  #calls = made++;
 
   constructor(logs: () => JobLogs) {
     this.#logs = logs;
@@ -24,19 +34,28 @@ export class JobOutput {
    */
   async read(): Promise<WrittenOutput> {
     const before = this.#known;
+    const epoch = this.#epoch;
     if (this.#isFrozen && before) return before;
     const logs = this.#logs();
     // Logs that cannot be read must not make this job, and every list it is in, unreadable.
     const sizes = await logs.sizes().catch(() => before?.sizes ?? NO_OUTPUT);
     if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
-    const progress = await logs.progress().catch(() => before?.progress);
+    const hasOutput = bytesOf({ sizes }) > 0;
+    const progress = hasOutput ? await logs.progress().catch(() => before?.progress) : undefined;
     const output = { sizes, progress };
+    if (epoch !== this.#epoch) return this.read();
     // Logs only grow. Where more is known already, the job's files are being removed,
     // or a concurrent call has read them later and returned earlier.
     const known = this.#known;
     if (known && bytesOf(known) > bytesOf(output)) return known;
     this.#known = output;
     return output;
+  }
+
+  /** Reads all of it again: a runner takes back what its shell has written, not the command. */
+  forget(): void {
+    this.#known = undefined;
+    this.#epoch += 1;
   }
 
   /** Makes `read` return what there is now until `thaw`, whatever happens to the files. */
@@ -49,8 +68,39 @@ export class JobOutput {
     this.#isFrozen = false;
   }
 
-  /** Whether the sizes have changed since the last call. */
+  /**
+   * Whether the sizes have changed since the last call. While nothing is written, the
+   * kernel is asked to tell when something is, and most calls look at nothing. To be
+   * ended by `stopWatching`.
+   */
   async hasGrown(): Promise<boolean> {
+    this.#calls += 1;
+    if (this.#isQuiet && this.#calls % WATCHED_POLL_RATIO !== 0) return false;
+    if (await this.#haveSizesChanged()) {
+      this.stopWatching();
+      return true;
+    }
+    if (this.#isQuiet) return false;
+    this.#watch();
+    // What was written before the watch began.
+    return this.#isQuiet && (await this.#haveSizesChanged());
+  }
+
+  /** Lets the kernel tell nothing more. */
+  stopWatching(): void {
+    this.#isQuiet = false;
+    this.#watching?.close();
+    this.#watching = undefined;
+  }
+
+  #watch(): void {
+    // A log that is written to all the time is looked at again with the next call only.
+    const stop = () => this.stopWatching();
+    this.#watching = this.#logs().watch(stop);
+    this.#isQuiet = this.#watching !== undefined;
+  }
+
+  async #haveSizesChanged(): Promise<boolean> {
     // A log that cannot be read now is checked at the next call.
     const sizes = await this.#logs()
       .sizes()

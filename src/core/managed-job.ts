@@ -11,6 +11,7 @@ import {
 import { listedJob } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
 import type { InputPosition, SendInputOptions } from "../contract/procman.js";
+import { IS_OVER } from "../platform/abort-signals.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
@@ -251,9 +252,15 @@ export class ManagedJob {
     };
   }
 
-  /** Whether it runs and has written something since the last call. */
+  /** Whether it runs and has written something since the last call. Ended by `forgetGrowth`. */
   async hasGrown(): Promise<boolean> {
+    if (this.ended.aborted) return false;
     return (await this.#output.hasGrown()) && !this.ended.aborted;
+  }
+
+  /** Until the next `hasGrown`, nobody wants to know. */
+  forgetGrowth(): void {
+    this.#output.stopWatching();
   }
 
   /**
@@ -347,6 +354,7 @@ export class ManagedJob {
   /** Stops all timers and watches, and trimming the logs. */
   dispose(): void {
     this.#stopSupervising();
+    this.#output.stopWatching();
     this.#record.dispose();
     this.#logs?.dispose();
   }
@@ -370,7 +378,17 @@ export class ManagedJob {
 
   /** Starts watching for the job's end and its time limit. */
   #supervise(ageMs: number): void {
-    const refresh = () => this.#inBackground(this.refresh(), "inspecting a job failed");
+    let isQueued = false;
+    const refresh = () => {
+      // The kernel tells of an end several times.
+      if (isQueued) return;
+      isQueued = true;
+      const refreshing = this.#exclusively(() => {
+        isQueued = false;
+        return this.#refresh();
+      });
+      this.#inBackground(refreshing, "inspecting a job failed");
+    };
     this.#stopWatching = this.process.onEnd(refresh);
     const { timeoutMs } = this.record.spec;
     if (timeoutMs !== undefined) this.#startTimeLimit(timeoutMs - ageMs);
@@ -466,9 +484,11 @@ export class ManagedJob {
   async #replace(next: JobRecord): Promise<void> {
     await this.#record.replace(next);
     if (isTerminal(next.state)) {
+      this.#output.forget();
+      this.#output.stopWatching();
       this.#seenEndMs = performance.now();
       this.#stopSupervising();
-      this.#ended?.abort();
+      this.#ended?.abort(IS_OVER);
       this.process.release();
     }
     this.#context.onChange(this);

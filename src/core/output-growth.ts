@@ -14,8 +14,8 @@ export interface OutputGrowthOptions {
 }
 
 /**
- * Notices that running jobs write: checks the sizes of their logs once each poll
- * interval, as long as somebody watches.
+ * Notices that running jobs write: asks each of them once each poll interval, as long as
+ * somebody watches.
  */
 export class OutputGrowth {
   readonly #options: OutputGrowthOptions;
@@ -43,7 +43,7 @@ export class OutputGrowth {
     return () => {
       if (isWatching) this.#watchers -= 1;
       isWatching = false;
-      if (this.#watchers === 0) this.#stopTicking?.();
+      if (this.#watchers === 0) this.#end();
     };
   }
 
@@ -55,6 +55,11 @@ export class OutputGrowth {
     this.#stopTicking = this.#ticker.add(checkAgain, { keepsAlive: false });
   }
 
+  #end(): void {
+    this.#stopTicking?.();
+    for (const job of this.#options.jobs()) job.forgetGrowth();
+  }
+
   async #check(): Promise<void> {
     this.#checksUnderWay += 1;
     const running = [...this.#options.jobs()].filter(({ ended }) => !ended.aborted);
@@ -62,5 +67,7 @@ export class OutputGrowth {
       if (this.#watchers > 0 && (await job.hasGrown())) this.#options.onGrowth(job);
     });
     this.#checksUnderWay -= 1;
+    // The last watcher may have left meanwhile.
+    if (this.#watchers === 0) for (const job of running) job.forgetGrowth();
   }
 }

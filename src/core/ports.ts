@@ -19,6 +19,7 @@ import type {
   WaitOutcome,
 } from "../contract/procman.js";
 import type { EndedJob } from "./ended-jobs.js";
+import type { PathWatch } from "../platform/watch-path.js";
 import type { JobDir } from "./job-dir.js";
 import type { LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./transitions.js";
@@ -293,6 +294,12 @@ export interface JobLogs {
    */
   retain(limitBytes: number, ended: AbortSignal, onLateTrim: () => void): void;
   sizes(): Promise<OutputSizes>;
+  /**
+   * Calls back whenever the logs may have been written to, or will not be told of any
+   * more. Close the result.
+   * @returns undefined where the kernel does not tell
+   */
+  watch(onChange: () => void): PathWatch | undefined;
   /** Returns the last progress that the logs report. */
   progress(): Promise<Progress | undefined>;
   /**

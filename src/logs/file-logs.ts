@@ -29,7 +29,7 @@ import { LogPlace, type LogPlaces } from "./reading/log-place.js";
 import { LogReading } from "./reading/log-reading.js";
 import { type PunchHole, punchHole } from "./retention/punch-hole.js";
 import { resolveStart } from "./reading/resolve-start.js";
-import { type WatchPath, watchPath } from "../platform/watch-path.js";
+import { type PathWatch, type WatchPath, watchPath } from "../platform/watch-path.js";
 
 export interface FileLogsOptions {
   /** How often a followed log is polled where the kernel reports no changes. Default 1000. */
@@ -51,6 +51,7 @@ interface SharedLogs {
   readonly log: Log;
   readonly feeds: LogFeeds;
   readonly retention: LogRetention;
+  readonly watch: WatchPath;
   /** Stops every reading. */
   readonly closing: AbortSignal;
 }
@@ -69,6 +70,7 @@ export class FileLogs implements Logs {
       log,
       feeds: new LogFeeds({ pollIntervalMs, watch }),
       retention: new LogRetention({ firstOffsets, punch, pollIntervalMs, watch, log }),
+      watch,
       closing: this.#closing.signal,
     };
     allowManyListeners(this.#closing.signal);
@@ -108,10 +110,8 @@ export class FileJobLogs implements JobLogs {
 
   async sizes(): Promise<OutputSizes> {
     const starts = await this.#starts();
-    const [stdout, stderr] = await Promise.all([
-      statLog(this.#dir.log("stdout"), starts.stdout),
-      statLog(this.#dir.log("stderr"), starts.stderr),
-    ]);
+    const stdout = statLog(this.#dir.log("stdout"), starts.stdout);
+    const stderr = statLog(this.#dir.log("stderr"), starts.stderr);
     return {
       ...damageOf(this.#places),
       stdoutBytes: stdout.size,
@@ -120,6 +120,11 @@ export class FileJobLogs implements JobLogs {
       stdoutFirstOffset: Math.min(starts.stdout.firstOffset, stdout.size),
       stderrFirstOffset: Math.min(starts.stderr.firstOffset, stderr.size),
     };
+  }
+
+  watch(onChange: () => void): PathWatch | undefined {
+    // One watch for both logs. The other files of a job rarely change.
+    return this.#shared.watch(this.#dir.path, onChange, onChange);
   }
 
   async progress(): Promise<Progress | undefined> {

@@ -1,4 +1,10 @@
 /**
+ * The reason of a signal that only says that something is over. Where none is given, a
+ * DOMException is made, which takes longer than all the rest of an abort.
+ */
+export const IS_OVER = new Error("it is over");
+
+/**
  * Returns an AbortController that is aborted with the first of the signals, and
  * with that one's reason. Abort it also when its work is done: only then does it
  * let go of the signals.
@@ -31,7 +37,7 @@ export async function withLinkedSignal<T>(
   try {
     return await act(controller.signal);
   } finally {
-    controller.abort();
+    controller.abort(IS_OVER);
   }
 }
 
@@ -45,7 +51,7 @@ export async function* streamWithLinkedSignal<T>(
   try {
     yield* open(controller.signal);
   } finally {
-    controller.abort();
+    controller.abort(IS_OVER);
   }
 }
 

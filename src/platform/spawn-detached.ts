@@ -2,6 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, writeSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
+import { isMainThread } from "node:worker_threads";
+import { IS_OVER } from "./abort-signals.js";
 import { hasCode } from "./errno.js";
 import { withoutInherited } from "./inherited-descriptors.js";
 import { loadLibc, type PosixSpawn } from "./libc.js";
@@ -106,7 +108,7 @@ async function spawnPosix(
   const ended = new AbortController();
   const { errno, pid } = await posixSpawn.spawn(words, cwd, variables, stdin);
   if (errno !== 0) throw systemError(errno, `posix_spawn ${words[0]}`);
-  reaper(posixSpawn).add(pid, () => ended.abort());
+  reaper(posixSpawn).add(pid, () => ended.abort(IS_OVER));
   return { pid, ended: ended.signal };
 }
 
@@ -118,7 +120,7 @@ async function spawnForked(
     spawn(program, args, { cwd, env, detached: true, stdio }),
   );
   const ended = new AbortController();
-  child.once("exit", () => ended.abort());
+  child.once("exit", () => ended.abort(IS_OVER));
   child.unref();
   if (child.pid === undefined) {
     const [error] = (await once(child, "error").catch((error: unknown) => [error])) as [unknown];
@@ -128,6 +130,13 @@ async function spawnForked(
   return { pid: child.pid, ended: ended.signal };
 }
 
+/** How many children are asked for one by one at each signal; more, and signals are gathered. */
+const MAX_SCANNED_AT_ONCE = 50;
+const GATHERING_MS = 50;
+
+/** How often children are asked for in a worker thread, where no signal is heard. */
+const WORKER_POLL_INTERVAL_MS = 100;
+
 /**
  * Waits for the children that posix_spawn has made, which libuv does not know. It
  * asks for each of them by its pid, so that no child of libuv's is taken from it.
@@ -135,17 +144,22 @@ async function spawnForked(
 class Reaper {
   readonly #posixSpawn: PosixSpawn;
   readonly #onEnded = new Map<number, () => void>();
+  #scan: NodeJS.Timeout | undefined;
+  #poll: NodeJS.Timeout | undefined;
 
   constructor(posixSpawn: PosixSpawn) {
     this.#posixSpawn = posixSpawn;
     // libuv keeps its own handler of the signal beside this one.
-    process.on("SIGCHLD", () => this.#reap());
+    if (isMainThread) process.on("SIGCHLD", () => this.#reap());
   }
 
   add(pid: number, onEnded: () => void): void {
     this.#onEnded.set(pid, onEnded);
+    if (!isMainThread) {
+      this.#poll ??= setInterval(() => this.#reapAll(), WORKER_POLL_INTERVAL_MS).unref();
+    }
     // It may have ended before the signal was listened for, or in the same moment.
-    setImmediate(() => this.#reap());
+    setImmediate(() => this.#reapOne(pid));
   }
 
   #reap(): void {
@@ -156,15 +170,27 @@ class Reaper {
       if (!this.#onEnded.has(named)) break;
       this.#reapOne(named);
     }
-    // It names one of libuv's, which libuv is about to wait for: others may be behind it.
+    // It names one of libuv's, which libuv is about to wait for, or, where this is pid 1,
+    // one that nobody waits for and that is named from now on: others may be behind it.
+    if (this.#onEnded.size <= MAX_SCANNED_AT_ONCE) this.#reapAll();
+    else this.#scan ??= setTimeout(() => this.#reapAll(), GATHERING_MS).unref();
+  }
+
+  #reapAll(): void {
+    clearTimeout(this.#scan);
+    this.#scan = undefined;
     for (const pid of this.#onEnded.keys()) this.#reapOne(pid);
   }
 
   #reapOne(pid: number): void {
-    if (!this.#posixSpawn.reap(pid)) return;
     const onEnded = this.#onEnded.get(pid);
+    if (!onEnded || !this.#posixSpawn.reap(pid)) return;
     this.#onEnded.delete(pid);
-    onEnded?.();
+    if (this.#onEnded.size === 0) {
+      clearInterval(this.#poll);
+      this.#poll = undefined;
+    }
+    onEnded();
   }
 }
 

@@ -1,4 +1,4 @@
-import { anyAborted } from "./abort-signals.js";
+import { anyAborted, IS_OVER } from "./abort-signals.js";
 
 /** Beyond this, setTimeout and setInterval fire at once. */
 export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -32,7 +32,10 @@ export interface Deadline {
 
 export function createDeadline(delayMs: number): Deadline {
   const controller = new AbortController();
-  return { signal: controller.signal, cancel: startTimer(delayMs, () => controller.abort()) };
+  return {
+    signal: controller.signal,
+    cancel: startTimer(delayMs, () => controller.abort(IS_OVER)),
+  };
 }
 
 /** Resolves after `delayMs`, or as soon as any of the signals is aborted. */

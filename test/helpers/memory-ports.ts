@@ -214,11 +214,12 @@ export class MemoryMachine {
   #jobLogs(id: string): JobLogs {
     const sizes = () => this.#jobs.get(id)?.sizes ?? GONE;
     // Nobody reads here what the jobs have written.
-    const logs: Pick<JobLogs, "sizes" | "progress" | "retain" | "dispose"> = {
+    const logs: Pick<JobLogs, "sizes" | "watch" | "progress" | "retain" | "dispose"> = {
       sizes: () => {
         this.looks += 1;
         return this.#slowly(sizes);
       },
+      watch: () => undefined,
       progress: () => this.#slowly(() => progressOf(sizes())),
       retain: () => {},
       dispose: () => {},

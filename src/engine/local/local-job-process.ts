@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
-import { type Started, STREAMS, type WindowSize } from "../../contract/job.js";
+import { type Exit, type Started, STREAMS, type WindowSize } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
@@ -116,15 +116,17 @@ export class LocalJobProcess implements JobProcess {
 
   onEnd(listener: () => void): () => void {
     let pid: number | undefined;
+    const ended = this.#runner?.ended;
     const exit = {
       dir: this.#dir,
       runnerPid: () => (pid ??= this.#knownIdentity()?.runner.pid),
+      // In a terminal it is the exit recorder that this process has started.
+      isEndTold: ended !== undefined && this.#runner?.pid === this.#identity?.runner.pid,
       onChange: listener,
       onFullCheck: () => this.#continueTerminal(),
     };
     const stopWatching = watchExit(exit, this.#shared.ticker);
     this.#continueTerminal();
-    const ended = this.#runner?.ended;
     ended?.addEventListener("abort", listener);
     return () => {
       stopWatching();
@@ -174,7 +176,7 @@ export class LocalJobProcess implements JobProcess {
   }
 
   release(): void {
-    const cgroup = this.#knownIdentity()?.cgroup;
+    const cgroup = (this.#identity ?? this.#knownIdentity())?.cgroup;
     if (cgroup) removeCgroup(cgroup);
     this.#identity = undefined;
     this.#stopDraining();
@@ -297,7 +299,15 @@ export class LocalJobProcess implements JobProcess {
   #inspectStarted(identity: Identity): Observation {
     const { bootId, runner, exitRecorder, command, notExecuted } = identity;
     const started = startedAs(identity);
-    // Checked before the exit records are read: a process that is gone writes none later.
+    const exitedAs = (exit: Exit): Observation => ({
+      kind: "exited",
+      ...started,
+      ...exit,
+      ...defined({ notExecuted }),
+    });
+    const atOnce = readExitRecord(this.#dir.exit);
+    if (atOnce) return exitedAs(atOnce);
+    // Checked before the exit records are read again: a process that is gone writes none later.
     const hasTerminal = isInTerminal(identity);
     const recorded = isAlive(bootId, exitRecorder);
     const isRunning =
@@ -305,7 +315,7 @@ export class LocalJobProcess implements JobProcess {
     const ended = hasTerminal ? readExitRecord(this.#dir.ended) : undefined;
     // The runner's own record counts where the exit recorder is gone.
     const exit = readExitRecord(this.#dir.exit) ?? (recorded ? undefined : ended);
-    if (exit) return { kind: "exited", ...started, ...exit, ...defined({ notExecuted }) };
+    if (exit) return exitedAs(exit);
     if (recorded || isRunning) {
       const isEnding = ended !== undefined || !isRunning;
       const ageMs = processTable().ageMs(command.startTime);

@@ -15,12 +15,10 @@ export async function lastProgress(
   dir: JobDir,
   starts = BOTH_WHOLE,
 ): Promise<Progress | undefined> {
-  const logs = await Promise.all(
-    STREAMS.map(async (stream) => {
-      const path = dir.log(stream);
-      return { path, start: starts[stream], ...(await statLog(path, starts[stream])) };
-    }),
-  );
+  const logs = STREAMS.map((stream) => {
+    const path = dir.log(stream);
+    return { path, start: starts[stream], ...statLog(path, starts[stream]) };
+  });
   for (const { path, start, size } of logs.sort((a, b) => b.modifiedMs - a.modifiedMs)) {
     if (size === 0) continue;
     const progress = lastOf(await linesAtEnd(path, start, size));

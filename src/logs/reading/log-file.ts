@@ -1,5 +1,5 @@
-import { constants, fstatSync, type Stats } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { constants, fstatSync, type Stats, statSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { fromSystemError } from "../../contract/errors.js";
 import type { Stream } from "../../contract/job.js";
 import { hasCode } from "../../platform/errno.js";
@@ -43,9 +43,9 @@ export interface LogStat {
  * Returns the size of a log: where its stream ends. One that is not there ends where it
  * did when it was last seen, and was never modified.
  */
-export async function statLog(path: string, { place }: LogStart = WHOLE): Promise<LogStat> {
+export function statLog(path: string, { place }: LogStart = WHOLE): LogStat {
   const look = place?.beginLook() ?? 0;
-  const found = await statIfLog(path);
+  const found = statIfLog(path);
   place?.endLook(look, found);
   const size = place?.end ?? found?.size ?? 0;
   if (!found) return { size, allocatedBytes: 0, modifiedMs: 0 };
@@ -58,12 +58,12 @@ function isLog(found: Stats): boolean {
 }
 
 /** Returns undefined where there is no file, or something else in its place. */
-async function statIfLog(path: string): Promise<Stats | undefined> {
+function statIfLog(path: string): Stats | undefined {
   try {
-    const found = await stat(path);
-    return isLog(found) ? found : undefined;
+    // In this thread: to ask another one takes ten times as long as the call itself.
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found && isLog(found) ? found : undefined;
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
     throw fromSystemError(error, `cannot read the size of ${path}`);
   }
 }

@@ -126,7 +126,7 @@ export class LogTrimmer {
     const known = await firstOffsets.read(dir);
     for (const stream of STREAMS) {
       const log = this.#logs[stream];
-      const { size, allocatedBytes } = await statLog(log.path, log);
+      const { size, allocatedBytes } = statLog(log.path, log);
       log.size = size;
       // The last `limitBytes` were never removed. After a power cut the log may be
       // shorter than it was when its first offset was recorded.

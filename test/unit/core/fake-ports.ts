@@ -71,6 +71,7 @@ export class FakeJob {
   readonly logs = {
     retain: vi.fn<JobLogs["retain"]>(),
     sizes: vi.fn<JobLogs["sizes"]>(async () => NO_OUTPUT),
+    watch: vi.fn<JobLogs["watch"]>(() => undefined),
     progress: vi.fn<JobLogs["progress"]>(async () => undefined),
     resolveStart: vi.fn<JobLogs["resolveStart"]>(async () => ({ stdout: 0 })),
     chunks: vi.fn<JobLogs["chunks"]>(() => each(this.chunks)),

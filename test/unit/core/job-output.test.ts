@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { NO_OUTPUT, type OutputSizes, type Progress } from "../../../src/contract/job.js";
 import { JobOutput } from "../../../src/core/job-output.js";
+import { WATCHED_POLL_RATIO } from "../../../src/platform/watch-path.js";
 import type { JobLogs } from "../../../src/core/ports.js";
 
 const sizesOf = (stdoutBytes: number, stderrBytes = 0): OutputSizes => ({
@@ -20,6 +21,7 @@ function writtenLogs() {
   const logs = {
     sizes: vi.fn<JobLogs["sizes"]>(async () => written.sizes),
     progress: vi.fn<JobLogs["progress"]>(async () => progressOf(written.sizes)),
+    watch: vi.fn<JobLogs["watch"]>(() => undefined),
   };
   const output = new JobOutput(() => logs as unknown as JobLogs);
   const read = async () => {
@@ -34,16 +36,16 @@ const unreadable = () => Promise.reject(new Error("I/O error"));
 describe("what was written", () => {
   test("is told with the progress, which is looked for only in what is new", async () => {
     const { written, logs, read } = writtenLogs();
-    expect(await read()).toEqual([0, 0]);
+    expect(await read()).toEqual([0, undefined]);
     written.sizes = sizesOf(5);
     expect([await read(), await read()]).toEqual([
       [5, 5],
       [5, 5],
     ]);
-    expect(logs.progress).toHaveBeenCalledTimes(2);
+    expect(logs.progress).toHaveBeenCalledTimes(1);
     written.sizes = sizesOf(5, 1);
     await read();
-    expect(logs.progress).toHaveBeenCalledTimes(3);
+    expect(logs.progress).toHaveBeenCalledTimes(2);
   });
 
   test("is told from where it begins by now", async () => {
@@ -57,7 +59,6 @@ describe("what was written", () => {
   test("is what it was, where the logs cannot be read now", async () => {
     const { written, logs, read } = writtenLogs();
     logs.sizes.mockImplementationOnce(unreadable);
-    logs.progress.mockImplementationOnce(unreadable);
     expect(await read()).toEqual([0, undefined]);
     written.sizes = sizesOf(5);
     await read();
@@ -82,6 +83,24 @@ describe("what was written", () => {
     expect((await overtaken).sizes.stdoutBytes).toBe(9);
     expect(await read()).toEqual([9, 9]);
     expect(logs.progress).toHaveBeenCalledTimes(2);
+  });
+
+  test("is less once it was taken back, also by a look that began before", async () => {
+    const { written, logs, output, read } = writtenLogs();
+    written.sizes = sizesOf(5);
+    await read();
+    written.sizes = sizesOf(9);
+    let answer: (progress: Progress) => void = () => {};
+    const slow = new Promise<Progress>((resolve) => (answer = resolve));
+    logs.progress.mockImplementationOnce(() => slow);
+    const overtaken = output.read();
+    await new Promise(setImmediate);
+    written.sizes = NO_OUTPUT;
+    output.forget();
+    expect(await read()).toEqual([0, undefined]);
+    answer({ current: 9, unit: "B", text: "" });
+    expect((await overtaken).sizes.stdoutBytes).toBe(0);
+    expect(await read()).toEqual([0, undefined]);
   });
 
   test("stays while it is frozen", async () => {
@@ -114,5 +133,59 @@ describe("growth", () => {
     written.sizes = sizesOf(5);
     logs.sizes.mockImplementationOnce(unreadable);
     expect([await output.hasGrown(), await output.hasGrown()]).toEqual([false, true]);
+  });
+
+  describe("that the kernel tells of", () => {
+    function watchedLogs() {
+      const of = writtenLogs();
+      const close = vi.fn<() => void>();
+      let tell = () => {};
+      of.logs.watch.mockImplementation((onChange) => {
+        tell = onChange;
+        return { close };
+      });
+      return { ...of, close, tell: () => tell() };
+    }
+
+    test("is looked for only once it was told of, and now and then", async () => {
+      const { written, logs, output, close, tell } = watchedLogs();
+      written.sizes = sizesOf(5);
+      // Now it has grown, then it is watched, and looked at once more.
+      expect([await output.hasGrown(), await output.hasGrown()]).toEqual([true, false]);
+      expect(logs.watch).toHaveBeenCalledTimes(1);
+      const looks = logs.sizes.mock.calls.length;
+      for (let call = 0; call < 2 * WATCHED_POLL_RATIO; call += 1) await output.hasGrown();
+      expect(logs.sizes.mock.calls.length).toBe(looks + 2);
+      written.sizes = sizesOf(6);
+      tell();
+      expect(close).toHaveBeenCalledTimes(1);
+      expect([await output.hasGrown(), await output.hasGrown()]).toEqual([true, false]);
+      expect(logs.watch).toHaveBeenCalledTimes(2);
+    });
+
+    test("is found without being told of, a few calls later", async () => {
+      const { written, output } = watchedLogs();
+      await output.hasGrown();
+      written.sizes = sizesOf(5);
+      let calls = 1;
+      while (!(await output.hasGrown())) calls += 1;
+      expect(calls).toBeLessThanOrEqual(WATCHED_POLL_RATIO);
+    });
+
+    test("is not missed where it comes while the watch begins", async () => {
+      const { written, logs, output } = watchedLogs();
+      logs.watch.mockImplementation(() => {
+        written.sizes = sizesOf(5);
+        return { close: () => {} };
+      });
+      expect(await output.hasGrown()).toBe(true);
+    });
+
+    test("is not told of any more once nobody wants to know", async () => {
+      const { output, close } = watchedLogs();
+      await output.hasGrown();
+      output.stopWatching();
+      expect(close).toHaveBeenCalledTimes(1);
+    });
   });
 });

@@ -44,7 +44,7 @@ describe("a log file", () => {
     await file.open();
     unlinkSync(path);
     expect(String(await file.read(0, 10))).toBe("content");
-    expect(await statLog(path)).toEqual({ size: 0, allocatedBytes: 0, modifiedMs: 0 });
+    expect(statLog(path)).toEqual({ size: 0, allocatedBytes: 0, modifiedMs: 0 });
   });
 
   test.runIf(isLinux)("is opened once, however many ask at the same time", async () => {

@@ -6,11 +6,15 @@ import { watchPath } from "../../../platform/watch-path.js";
 
 /** Every so many ticks a job is inspected, in case its runner's pid was reused. */
 const FULL_CHECK_TICKS = 30;
+/** The same where the kernel tells of the runner's end, and its pid cannot be reused before. */
+const TOLD_FULL_CHECK_TICKS = 300;
 
 /** A job to watch for its exit. */
 export interface WatchedExit {
   readonly dir: JobDir;
   readonly runnerPid: () => number | undefined;
+  /** Whether the end of the runner is told by others: it is a child of this process. */
+  readonly isEndTold: boolean;
   /** Called whenever the job may have ended. */
   readonly onChange: () => void;
   /** Called every FULL_CHECK_TICKS ticks while it runs. */
@@ -21,12 +25,13 @@ let watches = 0;
 
 /**
  * Calls `onChange` whenever a job may have ended. The kernel reports changes of the
- * exit record; polling finds what it does not report (a killed runner, a file system
- * without notifications, an exhausted limit of watches).
+ * exit record; polling finds what it does not report (a killed runner that is no child of
+ * this process, a file system without notifications, an exhausted limit of watches).
  * @returns a function that stops watching
  */
 export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
-  const { dir, runnerPid, onChange, onFullCheck } = job;
+  const { dir, runnerPid, isEndTold, onChange, onFullCheck } = job;
+  const inspectionTicks = isEndTold ? TOLD_FULL_CHECK_TICKS : FULL_CHECK_TICKS;
   // A job of an earlier version has no exit record before its end.
   const path = existsSync(dir.exit) ? dir.exit : dir.path;
   const watch = watchPath(path, onChange, () => {});
@@ -34,9 +39,9 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   let ticks = watches++;
   const stopPolling = ticker.add(() => {
     ticks += 1;
-    const isFullCheck = ticks % FULL_CHECK_TICKS === 0;
-    if (isFullCheck) onFullCheck();
-    if (isFullCheck || !processExists(runnerPid())) onChange();
+    if (ticks % FULL_CHECK_TICKS === 0) onFullCheck();
+    const isDue = ticks % inspectionTicks === 0;
+    if (isDue || (!isEndTold && !processExists(runnerPid()))) onChange();
   });
   return () => {
     watch?.close();

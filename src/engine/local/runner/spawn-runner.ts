@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import {
   argumentError,
@@ -15,7 +15,6 @@ import {
   spawnDetached,
   spawnInstructed,
 } from "../../../platform/spawn-detached.js";
-import { sleep } from "../../../platform/timers.js";
 import { watchPath } from "../../../platform/watch-path.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
@@ -130,29 +129,33 @@ export async function awaitIdentity(
   { ended }: DetachedProcess,
 ): Promise<Identity | undefined> {
   const untilMs = performance.now() + IDENTITY_TIMEOUT_MS;
-  let changed = new AbortController();
-  const watch = watchPath(
-    dir.path,
-    () => changed.abort(),
-    () => {},
-  );
+  let wake = (): void => {};
+  const onChange = (): void => wake();
+  const watch = watchPath(dir.path, onChange, () => {});
+  ended.addEventListener("abort", onChange);
   try {
-    let backoffMs = INITIAL_BACKOFF_MS;
-    for (;;) {
+    for (
+      let backoffMs = INITIAL_BACKOFF_MS;
+      ;
+      backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS)
+    ) {
+      // What happens after the look below is not missed.
+      const woken = new Promise<void>((resolve) => (wake = resolve));
       const hasEnded = ended.aborted;
-      const record = readProcessRecord(dir);
-      if (record.kind === "complete") {
+      const record = existsSync(dir.process) ? readProcessRecord(dir) : undefined;
+      if (record?.kind === "complete") {
         // The runner has read it before it made the record.
-        rmSync(dir.env, { force: true });
+        if (existsSync(dir.env)) rmSync(dir.env, { force: true });
         if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
         return record;
       }
       if (hasEnded || performance.now() > untilMs) return undefined;
-      await sleep(backoffMs, changed.signal, ended);
-      if (changed.signal.aborted) changed = new AbortController();
-      else backoffMs = Math.min(backoffMs * 1.5, MAX_BACKOFF_MS);
+      const timer = setTimeout(wake, watch ? MAX_BACKOFF_MS : backoffMs);
+      await woken;
+      clearTimeout(timer);
     }
   } finally {
+    ended.removeEventListener("abort", onChange);
     watch?.close();
   }
 }
