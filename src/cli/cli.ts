@@ -23,5 +23,5 @@ export interface Cli {
    */
   onSuspension(before: () => Promise<void>, after: () => void): () => void;
   /** Connects to the state directory's server, which is started where none runs. */
-  connect(stateDir: string): Promise<Procman>;
+  connect(stateDir: string, options: { readonly makesStateDir: boolean }): Promise<Procman>;
 }

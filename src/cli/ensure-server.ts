@@ -1,15 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { closeSync, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { connect } from "node:net";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasCode } from "../platform/errno.js";
 import { withoutInherited } from "../platform/inherited-descriptors.js";
-import { foreignOwner, makePrivateDirs } from "../platform/own-dir.js";
+import { foreignOwner, homeDir, makePrivateDirs } from "../platform/own-dir.js";
 import { appendToOwnFile } from "../platform/own-file.js";
+import { awaitAnswer, silenceReason } from "./await-answer.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 import { findStartNotice } from "./start-notice.js";
@@ -28,25 +25,44 @@ export function requireOwnStateDir(stateDir: string): void {
   if (foreign !== undefined) throw new CliError(foreign);
 }
 
+/** There is no state directory, and this command is none that starts something in it. */
+export class NoStateDirError extends CliError {
+  constructor(stateDir: string) {
+    super(`nothing has been started yet: there is no state directory ${stateDir}`);
+  }
+}
+
 /**
  * Starts a server of the state directory in the background, unless one answers on its
  * socket already. Of many that do so at once all end up with the same server.
+ * @param makesStateDir whether a state directory that is missing is made
  * @returns what the server that was started has to say to whoever started it
- * @throws CliError with the end of the server's log when it does not come up
+ * @throws NoStateDirError; CliError with the end of the server's log when it does not
+ * come up, and for a server that does not answer
  */
-export async function ensureServer(stateDir: string): Promise<string | undefined> {
+export async function ensureServer(
+  stateDir: string,
+  makesStateDir: boolean,
+): Promise<string | undefined> {
   requireOwnStateDir(stateDir);
   const socketPath = socketPathOf(stateDir);
-  if (await canConnect(socketPath)) return undefined;
-  const { managerPid } = await import("../manager-pid.js");
-  const deadline = performance.now() + START_TIMEOUT_MS;
+  const serverPid = async () => {
+    const { managerPid } = await import("../manager-pid.js");
+    return managerPid(stateDir);
+  };
+  if (await awaitAnswer(socketPath, serverPid)) return undefined;
+  if (!makesStateDir && !existsSync(stateDir)) throw new NoStateDirError(stateDir);
+  const sinceMs = performance.now();
   let started: BackgroundServer | undefined;
   for (;;) {
-    if (await canConnect(socketPath)) {
+    if (await awaitAnswer(socketPath, serverPid)) {
       return started && findStartNotice(await logTail(stateDir, started.logOffset));
     }
-    const pid = await managerPid(stateDir);
-    if (performance.now() > deadline) {
+    const pid = await serverPid();
+    const waitedMs = performance.now() - sinceMs;
+    const silence = pid === undefined ? undefined : silenceReason(pid, waitedMs);
+    if (silence !== undefined) throw new CliError(silence);
+    if (waitedMs > START_TIMEOUT_MS) {
       const why = `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`;
       throw await startError(stateDir, started, why);
     }
@@ -60,20 +76,6 @@ export async function ensureServer(stateDir: string): Promise<string | undefined
       started = startInBackground(stateDir);
     }
     await sleep(POLL_INTERVAL_MS);
-  }
-}
-
-/** @throws CliError where this user may not connect */
-async function canConnect(socketPath: string): Promise<boolean> {
-  const socket = connect(socketPath);
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch (cause) {
-    if (!hasCode(cause, "EACCES", "EPERM")) return false;
-    throw new CliError(`cannot connect to ${socketPath}: permission denied`, { cause });
-  } finally {
-    socket.destroy();
   }
 }
 
@@ -105,7 +107,7 @@ function startInBackground(stateDir: string): BackgroundServer {
         detached: true,
         stdio,
         // Not the caller's directory, which could then not be unmounted while the server lives.
-        cwd: existsSync(homedir()) ? homedir() : "/",
+        cwd: workDirOf(homeDir()),
       }),
     );
     const server: BackgroundServer = {
@@ -122,6 +124,10 @@ function startInBackground(stateDir: string): BackgroundServer {
   } finally {
     closeSync(log);
   }
+}
+
+function workDirOf(home: string | undefined): string {
+  return home !== undefined && existsSync(home) ? home : "/";
 }
 
 async function startError(

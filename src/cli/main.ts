@@ -39,10 +39,10 @@ const thisProcess: Cli = {
     process.on("SIGTSTP", suspend).on("SIGCONT", after);
     return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
   },
-  connect: async (stateDir) => {
+  connect: async (stateDir, { makesStateDir }) => {
     // Loaded meanwhile, and only by commands that call the server.
     const client = import("../client/index.js");
-    const notice = await ensureServer(stateDir);
+    const notice = await ensureServer(stateDir, makesStateDir);
     if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
     const { createProcmanClient } = await client;
     return createProcmanClient({ socketPath: socketPathOf(stateDir) });

@@ -7,7 +7,8 @@ import {
   type Stats,
   statSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { userInfo } from "node:os";
+import { dirname, isAbsolute } from "node:path";
 import { hasCode } from "./errno.js";
 
 const ROOT = 0;
@@ -34,6 +35,20 @@ export function foreignOwner(path: string): string | undefined {
   const dir = real === undefined ? undefined : statsOf(real);
   if (dir && dir.uid !== uid) return belongs(path, dir, uid);
   return uid === ROOT ? replaceable([path, ...(real === undefined ? [] : [real])]) : undefined;
+}
+
+/**
+ * Returns this user's home: that of HOME or, where it is unset or empty, of the system's
+ * list of users. Undefined where there is none, or it is no absolute path.
+ */
+export function homeDir(): string | undefined {
+  try {
+    const home = process.env["HOME"] || userInfo().homedir;
+    return isAbsolute(home) ? home : undefined;
+  } catch {
+    // A uid that is on no list, in a container.
+    return undefined;
+  }
 }
 
 /**
@@ -81,7 +96,7 @@ function replaceable(paths: readonly string[]): string | undefined {
     if (!stats) continue;
     if (!isOneOf(stats, ROOT)) return belongs(parent, stats, ROOT);
     const isOpen = (stats.mode & WRITABLE_BY_ALL) !== 0 && (stats.mode & STICKY_BIT) === 0;
-    if (isOpen && !stats.isSymbolicLink()) {
+    if (isOpen && stats.isDirectory()) {
       return `${parent} can be written by every user, and this is root: use another directory`;
     }
   }

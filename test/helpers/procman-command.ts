@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { tempDir } from "./temp-dir.js";
@@ -61,6 +62,7 @@ export async function endAll(stateDir: string): Promise<void> {
 /** One whose background server and jobs are ended after the test. */
 export function newStateDir(): string {
   const stateDir = join(tempDir(), "state");
+  mkdirSync(stateDir, { mode: 0o700 });
   onTestFinished(() => endAll(stateDir));
   return stateDir;
 }

@@ -15,6 +15,7 @@ import { MAIN } from "../helpers/test-server.js";
 const shared = join(sharedTempDir(), "state");
 const cli = (...args: string[]) => procman(shared, ...args);
 beforeAll(async () => {
+  mkdirSync(shared, { mode: 0o700 });
   expect((await cli("ls")).code).toBe(0);
 });
 afterAll(() => endAll(shared));
@@ -263,7 +264,6 @@ describe("the server", () => {
 
   test("what the shell's environment holds is in the job's private record only", async () => {
     const stateDir = newStateDir();
-    mkdirSync(stateDir, { mode: 0o700 });
     const ran = await launch(stateDir, ["run", "-d", "--", "true"], { MY_SECRET: "hunter2" }).ended;
     const id = ran.stdout.trim();
     await procman(stateDir, "wait", id);

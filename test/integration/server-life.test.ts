@@ -1,12 +1,12 @@
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { managerPid } from "../../src/manager-pid.js";
 import { eventually } from "../helpers/eventually.js";
-import { newStateDir } from "../helpers/procman-command.js";
+import { endAll, launch, newStateDir, procman } from "../helpers/procman-command.js";
 import { endProcess, isRunning } from "../helpers/strangers.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { MAIN, TestServer } from "../helpers/test-server.js";
@@ -115,3 +115,80 @@ describe("what others do to the state directory of a server that runs", () => {
     expect(isRunning(pid)).toBe(false);
   });
 });
+
+describe("a server that does not answer", () => {
+  test("because it is stopped: commands say so, with its pid, and what to do", async () => {
+    const server = await TestServer.start();
+    process.kill(server.pid, "SIGSTOP");
+    for (const words of [["ls"], ["run", "--", "true"]]) {
+      const ran = await procman(server.stateDir, ...words);
+      expect(ran).toMatchObject({ code: 1, stdout: "" });
+      expect(ran.stderr).toContain(`the server (pid ${server.pid}) is stopped`);
+    }
+    process.kill(server.pid, "SIGCONT");
+    expect(await procman(server.stateDir, "ls")).toMatchObject({ code: 0 });
+  });
+});
+
+describe("a state directory that is not there", () => {
+  const withoutOption = { PROCMAN_STATE_DIR: undefined };
+
+  test.each([["ls"], ["cancel", "x"], ["cleanup"], ["token"], ["stop"]])(
+    "and was named is not made by %s",
+    async (...words) => {
+      const stateDir = join(tempDir(), "mistyped");
+      const ran = await procman(stateDir, ...words);
+      if (words[0] !== "stop") {
+        expect(ran.code).toBe(1);
+        expect(ran.stderr).toContain(`there is no state directory ${stateDir}`);
+      }
+      expect(existsSync(stateDir)).toBe(false);
+    },
+  );
+
+  test("is the default one: ls lists nothing, run makes it", async () => {
+    const home = tempDir();
+    const stateDir = join(home, ".cache/procman");
+    onTestFinished(() => endAll(stateDir));
+    const listed = await launch("", ["ls"], { ...withoutOption, HOME: home }).ended;
+    expect(listed).toMatchObject({ code: 0, stdout: "" });
+    expect(existsSync(join(home, ".cache"))).toBe(false);
+    const ran = await launch("", ["run", "--", "echo", "x"], { ...withoutOption, HOME: home })
+      .ended;
+    expect(ran).toMatchObject({ code: 0, stdout: "x\n" });
+    expect(existsSync(stateDir)).toBe(true);
+  });
+
+  test("for want of an absolute HOME is an error at once", async () => {
+    const ran = await launch("", ["run", "--", "true"], { ...withoutOption, HOME: "home" }).ended;
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).toContain("no home directory (HOME); give --state-dir");
+  });
+
+  test("and cannot be made is an error at once", async () => {
+    const ran = await procman("/dev/null/state", "run", "--", "true");
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toContain("ENOTDIR");
+  });
+});
+
+test.runIf(process.geteuid?.() === 0)(
+  "a uid that is on no list of users needs no home",
+  async () => {
+    const dir = tempDir();
+    const uid = 54_321;
+    chownSync(dir, uid, uid);
+    const words = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", process.execPath, MAIN];
+    const env = {
+      PATH: process.env["PATH"],
+      PROCMAN_LISTEN: "none",
+      PROCMAN_STATE_DIR: join(dir, "s"),
+    };
+    const as = (...args: string[]) => run("setpriv", [...words, ...args], { env, cwd: "/" });
+    try {
+      expect((await as("run", "--", "id", "-u")).stdout).toBe(`${uid}\n`);
+    } finally {
+      await as("stop");
+    }
+  },
+);

@@ -1,9 +1,9 @@
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
+import { homeDir } from "../../platform/own-dir.js";
 import type { Cli } from "../cli.js";
-import { EXIT } from "../exit-codes.js";
+import { CliError, EXIT } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { printable } from "../format/printable.js";
 import { OutputClosed } from "../terminal/output.js";
@@ -26,9 +26,21 @@ export class CommandContext {
     return stateDirOf(this.stateDirOption, this.cli);
   }
 
-  /** Calls `act` with a client of the state directory's server, and closes it afterwards. */
-  async withClient(act: (client: Procman) => Promise<void>): Promise<void> {
-    const client = await this.cli.connect(this.stateDir);
+  /** Whether the state directory is the default one, so not one that may be mistyped. */
+  get hasDefaultStateDir(): boolean {
+    return !(this.stateDirOption || this.cli.env["PROCMAN_STATE_DIR"]);
+  }
+
+  /**
+   * Calls `act` with a client of the state directory's server, and closes it afterwards.
+   * @param options.makesStateDir for commands that start something: a directory that is
+   * missing is made. For others it is an error, since its name may be mistyped.
+   */
+  async withClient(
+    act: (client: Procman) => Promise<void>,
+    { makesStateDir = false } = {},
+  ): Promise<void> {
+    const client = await this.cli.connect(this.stateDir, { makesStateDir });
     try {
       await act(client);
     } finally {
@@ -76,6 +88,13 @@ export class CommandContext {
 /** Returns an absolute path: the option's, else the environment's, else the default. */
 export function stateDirOf(option: string | undefined, cli: Pick<Cli, "env" | "workDir">): string {
   const given = option || cli.env["PROCMAN_STATE_DIR"];
-  if (!given) return join(homedir(), ".cache", "procman");
+  if (!given) return defaultStateDir();
   return given.startsWith("/") ? resolve(given) : resolve(cli.workDir(), given);
+}
+
+function defaultStateDir(): string {
+  const home = homeDir();
+  if (home !== undefined) return join(home, ".cache", "procman");
+  const message = "this user has no home directory (HOME); give --state-dir or PROCMAN_STATE_DIR";
+  throw new CliError(message, { exitCode: EXIT.usage });
 }

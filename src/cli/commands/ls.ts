@@ -3,6 +3,7 @@ import { type Job, STATUSES, type Status } from "../../contract/job.js";
 import type { JobFilter, Procman } from "../../contract/procman.js";
 import { jobJson, jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
+import { NoStateDirError } from "../ensure-server.js";
 import { EXIT } from "../exit-codes.js";
 import { exitText, statusText } from "../format/job-facts.js";
 import { formatJobTable } from "../format/job-table.js";
@@ -53,8 +54,8 @@ export function lsCommand(context: CommandContext): Command {
     .option("-w, --watch", "go on showing them while they change")
     .option("--json", "one JSON object a line")
     .addHelpText("after", HELP)
-    .action(({ status = [], label = {}, watch, ...options }: LsOptions) =>
-      context.withClient(async (client) => {
+    .action(async ({ status = [], label = {}, watch, ...options }: LsOptions) => {
+      const listing = context.withClient(async (client) => {
         const filter: JobFilter = { statuses: status, labels: label };
         if (!watch) return list(client, filter, options, cli);
         // Whatever ends it, the terminal is to be left as it was.
@@ -66,8 +67,13 @@ export function lsCommand(context: CommandContext): Command {
           if (!signal.aborted) throw error;
           context.exitCode = EXIT.interrupted;
         }
-      }),
-    );
+      });
+      // No jobs, no error: a new user's first look.
+      await listing.catch((error: unknown) => {
+        if (!(error instanceof NoStateDirError) || !context.hasDefaultStateDir) throw error;
+        return cli.stderr.line(`procman: ${error.message}`);
+      });
+    });
 }
 
 async function list(

@@ -95,7 +95,7 @@ export function runCommand(context: CommandContext): Command {
     .addHelpText("after", HELP)
     .action((words: string[], options: RunOptions) => {
       const request = startRequest(words, options, cli);
-      return context.withClient(async (client) => {
+      const act = async (client: Procman) => {
         if (options.detach) {
           const job = await client.start(request);
           return cli.stdout.line(options.json ? jobJson(job) : job.id);
@@ -108,7 +108,8 @@ export function runCommand(context: CommandContext): Command {
         await printDetachKey(job, options, cli);
         const ended = await followStarted(context, client, job, options, interruption);
         if (ended) context.exitCode = jobExitCode(ended);
-      });
+      };
+      return context.withClient(act, { makesStateDir: true });
     });
 }
 

@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { makePrivateDirs } from "../../platform/own-dir.js";
-import { requireOwnStateDir } from "../ensure-server.js";
+import { NoStateDirError, requireOwnStateDir } from "../ensure-server.js";
 import type { CommandContext } from "./command-context.js";
 
 const HELP = `
@@ -33,7 +34,8 @@ export function tokenCommand(context: CommandContext): Command {
       );
       const { stateDir } = context;
       requireOwnStateDir(stateDir);
-      makePrivateDirs(stateDir);
+      if (context.hasDefaultStateDir) makePrivateDirs(stateDir);
+      else if (!existsSync(stateDir)) throw new NoStateDirError(stateDir);
       const path = join(stateDir, "token");
       const token = rotate ? await rotateAccessToken(path) : await loadAccessToken(path);
       await context.cli.stdout.line(header ? `Authorization: Bearer ${token}` : token);

@@ -209,7 +209,7 @@ test.each([
 });
 
 test("token makes one in a directory of this user's, keeps it, and replaces it", async () => {
-  const dir = join(tempDir(), "state");
+  const dir = tempDir();
   const token = async (...options: string[]) => {
     const cli = new FakeCli();
     expect(await cli.run("token", "--state-dir", dir, ...options)).toBe(0);
@@ -220,5 +220,5 @@ test("token makes one in a directory of this user's, keeps it, and replaces it",
   const second = await token("--rotate");
   expect(second).not.toBe(first);
   expect(await token()).toBe(second);
-  expect(statSync(dir).mode & 0o777).toBe(0o700);
+  expect(statSync(join(dir, "token")).mode & 0o777).toBe(0o600);
 });
