@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import type { Cli } from "./cli.js";
 import { ensureServer, socketPathOf } from "./ensure-server.js";
 import { EXIT } from "./exit-codes.js";

@@ -6,7 +6,7 @@ import { defined } from "../platform/defined.js";
 import { createProcmanService } from "./procman-service.js";
 import type { AccessControl } from "./access/access-control.js";
 import { type CallCheck, createConnectHandler } from "./http/connect-handler.js";
-import { createGrpcServer } from "./grpc/grpc-server.js";
+import { LateGrpcServer } from "./grpc/late-grpc-server.js";
 import { createHttpServer } from "./http/http-server.js";
 import type { Timeouts } from "./limits.js";
 import type { ConnectionSink } from "./listeners/listeners.js";
@@ -40,7 +40,7 @@ export function createProtocols(options: ProtocolsOptions): Protocols {
   setMaxListeners(0, closing.signal);
   const service = createProcmanService(procman, { logger, ...defined({ heartbeatIntervalMs }) });
   const common = { service, closing: closing.signal, logger };
-  const grpc = createGrpcServer({ ...common, access, timeouts });
+  const grpc = new LateGrpcServer({ ...common, access, timeouts });
   const http = (checksHost: boolean, check: CallCheck) =>
     createHttpServer({
       rpc: createConnectHandler({ ...common, check }),

@@ -22,7 +22,7 @@ const LOOPBACK_HOSTS = ["127.0.0.1", "::1"];
 
 /** Takes the connections of one kind of listener, by the protocol that they speak. */
 export interface ConnectionSink {
-  readonly grpc: ConnectionInjector;
+  readonly grpc: Pick<ConnectionInjector, "injectConnection">;
   readonly http: HttpServer;
 }
 

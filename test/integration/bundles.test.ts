@@ -1,0 +1,38 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, readdirSync, rmSync, symlinkSync, truncateSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { tempDir } from "../helpers/temp-dir.js";
+import { MAIN } from "../helpers/test-server.js";
+
+const BIN = dirname(MAIN);
+
+function caches(dir: string): string[] {
+  return readdirSync(dir).filter((name) => name.endsWith(".cache"));
+}
+
+describe("the bundles' code caches", () => {
+  test("are made by the build, for this Node", () => {
+    const ending = `${process.version}-${process.platform}-${process.arch}.cache`;
+    expect(caches(BIN).sort()).toEqual([`cli.cjs.${ending}`, `server.cjs.${ending}`]);
+  });
+
+  test.each([
+    ["are not there", (path: string) => rmSync(path)],
+    ["are cut short", (path: string) => truncateSync(path, 100_000)],
+    ["are empty", (path: string) => truncateSync(path, 0)],
+  ])("are done without where they %s", (_, spoil) => {
+    const root = tempDir();
+    const bin = join(root, "dist/bin");
+    cpSync(BIN, bin, { recursive: true });
+    symlinkSync(join(BIN, "../src"), join(root, "dist/src"));
+    for (const name of caches(bin)) spoil(join(bin, name));
+    const help = execFileSync(process.execPath, [join(bin, "procman.cjs"), "ls", "--help"]);
+    expect(help.toString()).toContain("list jobs, newest first");
+  });
+
+  test("are refused by V8 where they are another's", () => {
+    const options = ["--no-lazy", MAIN, "ls", "--help"];
+    expect(execFileSync(process.execPath, options).toString()).toContain("newest first");
+  });
+});
