@@ -33,6 +33,7 @@ import {
   encodeSendInput,
   encodeSignal,
 } from "../wire/control.js";
+import { decodeName } from "../wire/fields.js";
 import { decodeJob } from "../wire/job.js";
 import { decodePage, encodeList, encodeWatchJobs } from "../wire/jobs.js";
 import { decodeAttachEvent, decodeWatchEvent, encodeAttach, encodeWatch } from "../wire/output.js";
@@ -206,7 +207,7 @@ class ProcmanClient implements Procman {
       const removed = await this.#calls.once(signal, (signal) =>
         this.#rpc.cleanup(request, { signal }),
       );
-      for (const id of removed.removedIds) ids.push(id);
+      for (const id of removed.removedIds) ids.push(decodeName("an id", id));
       more = removed.more;
     }
     return ids;

@@ -19,15 +19,25 @@ const exit = {
   completedTime: time,
 };
 
+/** Texts by keys of the user's. z.record would leave out the key __proto__. */
+const texts = z.custom<Readonly<Record<string, string>>>(
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((each) => typeof each === "string"),
+  "must be texts by their keys",
+);
+
 const specSchema = z.object({
   id: z.string().min(1),
   requestId: z.string().default(""),
   command: z.string().min(1),
   args: z.array(z.string()).default([]),
-  env: z.record(z.string(), z.string()).default({}),
+  env: texts.default({}),
   clearEnv: z.boolean().default(false),
   workDir: z.string().startsWith("/"),
-  labels: z.record(z.string(), z.string()).default({}),
+  labels: texts.default({}),
   mergeOutput: z.boolean().default(false),
   timeoutMs: z.number().positive().optional(),
   logLimitBytes: z.int().positive().optional(),

@@ -7,6 +7,7 @@ import {
 import { invalidArgument, Violations } from "../contract/errors.js";
 import type { WindowSize } from "../contract/job.js";
 import { MAX_DURATION_MS } from "../contract/procman.js";
+import { malformedResponse } from "./error-map.js";
 
 /*
  * Fields that several messages have. The client refuses what the wire cannot
@@ -27,6 +28,16 @@ export function decodeRequest<T>(decode: (violations: Violations) => T): T {
   const decoded = decode(violations);
   violations.throwIfAny();
   return decoded;
+}
+
+/**
+ * Checks what a server sends as an id or as the name of a signal. Both are printed and
+ * typed, and hold nothing that a terminal would act on.
+ * @throws ProcmanError INTERNAL
+ */
+export function decodeName(what: "an id" | "a signal", name: string): string {
+  if (/^[\x21-\x7e]*$/.test(name)) return name;
+  throw malformedResponse(`${JSON.stringify(name)} as ${what}`);
 }
 
 /** The id of a request that holds nothing else. @throws ProcmanError INVALID_ARGUMENT */

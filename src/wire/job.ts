@@ -20,7 +20,7 @@ import {
 import { defined } from "../platform/defined.js";
 import { CONTAINMENT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
-import { decodeWindowSize, encodeDuration, encodeTime } from "./fields.js";
+import { decodeName, decodeWindowSize, encodeDuration, encodeTime } from "./fields.js";
 
 /** What only some states of a job have. */
 type StateDetails = Partial<Started & Exit & { readonly error: string }>;
@@ -108,7 +108,7 @@ function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
   const { timeout, logLimitBytes, pty, windowSize, stdin } = job;
   return {
-    id,
+    id: decodeName("an id", id),
     requestId,
     command,
     args,
@@ -168,7 +168,10 @@ function decodeExit(job: ProtoJob): Exit {
   return {
     exitCode,
     completedTime: decodeTime(job, "completed_time", job.completedTime),
-    ...defined({ signal: signal || undefined, cpuTimeMs: cpuTime && durationMs(cpuTime) }),
+    ...defined({
+      signal: decodeName("a signal", signal) || undefined,
+      cpuTimeMs: cpuTime && durationMs(cpuTime),
+    }),
   };
 }
 

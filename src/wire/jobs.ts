@@ -21,7 +21,7 @@ import type {
   WatchJobsOptions,
 } from "../contract/procman.js";
 import { STATUS } from "./enums.js";
-import { decodeRequest, decodeNotNegative, encodeInt32 } from "./fields.js";
+import { decodeName, decodeRequest, decodeNotNegative, encodeInt32 } from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
 
 export function encodeList(options: ListOptions): Init<typeof ListRequestSchema> {
@@ -131,7 +131,11 @@ export function decodeJobsEvent({ event }: WatchJobsResponse): JobsMessage | und
       return { type: "changed", job: decodeJob(job), revision, ...(more && { more }) };
     }
     case "removed":
-      return { type: "removed", id: event.value.id, revision: event.value.revision };
+      return {
+        type: "removed",
+        id: decodeName("an id", event.value.id),
+        revision: event.value.revision,
+      };
     case "heartbeat":
     case undefined:
       return undefined;

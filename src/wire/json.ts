@@ -1,4 +1,10 @@
-import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type JsonValue,
+  type MessageInitShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import {
   AttachResponseSchema,
   JobSchema,
@@ -7,6 +13,7 @@ import {
   WatchResponseSchema,
 } from "../../gen/procman/v1/procman_pb.js";
 import type { Job } from "../contract/job.js";
+import { UNPRINTABLE } from "../platform/unprintable.js";
 import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../contract/procman.js";
 import { encodeJob } from "./job.js";
 import { encodeAttachEvent, encodeWatchEvent } from "./output.js";
@@ -39,12 +46,22 @@ export function jobsEventJson(event: JobsEvent): string {
 }
 
 export function removedJson(id: string): string {
-  return JSON.stringify({ id });
+  return printableJson({ id });
 }
 
 function messageJson<Schema extends DescMessage>(
   schema: Schema,
   message: MessageInitShape<Schema>,
 ): string {
-  return JSON.stringify(toJson(schema, create(schema, message), { alwaysEmitImplicit: true }));
+  return printableJson(toJson(schema, create(schema, message), { alwaysEmitImplicit: true }));
+}
+
+/** Escapes also what JSON allows and a terminal would act on: the value stays the same. */
+function printableJson(value: object | JsonValue): string {
+  const escape = (char: string) =>
+    Array.from(
+      { length: char.length },
+      (_, index) => `\\u${char.charCodeAt(index).toString(16).padStart(4, "0")}`,
+    ).join("");
+  return JSON.stringify(value).replace(UNPRINTABLE, escape);
 }

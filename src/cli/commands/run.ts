@@ -181,10 +181,12 @@ function environment(
 ): Required<Pick<StartOptions, "env" | "clearEnv">> {
   if (serverEnv) return { env, clearEnv: false };
   if (clearEnv) return { env, clearEnv: true };
-  const own: Record<string, string> = {};
-  for (const [name, value] of Object.entries(cli.env)) {
-    if (value !== undefined && !SHELL_BOOKKEEPING.has(name)) own[name] = value;
-  }
+  // Not by assignment, to which the name __proto__ would mean something else.
+  const own: Record<string, string> = Object.fromEntries(
+    Object.entries(cli.env).flatMap(([name, value]) =>
+      value === undefined || SHELL_BOOKKEEPING.has(name) ? [] : [[name, value]],
+    ),
+  );
   if (own["PWD"] !== undefined) own["PWD"] = workDir;
   return { env: { ...own, ...env }, clearEnv: true };
 }

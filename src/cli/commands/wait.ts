@@ -6,6 +6,7 @@ import { waitedJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { CliError, EXIT, jobExitCode } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
+import { printable } from "../format/printable.js";
 import type { CommandContext } from "./command-context.js";
 import {
   choiceParser,
@@ -94,7 +95,9 @@ async function reportOutcome(
   if (json) await stdout.line(waitedJson(waited));
   switch (outcome?.type) {
     case "line":
-      if (!json) await stdout.line(outcome.line.text);
+      // To a program it goes as it is.
+      if (!json)
+        await stdout.line(stdout.isTerminal ? printable(outcome.line.text) : outcome.line.text);
       return EXIT.ok;
     case "port":
       if (!json) await stdout.line(String(outcome.port));

@@ -1,8 +1,6 @@
 import type { Job } from "../../contract/job.js";
 import { quoted } from "../../platform/shell-word.js";
-
-/** Control characters, and those that turn the direction of text around. */
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+import { UNPRINTABLE } from "../../platform/unprintable.js";
 
 /**
  * Escapes line breaks and whatever else a terminal would act on. For text of others,

@@ -52,6 +52,10 @@ test("what a job brought along cannot move the terminal's cursor, or forge lines
   expect(printable("a\nb\tc\r\u001b[2Jd\u0000\u202e")).toBe(
     "a\\nb\\tc\\r\\u{1b}[2Jd\\u{0}\\u{202e}",
   );
+  expect(printable("a\u200bb\u200ec\u200fd\u061ce\u00adf\ufeffg\u{e0041}")).toBe(
+    String.raw`a\u{200b}b\u{200e}c\u{200f}d\u{61c}e\u{ad}f\u{feff}g\u{e0041}`,
+  );
+  expect(printable("👩‍👧")).toBe("👩‍👧");
   expect(printable("grüße 🎉 日本")).toBe("grüße 🎉 日本");
   expect(commandLine({ command: "sh", args: ["-c", "echo 'hi'", "", "a=b", "\u001b[31m"] })).toBe(
     "sh -c 'echo '\\''hi'\\''' '' a=b '\\u{1b}[31m'",

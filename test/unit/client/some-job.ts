@@ -41,6 +41,8 @@ export function orphanedJob(rest: Partial<Job> = {}): Job {
 }
 
 const text = fc.string({ unit: "grapheme", maxLength: 20 });
+/** As servers make ids. */
+const name = fc.stringMatching(/^[\x21-\x7e]{0,20}$/);
 const texts = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), text, {
   noNullPrototype: true,
 });
@@ -101,7 +103,7 @@ export const anyJob = fc
   .tuple(
     fc.record(
       {
-        id: text,
+        id: name,
         requestId: text,
         command: text,
         args: fc.array(text, { maxLength: 3 }),

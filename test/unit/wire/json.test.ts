@@ -99,3 +99,10 @@ test.each([
 ])("--json of %s", (_what, line, expected) => {
   expect(line).toBe(expected);
 });
+
+test("what a terminal would act on is escaped, and the value is the same", () => {
+  const command = "a\u009b31mb\u202ec\u200bd\u2028e\u{e0041}f\u007f";
+  const line = jobJson({ ...job, command });
+  expect(line).toMatch(/^[\x20-\x7e]*$/);
+  expect(JSON.parse(line)).toMatchObject({ command });
+});

@@ -134,6 +134,16 @@ describe("what the server encodes, the client decodes", () => {
     expect(decodeJob(sent(JobSchema, untold))).toMatchObject({ containment: "session" });
   });
 
+  test("an id or a signal that a terminal would act on is the server's fault", () => {
+    const fault = expect.objectContaining({ reason: "INTERNAL" });
+    const bad = "\u001b]0;x\u0007";
+    expect(() => decodeJob(sent(JobSchema, { ...encodeJob(runningJob()), id: bad }))).toThrow(
+      fault,
+    );
+    const ended = { ...encodeJob(endedJob()), signal: bad };
+    expect(() => decodeJob(sent(JobSchema, ended))).toThrow(fault);
+  });
+
   test("output of a stream, or with an end, that is not known is the server's fault", () => {
     const faultOf = (what: string) =>
       expect.objectContaining({ reason: "INTERNAL", message: `the server sent ${what}` });
