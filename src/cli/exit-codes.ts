@@ -1,4 +1,5 @@
-import { isTerminal, type Job } from "../contract/job.js";
+import { ProcmanError } from "../contract/errors.js";
+import { hasTimedOut, isTerminal, type Job } from "../contract/job.js";
 
 /** The exit codes of the procman command, where it does not pass on a job's. */
 export const EXIT = {
@@ -9,10 +10,14 @@ export const EXIT = {
   alreadyServed: 3,
   /** `serve`: a fault of procman's own (EX_SOFTWARE of sysexits.h). */
   fault: 70,
-  /** `wait`: the timeout passed first (as timeout(1) does). */
-  waitTimeout: 124,
   /** `run`, `wait`: how the job ended is not known. */
-  noExitCode: 125,
+  orphaned: 123,
+  /** `run`: the job's time limit; `wait`: its own timeout passed first (as timeout(1) does). */
+  timeout: 124,
+  /** `run`, `wait`: procman itself failed, and no exit code is the job's (as docker and env do). */
+  procmanFailed: 125,
+  notExecutable: 126,
+  notFound: 127,
   /** Left with Ctrl-C: 128 + SIGINT. */
   interrupted: 130,
 } as const;
@@ -20,21 +25,25 @@ export const EXIT = {
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    it worked
-  1    it did not; one line on stderr says why
+  1    it failed; one line on stderr says why
   2    the command line is wrong
-  run and wait exit as the job did (and with 1 for a job that was cancelled or
-  timed out, and yet ended with 0; also where it ended without what wait was told
-  to wait for), or with
-  124  wait: the timeout passed first
-  125  the job ended, and its exit code is not known (orphaned)
-  130  run, attach, watch, ls --watch: left with Ctrl-C; the job goes on`;
+  130  left with Ctrl-C; the job goes on
 
-/** Returns the exit code that `run` and `wait` have for a job. */
+Exit codes of run and wait, which pass on the job's:
+  the job's own; 1 where the job was cancelled or timed out and yet exited with 0
+  123  how the job ended is not known (it is orphaned)
+  124  run: --timeout ended the job; wait: --timeout passed first, the job goes on
+  125  procman itself failed, or the command line is wrong
+  126  run: the command is not executable
+  127  run: the command was not found
+  130  left with Ctrl-C; the job goes on`;
+
+/** Returns the exit code that `wait` has for a job. */
 export function jobExitCode(job: Job): number {
-  if (!isTerminal(job)) return EXIT.waitTimeout;
+  if (!isTerminal(job)) return EXIT.timeout;
   switch (job.status) {
     case "orphaned":
-      return EXIT.noExitCode;
+      return EXIT.orphaned;
     case "completed":
       return job.exitCode;
     case "failed":
@@ -42,6 +51,40 @@ export function jobExitCode(job: Job): number {
       // A command that was stopped may say 0; `procman run x && y` must not go on.
       return job.exitCode || EXIT.error;
   }
+}
+
+/**
+ * Returns the exit code that `run` has for a job. `wait` does not say 124 for the job's
+ * time limit, since that is how it says that the job goes on.
+ */
+export function runExitCode(job: Job): number {
+  return hasTimedOut(job) ? EXIT.timeout : jobExitCode(job);
+}
+
+/** The commands that pass on a job's exit code, so that their own failures need others. */
+const PASS_ON_EXIT_CODE: readonly string[] = ["run", "wait"];
+
+/** Returns the exit code of a command that has failed. */
+export function failureExitCode(failure: unknown, commandName: string | undefined): number {
+  if (commandName === undefined || !PASS_ON_EXIT_CODE.includes(commandName)) {
+    return isCliError(failure) ? failure.exitCode : EXIT.error;
+  }
+  if (!(failure instanceof ProcmanError)) return EXIT.procmanFailed;
+  // What makes a job's terminal is no command of the caller's.
+  if (failure.violations.some(({ field }) => field === "pty")) return EXIT.procmanFailed;
+  switch (failure.reason) {
+    case "COMMAND_NOT_FOUND":
+      return EXIT.notFound;
+    case "COMMAND_NOT_EXECUTABLE":
+      return EXIT.notExecutable;
+    default:
+      return EXIT.procmanFailed;
+  }
+}
+
+/** Returns the exit code for a command line that is wrong. */
+export function usageExitCode(commandName: string | undefined): number {
+  return failureExitCode(new CliError("", { exitCode: EXIT.usage }), commandName);
 }
 
 /** An error that ends the command: its message is the one line on stderr. */

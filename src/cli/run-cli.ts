@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.js";
 import { CommandContext } from "./commands/command-context.js";
 import { addStateDirOption, type StateDirOption } from "./commands/options.js";
-import { EXIT, EXIT_CODES_HELP, isCliError } from "./exit-codes.js";
+import { EXIT, EXIT_CODES_HELP, failureExitCode, usageExitCode } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 import { OutputClosed } from "./terminal/output.js";
 
@@ -54,8 +54,8 @@ export async function runCli(args: readonly string[], cli: Cli): Promise<number>
     await cli.stderr.flush();
     return context.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return exitOfCommander(error, cli);
-    return reportError(error, cli);
+    if (error instanceof CommanderError) return exitOfCommander(error, context);
+    return reportError(error, context);
   }
 }
 
@@ -73,6 +73,7 @@ async function createProgram(
     .enablePositionalOptions()
     .addHelpText("after", `${EXAMPLES}\n${EXIT_CODES_HELP}`)
     .hook("preAction", (_program, command) => {
+      context.commandName = command.name();
       const { stateDir } = command.opts<StateDirOption>();
       context.stateDirOption = stateDir ?? program.opts<StateDirOption>().stateDir;
     });
@@ -80,14 +81,19 @@ async function createProgram(
   for (const create of creates) program.addCommand(create(context));
   for (const command of [program, ...program.commands]) {
     addStateDirOption(command);
-    throwErrors(command, context.cli);
+    throwErrors(command, context);
   }
   return program;
 }
 
 /** Has commander write to the CLI's streams, and throw where it would end the process. */
-function throwErrors(command: Command, { stdout, stderr }: Cli): void {
-  command.exitOverride().configureOutput({
+function throwErrors(command: Command, context: CommandContext): void {
+  const { stdout, stderr } = context.cli;
+  const rethrow = (error: CommanderError) => {
+    context.commandName = command.name();
+    throw error;
+  };
+  command.exitOverride(rethrow).configureOutput({
     writeOut: (text) => void stdout.write(text),
     writeErr: (text) => void stderr.write(text),
     outputError: (text, write) => write(text.replace(/^error: /, "procman: ")),
@@ -102,21 +108,27 @@ function version(): string {
 }
 
 /** Returns the exit code where commander has written its message, or the help. */
-async function exitOfCommander({ exitCode }: CommanderError, cli: Cli): Promise<number> {
-  if (exitCode !== 0) return EXIT.usage;
+async function exitOfCommander(
+  { exitCode }: CommanderError,
+  context: CommandContext,
+): Promise<number> {
+  if (exitCode !== 0) return usageExitCode(context.commandName);
   try {
-    await cli.stdout.flush();
+    await context.cli.stdout.flush();
     return EXIT.ok;
   } catch (error) {
-    return reportError(error, cli);
+    // The help could not be written: no command was run.
+    context.commandName = undefined;
+    return reportError(error, context);
   }
 }
 
 /** Writes one line that says what went wrong. @returns the exit code */
-async function reportError(failure: unknown, { stderr }: Cli): Promise<number> {
+async function reportError(failure: unknown, context: CommandContext): Promise<number> {
   if (failure instanceof OutputClosed) return EXIT.ok;
   const message = failure instanceof Error ? failure.message : String(failure);
+  const { stderr } = context.cli;
   const prefix = stderr.paint("red", "procman:");
   await stderr.line(`${prefix} ${printable(message)}`).catch(() => {});
-  return isCliError(failure) ? failure.exitCode : EXIT.error;
+  return failureExitCode(failure, context.commandName);
 }

@@ -97,6 +97,18 @@ export type JobState =
       readonly completedTime: Date;
     } & Partial<Started>);
 
+const TIMED_OUT = "timed out after ";
+
+/** Returns the `error` of a job that its time limit has ended. Records hold it: it stays as it is. */
+export function timeoutError(timeoutMs: number | undefined): string {
+  return `${TIMED_OUT}${timeoutMs} ms`;
+}
+
+/** Whether its time limit has ended a job. */
+export function hasTimedOut(state: JobState): boolean {
+  return state.status === "failed" && state.error?.startsWith(TIMED_OUT) === true;
+}
+
 export type TerminalState = Exclude<JobState, { status: "pending" | "running" }>;
 
 export function isTerminal(state: JobState): state is TerminalState {

@@ -5,6 +5,7 @@ import {
   type JobState,
   type Started,
   type Status,
+  timeoutError,
 } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
 import type { JobRecord, Observation } from "./ports.js";
@@ -127,7 +128,7 @@ function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): J
 
 function failure(record: JobRecord, notExecuted: string | undefined): string | undefined {
   if (notExecuted !== undefined) return `the command could not be executed: ${notExecuted}`;
-  if (record.stop?.kind === "timeout") return `timed out after ${record.spec.timeoutMs} ms`;
+  if (record.stop?.kind === "timeout") return timeoutError(record.spec.timeoutMs);
   return undefined;
 }
 

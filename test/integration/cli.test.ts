@@ -69,15 +69,19 @@ describe("run", () => {
 
   test("a timeout fails the job, and says so", async () => {
     const ran = await cli("run", "--timeout", "200ms", "--", "sleep", "1000");
-    expect(ran.code).toBe(143);
+    expect(ran.code).toBe(124);
     expect(ran.stderr).toContain("timed out");
+    const [id] = /[0-9a-z]{12}/.exec(ran.stderr) as RegExpExecArray;
+    expect((await cli("wait", id)).code).toBe(143);
   });
 
   test.each([
-    [["run", "--", "no-such-command"], 1, "no-such-command"],
-    [["run", "--timeout", "-5s", "--", "true"], 2, "timeout"],
-    [["run", "--env", "novalue", "--", "true"], 2, "novalue"],
-    [["run"], 2, "command"],
+    [["run", "--", "no-such-command"], 127, "no-such-command"],
+    [["run", "--", "/etc/passwd"], 126, "/etc/passwd"],
+    [["run", "--work-dir", "/no/such/dir", "--", "true"], 125, "/no/such/dir"],
+    [["run", "--timeout", "-5s", "--", "true"], 125, "timeout"],
+    [["run"], 125, "command"],
+    [["wait", "zzzz"], 125, "zzzz"],
     [["frobnicate"], 2, "frobnicate"],
     [["get", "zzzz"], 1, "zzzz"],
     [["signal", "zzzz", "TERM"], 1, "zzzz"],
@@ -140,7 +144,7 @@ describe("coming back", () => {
     const done = await started("--", "true");
     expect((await cli("wait", "--for-port", "0", done)).code).toBe(1);
     const wrong = await cli("wait", "--for-output", "(", done);
-    expect(wrong).toMatchObject({ code: 1, stdout: "" });
+    expect(wrong).toMatchObject({ code: 125, stdout: "" });
     expect(wrong.stderr).toContain("output.pattern: missing closing )");
   });
 

@@ -161,13 +161,13 @@ describe("a state directory that is not there", () => {
 
   test("for want of an absolute HOME is an error at once", async () => {
     const ran = await launch("", ["run", "--", "true"], { ...withoutOption, HOME: "home" }).ended;
-    expect(ran.code).toBe(2);
+    expect(ran.code).toBe(125);
     expect(ran.stderr).toContain("no home directory (HOME); give --state-dir");
   });
 
   test("and cannot be made is an error at once", async () => {
     const ran = await procman("/dev/null/state", "run", "--", "true");
-    expect(ran.code).toBe(1);
+    expect(ran.code).toBe(125);
     expect(ran.stderr).toContain("ENOTDIR");
   });
 });

@@ -14,6 +14,8 @@ import type { JsonOption } from "./options.js";
 export class CommandContext {
   readonly cli: Cli;
   exitCode: number = EXIT.ok;
+  /** The name of the command that is run. Known once its words are parsed. */
+  commandName: string | undefined;
   /** The state directory as the command line gives it. Known once it has been parsed. */
   stateDirOption: string | undefined;
 

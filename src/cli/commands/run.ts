@@ -5,7 +5,7 @@ import type { Procman, StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
-import { CliError, jobExitCode } from "../exit-codes.js";
+import { CliError, runExitCode } from "../exit-codes.js";
 import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS, syncWindowSize } from "../terminal/interact.js";
 import type { CommandContext } from "./command-context.js";
@@ -107,7 +107,7 @@ export function runCommand(context: CommandContext): Command {
         const job = await client.start(request);
         await printDetachKey(job, options, cli);
         const ended = await followStarted(context, client, job, options, interruption);
-        if (ended) context.exitCode = jobExitCode(ended);
+        if (ended) context.exitCode = runExitCode(ended);
       };
       return context.withClient(act, { makesStateDir: true });
     });

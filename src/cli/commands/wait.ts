@@ -24,13 +24,13 @@ interface WaitOptions extends JsonOption, Omit<OutputStartOptions, "tail"> {
 }
 
 const HELP = `
-Exits as the job did, with 124 when the timeout passed first, and with 125 when
-the job's exit code is not known.
+Exits as the job did, or with 124 when --timeout passed first and the job goes on.
+"procman --help" lists the other exit codes.
 
-With --for-output or --for-port it waits for that, prints the line or the port,
-and exits with 0. Where the job ends first it exits as the job did, but with 1
-instead of 0; with 124 and 125 as above. Patterns have RE2's syntax and are
-looked for anywhere in a line, from the beginning of the output or the offsets.
+With --for-output or --for-port it waits for that line or port, prints it, and
+exits with 0. If the job ends first, it exits as the job did, but with 1 instead
+of 0. A pattern has RE2's syntax and may match anywhere in a line. The search
+begins at the start of the output, or at the offsets.
 
 Examples:
   procman wait k3x && echo done
@@ -108,7 +108,7 @@ async function reportOutcome(
       const what = until.type === "output" ? "no line matched" : "no such port was listened on";
       const summary = formatJobSummary(waited, stderr);
       await stderr.line(`procman: ${what}${endedFirst ? "" : " in time"}; ${summary}`);
-      return endedFirst ? jobExitCode(waited) || EXIT.error : EXIT.waitTimeout;
+      return endedFirst ? jobExitCode(waited) || EXIT.error : EXIT.timeout;
     }
   }
 }

@@ -189,7 +189,7 @@ describe("the current directory", () => {
 
   test("that was deleted is not needed where an absolute one is given", async () => {
     const cli = new FakeCli({ workDir: undefined });
-    expect(await cli.run("run", "-d", "x")).toBe(1);
+    expect(await cli.run("run", "-d", "x")).toBe(125);
     expect(cli.err.text).toContain("the current directory is gone; give --work-dir");
     expect(cli.procman.calls).toEqual([]);
     expect(await cli.run("run", "-d", "--work-dir", "/", "x")).toBe(0);

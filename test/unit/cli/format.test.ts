@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { formatJobDetails, formatJobSummary } from "../../../src/cli/format/job-details.js";
-import { jobExitCode } from "../../../src/cli/exit-codes.js";
+import { jobExitCode, runExitCode } from "../../../src/cli/exit-codes.js";
 import { shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
 import { progressText } from "../../../src/cli/format/progress.js";
 import { formatJobTable } from "../../../src/cli/format/job-table.js";
 import { attachEventJson, jobJson, removedJson } from "../../../src/wire/json.js";
 import { commandLine, printable } from "../../../src/cli/format/printable.js";
 import { formatTable } from "../../../src/cli/format/table.js";
+import { type Job, timeoutError } from "../../../src/contract/job.js";
 import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";
 
 const plain = { paint: (_style: unknown, text: string) => text, width: Number.POSITIVE_INFINITY };
@@ -96,10 +97,17 @@ describe("a job's exit code", () => {
     ["failed, though its command said 0", endedJob({ status: "failed" } as never), 1],
     ["cancelled", endedJob({ status: "cancelled", exitCode: 143 } as never), 143],
     ["cancelled, though its command said 0", endedJob({ status: "cancelled" } as never), 1],
-    ["orphaned", orphanedJob(), 125],
+    ["orphaned", orphanedJob(), 123],
     ["running", runningJob(), 124],
   ])("%s", (_name, job, code) => {
     expect(jobExitCode(job)).toBe(code);
+    expect(runExitCode(job)).toBe(code);
+  });
+
+  test("that its time limit has ended is another for run", () => {
+    const timedOut = { status: "failed", exitCode: 143, error: timeoutError(200) } as Partial<Job>;
+    expect(runExitCode(endedJob(timedOut))).toBe(124);
+    expect(jobExitCode(endedJob(timedOut))).toBe(143);
   });
 });
 

@@ -75,7 +75,7 @@ describe("run", () => {
       clearEnv: false,
     });
     const cli = new FakeCli();
-    expect(await cli.run("run", "--server-env", "--clear-env", "x")).toBe(2);
+    expect(await cli.run("run", "--server-env", "--clear-env", "x")).toBe(125);
   });
 
   test("--cwd is --work-dir", async () => {
@@ -108,7 +108,7 @@ describe("run", () => {
     await eventually("the job", () => cli.procman.openStreams === 1);
     const end = { status: "orphaned", error: "the machine was rebooted" };
     cli.procman.end("job1", end as never);
-    expect(await running).toBe(125);
+    expect(await running).toBe(123);
     expect(cli.err.text).toContain("the machine was rebooted");
   });
 
@@ -312,7 +312,7 @@ describe("wait for something else than the end", () => {
     ["completed", 0, 1],
     ["failed", 3, 3],
     ["cancelled", 0, 1],
-    ["orphaned", undefined, 125],
+    ["orphaned", undefined, 123],
   ])("a job that is %s with %s first: %i", async (status, jobCode, code) => {
     for (const wanted of [
       ["--for-output", "x"],
@@ -380,7 +380,7 @@ describe("what goes wrong", () => {
     [["wait", "--for-port", "1", "--stdout-offset", "5", "abc"], "go with --for-output"],
   ])("%j is wrong usage", async (words, message) => {
     const cli = new FakeCli();
-    expect(await cli.run(...words)).toBe(2);
+    expect(await cli.run(...words)).toBe(["run", "wait"].includes(words[0] ?? "") ? 125 : 2);
     expect(cli.err.text).toMatch(/^procman: /);
     expect(cli.err.text).toContain(message);
     expect(cli.err.text.trimEnd().split("\n")).toHaveLength(1);
