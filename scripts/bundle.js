@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmod, copyFile, readFile, rm } from "node:fs/promises";
+import { chmod, copyFile, readFile, realpath, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { build } from "esbuild";
 
 /*
@@ -60,13 +62,18 @@ await build({
   ...OPTIONS,
   entryPoints: ["src/cli/main.ts"],
   outfile: "dist/bin/cli.cjs",
-  plugins: [lateBuiltins(), moduleUrls(), otherBundle(/\/run-server\.js$/, "./server.cjs")],
+  plugins: [
+    writtenDescriptors(),
+    lateBuiltins(),
+    moduleUrls(),
+    otherBundle(/\/run-server\.js$/, "./server.cjs"),
+  ],
 });
 await build({
   ...OPTIONS,
   entryPoints: ["src/cli/run-server.ts"],
   outfile: "dist/bin/server.cjs",
-  plugins: [lateBuiltins(), moduleUrls(), embeddedProtos()],
+  plugins: [writtenDescriptors(), lateBuiltins(), moduleUrls(), embeddedProtos()],
 });
 await copyFile(join(ROOT, "scripts/launcher.cjs"), join(BIN, "procman.cjs"));
 await chmod(join(BIN, "procman.cjs"), 0o755);
@@ -147,6 +154,57 @@ function embeddedProtos() {
       });
     },
   };
+}
+
+/**
+ * Writes out the descriptors of .proto files as the objects that they are made into. Else
+ * each start would decode them, and make the descriptor of descriptors for that first.
+ */
+function writtenDescriptors() {
+  const library = join(ROOT, "node_modules/@bufbuild/protobuf/dist/esm");
+  return {
+    name: "written-descriptors",
+    setup({ onLoad }) {
+      onLoad({ filter: /_pb\.(?:js|ts)$/ }, async ({ path }) => {
+        const registry = await realpath(join(library, "registry.js"));
+        const { restoreJsonNames } = await import(join(library, "codegenv2/restore-json-names.js"));
+        const source = await readFile(path, "utf8");
+        const written = source.replace(
+          /\bfileDesc\("([^"]+)"(?:, (\[[^\]]*\]))?\)/,
+          (_, base64, imports = "[]") => {
+            const file = fromBinary(FileDescriptorProtoSchema, Buffer.from(base64, "base64"));
+            for (const message of file.messageType) restoreJsonNames(message);
+            return `written(${literal(file)}, ${imports})`;
+          },
+        );
+        if (written === source) return undefined;
+        const contents = `
+          import { createEmbeddedFileRegistry } from "${registry}";
+          ${written}
+          function written(proto, imports) {
+            proto.dependency = imports.map((file) => file.proto.name);
+            const find = (name) => imports.find((file) => file.proto.name === name);
+            return createEmbeddedFileRegistry(proto, find).getFile(proto.name);
+          }`;
+        return { contents, loader: path.endsWith(".ts") ? "ts" : "js" };
+      });
+    },
+  };
+}
+
+/** Returns the expression that makes such a value again. A message's prototype has its defaults. */
+function literal(value) {
+  if (value === undefined) return "undefined";
+  if (typeof value === "bigint") return `${value}n`;
+  if (value instanceof Uint8Array) return `new Uint8Array([${value.join()}])`;
+  if (Array.isArray(value)) return `[${value.map(literal).join()}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  const fields = Object.entries(value).map(
+    ([key, each]) => `${JSON.stringify(key)}: ${literal(each)}`,
+  );
+  const defaults = Object.getPrototypeOf(value);
+  if (defaults !== Object.prototype) fields.push(`__proto__: ${literal(defaults)}`);
+  return `{ ${fields.join(", ")} }`;
 }
 
 function otherBundle(filter, path) {
