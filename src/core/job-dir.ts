@@ -1,4 +1,4 @@
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { Stream } from "../contract/job.js";
 
 /**
@@ -21,22 +21,22 @@ export class JobDir {
 
   /** The job's record. Only the server writes it, atomically. */
   get record(): string {
-    return join(this.path, "state.json");
+    return `${this.path}/state.json`;
   }
 
   /** The output of the command, which writes to it directly. */
   log(stream: Stream): string {
-    return join(this.path, `${stream}.log`);
+    return `${this.path}/${stream}.log`;
   }
 
   /** The first offset of each log, where the job has a log limit. */
   get firstOffsets(): string {
-    return join(this.path, "first-offsets");
+    return `${this.path}/first-offsets`;
   }
 
   /** How the command has truncated its logs; absent where it has not. */
   get truncations(): string {
-    return join(this.path, "truncations");
+    return `${this.path}/truncations`;
   }
 
   /**
@@ -45,66 +45,66 @@ export class JobDir {
    * command has ended.
    */
   get process(): string {
-    return join(this.path, "process");
+    return `${this.path}/process`;
   }
 
   /** The exit record. The server creates it empty, the runner fills it with one write. */
   get exit(): string {
-    return join(this.path, "exit");
+    return `${this.path}/exit`;
   }
 
   /** With a terminal: the runner's exit record, copied to `exit` after the last output. */
   get ended(): string {
-    return join(this.path, "ended");
+    return `${this.path}/ended`;
   }
 
   /** With a terminal: the identity of the process that copies `ended` to `exit`. */
   get recorder(): string {
-    return join(this.path, "recorder");
+    return `${this.path}/recorder`;
   }
 
   /** With a terminal: the error output of script(1). */
   get complaint(): string {
-    return join(this.path, "complaint");
+    return `${this.path}/complaint`;
   }
 
   /** A shell script that the runner sources right before it executes the command. */
   get env(): string {
-    return join(this.path, "env");
+    return `${this.path}/env`;
   }
 
   /** Exists while the job's processes are being ended; says since when. */
   get stopping(): string {
-    return join(this.path, "stopping");
+    return `${this.path}/stopping`;
   }
 
   /** All input that was accepted. */
   get input(): string {
-    return join(this.path, "stdin.log");
+    return `${this.path}/stdin.log`;
   }
 
   /** How many bytes of the input came from which sender. */
   get inputSenders(): string {
-    return join(this.path, "stdin.senders");
+    return `${this.path}/stdin.senders`;
   }
 
   /** Exists once the input is closed. */
   get inputClosed(): string {
-    return join(this.path, "stdin.closed");
+    return `${this.path}/stdin.closed`;
   }
 
   /** The FIFO that the command reads its input from. */
   get inputFifo(): string {
-    return join(this.path, "stdin.fifo");
+    return `${this.path}/stdin.fifo`;
   }
 
   /** The FIFO that wakes the feeder for new input. */
   get inputBell(): string {
-    return join(this.path, "stdin.bell");
+    return `${this.path}/stdin.bell`;
   }
 
   /** The feeder's pid. */
   get inputFeeder(): string {
-    return join(this.path, "stdin.feeder");
+    return `${this.path}/stdin.feeder`;
   }
 }

@@ -242,14 +242,10 @@ export class ManagedJob {
   async wholeView(record = this.record): Promise<Job> {
     const { spec, createdTime, state } = record;
     const { sizes, progress } = await this.#output.read();
-    return {
-      ...spec,
-      env: withoutValues(spec.env),
-      ...state,
-      createdTime,
-      ...sizes,
-      ...defined({ progress, logLimitBytes: logLimitOf(record) }),
-    };
+    const rest = defined({ progress, logLimitBytes: logLimitOf(record) });
+    const env = withoutValues(spec.env);
+    // No spread: to replace a field of a spread object takes V8 ten times as long.
+    return Object.assign({}, spec, state, sizes, rest, { env, createdTime });
   }
 
   /** Whether it runs and has written something since the last call. Ended by `forgetGrowth`. */

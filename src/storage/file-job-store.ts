@@ -40,7 +40,6 @@ export class FileJobStore implements JobStore {
     const ended: EndedJob[] = [];
     const records: JobRecord[] = [];
     const unreadable: UnreadableRecord[] = [];
-    const known = new Set<string>();
     const turns = new Turns();
     for (const id of await this.#listAndSweep()) {
       await turns.next();
@@ -48,7 +47,6 @@ export class FileJobStore implements JobStore {
         const stamp = stampOf(this.dirOf(id).record);
         const note = noted.get(id);
         if (note && isSame(note.stamp, stamp)) {
-          known.add(id);
           ended.push(note.job);
           continue;
         }
@@ -64,7 +62,7 @@ export class FileJobStore implements JobStore {
         unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
       }
     }
-    this.#endedJobs.keepOnly(known);
+    this.#endedJobs.keepOnly(new Set(ended.map(({ id }) => id)));
     return { ended, records, unreadable };
   }
 

@@ -18,6 +18,7 @@ import { EndedJobsFile } from "../../../src/storage/ended-jobs-file.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
 import { formatRecord } from "../../../src/storage/job-record.js";
 import { someRecord } from "../../helpers/records.js";
+import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { endedState } from "../core/fake-ports.js";
 
@@ -257,6 +258,17 @@ describe("a job that has ended", () => {
   test("is not read again where it was noted, and nothing has changed", async () => {
     const { note, load } = await withNote();
     expect(await load()).toEqual({ ended: [note], records: [], unreadable: [] });
+  });
+
+  test("stays noted where the lines of jobs that are gone are given up", async () => {
+    const { store, stateDir } = await openStore();
+    await create(store, ended);
+    const file = join(stateDir, "ended-jobs");
+    writeFileSync(file, "of a job that is gone\n".repeat(10_001));
+    await store.load();
+    await eventually("the lines to go", () => !readFileSync(file, "utf8").includes("gone"));
+    await store.close();
+    expect([...(await new EndedJobsFile(file).load()).keys()]).toEqual(["ended"]);
   });
 
   test("is noted when the core has it remembered", async () => {
