@@ -388,8 +388,6 @@ export class ManagedJob {
     this.#stopWatching = this.process.onEnd(refresh);
     const { timeoutMs } = this.record.spec;
     if (timeoutMs !== undefined) this.#startTimeLimit(timeoutMs - ageMs);
-    // It may have ended before the watch began.
-    refresh();
   }
 
   #startTimeLimit(leftMs: number): void {

@@ -124,7 +124,10 @@ export interface JobProcess {
   abandon(): Promise<boolean>;
   /** Reports the state of the job's files and processes, without side effects. */
   inspect(): Promise<Observation>;
-  /** Calls back whenever the job may have ended. Returns a function that stops it. */
+  /**
+   * Calls back whenever the job may have ended, also where it has ended before, but never
+   * within this call. Returns a function that stops it.
+   */
   onEnd(listener: () => void): () => void;
   /**
    * Lets the last output of a command that has ended (`isEnding`) reach its log, and

@@ -47,3 +47,34 @@ export async function syncPath(path: string): Promise<void> {
     closeSync(fd);
   }
 }
+
+/** One path that many wait for: those who come while it is synced share the next sync. */
+export class SharedSync {
+  readonly #syncNow: () => Promise<void>;
+  #underWay: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(path: string, syncNow = () => syncPath(path)) {
+    this.#syncNow = syncNow;
+  }
+
+  /** Resolves when what was written before this call is on disk. */
+  sync(): Promise<void> {
+    if (!this.#underWay) return this.#begin();
+    this.#next ??= this.#underWay
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined;
+        return this.#begin();
+      });
+    return this.#next;
+  }
+
+  #begin(): Promise<void> {
+    const sync = this.#syncNow().finally(() => {
+      if (this.#underWay === sync) this.#underWay = undefined;
+    });
+    this.#underWay = sync;
+    return sync;
+  }
+}

@@ -9,7 +9,12 @@ import type { JobDraft, JobRecord, JobStore, LoadedJobs, UnreadableRecord } from
 import { logLimitOf } from "../core/transitions.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { codeOf, hasCode } from "../platform/errno.js";
-import { syncPath, writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
+import {
+  SharedSync,
+  syncPath,
+  writeFileAtomic,
+  writeFileDurable,
+} from "../platform/durable-file.js";
 import { Turns } from "../platform/turns.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
@@ -22,10 +27,13 @@ const REMOVED_PREFIX = ".removed-";
 /** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
   readonly #jobsDir: string;
+  /** The jobs' names in it, which all jobs wait for. */
+  readonly #names: SharedSync;
   readonly #endedJobs: EndedJobsFile;
 
   private constructor(stateDir: string) {
     this.#jobsDir = join(stateDir, "jobs");
+    this.#names = new SharedSync(this.#jobsDir);
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
@@ -109,7 +117,7 @@ export class FileJobStore implements JobStore {
           failed(error);
         }
         crashPoint("create:renamed");
-        return syncPath(this.#jobsDir).catch(failed);
+        return this.#names.sync().catch(failed);
       },
       discard: () => written.catch(() => {}).then(() => this.#sweep(draft)),
     };
@@ -134,7 +142,7 @@ export class FileJobStore implements JobStore {
       });
       crashPoint("remove:renamed");
       // Fails where more than the job's own directory is gone.
-      await syncPath(this.#jobsDir);
+      await this.#names.sync();
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
@@ -150,8 +158,8 @@ export class FileJobStore implements JobStore {
     if (logLimitOf(record) !== undefined) {
       await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
     }
-    await writeFileDurable(draft.record, formatRecord(record));
-    await syncPath(draft.path);
+    // Both at once: a journal that is written for one is mostly written for the other.
+    await Promise.all([writeFileDurable(draft.record, formatRecord(record)), syncPath(draft.path)]);
     crashPoint("create:drafted");
   }
 

@@ -26,6 +26,13 @@ answered("ended", await manager.wait(ends.id));
 await manager.remove(ends.id);
 answered("removed", ends);
 
+const burst = Array.from({ length: 6 }, async () => {
+  const job = await manager.start({ command: "true" });
+  answered("started", job);
+  answered("ended", await manager.wait(job.id));
+});
+await Promise.all(burst);
+
 const runs = await manager.start({ command: "sleep", args: ["1000"] });
 answered("started", runs);
 answered("cancelled", await manager.cancel(runs.id, { gracePeriodMs: 20_000 }));
@@ -161,8 +168,8 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
       }
       disk.apply(call);
     }
-    expect(renamed.filter((what) => what === "job")).toHaveLength(3);
-    expect(renamed.filter((what) => what === "removed")).toHaveLength(3);
+    expect(renamed.filter((what) => what === "job")).toHaveLength(9);
+    expect(renamed.filter((what) => what === "removed")).toHaveLength(9);
     // An intent and an end of the two that are cancelled, the end of the other; and that
     // they run, of those that do for long enough.
     expect(renamed.filter((what) => what === "record").length).toBeGreaterThanOrEqual(5);

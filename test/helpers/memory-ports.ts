@@ -170,6 +170,7 @@ export class MemoryMachine {
       inspect: () => this.#slowly(inspect),
       onEnd: (listener) => {
         this.#job(id).onExit = listener;
+        if (this.#job(id).exit) queueMicrotask(listener);
         return () => {};
       },
       drainOrKill: () => {},

@@ -128,6 +128,8 @@ export class LocalJobProcess implements JobProcess {
     const stopWatching = watchExit(exit, this.#shared.ticker);
     this.#continueTerminal();
     ended?.addEventListener("abort", listener);
+    // It may have ended before the watch began.
+    if (!ended || ended.aborted || readExitRecord(this.#dir.exit)) queueMicrotask(listener);
     return () => {
       stopWatching();
       ended?.removeEventListener("abort", listener);
@@ -318,8 +320,16 @@ export class LocalJobProcess implements JobProcess {
     if (exit) return exitedAs(exit);
     if (recorded || isRunning) {
       const isEnding = ended !== undefined || !isRunning;
-      const ageMs = processTable().ageMs(command.startTime);
-      return { kind: "alive", recorded, isEnding, ageMs, ...started };
+      return {
+        kind: "alive",
+        recorded,
+        isEnding,
+        // Rarely asked for.
+        get ageMs() {
+          return processTable().ageMs(command.startTime);
+        },
+        ...started,
+      };
     }
     const reason =
       bootId === processTable().bootId()

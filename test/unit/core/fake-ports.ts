@@ -54,6 +54,7 @@ export class FakeJob {
     inspect: vi.fn<JobProcess["inspect"]>(async () => this.observation),
     onEnd: vi.fn<JobProcess["onEnd"]>((listener) => {
       this.onEnd = listener;
+      if (this.observation.kind !== "alive") queueMicrotask(listener);
       return this.stopWatching;
     }),
     drainOrKill: vi.fn<JobProcess["drainOrKill"]>(),

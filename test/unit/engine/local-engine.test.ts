@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
@@ -343,6 +343,20 @@ onLinux("ending a job", () => {
     engine.open(dir).release();
     expect(existsSync(cgroup)).toBe(false);
   });
+});
+
+test("an end that came before anybody watched is told of, by the one that started it too", async () => {
+  const engine = newEngine();
+  const dir = jobDir(engine);
+  const { process } = await (await engine.prepare(spec("true"))).start(dir);
+  await eventually("the end", async () => (await process.inspect()).kind === "exited");
+  for (const each of [process, engine.open(dir)]) {
+    const told = vi.fn<() => void>();
+    onTestFinished(each.onEnd(told));
+    expect(told).not.toHaveBeenCalled();
+    await new Promise(setImmediate);
+    expect(told).toHaveBeenCalled();
+  }
 });
 
 describe("giving a start up", () => {

@@ -3,6 +3,7 @@ import type { JobDir } from "../../../core/job-dir.js";
 import { hasCode } from "../../../platform/errno.js";
 import type { Ticker } from "../../../platform/ticker.js";
 import { watchPath } from "../../../platform/watch-path.js";
+import { readExitRecord } from "./runner-records.js";
 
 /** Every so many ticks a job is inspected, in case its runner's pid was reused. */
 const FULL_CHECK_TICKS = 30;
@@ -33,8 +34,12 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   const { dir, runnerPid, isEndTold, onChange, onFullCheck } = job;
   const inspectionTicks = isEndTold ? TOLD_FULL_CHECK_TICKS : FULL_CHECK_TICKS;
   // A job of an earlier version has no exit record before its end.
-  const path = existsSync(dir.exit) ? dir.exit : dir.path;
-  const watch = watchPath(path, onChange, () => {});
+  const hasRecord = existsSync(dir.exit);
+  const onNotice = (): void => {
+    // The runner writes it in several steps.
+    if (!hasRecord || !existsSync(dir.exit) || readExitRecord(dir.exit)) onChange();
+  };
+  const watch = watchPath(hasRecord ? dir.exit : dir.path, onNotice, () => {});
   // Staggered, so that not all jobs are inspected at the same tick.
   let ticks = watches++;
   const stopPolling = ticker.add(() => {
