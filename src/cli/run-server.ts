@@ -11,8 +11,8 @@ import { CliError, EXIT } from "./exit-codes.js";
 const DEFAULT_PORT = 7420;
 
 export interface RunServerOptions
-  extends Omit<ManagerOptions, "log" | "onLost">,
-    Pick<ServerOptions, "tls" | "allowedHosts" | "allowedOrigins"> {
+  extends Omit<ManagerOptions, "log" | "onLost" | "stateDir">,
+    Pick<ServerOptions, "stateDir" | "tls" | "allowedHosts" | "allowedOrigins"> {
   /** Default: port 7420 of 127.0.0.1 and ::1, or no TCP where another process has it. */
   readonly listen?: readonly ListenAddress[];
   readonly logLevel: string;
@@ -93,7 +93,9 @@ function nextEndRequest(): Promise<void> {
   });
 }
 
-async function openManager(options: ManagerOptions): Promise<Manager> {
+async function openManager(
+  options: ManagerOptions & Pick<ServerOptions, "stateDir">,
+): Promise<Manager> {
   try {
     return await Manager.open(options);
   } catch (cause) {

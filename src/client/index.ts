@@ -1,5 +1,6 @@
 import type { Procman } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
+import { checkIsObject, checkOptions, checkReconnect } from "./client-options.js";
 import { createNodeTransport, type ServerAddress } from "./node-transport.js";
 import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./procman-client.js";
 
@@ -15,12 +16,16 @@ export {
 export type { ReconnectOptions } from "./reconnection.js";
 
 /**
- * Makes a client of a procman server, over its unix socket or the network. It connects
- * when it is first used, and again when the connection is lost. Call `close` to release
- * its connections.
- * @throws TypeError for a `baseUrl` that is no URL
+ * Makes a client of a procman server, over its unix socket or the network; without an
+ * address, over the socket of the default state directory. It connects when it is first
+ * used, and again when the connection is lost. Call `close` to release its connections.
+ * @throws ProcmanError INVALID_ARGUMENT with a violation for each option that is wrong
  */
-export function createProcmanClient(options: ServerAddress & ProcmanClientOptions): Procman {
+export function createProcmanClient(options: ServerAddress & ProcmanClientOptions = {}): Procman {
+  checkOptions((violations) => {
+    checkIsObject(options, violations);
+    checkReconnect(options.reconnect, violations);
+  });
   const { transport, server, close } = createNodeTransport(options);
   const { reconnect } = options;
   return createProcmanClientFromTransport(transport, {

@@ -3,12 +3,19 @@ import { Agent as HttpsAgent } from "node:https";
 import { Socket } from "node:net";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { invalidArgument } from "../contract/errors.js";
+import { defaultStateDir, socketPathIn } from "../platform/default-state-dir.js";
 import { foreignOwner } from "../platform/own-dir.js";
+import { checkBaseUrl, checkOptions, checkToken } from "./client-options.js";
 import { sendToken } from "./procman-client.js";
 
 /** The address of a server: its unix socket, or its place on the network. */
 export type ServerAddress =
-  | { readonly socketPath: string }
+  | {
+      /** Default: that of the state directory PROCMAN_STATE_DIR, else of ~/.cache/procman. */
+      readonly socketPath?: string;
+      readonly baseUrl?: never;
+    }
   | {
       /** "http://127.0.0.1:7420" or "https://…". */
       readonly baseUrl: string;
@@ -38,19 +45,21 @@ export interface NodeTransport {
  * of Node. Its connections are its own, and kept open for later calls until `close`.
  */
 export function createNodeTransport(address: ServerAddress): NodeTransport {
-  if ("socketPath" in address) {
+  const checked = validAddress(address);
+  if (checked.kind === "socket") {
+    const { socketPath } = checked;
     const agent = new OwnSocketAgent({ keepAlive: true, ...WITHOUT_SERVER_NAME });
     const transport = createConnectTransport({
       // The host is for the Host header only.
       baseUrl: "http://localhost",
       httpVersion: "1.1",
-      nodeOptions: { socketPath: address.socketPath, agent },
+      nodeOptions: { socketPath, agent },
       // On one machine, compressing costs more time than it saves.
       acceptCompression: [],
     });
-    return { transport, server: address.socketPath, close: () => agent.destroy() };
+    return { transport, server: socketPath, close: () => agent.destroy() };
   }
-  const { baseUrl, token, tls = {} } = address;
+  const { baseUrl, token, tls = {} } = checked;
   const secure = new URL(baseUrl).protocol === "https:";
   const agent = secure
     ? new HttpsAgent({ keepAlive: true, ...nodeTlsOptions(tls) })
@@ -62,6 +71,43 @@ export function createNodeTransport(address: ServerAddress): NodeTransport {
     interceptors: token === undefined ? [] : [sendToken(token)],
   });
   return { transport, server: baseUrl, close: () => agent.destroy() };
+}
+
+type CheckedAddress =
+  | { readonly kind: "socket"; readonly socketPath: string }
+  | {
+      readonly kind: "network";
+      readonly baseUrl: string;
+      readonly token: string | undefined;
+      readonly tls: TlsOptions | undefined;
+    };
+
+/** @throws ProcmanError INVALID_ARGUMENT with a violation for each part that is wrong */
+function validAddress(address: ServerAddress): CheckedAddress {
+  if (address.baseUrl !== undefined) {
+    const { baseUrl, token, tls } = address;
+    checkOptions((violations) => {
+      if ("socketPath" in address && address.socketPath !== undefined) {
+        violations.add("socketPath", "does not go with baseUrl");
+      }
+      checkBaseUrl(baseUrl, violations);
+      checkToken(token, violations);
+      if (tls !== undefined && (typeof tls !== "object" || tls === null)) {
+        violations.add("tls", "must be an object");
+      }
+    });
+    return { kind: "network", baseUrl, token, tls };
+  }
+  const { socketPath = defaultSocketPath() } = address;
+  if (typeof socketPath === "string" && socketPath !== "" && !socketPath.includes("\0")) {
+    return { kind: "socket", socketPath };
+  }
+  throw invalidArgument("socketPath", "must be the path of a server's socket");
+}
+
+function defaultSocketPath(): string | undefined {
+  const stateDir = defaultStateDir();
+  return stateDir === undefined ? undefined : socketPathIn(stateDir);
 }
 
 /**

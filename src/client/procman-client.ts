@@ -23,6 +23,7 @@ import type {
   WatchOptions,
 } from "../contract/procman.js";
 import type { Job, Stream, WindowSize } from "../contract/job.js";
+import { checkIsObject, checkOptions, checkReconnect } from "./client-options.js";
 import { CallRunner, type Connection } from "./call-runner.js";
 import {
   decodeInputPosition,
@@ -74,6 +75,14 @@ export function createProcmanClientFromTransport(
   transport: Transport,
   options: TransportClientOptions = {},
 ): Procman {
+  checkOptions((violations) => {
+    checkIsObject(options, violations);
+    checkReconnect(options.reconnect, violations);
+    const { silenceMs } = options;
+    if (silenceMs !== undefined && !(typeof silenceMs === "number" && silenceMs > 0)) {
+      violations.add("silenceMs", "must be a positive number");
+    }
+  });
   return new ProcmanClient(transport, options);
 }
 

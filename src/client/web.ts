@@ -6,6 +6,13 @@ import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import type { Procman } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import {
+  checkBaseUrl,
+  checkIsObject,
+  checkOptions,
+  checkReconnect,
+  checkToken,
+} from "./client-options.js";
+import {
   createProcmanClientFromTransport,
   type ProcmanClientOptions,
   sendToken,
@@ -23,8 +30,18 @@ export interface WebClientOptions extends ProcmanClientOptions {
   readonly token?: string;
 }
 
-/** Makes a client for browsers, or any platform with `fetch`. It has the same methods as in Node. */
-export function createProcmanClient({ baseUrl, token, reconnect }: WebClientOptions): Procman {
+/**
+ * Makes a client for browsers, or any platform with `fetch`. It has the same methods as in Node.
+ * @throws ProcmanError INVALID_ARGUMENT with a violation for each option that is wrong
+ */
+export function createProcmanClient(options: WebClientOptions): Procman {
+  checkOptions((violations) => {
+    checkIsObject(options, violations);
+    checkBaseUrl(options.baseUrl, violations);
+    checkToken(options.token, violations);
+    checkReconnect(options.reconnect, violations);
+  });
+  const { baseUrl, token, reconnect } = options;
   const transport = createConnectTransport({
     baseUrl,
     fetch: explainingFetch(baseUrl),

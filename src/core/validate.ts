@@ -90,13 +90,6 @@ export function validPageSize({ pageSize = 0 }: ListOptions): number {
   return pageSize || DEFAULT_PAGE_SIZE;
 }
 
-/** Checks the log limit of jobs that ask for none. @throws ProcmanError INVALID_ARGUMENT */
-export function validDefaultLogLimit(bytes = 0): number | undefined {
-  const fault = logLimitFault(bytes);
-  if (fault !== undefined) throw invalidArgument("log_limit_bytes", fault);
-  return bytes || undefined;
-}
-
 /** Caps a duration, even Infinity, at MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */
 export function validDuration(
   field: "timeout" | "grace_period" | "older_than",
@@ -141,7 +134,7 @@ export function validInputPiece(options: SendInputOptions): InputPiece {
 }
 
 /** Says why a number cannot be a log limit. 0 can: it means no limit. */
-function logLimitFault(bytes: number): string | undefined {
+export function logLimitFault(bytes: number): string | undefined {
   if (bytes < 0) return "must not be negative";
   if (bytes > 0 && bytes < MIN_LOG_LIMIT_BYTES) return `must be at least ${MIN_LOG_LIMIT_BYTES}`;
   return Number.isSafeInteger(bytes) ? undefined : "must be a whole number below 2^53";

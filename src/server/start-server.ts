@@ -1,9 +1,11 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { Violations } from "../contract/errors.js";
 import type { Procman } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { AccessControl } from "./access/access-control.js";
+import { allowedHostname, allowedOrigin } from "./access/host-and-origin.js";
 import { loadAccessToken, watchAccessToken } from "./access/access-token.js";
 import { DEFAULT_TIMEOUTS, MAX_CONNECTIONS, type Timeouts } from "./limits.js";
 import { formatAddress, type ListenAddress } from "./listeners/listen-on-tcp.js";
@@ -11,6 +13,7 @@ import { Listeners } from "./listeners/listeners.js";
 import { createProtocols } from "./protocols.js";
 import type { TlsFiles } from "./listeners/tls-files.js";
 
+const MAX_PORT = 65_535;
 /** How long calls may go on after `close` was called. */
 const CLOSE_TIMEOUT_MS = 2000;
 
@@ -63,7 +66,8 @@ export interface RunningServer {
 /**
  * Serves `procman` over gRPC, Connect and gRPC-Web, all on each address and on
  * a unix socket.
- * @throws Error that names the address, socket or file that cannot be used.
+ * @throws Error that names the address, socket or file that cannot be used; ProcmanError
+ * INVALID_ARGUMENT with a violation for each option that cannot be meant
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const {
@@ -75,6 +79,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     heartbeatIntervalMs,
     tls,
   } = options;
+  checkOptions(options);
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   const { socketPath = join(stateDir, "procman.sock") } = options;
   const tokenPath = join(stateDir, "token");
@@ -152,6 +157,33 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await close();
     throw error;
   }
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+function checkOptions(options: ServerOptions): void {
+  const { listen = [], allowedHosts = [], allowedOrigins = [], heartbeatIntervalMs } = options;
+  const violations = new Violations();
+  const check = (field: string, parse: () => unknown) => {
+    try {
+      parse();
+    } catch (error) {
+      violations.add(field, (error as Error).message);
+    }
+  };
+  for (const [index, { port }] of listen.entries()) {
+    if (Number.isInteger(port) && port >= 0 && port <= MAX_PORT) continue;
+    violations.add(`listen[${index}].port`, `must be a whole number from 0 to ${MAX_PORT}`);
+  }
+  for (const [index, host] of allowedHosts.entries()) {
+    check(`allowedHosts[${index}]`, () => allowedHostname(host));
+  }
+  for (const [index, origin] of allowedOrigins.entries()) {
+    check(`allowedOrigins[${index}]`, () => allowedOrigin(origin));
+  }
+  if (heartbeatIntervalMs !== undefined && !(heartbeatIntervalMs > 0)) {
+    violations.add("heartbeatIntervalMs", "must be positive");
+  }
+  violations.throwIfAny();
 }
 
 /** Returns each address's limit. Half of the descriptors are left for jobs and the unix socket. */

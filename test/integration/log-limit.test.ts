@@ -259,7 +259,7 @@ describe("the server's default", () => {
     const stateDir = tempDir();
     await expect(Manager.open({ stateDir, logLimitBytes: 1000 })).rejects.toMatchObject({
       reason: "INVALID_ARGUMENT",
-      violations: [{ field: "log_limit_bytes" }],
+      violations: [{ field: "logLimitBytes" }],
     });
     const manager = await Manager.open({ stateDir, logLimitBytes: 65_536 });
     onTestFinished(async () => {

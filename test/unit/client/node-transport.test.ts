@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo, createServer as createNetServer } from "node:net";
 import { join } from "node:path";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient, type ServerAddress } from "../../../src/client/index.js";
 import type { Procman } from "../../../src/contract/procman.js";
@@ -133,6 +133,35 @@ test("sockets that break in the middle of a stream, or of an answer, are made an
   expect(offsets.at(-1)).toBe(3n);
 });
 
-test("a base URL that is none is refused at once", () => {
-  expect(() => createProcmanClient({ baseUrl: "not a url" })).toThrow(TypeError);
+test.each<[unknown, string[]]>([
+  [null, ["options"]],
+  ["http://127.0.0.1", ["options"]],
+  [{ baseUrl: "not a url" }, ["baseUrl"]],
+  [{ baseUrl: "ftp://host" }, ["baseUrl"]],
+  [{ baseUrl: 7, token: "a\n" }, ["baseUrl", "token"]],
+  [{ baseUrl: "http://h", socketPath: "/s", tls: "yes" }, ["socketPath", "tls"]],
+  [{ socketPath: "" }, ["socketPath"]],
+  [{ socketPath: 1 }, ["socketPath"]],
+  [{ reconnect: true }, ["reconnect"]],
+  [
+    { reconnect: { maxDelayMs: -1, giveUpAfterMs: Number.NaN } },
+    ["reconnect.maxDelayMs", "reconnect.giveUpAfterMs"],
+  ],
+])("options %j are refused at once, each named", (options, fields) => {
+  const violations = fields.map((field) => expect.objectContaining({ field }));
+  expect(() => createProcmanClient(options as ServerAddress)).toThrow(
+    expect.objectContaining({ reason: "INVALID_ARGUMENT", violations }),
+  );
+});
+
+test("without an address it is the socket of the default state directory", async () => {
+  const stateDir = join(tempDir(), "state");
+  vi.stubEnv("PROCMAN_STATE_DIR", stateDir);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const client = createProcmanClient({ reconnect: false });
+  onTestFinished(() => client.close());
+  await expect(client.get("x")).rejects.toMatchObject({
+    reason: "UNREACHABLE",
+    message: expect.stringContaining(join(stateDir, "procman.sock")),
+  });
 });

@@ -3,8 +3,8 @@ import { ProcmanError } from "../../../src/contract/errors.js";
 import { MAX_INPUT_PIECE_BYTES } from "../../../src/contract/job.js";
 import type { SendInputOptions, StartOptions } from "../../../src/contract/procman.js";
 import {
+  logLimitFault,
   requestedSpec,
-  validDefaultLogLimit,
   validDuration,
   validInputPiece,
   validPageSize,
@@ -135,13 +135,11 @@ test.each([
 ])("a log limit of %d %s", (bytes, description) => {
   const fault = [`log_limit_bytes: ${description}`];
   expect(faultsOf(() => start({ logLimitBytes: bytes }))).toEqual(fault);
-  expect(faultsOf(() => validDefaultLogLimit(bytes))).toEqual(fault);
+  expect(logLimitFault(bytes)).toBe(description);
 });
 
-test("a default log limit of 0, or none, is none", () => {
-  expect(validDefaultLogLimit()).toBeUndefined();
-  expect(validDefaultLogLimit(0)).toBeUndefined();
-  for (const bytes of [65_536, 2 ** 53 - 1]) expect(validDefaultLogLimit(bytes)).toBe(bytes);
+test("a log limit may be 0, which is none, and from 64 KiB on", () => {
+  for (const bytes of [0, 65_536, 2 ** 53 - 1]) expect(logLimitFault(bytes)).toBeUndefined();
 });
 
 test("a page has 1 to 1000 jobs, 100 where it is not said", () => {

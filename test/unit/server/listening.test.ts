@@ -75,6 +75,27 @@ describe("a port of the loopback addresses", () => {
   });
 });
 
+test("options that cannot be meant are told at once, each named", async () => {
+  const stateDir = join(tempDir(), "state");
+  const start = startFakeServer({
+    stateDir,
+    listen: [{ host: "127.0.0.1", port: 70_000 }],
+    allowedHosts: ["box.example", "a b"],
+    allowedOrigins: ["app.example"],
+    heartbeatIntervalMs: 0,
+  });
+  await expect(start).rejects.toMatchObject({
+    reason: "INVALID_ARGUMENT",
+    violations: [
+      "listen[0].port",
+      "allowedHosts[1]",
+      "allowedOrigins[0]",
+      "heartbeatIntervalMs",
+    ].map((field) => ({ field })),
+  });
+  expect(existsSync(stateDir)).toBe(false);
+});
+
 test("what was opened is closed again when something cannot be", async () => {
   const stateDir = join(tempDir(), "state");
   mkdirSync(join(stateDir, "procman.sock"), { recursive: true });

@@ -1,0 +1,18 @@
+import { join, resolve } from "node:path";
+import { homeDir } from "./own-dir.js";
+
+/**
+ * Returns the state directory of whoever names none: PROCMAN_STATE_DIR, else one in this
+ * user's home. Undefined where there is no home.
+ */
+export function defaultStateDir(): string | undefined {
+  const given = process.env["PROCMAN_STATE_DIR"];
+  if (given) return resolve(given);
+  const home = homeDir();
+  return home === undefined ? undefined : join(home, ".cache", "procman");
+}
+
+/** Returns the path of the unix socket of a state directory's server. */
+export function socketPathIn(stateDir: string): string {
+  return join(stateDir, "procman.sock");
+}
