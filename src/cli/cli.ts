@@ -1,10 +1,13 @@
 import type { Procman } from "../contract/procman.js";
+import type { RawProcess } from "./command-line-bytes.js";
 import type { Input } from "./terminal/input.js";
 import type { Output } from "./terminal/output.js";
 
 /** The process that a command runs in: its streams, environment and signals. Tests have another. */
 export interface Cli {
   readonly env: NodeJS.ProcessEnv;
+  /** The bytes behind the arguments, the environment and the current directory. */
+  readonly raw: RawProcess;
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;

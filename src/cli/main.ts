@@ -1,4 +1,5 @@
 import type { Cli } from "./cli.js";
+import { thisProcessRaw } from "./command-line-bytes.js";
 import { ensureServer, socketPathOf } from "./ensure-server.js";
 import { EXIT } from "./exit-codes.js";
 import { runCli } from "./run-cli.js";
@@ -9,6 +10,7 @@ const { env } = process;
 
 const thisProcess: Cli = {
   env,
+  raw: thisProcessRaw,
   // A getter, since reading process.stdin opens it.
   get stdin() {
     return new Input(process.stdin);

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.js";
+import { checkArguments } from "./command-line-bytes.js";
 import { CommandContext } from "./commands/command-context.js";
 import { addStateDirOption, type StateDirOption } from "./commands/options.js";
 import { EXIT, EXIT_CODES_HELP, failureExitCode, usageExitCode } from "./exit-codes.js";
@@ -41,6 +42,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<CreateCommand>>> = {
   token: async () => (await import("./commands/token.js")).tokenCommand,
 };
 
+/** Those after them are the last ones of a command's arguments, or of the ids of jobs. */
+const MAX_PARSED_WORDS = 10_000;
+
 /**
  * Runs one command line (without the program's own name).
  * @returns the exit code; what there is to say has been written
@@ -48,8 +52,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<CreateCommand>>> = {
 export async function runCli(args: readonly string[], cli: Cli): Promise<number> {
   const context = new CommandContext(cli);
   try {
+    checkArguments(args, cli.raw);
     const program = await createProgram(args, context);
-    await program.parseAsync(args, { from: "user" });
+    // Commander passes all words as arguments of one call, which the stack limits.
+    context.restOfWords = args.slice(MAX_PARSED_WORDS);
+    await program.parseAsync(args.slice(0, MAX_PARSED_WORDS), { from: "user" });
     await cli.stdout.flush();
     await cli.stderr.flush();
     return context.exitCode;

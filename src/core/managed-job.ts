@@ -464,6 +464,7 @@ export class ManagedJob {
   async #inspect(): Promise<Observation> {
     const seen = await this.process.inspect();
     if (seen.kind === "alive" && seen.isEnding) this.process.drainOrKill();
+    if (seen.kind === "exited" && seen.notExecuted !== undefined) this.logs.erase();
     return seen;
   }
 

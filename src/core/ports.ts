@@ -331,6 +331,8 @@ export interface JobLogs {
     pattern: LinePattern,
     options?: SearchOptions,
   ): Promise<LineSearch>;
+  /** Takes the logs for those of a command that was never executed, which has no output. */
+  erase(): void;
   /** Stops removing old output. Reads under way can go on to their end. */
   dispose(): void;
 }

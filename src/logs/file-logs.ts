@@ -173,6 +173,10 @@ export class FileJobLogs implements JobLogs {
     return findLine(read, from, pattern, { toTheEnd: ended !== undefined, timeout, signal });
   }
 
+  erase(): void {
+    for (const stream of STREAMS) this.#places[stream].erase();
+  }
+
   dispose(): void {
     void this.#retained?.close();
     this.#retained = undefined;

@@ -94,6 +94,44 @@ describe("run", () => {
   });
 });
 
+describe("what a command is given", () => {
+  test("130,000 arguments are passed on, whichever options come before", async () => {
+    const many = Array.from({ length: 130_000 }, (_, n) => String(n % 10));
+    for (const before of [["--"], []]) {
+      const script = 'echo "$# ${130000}"';
+      const words = ["run", ...before, "sh", "-c", script, "sh"].concat(many);
+      const ran = await launch(shared, words).ended;
+      expect(ran).toMatchObject({ code: 0, stdout: "130000 9\n" });
+    }
+  });
+
+  test("an environment of more than 1 MiB", async () => {
+    const variables = Array.from({ length: 12 }, (_, n) => ["-e", `V${n}=${"x".repeat(100_000)}`]);
+    const ran = await cli("run", ...variables.flat(), "--", "sh", "-c", "echo ${#V11}");
+    expect(ran).toMatchObject({ code: 0, stdout: "100000\n" });
+  });
+
+  test("an argument or a variable that is not UTF-8 is refused and named", async () => {
+    const env = { ...process.env, PROCMAN_STATE_DIR: shared, PROCMAN_LISTEN: "none" };
+    const run = async (script: string) => {
+      const child = spawn("sh", ["-c", script, "sh", process.execPath, MAIN], { env });
+      let stderr = "";
+      child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+      const [code] = (await once(child, "close")) as [number];
+      return { code, stderr };
+    };
+    const byArgument = await run('exec "$1" "$2" run -- true "$(printf "caf\\351")"');
+    expect(byArgument).toMatchObject({ code: 2 });
+    expect(byArgument.stderr).toContain("argument 4 is not UTF-8: $'caf\\xe9'");
+    const byVariable = await run('ODD="$(printf "\\351")" exec "$1" "$2" run -- true');
+    expect(byVariable).toMatchObject({ code: 2 });
+    expect(byVariable.stderr).toContain("variable ODD is not UTF-8");
+    expect(await run('exec "$1" "$2" run -- true "$(printf "\\357\\277\\275")"')).toMatchObject({
+      code: 0,
+    });
+  });
+});
+
 describe("coming back", () => {
   test("attach, watch, wait and get, by a prefix of the id", async () => {
     const id = await started("--label", "x=1", "--", "sh", "-c", "echo one; echo two; exit 3");

@@ -16,6 +16,8 @@ export class CommandContext {
   exitCode: number = EXIT.ok;
   /** The name of the command that is run. Known once its words are parsed. */
   commandName: string | undefined;
+  /** What follows the words that were parsed: more of the last kind of argument. */
+  restOfWords: readonly string[] = [];
   /** The state directory as the command line gives it. Known once it has been parsed. */
   stateDirOption: string | undefined;
 
@@ -63,11 +65,12 @@ export class CommandContext {
     given: readonly string[],
     act: (client: Procman, id: string) => Promise<void>,
   ): Promise<void> {
-    const [only, ...others] = given;
+    const ids = [...given, ...this.restOfWords];
+    const [only, ...others] = ids;
     // The error of a single one speaks for itself, and has an exit code of its own.
     if (only !== undefined && others.length === 0) return this.withJob(only, act);
     await this.withClient(async (client) => {
-      for (const each of given) {
+      for (const each of ids) {
         try {
           await act(client, await resolveJobId(client, each));
         } catch (error) {

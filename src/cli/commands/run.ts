@@ -5,6 +5,7 @@ import type { Procman, StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
+import { checkVariables, checkWorkDir } from "../command-line-bytes.js";
 import { CliError, runExitCode } from "../exit-codes.js";
 import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS, syncWindowSize } from "../terminal/interact.js";
@@ -93,8 +94,8 @@ export function runCommand(context: CommandContext): Command {
     .addOption(detachKeyOption())
     .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
     .addHelpText("after", HELP)
-    .action((words: string[], options: RunOptions) => {
-      const request = startRequest(words, options, cli);
+    .action((parsed: string[], options: RunOptions) => {
+      const request = startRequest([...parsed, ...context.restOfWords], options, cli);
       const act = async (client: Procman) => {
         if (options.detach) {
           const job = await client.start(request);
@@ -156,10 +157,12 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
   const workDir = options.workDir?.startsWith("/")
     ? options.workDir
     : resolve(currentDir(cli), options.workDir ?? "");
+  const given = environment(options, workDir, cli);
+  checkVariables(given.env, cli.env, cli.raw);
   return {
     command,
     args,
-    ...environment(options, workDir, cli),
+    ...given,
     workDir,
     labels: label,
     mergeOutput,
@@ -195,9 +198,12 @@ function environment(
 const SHELL_BOOKKEEPING = new Set(["_", "SHLVL", "OLDPWD"]);
 
 function currentDir(cli: Cli): string {
+  let workDir: string;
   try {
-    return cli.workDir();
+    workDir = cli.workDir();
   } catch (cause) {
     throw new CliError("the current directory is gone; give --work-dir", { cause });
   }
+  checkWorkDir(workDir, cli.raw);
+  return workDir;
 }

@@ -144,7 +144,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     // Meanwhile the log's start may move on, beyond the size that the refresh finds.
     const { position } = this;
     await this.#feed.refresh();
-    if (this.#start.place?.isMissing) {
+    if (this.#start.place?.mayBeShorter) {
       this.#position = Math.min(this.#position, this.#feed.size);
       return;
     }

@@ -22,6 +22,7 @@ export class LogPlace {
   #truncations: number;
   #found: FoundFile = { size: 0, ino: 0 };
   #isMissing = false;
+  #isErased = false;
   #looks = 0;
   /** The look that `#found` is of. */
   #lastLook = 0;
@@ -51,6 +52,25 @@ export class LogPlace {
   /** Whether the last look found no file: somebody has deleted it. */
   get isMissing(): boolean {
     return this.#isMissing;
+  }
+
+  /** Whether a reader may be beyond the end: nobody knows how long the log was, or it counts as empty. */
+  get mayBeShorter(): boolean {
+    return this.#isMissing || this.#isErased;
+  }
+
+  /**
+   * Makes the stream begin anew. For the output of a command that was not executed: what
+   * the shell had to say about that was in the log for a moment, and is no output.
+   */
+  erase(): void {
+    const hadTruncations = this.#truncations > 0;
+    this.#lastLook = this.beginLook();
+    this.#found = { size: 0, ino: this.#found.ino };
+    this.#base = 0;
+    this.#truncations = 0;
+    this.#isErased = true;
+    if (hadTruncations) this.#onTruncated();
   }
 
   /** Whether another file than that one was found since. */

@@ -1,4 +1,5 @@
 import { PassThrough, Writable } from "node:stream";
+import type { RawProcess } from "../../../src/cli/command-line-bytes.js";
 import type { Cli } from "../../../src/cli/cli.js";
 import { Input, type InputStream } from "../../../src/cli/terminal/input.js";
 import { Output, type OutputStream } from "../../../src/cli/terminal/output.js";
@@ -100,6 +101,11 @@ export class PagedProcman extends FakeProcman {
 export class FakeCli implements Cli {
   readonly procman = new PagedProcman();
   readonly env: NodeJS.ProcessEnv;
+  raw: RawProcess = {
+    words: () => undefined,
+    variables: () => undefined,
+    workDir: () => undefined,
+  };
   readonly typed: Typed;
   readonly stdin: Input;
   readonly out: Captured;

@@ -78,6 +78,7 @@ export class FakeJob {
     chunks: vi.fn<JobLogs["chunks"]>(() => each(this.chunks)),
     lines: vi.fn<JobLogs["lines"]>(() => each(this.lines)),
     findLine: vi.fn<JobLogs["findLine"]>(async () => undefined),
+    erase: vi.fn<JobLogs["erase"]>(),
     dispose: vi.fn<JobLogs["dispose"]>(),
   };
 

@@ -65,7 +65,7 @@ export function prepareCommand(spec: JobSpec): LocalCommand {
   // They go through the runner's script, so the kernel does not check them at the spawn.
   checkWordLengths("args", argv);
   checkWordLengths("env", variables);
-  if (spec.pty) checkExecLength("args", argv);
+  if (spec.pty) checkExecLength("args", [...argv, ...variables]);
   const isLong = !spec.pty && mayBeTooLong([...argv, ...variables]);
   const { runnerEnv, envScript } = splitEnvironment(
     env,

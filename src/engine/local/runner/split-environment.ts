@@ -1,4 +1,5 @@
 import { invalidArgument, type ProcmanError } from "../../../contract/errors.js";
+import { MAX_EXEC_WORD_BYTES, maxExecBytes } from "../../../platform/exec-limits.js";
 import { quoted } from "../../../platform/shell-word.js";
 
 /*
@@ -9,10 +10,10 @@ import { quoted } from "../../../platform/shell-word.js";
  * before the command: one more exec, but no more process.
  */
 
-/** Linux's limit for one argument or variable, MAX_ARG_STRLEN. */
-const MAX_WORD_BYTES = 128 * 1024;
-/** Half of the about 2 MiB that arguments and environment may have together. */
-const MAX_TOTAL_BYTES = 1024 * 1024;
+const MAX_WORD_BYTES = MAX_EXEC_WORD_BYTES;
+/** What env(1) and an interpreter may add to a command's words. */
+const ADDED_BYTES = 8 * 1024;
+const MAX_TOTAL_BYTES = maxExecBytes() - ADDED_BYTES;
 /** Each word also takes a pointer. */
 const POINTER_BYTES = 8;
 
