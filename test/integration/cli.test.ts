@@ -121,10 +121,10 @@ describe("what a command is given", () => {
       return { code, stderr };
     };
     const byArgument = await run('exec "$1" "$2" run -- true "$(printf "caf\\351")"');
-    expect(byArgument).toMatchObject({ code: 2 });
+    expect(byArgument).toMatchObject({ code: 125 });
     expect(byArgument.stderr).toContain("argument 4 is not UTF-8: $'caf\\xe9'");
     const byVariable = await run('ODD="$(printf "\\351")" exec "$1" "$2" run -- true');
-    expect(byVariable).toMatchObject({ code: 2 });
+    expect(byVariable).toMatchObject({ code: 125 });
     expect(byVariable.stderr).toContain("variable ODD is not UTF-8");
     expect(await run('exec "$1" "$2" run -- true "$(printf "\\357\\277\\275")"')).toMatchObject({
       code: 0,
