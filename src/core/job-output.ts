@@ -30,7 +30,7 @@ export class JobOutput {
 
   /**
    * Reads the sizes, and the progress from the logs' tails where they have grown
-   * since the last call.
+   * since the last call. Where nothing has changed it is the same object.
    */
   async read(): Promise<WrittenOutput> {
     const before = this.#known;
@@ -39,7 +39,9 @@ export class JobOutput {
     const logs = this.#logs();
     // Logs that cannot be read must not make this job, and every list it is in, unreadable.
     const sizes = await logs.sizes().catch(() => before?.sizes ?? NO_OUTPUT);
-    if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
+    if (before && bytesOf(before) === bytesOf({ sizes })) {
+      return areSame(before.sizes, sizes) ? before : { ...before, sizes };
+    }
     const hasOutput = bytesOf({ sizes }) > 0;
     const progress = hasOutput ? await logs.progress().catch(() => before?.progress) : undefined;
     const output = { sizes, progress };
@@ -109,6 +111,18 @@ export class JobOutput {
     this.#checkedSizes = sizes;
     return sizes.stdoutBytes !== stdoutBytes || sizes.stderrBytes !== stderrBytes;
   }
+}
+
+/** What few logs have, truncations and missing ones, is told anew each time. */
+function areSame(one: OutputSizes, other: OutputSizes): boolean {
+  return (
+    one.stdoutBytes === other.stdoutBytes &&
+    one.stderrBytes === other.stderrBytes &&
+    one.stdoutFirstOffset === other.stdoutFirstOffset &&
+    one.stderrFirstOffset === other.stderrFirstOffset &&
+    one.truncations === other.truncations &&
+    one.missingLogs === other.missingLogs
+  );
 }
 
 function bytesOf({ sizes }: Pick<WrittenOutput, "sizes">): number {

@@ -17,7 +17,7 @@ import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { startTimer } from "../platform/timers.js";
 import { type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
-import { JobOutput } from "./job-output.js";
+import { JobOutput, type WrittenOutput } from "./job-output.js";
 import type {
   Engine,
   JobLogs,
@@ -89,6 +89,7 @@ export class ManagedJob {
   /** Cancels the timer of the job's time limit. */
   #cancelTimeLimit: (() => void) | undefined;
   readonly #output = new JobOutput(() => this.logs);
+  #lastView: { record: JobRecord; output: WrittenOutput; job: Job } | undefined;
   /** Whether the job's files are being deleted, or are gone. */
   #isRemoved = false;
 
@@ -238,10 +239,21 @@ export class ManagedJob {
     return listedJob(await this.wholeView(record));
   }
 
-  /** Returns the same with all fields whole. */
+  /**
+   * Returns the same with all fields whole. It is the very same object as long as nothing
+   * has changed.
+   */
   async wholeView(record = this.record): Promise<Job> {
+    const output = await this.#output.read();
+    const last = this.#lastView;
+    if (last?.record === record && last.output === output) return last.job;
+    const job = this.#viewOf(record, output);
+    this.#lastView = { record, output, job };
+    return job;
+  }
+
+  #viewOf(record: JobRecord, { sizes, progress }: WrittenOutput): Job {
     const { spec, createdTime, state } = record;
-    const { sizes, progress } = await this.#output.read();
     const rest = defined({ progress, logLimitBytes: logLimitOf(record) });
     const env = withoutValues(spec.env);
     // No spread: to replace a field of a spread object takes V8 ten times as long.

@@ -77,6 +77,15 @@ function defineMethod(method: DescMethod): BytesMethod {
 }
 
 function adaptUnary(method: DescMethod, handler: Unary, closing: AbortSignal) {
+  /** Of responses that a handler may give again. grpc-js copies them. */
+  const encoded = new WeakMap<Init, Uint8Array>();
+  const encode = (response: Init): Uint8Array => {
+    const known = encoded.get(response);
+    if (known) return known;
+    const bytes = toBinary(method.output, create(method.output, response));
+    encoded.set(response, bytes);
+    return bytes;
+  };
   const answer = async (
     call: ServerUnaryCall<Uint8Array, Uint8Array>,
     callback: sendUnaryData<Uint8Array>,
@@ -84,7 +93,7 @@ function adaptUnary(method: DescMethod, handler: Unary, closing: AbortSignal) {
     const context = new GrpcContext(method, call, closing);
     try {
       const response = await handler(decode(method.input, call.request), context);
-      callback(null, toBinary(method.output, create(method.output, response)));
+      callback(null, encode(response));
     } catch (error) {
       callback(toGrpcStatus(encodeError(error, context.signal)));
     } finally {

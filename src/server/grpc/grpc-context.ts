@@ -22,21 +22,23 @@ export class GrpcContext implements HandlerContext {
   readonly method: DescMethod;
   readonly protocolName = "grpc";
   readonly requestMethod = "POST";
-  readonly responseHeader = new Headers();
-  readonly responseTrailer = new Headers();
   readonly values: ContextValues;
   readonly #call: GrpcCall;
-  readonly #controller: AbortController;
+  readonly #closing: AbortSignal;
+  /** Made when somebody asks for the signal: what is answered at once needs none. */
+  #controller: AbortController | undefined;
+  #isOver = false;
   #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
 
   constructor(method: DescMethod, call: GrpcCall, closing: AbortSignal) {
     this.method = method;
     this.#call = call;
-    this.#controller = createLinkedAbortController(closing);
+    this.#closing = closing;
     this.values = createContextValues().set(peerKey, peerOfCall(call));
     // It is emitted also after the end.
     call.on("cancelled", () => this.#cancel());
-    if (call.cancelled) this.#cancel();
   }
 
   get service() {
@@ -49,7 +51,22 @@ export class GrpcContext implements HandlerContext {
 
   /** Aborted when the client leaves, the deadline passes, the server closes, or the call is over. */
   get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = createLinkedAbortController(this.#closing);
+      if (this.#call.cancelled) this.#cancel();
+      if (this.#isOver) this.#controller.abort(CALL_IS_OVER);
+    }
     return this.#controller.signal;
+  }
+
+  get responseHeader(): Headers {
+    this.#responseHeader ??= new Headers();
+    return this.#responseHeader;
+  }
+
+  get responseTrailer(): Headers {
+    this.#responseTrailer ??= new Headers();
+    return this.#responseTrailer;
   }
 
   get requestHeader(): Headers {
@@ -64,11 +81,13 @@ export class GrpcContext implements HandlerContext {
 
   /** Lets go of the server's closing signal. Call it when the call is over. */
   end(): void {
-    this.#controller.abort(CALL_IS_OVER);
+    this.#isOver = true;
+    this.#controller?.abort(CALL_IS_OVER);
   }
 
   #cancel(): void {
-    if (!this.#controller.signal.aborted) this.#controller.abort(this.#cancelReason());
+    const controller = this.#controller;
+    if (controller && !controller.signal.aborted) controller.abort(this.#cancelReason());
   }
 
   #cancelReason(): ConnectError {

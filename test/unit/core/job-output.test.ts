@@ -56,6 +56,25 @@ describe("what was written", () => {
     expect((await output.read()).sizes.stdoutFirstOffset).toBe(3);
   });
 
+  test("is the same object as long as nothing has changed", async () => {
+    const { written, output } = writtenLogs();
+    written.sizes = sizesOf(5, 1);
+    const first = await output.read();
+    written.sizes = { ...written.sizes };
+    expect(await output.read()).toBe(first);
+    const changes: Partial<OutputSizes>[] = [
+      { stdoutFirstOffset: 1 },
+      { stderrFirstOffset: 1 },
+      { truncations: { stdout: 1 } },
+      { missingLogs: ["stderr"] },
+      { stdoutBytes: 4, stderrBytes: 2 },
+    ];
+    for (const change of changes) {
+      written.sizes = { ...sizesOf(5, 1), ...change };
+      expect((await output.read()).sizes).toEqual(written.sizes);
+    }
+  });
+
   test("is what it was, where the logs cannot be read now", async () => {
     const { written, logs, read } = writtenLogs();
     logs.sizes.mockImplementationOnce(unreadable);

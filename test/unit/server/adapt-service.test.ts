@@ -68,7 +68,7 @@ const attachCall = (deadline?: Date) =>
 
 test("a call leaves nothing on the closing signal, whatever became of it", async () => {
   const { handlers, listeners } = setUp({
-    get: ({ id }) => ({ job: { id } }),
+    get: ({ id }, { signal }) => ({ job: { id: signal.aborted ? "" : id } }),
     async *attach() {
       yield {};
     },
@@ -90,6 +90,47 @@ test("a call leaves nothing on the closing signal, whatever became of it", async
   await eventually("its failure", () => watch.failure);
   expect(watch.failure).toMatchObject({ code: Code.NotFound, details: "no" });
   await eventually("no listeners", () => listeners() === 0);
+});
+
+test("a call whose handler asks for no signal listens to nothing, and a signal it asks for late is aborted", async () => {
+  const contexts: HandlerContext[] = [];
+  const { handlers, listeners } = setUp({
+    get: ({ id }, context) => {
+      contexts.push(context);
+      return { job: { id } };
+    },
+  });
+  await new Promise((resolve) => {
+    handlers["get"]!(getCall(), resolve);
+    expect(listeners()).toBe(0);
+  });
+  await eventually("its end", () => contexts[0]?.signal.aborted);
+  expect(listeners()).toBe(0);
+
+  const cancelled = getCall();
+  cancelled.cancelled = true;
+  handlers["get"]!(cancelled, () => {});
+  expect(contexts[1]?.signal.reason).toMatchObject({ code: Code.Canceled });
+});
+
+test("a response that is given again is encoded once", async () => {
+  let encodings = 0;
+  const response = {
+    get job() {
+      encodings += 1;
+      return { id: "a" };
+    },
+  };
+  const { handlers } = setUp({ get: () => response });
+  const ask = () =>
+    new Promise<Uint8Array>((resolve) =>
+      handlers["get"]!(getCall(), (_error, bytes) => resolve(bytes)),
+    );
+  const first = await ask();
+  const seen = encodings;
+  expect(seen).toBeGreaterThan(0);
+  expect(await ask()).toEqual(first);
+  expect(encodings).toBe(seen);
 });
 
 test("a call's signal says why it is over", async () => {
