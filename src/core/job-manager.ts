@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
-import { type ErrorReason, invalidArgument, ProcmanError } from "../contract/errors.js";
+import { invalidArgument, ProcmanError } from "../contract/errors.js";
 import type { Job, WindowSize } from "../contract/job.js";
 import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
@@ -29,8 +29,9 @@ import {
 import { abortable, streamWithLinkedSignal, withLinkedSignal } from "../platform/abort-signals.js";
 import { defined } from "../platform/defined.js";
 import { inParallel } from "../platform/in-parallel.js";
+import { Turns } from "../platform/turns.js";
 import { awaitOutcome } from "./await-outcome.js";
-import { endedAgoMs } from "./ended-jobs.js";
+import { type EndedJob, endedAgoMs } from "./ended-jobs.js";
 import { JobChanges } from "./job-changes.js";
 import { JobRegistry } from "./job-registry.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
@@ -44,8 +45,8 @@ import { watchJobs } from "./watch-jobs.js";
 /** How many jobs of a page are read at a time: each may need an open log. */
 const VIEW_CONCURRENCY = 32;
 
-/** Why Cleanup leaves a job: it is gone already, or processes it left behind are being ended. */
-const CLEANUP_SKIPS: readonly ErrorReason[] = ["JOB_NOT_FOUND", "JOB_RUNNING"];
+/** How many jobs Cleanup removes at a time: they share the sync that all of them wait for. */
+const CLEANUP_CONCURRENCY = 8;
 
 /** How many jobs are taken over at a time after a restart. */
 const ADOPT_CONCURRENCY = 16;
@@ -263,19 +264,29 @@ export class JobManager implements ServedProcman {
     const { olderThanMs = this.#options.cleanupAgeMs } = options;
     const minAgeMs = validDuration("older_than", olderThanMs);
     const removed: string[] = [];
-    for (const job of this.#jobs.ended()) {
-      if (removed.length >= maxRemovals) break;
-      if (endedAgoMs(job) < minAgeMs) continue;
-      try {
-        await this.remove(job.id);
-        removed.push(job.id);
-      } catch (error) {
-        if (error instanceof ProcmanError && CLEANUP_SKIPS.includes(error.reason)) continue;
-        if (removed.length === 0) throw error;
-        // The caller must learn which jobs were removed.
-        this.#logUnlessClosing(error, job);
+    const failed: { readonly job: EndedJob; readonly error: unknown }[] = [];
+    const turns = new Turns();
+    const jobs = this.#jobs.ended();
+    const removeOld = async () => {
+      // The first one to leave the loop ends it for all.
+      for (const job of jobs) {
+        if (endedAgoMs(job) < minAgeMs) continue;
+        if (removed.length >= maxRemovals) return;
+        try {
+          await turns.next();
+          await this.remove(job.id);
+          removed.push(job.id);
+        } catch (error) {
+          if (!isSkippedByCleanup(error)) failed.push({ job, error });
+          // Where none can be removed, there is no use in trying the others.
+          if (failed.length > 0 && removed.length === 0) return;
+        }
       }
-    }
+    };
+    await Promise.all(Array.from({ length: CLEANUP_CONCURRENCY }, removeOld));
+    if (failed[0] && removed.length === 0) throw failed[0].error;
+    // The caller must learn which jobs were removed.
+    for (const { job, error } of failed) this.#logUnlessClosing(error, job);
     return removed;
   }
 
@@ -357,6 +368,22 @@ export class JobManager implements ServedProcman {
   #logUnlessClosing(error: unknown, { id }: { readonly id: string }): void {
     if (this.#closing.signal.aborted) return;
     this.#options.log.error({ jobId: id, err: error }, "an operation on a job failed");
+  }
+}
+
+/** Whether a job is no failure of Cleanup that it leaves in place. */
+function isSkippedByCleanup(error: unknown): boolean {
+  if (!(error instanceof ProcmanError)) return false;
+  switch (error.reason) {
+    // Somebody else has removed it.
+    case "JOB_NOT_FOUND":
+    // Processes that it left behind are being ended.
+    case "JOB_RUNNING":
+    // It was logged, and is left in place.
+    case "RECORD_UNREADABLE":
+      return true;
+    default:
+      return false;
   }
 }
 

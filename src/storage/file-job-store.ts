@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
 import { STREAMS } from "../contract/job.js";
@@ -15,6 +15,7 @@ import {
   writeFileAtomic,
   writeFileDurable,
 } from "../platform/durable-file.js";
+import { SerialQueue } from "../platform/serial-queue.js";
 import { Turns } from "../platform/turns.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
@@ -30,6 +31,7 @@ export class FileJobStore implements JobStore {
   /** The jobs' names in it, which all jobs wait for. */
   readonly #names: SharedSync;
   readonly #endedJobs: EndedJobsFile;
+  readonly #deletions = new SerialQueue();
 
   private constructor(stateDir: string) {
     this.#jobsDir = join(stateDir, "jobs");
@@ -147,8 +149,9 @@ export class FileJobStore implements JobStore {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
     this.#endedJobs.remove(id);
-    // The removal is durable. What follows may be interrupted.
-    await this.#sweep(removed);
+    // The removal is durable. What follows may be interrupted. To delete a file takes long
+    // on a busy disk, and must not take all the threads that others wait for.
+    await this.#deletions.run(() => this.#sweep(removed));
   }
 
   async #writeDraft(draft: JobDir, record: JobRecord): Promise<void> {
@@ -188,8 +191,9 @@ export class FileJobStore implements JobStore {
   }
 
   /** Deletes a directory. What cannot be deleted now is deleted at the next load. */
-  async #sweep({ path }: JobDir): Promise<void> {
-    await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+  async #sweep(dir: JobDir): Promise<void> {
+    if (await deleteFlat(dir)) return;
+    await rm(dir.path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
 
   dirOf(name: string): JobDir {
@@ -205,6 +209,17 @@ function stampOf(path: string): FileStamp {
 
 function isSame(a: FileStamp, b: FileStamp): boolean {
   return a.ino === b.ino && a.size === b.size && a.ctimeMs === b.ctimeMs;
+}
+
+/** @returns whether it is gone */
+async function deleteFlat({ path }: JobDir): Promise<boolean> {
+  try {
+    for (const name of await readdir(path)) await unlink(join(path, name));
+    await rmdir(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isAbsent(path: string): boolean {

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { fromSystemError } from "../contract/errors.js";
 import type { Truncation, TruncationStore } from "../core/ports.js";
@@ -15,6 +15,8 @@ const schema = z.object({ stdout: truncation, stderr: truncation });
 export const truncationFiles: TruncationStore = {
   read({ truncations: path }) {
     try {
+      // Most jobs have none, and an exception takes longer than to ask.
+      if (!existsSync(path)) return undefined;
       return schema.parse(JSON.parse(readFileSync(path, "utf8")));
     } catch (error) {
       if (hasCode(error, "ENOENT")) return undefined;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { jobNotFound, ProcmanError } from "../../../src/contract/errors.js";
 import { NO_OUTPUT } from "../../../src/contract/job.js";
 import type { StartOptions } from "../../../src/contract/procman.js";
+import { type EndedJob, endedJob } from "../../../src/core/ended-jobs.js";
 import type { JobManagerOptions } from "../../../src/core/job-manager.js";
 import { eventually } from "../../helpers/eventually.js";
 import { collect } from "../../helpers/errors.js";
@@ -577,7 +578,7 @@ describe("cleanup", () => {
 
   test("fails where it can remove none, and else tells which it has removed", async () => {
     const { ports, manager } = await withEnded(1, 2, 3);
-    ports.store.remove.mockRejectedValueOnce(fault);
+    ports.store.remove.mockRejectedValue(fault);
     await expect(manager.cleanup({ olderThanMs: 0 })).rejects.toBe(fault);
     expect(ports.log.error).not.toHaveBeenCalled();
     const remove = async (id: string) => {
@@ -589,6 +590,37 @@ describe("cleanup", () => {
     expect(ports.log.error.mock.calls).toEqual([
       [{ jobId: "ended2", err: fault }, "an operation on a job failed"],
     ]);
+  });
+
+  test("tries no more where it cannot remove any", async () => {
+    const { ports, manager } = await withEnded(...Array.from({ length: 50 }, (_, n) => n));
+    ports.store.remove.mockRejectedValue(fault);
+    await expect(manager.cleanup({ olderThanMs: 0 })).rejects.toBe(fault);
+    expect(ports.store.remove.mock.calls.length).toBeLessThan(20);
+  });
+
+  test("removes about as many as it was told to, and the rest the next time", async () => {
+    const { manager } = await withEnded(...Array.from({ length: 30 }, (_, n) => n));
+    const first = await manager.cleanup({ olderThanMs: 0 }, 20);
+    const second = await manager.cleanup({ olderThanMs: 0 }, 20);
+    // Those that were under way come on top.
+    expect(first.length).toBeGreaterThanOrEqual(20);
+    expect(first.length).toBeLessThan(30);
+    expect(new Set([...first, ...second]).size).toBe(30);
+  });
+
+  test("leaves a job whose record cannot be read any more", async () => {
+    const ports = new FakePorts();
+    const records = [1, 2].map((n) => someRecord(endedState(), { spec: { id: `ended${n}` } }));
+    for (const record of records) ports.records.set(record.spec.id, record);
+    const ended = records.map((record) => endedJob(record) as EndedJob);
+    ports.store.load.mockResolvedValue({ ended, records: [], unreadable: [] });
+    const { manager } = await openManager({}, ports);
+    ports.store.read.mockImplementationOnce(() => {
+      throw new ProcmanError("RECORD_UNREADABLE", "no JSON");
+    });
+    expect(await manager.cleanup({ olderThanMs: 0 })).toEqual(["ended2"]);
+    await expect(manager.get("ended1")).rejects.toEqual(reason("RECORD_UNREADABLE"));
   });
 
   test("does not mind that others remove the same", async () => {
