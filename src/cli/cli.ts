@@ -3,6 +3,13 @@ import type { RawProcess } from "./command-line-bytes.js";
 import type { Input } from "./terminal/input.js";
 import type { Output } from "./terminal/output.js";
 
+export interface ConnectOptions {
+  /** Whether a state directory that is missing is made. Default false: an error. */
+  readonly makesStateDir?: boolean;
+  /** Whether a server is started where none runs. Default true. */
+  readonly startsServer?: boolean;
+}
+
 /** The process that a command runs in: its streams, environment and signals. Tests have another. */
 export interface Cli {
   readonly env: NodeJS.ProcessEnv;
@@ -26,5 +33,5 @@ export interface Cli {
    */
   onSuspension(before: () => Promise<void>, after: () => void): () => void;
   /** Connects to the state directory's server, which is started where none runs. */
-  connect(stateDir: string, options: { readonly makesStateDir: boolean }): Promise<Procman>;
+  connect(stateDir: string, options: ConnectOptions): Promise<Procman>;
 }

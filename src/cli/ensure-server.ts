@@ -7,6 +7,7 @@ import { withoutInherited } from "../platform/inherited-descriptors.js";
 import { foreignOwner, homeDir, makePrivateDirs } from "../platform/own-dir.js";
 import { appendToOwnFile } from "../platform/own-file.js";
 import { awaitAnswer, silenceReason } from "./await-answer.js";
+import type { ConnectOptions } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 import { findStartNotice } from "./start-notice.js";
@@ -35,14 +36,13 @@ export class NoStateDirError extends CliError {
 /**
  * Starts a server of the state directory in the background, unless one answers on its
  * socket already. Of many that do so at once all end up with the same server.
- * @param makesStateDir whether a state directory that is missing is made
  * @returns what the server that was started has to say to whoever started it
  * @throws NoStateDirError; CliError with the end of the server's log when it does not
  * come up, and for a server that does not answer
  */
 export async function ensureServer(
   stateDir: string,
-  makesStateDir: boolean,
+  { makesStateDir = false, startsServer = true }: ConnectOptions = {},
 ): Promise<string | undefined> {
   requireOwnStateDir(stateDir);
   const socketPath = socketPathOf(stateDir);
@@ -69,6 +69,7 @@ export async function ensureServer(
     // A server that comes up, this command's or another's, or one that is about to end.
     const isRunning = pid !== undefined || started?.hasEnded() === false;
     if (!isRunning) {
+      if (!startsServer) throw noServer(stateDir);
       const exitCode = started?.child.exitCode;
       if (started && exitCode !== EXIT.alreadyServed) {
         throw await startError(stateDir, started, "it ended at once");
@@ -77,6 +78,10 @@ export async function ensureServer(
     }
     await sleep(POLL_INTERVAL_MS);
   }
+}
+
+function noServer(stateDir: string): CliError {
+  return new CliError(`no server runs for ${stateDir}`, { exitCode: EXIT.noServer });
 }
 
 interface BackgroundServer {

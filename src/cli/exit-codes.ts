@@ -6,6 +6,8 @@ export const EXIT = {
   ok: 0,
   error: 1,
   usage: 2,
+  /** `status`: no server runs (as systemctl has it). */
+  noServer: 3,
   /** `serve`: another server has the state directory. */
   alreadyServed: 3,
   /** `serve`: a fault of procman's own (EX_SOFTWARE of sysexits.h). */
@@ -27,6 +29,7 @@ Exit codes:
   0    it worked
   1    it failed; one line on stderr says why
   2    the command line is wrong
+  3    status: no server runs; serve: another server has the state directory
   130  left with Ctrl-C; the job goes on
 
 Exit codes of run and wait, which pass on the job's:

@@ -40,10 +40,10 @@ const thisProcess: Cli = {
     process.on("SIGTSTP", suspend).on("SIGCONT", after);
     return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
   },
-  connect: async (stateDir, { makesStateDir }) => {
+  connect: async (stateDir, options) => {
     // Loaded meanwhile, and only by commands that call the server.
     const client = import("../client/index.js");
-    const notice = await ensureServer(stateDir, makesStateDir);
+    const notice = await ensureServer(stateDir, options);
     if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
     const { createProcmanClient } = await client;
     return createProcmanClient({ socketPath: socketPathOf(stateDir) });

@@ -1,11 +1,12 @@
-import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.js";
 import { checkArguments } from "./command-line-bytes.js";
+import { ALIASES, COMMANDS, HINTS } from "./command-names.js";
 import { CommandContext } from "./commands/command-context.js";
 import { addStateDirOption, type StateDirOption } from "./commands/options.js";
-import { EXIT, EXIT_CODES_HELP, failureExitCode, usageExitCode } from "./exit-codes.js";
+import { CliError, EXIT, EXIT_CODES_HELP, failureExitCode, usageExitCode } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
+import { version } from "./server-file.js";
 import { OutputClosed } from "./terminal/output.js";
 
 const EXAMPLES = `
@@ -20,28 +21,6 @@ Examples:
 A server is started in the background where none runs; "procman stop" ends it,
 and no job with it. Job ids can be shortened as long as they are unique.`;
 
-type CreateCommand = (context: CommandContext) => Command;
-
-/** In the order of the help. Each is loaded when it is used, since most of a start is loading. */
-const COMMANDS: Readonly<Record<string, () => Promise<CreateCommand>>> = {
-  run: async () => (await import("./commands/run.js")).runCommand,
-  ls: async () => (await import("./commands/ls.js")).lsCommand,
-  get: async () => (await import("./commands/get.js")).getCommand,
-  attach: async () => (await import("./commands/attach.js")).attachCommand,
-  watch: async () => (await import("./commands/watch.js")).watchCommand,
-  wait: async () => (await import("./commands/wait.js")).waitCommand,
-  send: async () => (await import("./commands/send.js")).sendCommand,
-  resize: async () => (await import("./commands/resize.js")).resizeCommand,
-  signal: async () => (await import("./commands/signal.js")).signalCommand,
-  cancel: async () => (await import("./commands/cancel.js")).cancelCommand,
-  rm: async () => (await import("./commands/rm.js")).rmCommand,
-  cleanup: async () => (await import("./commands/cleanup.js")).cleanupCommand,
-  refresh: async () => (await import("./commands/refresh.js")).refreshCommand,
-  serve: async () => (await import("./commands/serve.js")).serveCommand,
-  stop: async () => (await import("./commands/stop.js")).stopCommand,
-  token: async () => (await import("./commands/token.js")).tokenCommand,
-};
-
 /** Those after them are the last ones of a command's arguments, or of the ids of jobs. */
 const MAX_PARSED_WORDS = 10_000;
 
@@ -53,10 +32,11 @@ export async function runCli(args: readonly string[], cli: Cli): Promise<number>
   const context = new CommandContext(cli);
   try {
     checkArguments(args, cli.raw);
-    const program = await createProgram(args, context);
+    const words = isVersion(args) ? ["--version"] : args;
+    const program = await createProgram(words, context);
     // Commander passes all words as arguments of one call, which the stack limits.
-    context.restOfWords = args.slice(MAX_PARSED_WORDS);
-    await program.parseAsync(args.slice(0, MAX_PARSED_WORDS), { from: "user" });
+    context.restOfWords = words.slice(MAX_PARSED_WORDS);
+    await program.parseAsync(words.slice(0, MAX_PARSED_WORDS), { from: "user" });
     await cli.stdout.flush();
     await cli.stderr.flush();
     return context.exitCode;
@@ -66,14 +46,16 @@ export async function runCli(args: readonly string[], cli: Cli): Promise<number>
   }
 }
 
+/** Commander has one short form of an option. */
+function isVersion([first, ...rest]: readonly string[]): boolean {
+  return rest.length === 0 && (first === "-v" || first === "version");
+}
+
 /** Makes a program of the command that is named first, or else of all of them. */
 async function createProgram(
   [first = ""]: readonly string[],
   context: CommandContext,
 ): Promise<Command> {
-  const named = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
-  const loads = named ? [named] : Object.values(COMMANDS);
-  const creates = await Promise.all(loads.map((load) => load()));
   const program = new Command("procman")
     .description("Start long-running commands that outlive everything, and come back to them.")
     // The words after `run`'s command are the command's.
@@ -81,16 +63,45 @@ async function createProgram(
     .addHelpText("after", `${EXAMPLES}\n${EXIT_CODES_HELP}`)
     .hook("preAction", (_program, command) => {
       context.commandName = command.name();
-      const { stateDir } = command.opts<StateDirOption>();
-      context.stateDirOption = stateDir ?? program.opts<StateDirOption>().stateDir;
+      context.stateDirOption = stateDirOptionOf(command);
     });
-  if (!named) program.version(version(), "-V, --version");
-  for (const create of creates) program.addCommand(create(context));
-  for (const command of [program, ...program.commands]) {
-    addStateDirOption(command);
-    throwErrors(command, context);
+  const name = ALIASES.get(first) ?? first;
+  const isKnown = COMMANDS.has(name) || HINTS.has(name);
+  if (!isKnown) program.version(version(), "-V, --version");
+  const isNamed = (each: string) => !isKnown || each === name;
+  const loads = [...COMMANDS].flatMap(([each, load]) => (isNamed(each) ? [load()] : []));
+  for (const create of await Promise.all(loads)) program.addCommand(create(context));
+  for (const command of program.commands) {
+    for (const [alias, of] of ALIASES) if (of === command.name()) command.alias(alias);
   }
+  for (const [word, hint] of HINTS) {
+    if (isNamed(word)) program.addCommand(hintCommand(word, hint), { hidden: true });
+  }
+  prepare(program, context);
   return program;
+}
+
+function prepare(command: Command, context: CommandContext): void {
+  addStateDirOption(command);
+  throwErrors(command, context);
+  for (const each of command.commands) prepare(each, context);
+}
+
+/** Returns what the command line gives: the option that is nearest to the last command. */
+function stateDirOptionOf(command: Command | null): string | undefined {
+  if (command === null) return undefined;
+  return command.opts<StateDirOption>().stateDir ?? stateDirOptionOf(command.parent);
+}
+
+/** A command that says what to type instead. */
+function hintCommand(word: string, hint: string): Command {
+  return new Command(word)
+    .argument("[words...]")
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(() => {
+      throw new CliError(`there is no "procman ${word}": ${hint}`, { exitCode: EXIT.usage });
+    });
 }
 
 /** Has commander write to the CLI's streams, and throw where it would end the process. */
@@ -107,11 +118,6 @@ function throwErrors(command: Command, context: CommandContext): void {
     getOutHelpWidth: () => Math.min(stdout.width, 100),
     getErrHelpWidth: () => Math.min(stderr.width, 100),
   });
-}
-
-function version(): string {
-  const require = createRequire(import.meta.url);
-  return (require("procman/package.json") as { version: string }).version;
 }
 
 /** Returns the exit code where commander has written its message, or the help. */

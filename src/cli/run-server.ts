@@ -4,6 +4,7 @@ import { managerPid } from "../manager-pid.js";
 import { defined } from "../platform/defined.js";
 import type { ListenAddress } from "../server/listeners/listen-on-tcp.js";
 import { type RunningServer, type ServerOptions, startServer } from "../server/start-server.js";
+import { removeServerInfo, version, writeServerInfo } from "./server-file.js";
 import { portTakenNotice } from "./start-notice.js";
 import type { Cli } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
@@ -31,6 +32,8 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
 
   const manager = await openManager({ ...rest, log: logger, onLost: (error) => lose(error) });
   try {
+    // Of a server that was killed, and had the same pid in another container.
+    removeServerInfo(stateDir, process.pid);
     const server = await startServer({
       procman: manager,
       stateDir,
@@ -39,9 +42,11 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
       ...defined({ tls, allowedHosts, allowedOrigins }),
     });
     try {
+      publishInfo(stateDir, server, logger);
       printAddresses(server, cli);
       await Promise.race([endRequested, lost]);
     } finally {
+      removeServerInfo(stateDir, process.pid);
       await server.close();
     }
   } finally {
@@ -102,6 +107,24 @@ async function openManager(
     const owner = await managerPid(options.stateDir).catch(() => undefined);
     const exitCode = owner === undefined ? EXIT.error : EXIT.alreadyServed;
     throw new CliError((cause as Error).message, { cause, exitCode });
+  }
+}
+
+/** Has `procman status` tell where this server listens. */
+function publishInfo(stateDir: string, server: RunningServer, logger: Logger): void {
+  const { addresses, takenPort, socketPath } = server;
+  const info = {
+    pid: process.pid,
+    version: version(),
+    startTime: new Date(Date.now() - process.uptime() * 1000).toISOString(),
+    socketPath,
+    addresses: addresses.map(({ url }) => url),
+    ...defined({ takenPort }),
+  };
+  try {
+    writeServerInfo(stateDir, info);
+  } catch (error) {
+    logger.warn({ err: error }, "cannot write server.json; procman status will know little");
   }
 }
 

@@ -255,9 +255,43 @@ describe("the server", () => {
     expect((await procman(stateDir, "wait", stdout.trim())).code).toBe(7);
   });
 
+  test("status tells where it listens, and starts none", async () => {
+    const stateDir = newStateDir();
+    const status = async (...words: string[]) => procman(stateDir, ...words, "--json");
+    const none = await status("status");
+    expect(none.code).toBe(3);
+    expect(JSON.parse(none.stdout)).toEqual({ running: false, stateDir });
+    const listen = { PROCMAN_LISTEN: "127.0.0.1:0" };
+    const started = await launch(stateDir, ["server", "start", "--json"], listen).ended;
+    const info = JSON.parse(started.stdout) as { addresses: [string]; pid: number };
+    expect(info).toMatchObject({
+      running: true,
+      pid: await managerPid(stateDir),
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      socketPath: join(stateDir, "procman.sock"),
+      stateDir,
+      jobs: 0,
+      runningJobs: 0,
+    });
+    expect((await fetch(`${info.addresses[0]}/healthz`)).ok).toBe(true);
+    // Killed and started again, with other addresses.
+    process.kill(info.pid, "SIGKILL");
+    await procman(stateDir, "run", "-d", "--", "sleep", "1000");
+    expect(JSON.parse((await status("server", "status")).stdout)).toMatchObject({
+      addresses: [],
+      jobs: 1,
+      runningJobs: 1,
+    });
+    await procman(stateDir, "server", "stop");
+    expect(existsSync(join(stateDir, "server.json"))).toBe(false);
+    expect((await status("status")).code).toBe(3);
+  });
+
   test("stop ends it and leaves the jobs; where none runs it says so", async () => {
     const stateDir = newStateDir();
     const { stdout } = await procman(stateDir, "run", "-d", "--", "sleep", "1000");
+    expect(await procman(stateDir, "stop", stdout.trim())).toMatchObject({ code: 2, stdout: "" });
+    expect(await managerPid(stateDir)).toBeDefined();
     const stopped = await procman(stateDir, "stop");
     expect(stopped).toMatchObject({ code: 0 });
     expect(await managerPid(stateDir)).toBeUndefined();
@@ -338,6 +372,12 @@ test.each([
   ["refresh"],
   ["serve"],
   ["stop"],
+  ["logs"],
+  ["tail"],
+  ["kill"],
+  ["status"],
+  ["server"],
+  ["server", "start"],
 ])("procman %s --help has examples", async (...words) => {
   const { code, stdout } = await cli(...words, "--help");
   expect(code).toBe(0);

@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import type { Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
 import { homeDir } from "../../platform/own-dir.js";
-import type { Cli } from "../cli.js";
+import type { Cli, ConnectOptions } from "../cli.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { printable } from "../format/printable.js";
@@ -37,14 +37,14 @@ export class CommandContext {
 
   /**
    * Calls `act` with a client of the state directory's server, and closes it afterwards.
-   * @param options.makesStateDir for commands that start something: a directory that is
-   * missing is made. For others it is an error, since its name may be mistyped.
+   * @param options.makesStateDir for commands that start something. A missing directory
+   * is an error for others, since its name may be mistyped.
    */
   async withClient(
     act: (client: Procman) => Promise<void>,
-    { makesStateDir = false } = {},
+    options: ConnectOptions = {},
   ): Promise<void> {
-    const client = await this.cli.connect(this.stateDir, { makesStateDir });
+    const client = await this.cli.connect(this.stateDir, options);
     try {
       await act(client);
     } finally {

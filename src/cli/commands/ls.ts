@@ -38,7 +38,6 @@ Examples:
 export function lsCommand(context: CommandContext): Command {
   const { cli } = context;
   return new Command("ls")
-    .alias("list")
     .description("list jobs, newest first")
     .option(
       "-s, --status <status>",

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { hasCode } from "../../platform/errno.js";
 import { requireOwnStateDir } from "../ensure-server.js";
-import { CliError } from "../exit-codes.js";
+import { CliError, EXIT } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
 
 const STOP_TIMEOUT_MS = 30_000;
@@ -11,7 +11,7 @@ const EXIT_TIMEOUT_MS = 2000;
 const POLL_INTERVAL_MS = 20;
 
 const HELP = `
-Jobs go on; the next server takes them over.
+Jobs go on; the next server takes them over. To end a job: procman cancel ID.
 
 Example:
   procman stop`;
@@ -20,8 +20,11 @@ export function stopCommand(context: CommandContext): Command {
   const { stdout } = context.cli;
   return new Command("stop")
     .description("end the server; jobs go on without it")
+    .argument("[id...]")
+    .usage("[options]")
     .addHelpText("after", HELP)
-    .action(async () => {
+    .action(async (ids: string[]) => {
+      if (ids.length > 0) throw takesNoId(ids.join(" "));
       const { stateDir } = context;
       requireOwnStateDir(stateDir);
       const { managerPid } = await import("../../manager-pid.js");
@@ -35,6 +38,11 @@ export function stopCommand(context: CommandContext): Command {
       await becomesTrue(async () => !exists(pid), EXIT_TIMEOUT_MS);
       await stdout.line(`stopped the server (pid ${pid}) of ${stateDir}; jobs go on`);
     });
+}
+
+function takesNoId(ids: string): CliError {
+  const message = `"stop" ends the server, and no job. To end ${ids}: procman cancel ${ids}`;
+  return new CliError(message, { exitCode: EXIT.usage });
 }
 
 function terminate(pid: number): void {

@@ -388,8 +388,86 @@ describe("what goes wrong", () => {
   });
 });
 
-test("--version", async () => {
+test.each(["--version", "-V", "-v", "version"])("%s", async (word) => {
   const cli = new FakeCli();
-  expect(await cli.run("--version")).toBe(0);
+  expect(await cli.run(word)).toBe(0);
   expect(cli.out.text).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+describe("what other programs call a command", () => {
+  test.each([
+    ["ps", "list"],
+    ["list", "list"],
+    ["inspect abc", "get"],
+    ["show abc", "get"],
+    ["delete abc", "remove"],
+    ["prune", "cleanup"],
+  ] as const)("%s is ours", async (words, method) => {
+    const cli = cliWith({}, "abc");
+    cli.procman.end("abc");
+    expect(await cli.run(...words.split(" ")), cli.err.text).toBe(0);
+    cli.procman.lastCall(method);
+    const before = cliWith({});
+    expect(await before.run("--state-dir", "/x", "ps")).toBe(0);
+    expect(before.connected).toEqual(["/x"]);
+  });
+
+  test.each([
+    ["top", "procman ls --watch"],
+    ["top abc -x", "procman ls --watch"],
+    ["--state-dir /x top", "procman ls --watch"],
+    ["restart abc", "procman run -- COMMAND"],
+    ["start app.js", "procman run -- COMMAND"],
+    ["pause abc", "procman signal ID STOP"],
+    ["stop abc", "procman cancel abc"],
+    ["server stop abc", "procman cancel abc"],
+    ["status abc", "procman get abc"],
+    ["logs --since 1h abc", "--since is not available"],
+  ])("%s does nothing and says what to type", async (words, hint) => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run(...words.split(" "))).toBe(2);
+    expect(cli.err.text).toContain(hint);
+    expect(cli.err.text.trimEnd().split("\n")).toHaveLength(1);
+    expect(cli.connected).toEqual([]);
+  });
+
+  test("logs and tail print what there is, and follow with -f", async () => {
+    const cli = cliWith({}, "abc");
+    const options = async (...words: string[]) => {
+      cli.procman.attach = (...args) => {
+        asked = args[1];
+        return (async function* () {
+          yield { type: "ended" as const, job: endedJob() };
+        })();
+      };
+      let asked: AttachOptions | undefined;
+      expect(await cli.run(...words, "abc"), cli.err.text).toBe(0);
+      return { follow: asked?.follow, tailLines: asked?.tailLines };
+    };
+    expect(await options("logs")).toEqual({ follow: false });
+    expect(await options("logs", "-f", "--tail", "3")).toEqual({ follow: true, tailLines: 3 });
+    expect(await options("tail")).toEqual({ follow: false, tailLines: 10 });
+    expect(await options("tail", "-n", "5", "-f")).toEqual({ follow: true, tailLines: 5 });
+  });
+
+  test("kill is SIGKILL for all of it, or a signal", async () => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run("kill", "abc")).toBe(0);
+    expect(cli.procman.lastCall("cancel")).toEqual(["abc", { gracePeriodMs: 0 }]);
+    expect(await cli.run("kill", "-9", "abc")).toBe(0);
+    expect(await cli.run("kill", "-s", "HUP", "abc")).toBe(0);
+    expect(cli.procman.lastCall("signal").slice(0, 2)).toEqual(["abc", "HUP"]);
+  });
+
+  test("rm -f cancels what has not ended first", async () => {
+    const cli = cliWith({}, "abc", "def");
+    cli.procman.end("def");
+    cli.procman.cancel = async (id) => {
+      if (id === "def") throw new ProcmanError("JOB_NOT_RUNNING", "it has ended");
+      cli.procman.end(id);
+      return endedJob();
+    };
+    expect(await cli.run("rm", "-f", "abc", "def"), cli.err.text).toBe(0);
+    expect(cli.out.text).toBe("abc removed\ndef removed\n");
+  });
 });

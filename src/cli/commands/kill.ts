@@ -1,0 +1,35 @@
+import { Command, Option } from "commander";
+import type { CommandContext } from "./command-context.js";
+import type { JsonOption } from "./options.js";
+
+interface KillOptions extends JsonOption {
+  readonly signal?: string;
+}
+
+const HELP = `
+Without --signal this is "procman cancel --grace 0": SIGKILL for every process of
+the job, which is then cancelled. With --signal it is "procman signal", which takes
+one job. To let a job end in its own way, use "procman cancel".
+
+Examples:
+  procman kill k3x
+  procman kill -s HUP k3x`;
+
+export function killCommand(context: CommandContext): Command {
+  return new Command("kill")
+    .description("end jobs at once with SIGKILL, or send them a signal")
+    .argument("<id...>", "ids of jobs, or their beginnings")
+    .option("-s, --signal <signal>", "send only this signal, to the job's process group")
+    .addOption(new Option("-9", "SIGKILL, as without it").hideHelp())
+    .option("--json", "print each job as a JSON object")
+    .addHelpText("after", HELP)
+    .action((given: string[], { signal, ...options }: KillOptions) =>
+      context.forEachJob(given, async (client, id) => {
+        const job =
+          signal === undefined
+            ? await client.cancel(id, { gracePeriodMs: 0 })
+            : await client.signal(id, signal);
+        await context.printJob(job, options);
+      }),
+    );
+}

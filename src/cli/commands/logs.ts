@@ -1,0 +1,67 @@
+import { Command } from "commander";
+import { CliError, EXIT } from "../exit-codes.js";
+import { copyOutput } from "../terminal/copy-output.js";
+import type { CommandContext } from "./command-context.js";
+import { followJob } from "./follow-job.js";
+import { addOutputStartOptions, outputStart, type OutputStartOptions } from "./options.js";
+
+interface LogsOptions extends OutputStartOptions {
+  readonly follow?: boolean;
+  readonly since?: string;
+}
+
+const TAIL_LINES = 10;
+
+const HELP = `
+The job's stdout goes to stdout and its stderr to stderr. "procman attach" follows
+the output without -f, and can send input. "procman watch" shows progress.
+`;
+
+const LOGS_HELP = `${HELP}
+Examples:
+  procman logs k3x
+  procman logs -f --tail 100 k3x`;
+
+const TAIL_HELP = `${HELP}
+Examples:
+  procman tail k3x
+  procman tail -n 50 -f k3x`;
+
+export function logsCommand(context: CommandContext): Command {
+  const description = "print a job's output; with -f, follow it";
+  return outputCommand(context, "logs", description, {}).addHelpText("after", LOGS_HELP);
+}
+
+export function tailCommand(context: CommandContext): Command {
+  const description = `print the last ${TAIL_LINES} lines of a job's output; with -f, follow it`;
+  const start = { tail: TAIL_LINES };
+  return outputCommand(context, "tail", description, start).addHelpText("after", TAIL_HELP);
+}
+
+function outputCommand(
+  context: CommandContext,
+  name: string,
+  description: string,
+  defaults: OutputStartOptions,
+): Command {
+  const { cli } = context;
+  const command = new Command(name)
+    .description(description)
+    .argument("<id>", "the job's id, or the beginning of it")
+    .option("-f, --follow", "go on with new output until the job has ended");
+  return addOutputStartOptions(command)
+    .option("--since <time>", "not available: procman does not record when output was written")
+    .action(async (given: string, { follow = false, since, ...start }: LogsOptions) => {
+      if (since !== undefined) {
+        const message =
+          "--since is not available: procman does not record when output was written. Use --tail, or --stdout-offset and --stderr-offset";
+        throw new CliError(message, { exitCode: EXIT.usage });
+      }
+      await context.withJob(given, async (client, id) => {
+        const copy = { ...outputStart({ ...defaults, ...start }), follow, json: false };
+        await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
+          copyOutput(client, id, { ...copy, signal }, cli),
+        );
+      });
+    });
+}

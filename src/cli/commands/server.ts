@@ -1,0 +1,37 @@
+import { Command } from "commander";
+import type { CommandContext } from "./command-context.js";
+import type { JsonOption } from "./options.js";
+import { showServer, statusCommand } from "./status.js";
+import { stopCommand } from "./stop.js";
+
+const HELP = `
+Other commands start a server in the background when they need one. To choose its
+options, run "procman serve".
+
+Examples:
+  procman server status
+  procman server stop`;
+
+const START_HELP = `
+Example:
+  procman server start`;
+
+export function serverCommand(context: CommandContext): Command {
+  return new Command("server")
+    .description("start or stop the server, or show it")
+    .addHelpText("after", HELP)
+    .addCommand(startCommand(context))
+    .addCommand(stopCommand(context))
+    .addCommand(statusCommand(context));
+}
+
+function startCommand(context: CommandContext): Command {
+  return new Command("start")
+    .description("start the server in the background, unless it runs, and show it")
+    .option("--json", "as a JSON object")
+    .addHelpText("after", START_HELP)
+    .action(async (options: JsonOption) => {
+      await context.withClient(async () => {}, { makesStateDir: true });
+      await showServer(context, options);
+    });
+}

@@ -1,0 +1,74 @@
+import { Command } from "commander";
+import type { Procman } from "../../contract/procman.js";
+import { requireOwnStateDir } from "../ensure-server.js";
+import { CliError, EXIT } from "../exit-codes.js";
+import { shortDuration } from "../format/job-facts.js";
+import { printable } from "../format/printable.js";
+import { readServerInfo, type ServerInfo } from "../server-file.js";
+import type { CommandContext } from "./command-context.js";
+import type { JsonOption } from "./options.js";
+
+const HELP = `
+No server is started for it. It exits with 3 where none runs.
+
+Examples:
+  procman status
+  procman status --json | jq -r '.addresses[]'`;
+
+export function statusCommand(context: CommandContext): Command {
+  return new Command("status")
+    .description("show the server: where it listens, its version, how many jobs it has")
+    .argument("[id]")
+    .usage("[options]")
+    .option("--json", "as a JSON object")
+    .addHelpText("after", HELP)
+    .action(async (id: string | undefined, options: JsonOption) => {
+      if (id !== undefined) {
+        const message = `"procman status" shows the server; to see job ${id}: procman get ${id}`;
+        throw new CliError(message, { exitCode: EXIT.usage });
+      }
+      const { stateDir } = context;
+      requireOwnStateDir(stateDir);
+      const { managerPid } = await import("../../manager-pid.js");
+      if ((await managerPid(stateDir)) !== undefined) return showServer(context, options);
+      context.exitCode = EXIT.noServer;
+      const { stdout } = context.cli;
+      await stdout.line(
+        options.json
+          ? JSON.stringify({ running: false, stateDir })
+          : `no server runs for ${printable(stateDir)}; a command that needs one starts it`,
+      );
+    });
+}
+
+/** Prints what is known of the server that runs. */
+export async function showServer(context: CommandContext, { json }: JsonOption): Promise<void> {
+  const { cli, stateDir } = context;
+  const { managerPid } = await import("../../manager-pid.js");
+  const count = async (client: Procman) => {
+    const all = await client.list({ pageSize: 1 });
+    const running = await client.list({ pageSize: 1, statuses: ["pending", "running"] });
+    const pid = await managerPid(stateDir);
+    const info = pid === undefined ? undefined : readServerInfo(stateDir, pid);
+    const facts = { pid, stateDir, jobs: all.totalSize, runningJobs: running.totalSize };
+    if (json) return cli.stdout.line(JSON.stringify({ running: true, ...info, ...facts }));
+    await cli.stdout.lines([
+      `server:    running, version ${info?.version ?? "not known"}, pid ${pid}`,
+      `up:        ${info ? upTime(info) : "not known"}`,
+      `socket:    ${printable(info?.socketPath ?? "not known")}`,
+      `TCP:       ${info ? tcpText(info) : "not known"}`,
+      `state:     ${printable(stateDir)}`,
+      `jobs:      ${facts.jobs}, of which ${facts.runningJobs} have not ended`,
+    ]);
+  };
+  await context.withClient(count, { startsServer: false });
+}
+
+function upTime({ startTime }: ServerInfo): string {
+  return shortDuration(Math.max(0, Date.now() - Date.parse(startTime)));
+}
+
+function tcpText({ addresses, takenPort }: ServerInfo): string {
+  if (takenPort !== undefined) return `none, since another process has port ${takenPort}`;
+  return addresses.length === 0 ? "none" : addresses.join(", ");
+}
