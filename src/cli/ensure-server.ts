@@ -3,6 +3,7 @@ import { closeSync, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { socketPathIn } from "../platform/default-state-dir.js";
 import { withoutInherited } from "../platform/inherited-descriptors.js";
 import { foreignOwner, homeDir, makePrivateDirs } from "../platform/own-dir.js";
 import { appendToOwnFile } from "../platform/own-file.js";
@@ -15,10 +16,6 @@ import { findStartNotice } from "./start-notice.js";
 const START_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 20;
 const LOG_TAIL_LINES = 5;
-
-export function socketPathOf(stateDir: string): string {
-  return join(stateDir, "procman.sock");
-}
 
 /** @throws CliError for a state directory that belongs to another user */
 export function requireOwnStateDir(stateDir: string): void {
@@ -45,7 +42,7 @@ export async function ensureServer(
   { makesStateDir = false, startsServer = true }: ConnectOptions = {},
 ): Promise<string | undefined> {
   requireOwnStateDir(stateDir);
-  const socketPath = socketPathOf(stateDir);
+  const socketPath = socketPathIn(stateDir);
   const serverPid = async () => {
     const { managerPid } = await import("../manager-pid.js");
     return managerPid(stateDir);

@@ -1,6 +1,7 @@
+import { socketPathIn } from "../platform/default-state-dir.js";
 import type { Cli } from "./cli.js";
 import { thisProcessRaw } from "./command-line-bytes.js";
-import { ensureServer, socketPathOf } from "./ensure-server.js";
+import { ensureServer } from "./ensure-server.js";
 import { EXIT } from "./exit-codes.js";
 import { runCli } from "./run-cli.js";
 import { Input } from "./terminal/input.js";
@@ -46,7 +47,7 @@ const thisProcess: Cli = {
     const notice = await ensureServer(stateDir, options);
     if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
     const { createProcmanClient } = await client;
-    return createProcmanClient({ socketPath: socketPathOf(stateDir) });
+    return createProcmanClient({ socketPath: socketPathIn(stateDir) });
   },
 };
 

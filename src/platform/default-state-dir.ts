@@ -16,3 +16,8 @@ export function defaultStateDir(): string | undefined {
 export function socketPathIn(stateDir: string): string {
   return join(stateDir, "procman.sock");
 }
+
+/** Returns the path of the token that its clients over TCP send. */
+export function tokenPathIn(stateDir: string): string {
+  return join(stateDir, "token");
+}

@@ -1,8 +1,8 @@
 import { chmod, mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Logger } from "pino";
 import { Violations } from "../contract/errors.js";
 import type { Procman } from "../contract/procman.js";
+import { socketPathIn, tokenPathIn } from "../platform/default-state-dir.js";
 import { defined } from "../platform/defined.js";
 import { AccessControl } from "./access/access-control.js";
 import { allowedHostname, allowedOrigin } from "./access/host-and-origin.js";
@@ -81,8 +81,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   } = options;
   checkOptions(options);
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-  const { socketPath = join(stateDir, "procman.sock") } = options;
-  const tokenPath = join(stateDir, "token");
+  const { socketPath = socketPathIn(stateDir) } = options;
+  const tokenPath = tokenPathIn(stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await chmod(stateDir, 0o700);
   if (!tls) requireLoopback(listen);

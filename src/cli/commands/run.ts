@@ -44,7 +44,8 @@ with the job, in a file that only you can read.
 Output comes byte by byte. On a terminal, the progress that its lines tell of is
 shown below it, until the next output; what draws its own is left alone.
 
-Ctrl-C detaches: the job goes on, and "procman attach" comes back to it.
+Ctrl-C detaches: the job goes on, and "procman attach" comes back to it. While a
+server is still being started there is no job yet; the server comes up all the same.
 run exits as the job did; see "procman --help" for its other exit codes.
 
 With -i the job reads what run reads from stdin, to its end; repeated with the same

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
 import { makePrivateDirs } from "../../platform/own-dir.js";
 import { NoStateDirError, requireOwnStateDir } from "../ensure-server.js";
+import { tokenPathIn } from "../../platform/default-state-dir.js";
 import type { CommandContext } from "./command-context.js";
 
 const HELP = `
@@ -36,7 +36,7 @@ export function tokenCommand(context: CommandContext): Command {
       requireOwnStateDir(stateDir);
       if (context.hasDefaultStateDir) makePrivateDirs(stateDir);
       else if (!existsSync(stateDir)) throw new NoStateDirError(stateDir);
-      const path = join(stateDir, "token");
+      const path = tokenPathIn(stateDir);
       const token = rotate ? await rotateAccessToken(path) : await loadAccessToken(path);
       await context.cli.stdout.line(header ? `Authorization: Bearer ${token}` : token);
     });
