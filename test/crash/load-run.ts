@@ -109,9 +109,11 @@ export async function loadRun(server: TestServer, options: LoadOptions): Promise
   };
 }
 
-/** Those of a server that has answered and whose client has gone. */
+/** Those of a server that has answered, whose client has gone, and that keeps a runner waiting. */
 async function quietDescriptors(server: TestServer): Promise<number> {
-  await server.client.list({});
+  const { job } = await server.client.start({ command: "true" });
+  await server.client.wait({ id: job!.id });
+  await server.client.remove({ id: job!.id });
   let last = openDescriptors(server.pid);
   await eventually("a quiet server", async () => {
     await sleep(1000);

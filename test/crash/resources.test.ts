@@ -367,6 +367,16 @@ test("out of file descriptors: a clear error or an answer, and all is well after
   );
 });
 
+/** The pid of the runner that a server keeps for its next job: one without a command. */
+function waitingRunner(server: number): number | undefined {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
+  const pids = lines.split("\n").flatMap((line) => {
+    const [pid, parent] = line.trim().split(/\s+/).map(Number);
+    return parent === server && line.includes("/runner.sh  ") ? [pid as number] : [];
+  });
+  return pids.find((pid) => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") === "");
+}
+
 test.skipIf(!canMount)("out of processes: PROCESS_LIMIT, and nothing is left", async () => {
   const stateDir = join(tempDir(), "state");
   mkdirSync(stateDir, { mode: 0o700 });
@@ -382,6 +392,10 @@ test.skipIf(!canMount)("out of processes: PROCESS_LIMIT, and nothing is left", a
   };
   const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
   const threads = readdirSync(`/proc/${server.pid}/task`).length;
+  // The one that waits for the next job is not under the limit that the server is about to get.
+  const waiting = await eventually("a runner that waits", () => waitingRunner(server.pid));
+  process.kill(waiting, "SIGKILL");
+  await eventually("its end", () => waitingRunner(server.pid) === undefined);
   // The runner and its command are two more: no room for another runner, then for one's command.
   for (const limit of [threads + 2, threads + 3]) {
     limitProcesses(limit);

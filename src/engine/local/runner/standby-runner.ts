@@ -21,7 +21,8 @@ interface WaitingRunner extends SpawnOptions {
 /**
  * Keeps one runner that waits for its job, so that a Start need not wait until a shell
  * is executed, which takes longer than all the rest of it. It has this process's own
- * directory and environment, as most jobs do. It ends with this process, or by `close`.
+ * directory and environment, as most jobs do; its resource limits are those of the time
+ * at which it was started. It ends with this process, or by `close`.
  */
 export class StandbyRunner {
   #waiting: WaitingRunner | undefined;
