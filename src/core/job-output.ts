@@ -71,13 +71,19 @@ export class JobOutput {
   }
 
   /**
+   * Whether `hasGrown` is to be asked now: not while the kernel would have told of growth,
+   * except now and then.
+   */
+  mayHaveGrown(): boolean {
+    this.#calls += 1;
+    return !this.#isQuiet || this.#calls % WATCHED_POLL_RATIO === 0;
+  }
+
+  /**
    * Whether the sizes have changed since the last call. While nothing is written, the
-   * kernel is asked to tell when something is, and most calls look at nothing. To be
-   * ended by `stopWatching`.
+   * kernel is asked to tell when something is. To be ended by `stopWatching`.
    */
   async hasGrown(): Promise<boolean> {
-    this.#calls += 1;
-    if (this.#isQuiet && this.#calls % WATCHED_POLL_RATIO !== 0) return false;
     if (await this.#haveSizesChanged()) {
       this.stopWatching();
       return true;

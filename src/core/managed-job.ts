@@ -260,9 +260,13 @@ export class ManagedJob {
     return Object.assign({}, spec, state, sizes, rest, { env, createdTime });
   }
 
+  /** Whether it runs and may have written something, as far as can be known for nothing. */
+  mayHaveGrown(): boolean {
+    return !this.ended.aborted && this.#output.mayHaveGrown();
+  }
+
   /** Whether it runs and has written something since the last call. Ended by `forgetGrowth`. */
   async hasGrown(): Promise<boolean> {
-    if (this.ended.aborted) return false;
     return (await this.#output.hasGrown()) && !this.ended.aborted;
   }
 

@@ -62,12 +62,12 @@ export class OutputGrowth {
 
   async #check(): Promise<void> {
     this.#checksUnderWay += 1;
-    const running = [...this.#options.jobs()].filter(({ ended }) => !ended.aborted);
-    await inParallel(running, CONCURRENCY, async (job) => {
+    const asked = [...this.#options.jobs()].filter((job) => job.mayHaveGrown());
+    await inParallel(asked, CONCURRENCY, async (job) => {
       if (this.#watchers > 0 && (await job.hasGrown())) this.#options.onGrowth(job);
     });
     this.#checksUnderWay -= 1;
     // The last watcher may have left meanwhile.
-    if (this.#watchers === 0) for (const job of running) job.forgetGrowth();
+    if (this.#watchers === 0) for (const job of asked) job.forgetGrowth();
   }
 }
