@@ -1,5 +1,5 @@
 import { isTerminal, type Status, type TerminalState } from "../contract/job.js";
-import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
+import type { FilteredFields, JobFilter } from "../contract/procman.js";
 import type { JobRecord } from "./ports.js";
 import { logLimitOf } from "./transitions.js";
 
@@ -85,17 +85,18 @@ export class EndedJobs {
   }
 
   count(filter: JobFilter): number {
-    const isLabelled = Object.keys(filter.labels ?? {}).length > 0;
+    const isLabelled = labelsMatcher(filter);
     let count = 0;
     for (const jobs of this.#withStatus(filter)) {
-      count += isLabelled ? jobs.count((job) => isMatch(job, filter)) : jobs.size;
+      count += isLabelled ? jobs.count(isLabelled) : jobs.size;
     }
     return count;
   }
 
   /** Yields the jobs that match and whose sequence is below `before`, newest first. */
   *newestFirst(filter: JobFilter, before: number): Generator<EndedJob, void, undefined> {
-    const rest = this.#withStatus(filter).map((jobs) => jobs.newestFirst(before));
+    const isLabelled = labelsMatcher(filter);
+    const rest = this.#withStatus(filter).map((jobs) => jobs.newestFirst(before, isLabelled));
     const next = rest.map((jobs) => jobs.next().value);
     for (;;) {
       let newest = -1;
@@ -106,7 +107,7 @@ export class EndedJobs {
       const job = next[newest];
       if (!job) return;
       next[newest] = rest[newest]?.next().value;
-      if (isMatch(job, filter)) yield job;
+      yield job;
     }
   }
 
@@ -115,6 +116,23 @@ export class EndedJobs {
     const wanted = all.filter(([status]) => statuses.length === 0 || statuses.includes(status));
     return wanted.map(([, jobs]) => jobs);
   }
+}
+
+type JobMatcher = (job: EndedJob) => boolean;
+
+/**
+ * Returns whether a job has the labels that a filter asks for; undefined where it asks
+ * for none. Prepared once, since very many jobs are held against it.
+ */
+function labelsMatcher({ labels = {} }: JobFilter): JobMatcher | undefined {
+  const wanted = Object.entries(labels);
+  if (wanted.length === 0) return undefined;
+  return (job) => {
+    for (const [key, value] of wanted) {
+      if (job.labels[key] !== value || !Object.hasOwn(job.labels, key)) return false;
+    }
+    return true;
+  };
 }
 
 /** The share of removed jobs from which they are taken out of the array. */
@@ -145,17 +163,20 @@ class JobsBySequence {
     this.#removed.clear();
   }
 
-  count(isCounted: (job: EndedJob) => boolean): number {
+  count(isCounted: JobMatcher): number {
     let count = 0;
     for (const job of this.#jobs) if (isCounted(job) && !this.#removed.has(job)) count += 1;
     return count;
   }
 
   /** Must not be used any more once a job was added or deleted. */
-  *newestFirst(before: number): Generator<EndedJob, undefined, undefined> {
+  *newestFirst(
+    before: number,
+    isWanted: JobMatcher | undefined,
+  ): Generator<EndedJob, undefined, undefined> {
     for (let index = this.#indexOf(before) - 1; index >= 0; index -= 1) {
       const job = this.#jobs[index] as EndedJob;
-      if (!this.#removed.has(job)) yield job;
+      if ((!isWanted || isWanted(job)) && !this.#removed.has(job)) yield job;
     }
     return undefined;
   }
