@@ -2,6 +2,7 @@ import { closeSync, fsync, openSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { crashPoint } from "./crash-point.js";
+import { REPLACE } from "./small-file.js";
 
 /*
  * Only a power cut needs a sync: what a process has written outlives the process. The
@@ -29,7 +30,7 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
 
 /** Writes a file that only its owner can access, and resolves when its content is on disk. */
 export async function writeFileDurable(path: string, content: string): Promise<void> {
-  const fd = openSync(path, "w", 0o600);
+  const fd = openSync(path, REPLACE, 0o600);
   try {
     writeFileSync(fd, content);
     await sync(fd);

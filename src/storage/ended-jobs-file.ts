@@ -12,6 +12,7 @@ import type { EndedJob } from "../core/ended-jobs.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { hasCode } from "../platform/errno.js";
 import { Turns } from "../platform/turns.js";
+import { READ_ONLY } from "../platform/small-file.js";
 
 /**
  * Tells a file from any other, and from what it was before it was changed: the kernel
@@ -171,7 +172,7 @@ function tryTo(act: () => void): void {
 
 /** Yields the lines of a file, some at a time. */
 function* readLines(path: string): Generator<string[], void, undefined> {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, READ_ONLY);
   try {
     let rest = Buffer.alloc(0);
     for (;;) {

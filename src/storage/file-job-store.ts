@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
@@ -20,10 +20,14 @@ import { Turns } from "../platform/turns.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { formatRecord, parseRecord } from "./job-record.js";
+import { readSmallFile } from "../platform/small-file.js";
 
 /** Prefixes of directories whose creation or removal is unfinished; deleted at load. */
 const NEW_PREFIX = ".new-";
 const REMOVED_PREFIX = ".removed-";
+
+/** More than the largest request makes, with each of its bytes escaped. */
+const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 
 /** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
@@ -185,7 +189,7 @@ export class FileJobStore implements JobStore {
   }
 
   #read(id: string): JobRecord {
-    const record = parseRecord(readFileSync(this.dirOf(id).record, "utf8"));
+    const record = parseRecord(readSmallFile(this.dirOf(id).record, MAX_RECORD_BYTES).text);
     if (record.spec.id !== id) throw new Error(`its id is ${record.spec.id}`);
     return record;
   }

@@ -5,6 +5,7 @@ import { fromSystemError } from "../contract/errors.js";
 import type { FirstOffsetStore, FirstOffsets } from "../core/ports.js";
 import { hasCode } from "../platform/errno.js";
 import { syncPath, writeFileDurable } from "../platform/durable-file.js";
+import { READ_ONLY, READ_WRITE } from "../platform/small-file.js";
 
 /** The size of a sector, which disks write atomically. */
 const SLOT_BYTES = 512;
@@ -33,7 +34,7 @@ export function newFirstOffsetsFile(): string {
 export const firstOffsetFiles: FirstOffsetStore = {
   async read({ firstOffsets: path }) {
     try {
-      const file = await open(path, "r");
+      const file = await open(path, READ_ONLY);
       try {
         return newest(await readSlots(file))?.offsets;
       } finally {
@@ -67,12 +68,12 @@ export const firstOffsetFiles: FirstOffsetStore = {
 /** Opens the file, and creates it where somebody has deleted it. */
 async function openToWrite(path: string): Promise<FileHandle> {
   try {
-    return await open(path, "r+");
+    return await open(path, READ_WRITE);
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
     await writeFileDurable(path, " ".repeat(SLOTS * SLOT_BYTES));
     await syncPath(dirname(path));
-    return open(path, "r+");
+    return open(path, READ_WRITE);
   }
 }
 

@@ -1,5 +1,5 @@
 import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
-import { link, readdir, readFile, rm } from "node:fs/promises";
+import { link, readdir, rm } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +8,7 @@ import { hasCode } from "../platform/errno.js";
 import { loadLibc } from "../platform/libc.js";
 import { directoryId, formatDirectoryId } from "../platform/own-dir.js";
 import { writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
+import { readSmallFile } from "../platform/small-file.js";
 
 /** Identifies processes across pid reuse and reboots. The engine implements it. */
 export interface ProcessIdentifier {
@@ -127,7 +128,7 @@ export class StateDirLock {
 
   /** Another process's lock may have the same number, where the file was deleted. */
   async #isOwn(): Promise<boolean> {
-    return (await readFile(this.#path, "utf8").catch(() => "")) === this.#content;
+    return readLock(this.#path) === this.#content;
   }
 
   /** Whether the lock's file is there, and this process's. */
@@ -193,16 +194,22 @@ async function readOwner(
   path: string,
   identifier: ProcessIdentifier,
 ): Promise<number | undefined> {
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    // The next holder has removed it since the directory was read.
-    if (hasCode(error, "ENOENT")) return "";
-    throw error;
-  });
-  const [pid, identity, directory] = text.split("\n");
+  const [pid, identity, directory] = readLock(path).split("\n");
   if (pid === undefined || !identity || !identifier.isAlive(identity)) return undefined;
   // Earlier versions did not record the directory.
   if (directory && directory !== directoryId(stateDir)) return undefined;
   return Number(pid);
+}
+
+/** Returns a lock's content; "" where it has none that could name anybody. */
+function readLock(path: string): string {
+  try {
+    return readSmallFile(path).text;
+  } catch (error) {
+    // The next holder has removed it since the directory was read, or it was forged.
+    if (hasCode(error, "ENOENT", "EFTYPE", "EFBIG")) return "";
+    throw error;
+  }
 }
 
 async function newestLock(stateDir: string): Promise<{ number: number; path: string } | undefined> {

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { fromSystemError } from "../contract/errors.js";
 import type { Truncation, TruncationStore } from "../core/ports.js";
 import { hasCode } from "../platform/errno.js";
+import { readSmallFile } from "../platform/small-file.js";
 
 const truncation = z.object({ base: z.int().nonnegative(), truncations: z.int().nonnegative() });
 const schema = z.object({ stdout: truncation, stderr: truncation });
@@ -17,7 +18,7 @@ export const truncationFiles: TruncationStore = {
     try {
       // Most jobs have none, and an exception takes longer than to ask.
       if (!existsSync(path)) return undefined;
-      return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+      return schema.parse(JSON.parse(readSmallFile(path).text));
     } catch (error) {
       if (hasCode(error, "ENOENT")) return undefined;
       throw fromSystemError(error, `read ${path}`);

@@ -23,6 +23,7 @@ import {
   claimProcessRecord,
   type Identity,
   isInTerminal,
+  type ProcessRecord,
   readExitRecord,
   readProcessRecord,
 } from "./runner/runner-records.js";
@@ -100,7 +101,7 @@ export class LocalJobProcess implements JobProcess {
   }
 
   async inspect(): Promise<Observation> {
-    const record = readProcessRecord(this.#dir);
+    const record = this.#readRecord();
     switch (record.kind) {
       case "missing":
         return this.#inspectMissing();
@@ -248,7 +249,7 @@ export class LocalJobProcess implements JobProcess {
     const identity = (await this.abandon()) ? undefined : this.#knownIdentity();
     if (identity) return identity;
     await checkWritable(this.#dir);
-    const complaint = await terminalComplaint(this.#dir);
+    const complaint = terminalComplaint(this.#dir);
     const why =
       complaint === undefined
         ? "its runner could not start it (out of processes or memory)"
@@ -260,10 +261,20 @@ export class LocalJobProcess implements JobProcess {
   /** Returns the recorded identity, or the one last read where the record cannot be read. */
   #knownIdentity(): Identity | undefined {
     try {
-      const record = readProcessRecord(this.#dir);
+      const record = this.#readRecord();
       return record.kind === "complete" ? record : this.#identity;
     } catch {
-      return this.#identity;
+      return undefined;
+    }
+  }
+
+  /** Returns the record, or what was last read of it where it cannot be read. */
+  #readRecord(): ProcessRecord {
+    try {
+      return readProcessRecord(this.#dir);
+    } catch (error) {
+      if (!this.#identity) throw error;
+      return { kind: "complete", ...this.#identity };
     }
   }
 

@@ -1,10 +1,11 @@
-import { constants, fstatSync, type Stats, statSync } from "node:fs";
+import { fstatSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { fromSystemError } from "../../contract/errors.js";
 import type { Stream } from "../../contract/job.js";
 import { hasCode } from "../../platform/errno.js";
 import type { FoundFile, LogPlace } from "./log-place.js";
 import { loadReadCached, readCached } from "./read-cached.js";
+import { READ_ONLY } from "../../platform/small-file.js";
 
 /** How many bytes are read, and passed on, at a time at most. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -12,7 +13,6 @@ export const CHUNK_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 /** Not blocking: somebody may have put a FIFO in the log's place. */
-const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /**
  * Where a log begins. A log limit moves it on, and always before it removes the

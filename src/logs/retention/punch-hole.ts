@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { loadLibc } from "../../platform/libc.js";
+import { READ_WRITE } from "../../platform/small-file.js";
 
 /**
  * Gives the disk space of a file's first `length` bytes back to the file system.
@@ -25,7 +26,7 @@ const { EOPNOTSUPP, ENOSYS } = constants.errno;
 export const punchHole: PunchHole = async (path, length) => {
   const { fallocate } = await loadLibc();
   if (fallocate === undefined) return false;
-  const file = await open(path, "r+");
+  const file = await open(path, READ_WRITE);
   try {
     const errno = await fallocate(file.fd, MODE, 0, length);
     if (errno === 0) return true;

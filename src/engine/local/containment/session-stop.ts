@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
@@ -7,6 +7,7 @@ import { sendSignal, signalGroup, signalTerminal } from "../process/signals.js";
 import type { Identity } from "../runner/runner-records.js";
 import { killCgroup } from "./cgroup.js";
 import { Session } from "./session.js";
+import { readSmallFile } from "../../../platform/small-file.js";
 
 const INITIAL_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 100;
@@ -92,7 +93,7 @@ async function stopSession(
   // A runner that was stopped with SIGSTOP cannot record the exit.
   signalTerminal(identity, "SIGCONT");
   if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
-  rmSync(dir.stopping, { force: true });
+  rmSync(dir.stopping, { force: true, recursive: true });
 }
 
 async function pollUntil(
@@ -120,13 +121,13 @@ async function pollUntil(
 function beginStop(dir: JobDir, { bootId }: Identity): string | undefined {
   const path = dir.stopping;
   try {
-    const [boot, mark] = readFileSync(path, "utf8").split("\n");
+    const [boot, mark] = readSmallFile(path).text.split("\n");
     return boot === bootId ? mark : undefined;
   } catch {
     // No stop has begun.
   }
   try {
-    writeFileSync(path, `${bootId}\n${processTable().mark()}\n`, { mode: 0o600 });
+    writeFileSync(path, `${bootId}\n${processTable().mark()}\n`, { mode: 0o600, flag: "wx" });
   } catch {
     // A full disk must not prevent the stop. The file matters only if this process dies.
   }

@@ -2,6 +2,7 @@ import { constants, readFileSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { JobDir } from "../../../core/job-dir.js";
 import { hasCode } from "../../../platform/errno.js";
+import { readSmallFile } from "../../../platform/small-file.js";
 
 /*
  * The server's side of feed.sh, which copies a job's input from stdin.log to the
@@ -35,7 +36,7 @@ export async function isFeeding(dir: JobDir): Promise<boolean> {
 export function fedBytes(dir: JobDir, log: Stats): number | undefined {
   if (process.platform !== "linux") return undefined;
   try {
-    const pid = Number(readFileSync(dir.inputFeeder, "utf8"));
+    const pid = Number(readSmallFile(dir.inputFeeder).text);
     // Proves that the pid is the feeder's: no other process has this file open there.
     const { dev, ino } = statSync(`/proc/${pid}/fd/${LOG_FD}`);
     if (dev !== log.dev || ino !== log.ino) return undefined;

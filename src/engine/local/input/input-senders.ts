@@ -1,6 +1,7 @@
-import { type FileHandle, readFile, rename, writeFile } from "node:fs/promises";
+import { type FileHandle, rename, writeFile } from "node:fs/promises";
 import type { JobDir } from "../../../core/job-dir.js";
 import { hasCode } from "../../../platform/errno.js";
+import { readSmallFile } from "../../../platform/small-file.js";
 
 /** How many senders are remembered: those heard of most recently. */
 const MAX_SENDERS = 64;
@@ -47,9 +48,9 @@ export class InputSenders {
 
   /** Reads a consistent state, even while an addition is being made. */
   static async read(dir: JobDir, log: FileHandle): Promise<InputSenders> {
-    for (let text = await readSenders(dir.inputSenders); ; ) {
+    for (let text = readSenders(dir.inputSenders); ; ) {
       const { size } = await log.stat();
-      const again = await readSenders(dir.inputSenders);
+      const again = readSenders(dir.inputSenders);
       if (again === text) return new InputSenders(dir.inputSenders, text, size);
       text = again;
     }
@@ -74,9 +75,9 @@ export class InputSenders {
   }
 }
 
-async function readSenders(path: string): Promise<string> {
+function readSenders(path: string): string {
   try {
-    return await readFile(path, "utf8");
+    return readSmallFile(path).text;
   } catch (error) {
     if (hasCode(error, "ENOENT")) return "";
     throw error;

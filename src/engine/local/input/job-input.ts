@@ -10,6 +10,7 @@ import { SerialQueue } from "../../../platform/serial-queue.js";
 import { readExitRecord } from "../runner/runner-records.js";
 import { fedBytes, isFeeding, ringFeeder } from "./input-feeder.js";
 import { InputSenders } from "./input-senders.js";
+import { READ_WRITE } from "../../../platform/small-file.js";
 
 /** The most input a job can get in all: it stays on disk until the job is removed. */
 const MAX_INPUT_BYTES = 16 * 1024 ** 3;
@@ -81,7 +82,7 @@ async function addPiece(
 ): Promise<number> {
   wait.signal.throwIfAborted();
   try {
-    const log = await open(dir.input, "r+");
+    const log = await open(dir.input, READ_WRITE);
     try {
       const senders = await InputSenders.read(dir, log);
       const accepted = senders.acceptedOf(sender);

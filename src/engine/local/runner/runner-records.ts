@@ -1,4 +1,3 @@
-import { readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { fromSystemError } from "../../../contract/errors.js";
@@ -7,6 +6,7 @@ import type { JobDir } from "../../../core/job-dir.js";
 import { defined } from "../../../platform/defined.js";
 import { hasCode } from "../../../platform/errno.js";
 import { type ProcessRef, processTable } from "../process/processes.js";
+import { readSmallFile } from "../../../platform/small-file.js";
 
 /** The identities of a job's processes, as the `process` file records them. */
 export interface Identity {
@@ -90,7 +90,7 @@ export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
  * @returns undefined until the record is complete
  */
 export function readExitRecord(path: string): Exit | undefined {
-  const file = readWithTime(path);
+  const file = readWithTime(path, ["ENOENT", ...NEVER_A_RECORD]);
   if (!file || !file.text.endsWith("\n")) return undefined;
   const [code, , children] = completeLines(file.text);
   if (code === undefined || !/^\d{1,3}$/.test(code)) return undefined;
@@ -139,15 +139,18 @@ interface FileWithTime {
   readonly modifiedTime: Date;
 }
 
-function readWithTime(path: string): FileWithTime | undefined {
+/** What no runner has made, and none will turn into a record: a directory, a FIFO, a log. */
+const NEVER_A_RECORD = ["EFTYPE", "EFBIG", "ELOOP"];
+
+function readWithTime(path: string, missing = ["ENOENT"]): FileWithTime | undefined {
   try {
-    const text = readFileSync(path, "utf8");
-    const { mtime, birthtime } = statSync(path);
+    const { text, stats } = readSmallFile(path);
+    const { mtime, birthtime } = stats;
     // Where the file system has no birth time, Node returns another time or 1970.
     const born = birthtime.getTime() > 0 && birthtime <= mtime ? birthtime : mtime;
     return { text, createdTime: born, modifiedTime: mtime };
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
+    if (hasCode(error, ...missing)) return undefined;
     throw fromSystemError(error, `read ${path}`);
   }
 }

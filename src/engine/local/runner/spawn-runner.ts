@@ -1,5 +1,4 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import {
   argumentError,
   fromSystemError,
@@ -28,6 +27,7 @@ import {
 } from "./runner-command.js";
 import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
 import type { StandbyRunner } from "./standby-runner.js";
+import { readSmallFile } from "../../../platform/small-file.js";
 
 /** How long a runner may take to record its command's identity. Usually it takes milliseconds. */
 const IDENTITY_TIMEOUT_MS = 15_000;
@@ -166,9 +166,12 @@ export function killRunner({ pid, ended }: DetachedProcess): void {
 }
 
 /** What script(1) had to say, where it could not make the job's terminal. */
-export async function terminalComplaint(dir: JobDir): Promise<string | undefined> {
-  const text = await readFile(dir.complaint, "utf8").catch(() => "");
-  return text.trim().split("\n")[0] || undefined;
+export function terminalComplaint(dir: JobDir): string | undefined {
+  try {
+    return readSmallFile(dir.complaint).text.trim().split("\n")[0] || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function spawnError(error: unknown, attempt: string, command: LocalCommand): ProcmanError {
