@@ -5,7 +5,7 @@ import { ALIASES, COMMANDS, HINTS } from "./command-names.js";
 import { CommandContext } from "./commands/command-context.js";
 import { addStateDirOption, type StateDirOption } from "./commands/options.js";
 import { CliError, EXIT, EXIT_CODES_HELP, failureExitCode, usageExitCode } from "./exit-codes.js";
-import { printable } from "./format/printable.js";
+import { failureText } from "./failure-text.js";
 import { version } from "./server-file.js";
 import { OutputClosed } from "./terminal/output.js";
 
@@ -139,9 +139,8 @@ async function exitOfCommander(
 /** Writes one line that says what went wrong. @returns the exit code */
 async function reportError(failure: unknown, context: CommandContext): Promise<number> {
   if (failure instanceof OutputClosed) return EXIT.ok;
-  const message = failure instanceof Error ? failure.message : String(failure);
   const { stderr } = context.cli;
   const prefix = stderr.paint("red", "procman:");
-  await stderr.line(`${prefix} ${printable(message)}`).catch(() => {});
+  await stderr.line(`${prefix} ${failureText(failure)}`).catch(() => {});
   return failureExitCode(failure, context.commandName);
 }

@@ -1,6 +1,8 @@
 import {
   create,
+  type DescField,
   type DescMessage,
+  type JsonObject,
   type JsonValue,
   type MessageInitShape,
   toJson,
@@ -21,12 +23,15 @@ import { encodeWaited } from "./wait.js";
 import { encodeJobsEvent } from "./jobs.js";
 
 /*
- * One line of JSON each, in the API's own form: what `--json` prints. Fields
- * that have their zero value are there too, for those who read it with jq.
+ * One line of JSON each: what `--json` prints. It is the API's own form, but for what
+ * people would have to know of it: values of enums are the words that the command line
+ * uses ("running"), and variables whose values are hidden are a list of names.
+ * Fields that have their zero value are there too, for those who read it with jq.
  */
 
-export function jobJson(job: Job): string {
-  return messageJson(JobSchema, encodeJob(job));
+/** @param options.env with the values of its environment variables */
+export function jobJson(job: Job, { env = false } = {}): string {
+  return messageJson(JobSchema, encodeJob(job), env);
 }
 
 export function attachEventJson(event: AttachEvent): string {
@@ -52,8 +57,39 @@ export function removedJson(id: string): string {
 function messageJson<Schema extends DescMessage>(
   schema: Schema,
   message: MessageInitShape<Schema>,
+  withEnv = false,
 ): string {
-  return printableJson(toJson(schema, create(schema, message), { alwaysEmitImplicit: true }));
+  const json = toJson(schema, create(schema, message), { alwaysEmitImplicit: true });
+  return printableJson(inWords(schema, json, withEnv));
+}
+
+/** Replaces what is said in another way than the API's. */
+function inWords(schema: DescMessage, json: JsonValue, withEnv: boolean): JsonValue {
+  // A time and a duration are texts.
+  if (!isObject(json)) return json;
+  const entries = Object.entries(json).map(([name, value]): [string, JsonValue] => {
+    const field = schema.fields.find(({ jsonName }) => jsonName === name);
+    if (!field) return [name, value];
+    if (schema === JobSchema && field === JobSchema.field.env && !withEnv) {
+      return ["envNames", Object.keys(value as JsonObject)];
+    }
+    return [name, fieldInWords(field, value, withEnv)];
+  });
+  return Object.fromEntries(entries);
+}
+
+function fieldInWords(field: DescField, value: JsonValue, withEnv: boolean): JsonValue {
+  const { message, enum: names } = field;
+  const each = (item: JsonValue): JsonValue => {
+    if (message) return inWords(message, item, withEnv);
+    const name = names?.values.find((candidate) => candidate.name === item)?.localName;
+    return name?.toLowerCase() ?? item;
+  };
+  return Array.isArray(value) ? value.map(each) : each(value);
+}
+
+function isObject(json: JsonValue): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
 }
 
 /** Escapes also what JSON allows and a terminal would act on: the value stays the same. */

@@ -63,7 +63,7 @@ describe("run", () => {
     const id = /procman attach (?:.* )?([0-9a-z]{12})/.exec(stderr)?.[1] as string;
     expect(stderr).toContain("goes on");
     const { stdout } = await cli("get", "--json", id);
-    expect(JSON.parse(stdout)).toMatchObject({ status: "STATUS_RUNNING" });
+    expect(JSON.parse(stdout)).toMatchObject({ status: "running" });
     expect((await cli("cancel", id)).code).toBe(0);
   });
 
@@ -183,14 +183,14 @@ describe("coming back", () => {
     expect((await cli("wait", "--for-port", "0", done)).code).toBe(1);
     const wrong = await cli("wait", "--for-output", "(", done);
     expect(wrong).toMatchObject({ code: 125, stdout: "" });
-    expect(wrong.stderr).toContain("output.pattern: missing closing )");
+    expect(wrong.stderr).toContain("--for-output: missing closing )");
   });
 
   test("--json is one object a line, with the API's names", async () => {
     const id = await started("--", "sh", "-c", "echo hi; exit 0");
     await cli("wait", id);
     const job = JSON.parse((await cli("get", "--json", id)).stdout) as object;
-    expect(job).toMatchObject({ id, status: "STATUS_COMPLETED", exitCode: 0, stdoutBytes: "3" });
+    expect(job).toMatchObject({ id, status: "completed", exitCode: 0, stdoutBytes: "3" });
     const lines = (await cli("attach", "--json", id)).stdout.trim().split("\n");
     const events = lines.map((line) => Object.keys(JSON.parse(line) as object)[0]);
     expect(events).toEqual(["opened", "chunk", "ended"]);
@@ -298,7 +298,7 @@ describe("the server", () => {
     const again = await procman(stateDir, "stop");
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("no server") });
     const job = await procman(stateDir, "get", "--json", stdout.trim());
-    expect(JSON.parse(job.stdout)).toMatchObject({ status: "STATUS_RUNNING" });
+    expect(JSON.parse(job.stdout)).toMatchObject({ status: "running" });
   });
 
   test("listens on no TCP port where another process has the default one, and says so", async () => {

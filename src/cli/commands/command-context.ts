@@ -4,8 +4,8 @@ import type { Procman } from "../../contract/procman.js";
 import { homeDir } from "../../platform/own-dir.js";
 import type { Cli, ConnectOptions } from "../cli.js";
 import { CliError, EXIT } from "../exit-codes.js";
+import { failureText } from "../failure-text.js";
 import { formatJobSummary } from "../format/job-details.js";
-import { printable } from "../format/printable.js";
 import { OutputClosed } from "../terminal/output.js";
 import { resolveJobId } from "./find-jobs.js";
 import type { JsonOption } from "./options.js";
@@ -75,7 +75,7 @@ export class CommandContext {
           await act(client, await resolveJobId(client, each));
         } catch (error) {
           if (!(error instanceof Error) || error instanceof OutputClosed) throw error;
-          await this.cli.stderr.line(`procman: ${printable(error.message)}`);
+          await this.cli.stderr.line(`procman: ${failureText(error)}`);
           this.exitCode = EXIT.error;
         }
       }

@@ -25,7 +25,7 @@ export function getCommand(context: CommandContext): Command {
     .action((given: string, { json, env = false }: GetOptions) =>
       context.withJob(given, async (client, id) => {
         const job = await client.get(id, { includeEnv: env });
-        if (json) return stdout.line(jobJson(job));
+        if (json) return stdout.line(jobJson(job, { env }));
         await stdout.lines(formatJobDetails(job, stdout));
         if (!env) return;
         const variables = Object.entries(job.env).map((variable) => variable.join("="));

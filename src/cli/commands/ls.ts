@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type Job, STATUSES, type Status } from "../../contract/job.js";
 import type { JobFilter, Procman } from "../../contract/procman.js";
-import { jobJson, jobsEventJson } from "../../wire/json.js";
+import { jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { NoStateDirError } from "../ensure-server.js";
 import { EXIT } from "../exit-codes.js";
@@ -11,9 +11,18 @@ import { commandLine } from "../format/printable.js";
 import { type WatchJobsRequest, watchOnScreen } from "../terminal/live-jobs.js";
 import type { CommandContext } from "./command-context.js";
 import { allJobs } from "./find-jobs.js";
-import { choiceParser, type JsonOption, type KeyValues, parseKeyValue } from "./options.js";
+import {
+  addListOutputOptions,
+  FORMAT_HELP,
+  jobLines,
+  listOutput,
+  type ListOutput,
+  type ListOutputOptions,
+  requireLines,
+} from "./list-output.js";
+import { choiceParser, type KeyValues, parseKeyValue } from "./options.js";
 
-interface LsOptions extends JsonOption {
+interface LsOptions extends ListOutputOptions {
   readonly status?: readonly Status[];
   readonly label?: KeyValues;
   readonly all?: boolean;
@@ -33,11 +42,13 @@ Examples:
   procman ls
   procman ls --watch --status running
   procman ls --status running,pending --label team=ml
+  procman ls --format '{id} {status} {command}'
+  procman cancel $(procman ls -q --status running)
   procman ls --all --json | jq -r 'select(.exitCode == 1).id'`;
 
 export function lsCommand(context: CommandContext): Command {
   const { cli } = context;
-  return new Command("ls")
+  const command = new Command("ls")
     .description("list jobs, newest first")
     .option(
       "-s, --status <status>",
@@ -51,15 +62,17 @@ export function lsCommand(context: CommandContext): Command {
     )
     .option("-a, --all", "all of them, not only the newest 100")
     .option("-w, --watch", "go on showing them while they change")
-    .option("--json", "one JSON object a line")
-    .addHelpText("after", HELP)
-    .action(async ({ status = [], label = {}, watch, ...options }: LsOptions) => {
+    .addHelpText("after", `${HELP}\n${FORMAT_HELP}`);
+  return addListOutputOptions(command).action(
+    async ({ status = [], label = {}, watch, all = false, ...options }: LsOptions) => {
+      const output = listOutput(options);
+      if (watch) requireLines(output);
       const listing = context.withClient(async (client) => {
         const filter: JobFilter = { statuses: status, labels: label };
-        if (!watch) return list(client, filter, options, cli);
+        if (!watch) return list(client, filter, { all, output }, cli);
         // Whatever ends it, the terminal is to be left as it was.
         const signal = cli.interruption(["SIGINT", "SIGTERM", "SIGHUP"]);
-        const show = options.json ? printEvents : cli.stdout.isScreen ? watchOnScreen : printLines;
+        const show = watcherFor(output, cli);
         try {
           await show({ client, filter, signal }, cli);
         } catch (error) {
@@ -72,17 +85,19 @@ export function lsCommand(context: CommandContext): Command {
         if (!(error instanceof NoStateDirError) || !context.hasDefaultStateDir) throw error;
         return cli.stderr.line(`procman: ${error.message}`);
       });
-    });
+    },
+  );
 }
 
 async function list(
   client: Procman,
   filter: JobFilter,
-  { all, json }: Pick<LsOptions, "all" | "json">,
+  { all, output }: { readonly all: boolean; readonly output: ListOutput },
   { stdout, stderr }: Cli,
 ): Promise<void> {
-  if (all && json) {
-    for await (const page of allJobs(client, filter)) await stdout.lines(page.map(jobJson));
+  if (all && output.type !== "table" && output.type !== "json") {
+    // As they come: there may be very many.
+    for await (const page of allJobs(client, filter)) await stdout.lines(jobLines(page, output));
     return;
   }
   const jobs: Job[] = [];
@@ -95,7 +110,9 @@ async function list(
       await stderr.line(`procman: these are ${shown}; --all shows them all`);
     }
   }
-  await stdout.lines(json ? jobs.map(jobJson) : formatJobTable(jobs, stdout));
+  await stdout.lines(
+    output.type === "table" ? formatJobTable(jobs, stdout) : jobLines(jobs, output),
+  );
 }
 
 /** Adds the newest jobs that match. A page of large jobs is short. @returns how many match in all */
@@ -107,6 +124,20 @@ async function addNewest(jobs: Job[], client: Procman, filter: JobFilter): Promi
     pageToken = page.nextPageToken;
     if (pageToken === "") return jobs.length;
     if (jobs.length >= MAX_LISTED) return page.totalSize;
+  }
+}
+
+type Watcher = (request: WatchJobsRequest, cli: Cli) => Promise<void>;
+
+function watcherFor(output: ListOutput, { stdout }: Cli): Watcher {
+  switch (output.type) {
+    case "json":
+    case "jsonl":
+      return printEvents;
+    case "lines":
+      return (request, cli) => printLines(request, cli, output.format);
+    case "table":
+      return stdout.isScreen ? watchOnScreen : printLines;
   }
 }
 
@@ -123,10 +154,11 @@ async function printEvents(
 async function printLines(
   { client, filter, signal }: WatchJobsRequest,
   { stdout }: Cli,
+  lineOf: (job: Job) => string = jobLine,
 ): Promise<void> {
   const printed = new Map<string, string>();
   const print = async (job: Job) => {
-    const line = jobLine(job);
+    const line = lineOf(job);
     if (printed.get(job.id) !== line) await stdout.line(line);
     printed.set(job.id, line);
   };

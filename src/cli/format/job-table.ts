@@ -8,7 +8,8 @@ import {
   shortDuration,
   statusText,
 } from "./job-facts.js";
-import { commandLine, cut, printable } from "./printable.js";
+import { cut } from "./columns.js";
+import { commandLine, printable } from "./printable.js";
 import { progressBar, progressText } from "./progress.js";
 import { type Column, formatTable } from "./table.js";
 
@@ -21,9 +22,10 @@ export function formatJobTable(
   return jobTable(jobs, output, [
     ID,
     statusColumn(output, statusText),
-    { title: "EXIT", text: exitText },
+    { title: "EXIT", text: exitText, leftOut: 2 },
     {
       title: "AGE",
+      leftOut: 3,
       align: "right",
       text: ({ createdTime }) => shortDuration(Math.max(0, now.getTime() - createdTime.getTime())),
     },
@@ -37,6 +39,8 @@ const BAR_COLUMNS = 10;
 /** "[####------]  42%": what there is always room for. */
 const MIN_PROGRESS_COLUMNS = BAR_COLUMNS + 7;
 const MAX_PROGRESS_COLUMNS = 60;
+/** An id, a status, a bar and something of the command. In less, the status tells the percentage. */
+const MIN_COLUMNS_FOR_BARS = 60;
 /** About what the other columns take. */
 const OTHER_COLUMNS = 65;
 
@@ -56,16 +60,18 @@ export function formatLiveTable(
     MIN_PROGRESS_COLUMNS,
     Math.min(MAX_PROGRESS_COLUMNS, width - OTHER_COLUMNS),
   );
+  const hasBars = width >= MIN_COLUMNS_FOR_BARS;
+  const progress: Column<Job> = {
+    title: "PROGRESS",
+    text: (job) => progressCell(job, progressColumns),
+    paint: (text) => output.paint("cyan", text),
+  };
   const table = jobTable(shown, output, [
     ID,
-    statusColumn(output, ({ status }) => status),
+    statusColumn(output, hasBars ? ({ status }) => status : statusText),
     timeColumn(now),
     OUTPUT,
-    {
-      title: "PROGRESS",
-      text: (job) => progressCell(job, progressColumns),
-      paint: (text) => output.paint("cyan", text),
-    },
+    ...(hasBars ? [progress] : []),
     COMMAND,
   ]);
   return [
@@ -92,6 +98,7 @@ function progressCell(job: Job, columns: number): string {
 const ID: Column<Job> = { title: "ID", text: ({ id }) => id };
 const OUTPUT: Column<Job> = {
   title: "OUTPUT",
+  leftOut: 4,
   align: "right",
   text: ({ stdoutBytes, stderrBytes }) => byteCount(stdoutBytes + stderrBytes),
 };
@@ -103,7 +110,7 @@ function statusColumn(output: Pick<Output, "paint">, text: (job: Job) => string)
 }
 
 function timeColumn(now: Date): Column<Job> {
-  return { title: "TIME", align: "right", text: (job) => runTimeText(job, now) };
+  return { title: "TIME", leftOut: 1, align: "right", text: (job) => runTimeText(job, now) };
 }
 
 function jobTable(

@@ -21,11 +21,6 @@ export function printable(text: string): string {
   });
 }
 
-/** Cuts text that has more than so many columns, and marks the cut. */
-export function cut(text: string, columns: number): string {
-  return text.length <= columns ? text : `${text.slice(0, Math.max(columns - 1, 0))}…`;
-}
-
 /** Returns the command as one would type it, with a mark where not all of it is known. */
 export function commandLine(job: Pick<Job, "command" | "args" | "truncatedFields">): string {
   const { command, args, truncatedFields } = job;

@@ -1,6 +1,7 @@
 import type { Progress } from "../../contract/job.js";
 import { byteCount, shortDuration } from "./job-facts.js";
-import { cut, printable } from "./printable.js";
+import { cut } from "./columns.js";
+import { printable } from "./printable.js";
 
 const BAR_COLUMNS = 20;
 

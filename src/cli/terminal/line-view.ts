@@ -1,6 +1,7 @@
 import type { OutputLine } from "../../contract/procman.js";
 import type { Cli } from "../cli.js";
-import { cut, printable } from "../format/printable.js";
+import { cut } from "../format/columns.js";
+import { printable } from "../format/printable.js";
 import { progressLine } from "../format/progress.js";
 
 const ERASE_LINE = "\r\u001b[K";

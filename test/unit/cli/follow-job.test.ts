@@ -130,9 +130,9 @@ describe("--json", () => {
     const events = cli.out.text.trimEnd().split("\n");
     expect(events.map((line) => JSON.parse(line) as object)).toMatchObject([
       { opened: { job: { id: "job1" } } },
-      { chunk: { stream: "STREAM_STDOUT", offset: "0", data: "b3V0Cg==" } },
-      { chunk: { stream: "STREAM_STDERR", offset: "0", data: "ZXJy" } },
-      { ended: { job: { status: "STATUS_COMPLETED" } } },
+      { chunk: { stream: "stdout", offset: "0", data: "b3V0Cg==" } },
+      { chunk: { stream: "stderr", offset: "0", data: "ZXJy" } },
+      { ended: { job: { status: "completed" } } },
     ]);
     expect(cli.err.text).toBe("");
   });

@@ -6,6 +6,7 @@ import { progressText } from "../../../src/cli/format/progress.js";
 import { formatJobTable } from "../../../src/cli/format/job-table.js";
 import { attachEventJson, jobJson, removedJson } from "../../../src/wire/json.js";
 import { commandLine, printable } from "../../../src/cli/format/printable.js";
+import { displayWidth } from "../../../src/cli/format/columns.js";
 import { formatTable } from "../../../src/cli/format/table.js";
 import { type Job, timeoutError } from "../../../src/contract/job.js";
 import { endedJob, orphanedJob, runningJob } from "../client/some-job.js";
@@ -14,6 +15,26 @@ const plain = { paint: (_style: unknown, text: string) => text, width: Number.PO
 const now = new Date("2026-01-02T04:04:06.789Z");
 
 describe("tables", () => {
+  test("are never wider than the terminal: columns are left out by priority, the command is cut in its middle", () => {
+    const words = ["train.py", "--epochs", "100", "--out", "model.bin"];
+    const jobs = [
+      endedJob({ id: "abcdefghijkl", command: "python", args: words, stdoutBytes: 2048 }),
+      runningJob({ id: "mnopqrstuvwx", command: "日本語".repeat(9) }),
+    ];
+    for (const width of [100, 80, 60, 40, 30, 20, 5]) {
+      for (const line of formatJobTable(jobs, { ...plain, width }, now)) {
+        expect(displayWidth(line), line).toBeLessThanOrEqual(width);
+      }
+    }
+    const titles = (width: number) => formatJobTable(jobs, { ...plain, width }, now)[0];
+    expect(titles(80)).toMatch(/^ID +STATUS +EXIT +AGE +TIME +OUTPUT +COMMAND$/);
+    expect(titles(60)).toMatch(/^ID +STATUS +EXIT +AGE +TIME +COMMAND$/);
+    expect(titles(40)).toMatch(/^ID +STATUS +COMMAND$/);
+    expect(formatJobTable(jobs, { ...plain, width: 45 }, now)[1]).toBe(
+      "abcdefghijkl  completed  python train.…el.bin",
+    );
+  });
+
   test("are aligned, and only their last column is cut", () => {
     const rows = [
       ["a-long-identifier", "5", "a very long command line"],
@@ -26,12 +47,12 @@ describe("tables", () => {
     ];
     expect(formatTable(rows, columns, { width: 40 })).toEqual([
       "ID                    N  COMMAND",
-      "a-long-identifier     5  a very long co…",
+      "a-long-identifier     5  a very lon…line",
       "b                  1000  x",
     ]);
     expect(formatTable(rows, columns, { width: Number.POSITIVE_INFINITY })[1]).toContain("line");
-    // Too narrow for anything: still something of it.
-    expect(formatTable(rows, columns, { width: 5 })[1]).toBe("a-long-identifier     5  a very …");
+    // Too narrow for anything: something of the first.
+    expect(formatTable(rows, columns, { width: 5 })[1]).toBe("a-l…r");
   });
 
   test("of jobs", () => {
@@ -147,11 +168,11 @@ describe("--json", () => {
       requestId: "",
       command: "sleep",
       args: ["1"],
-      env: {},
+      envNames: [],
       workDir: "/",
       labels: {},
       pid: 42,
-      status: "STATUS_COMPLETED",
+      status: "completed",
       exitCode: 0,
       signal: "",
       error: "",
@@ -165,7 +186,7 @@ describe("--json", () => {
       logLimitBytes: "0",
       mergeOutput: false,
       clearEnv: false,
-      containment: "CONTAINMENT_SESSION",
+      containment: "session",
       pty: false,
       stdin: false,
       truncatedFields: [],
@@ -182,7 +203,7 @@ describe("--json", () => {
     const data = Buffer.from([0, 255]);
     const event = attachEventJson({ type: "chunk", stream: "stderr", offset: 7, data });
     expect(JSON.parse(event)).toEqual({
-      chunk: { stream: "STREAM_STDERR", offset: "7", data: "AP8=" },
+      chunk: { stream: "stderr", offset: "7", data: "AP8=" },
     });
   });
 });

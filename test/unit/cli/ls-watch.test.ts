@@ -61,8 +61,8 @@ describe("elsewhere than on a terminal", () => {
     for (const terminal of [false, true]) {
       const { lines } = await lsWatch(events, ["--json"], { terminal });
       expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-        { snapshot: { jobs: [{ id: "job1", status: "STATUS_RUNNING" }], revision: "r" } },
-        { changed: { job: { id: "job1", status: "STATUS_COMPLETED" }, revision: "r" } },
+        { snapshot: { jobs: [{ id: "job1", status: "running" }], revision: "r" } },
+        { changed: { job: { id: "job1", status: "completed" }, revision: "r" } },
         { removed: { id: "job1", revision: "r" } },
       ]);
     }
@@ -111,6 +111,15 @@ describe("the table", () => {
       "f   orphaned                0 B                                              sleep 1",
     ]);
     expect(table(jobs, 70)[2]).toBe("a   running         1h      0 B  [########--]  75%  sleep 1");
+  });
+
+  test("has the percentage in the status where there is no room for bars", () => {
+    const jobs = [runningJob({ id: "abcdefghijkl", progress: progress(42) })];
+    expect(table(jobs, 40)).toEqual([
+      "1 not ended, 0 ended. Ctrl-C leaves.",
+      "ID            STATUS       TIME  COMMAND",
+      "abcdefghijkl  running 42%    1h  sleep 1",
+    ]);
   });
 
   test("keeps within the terminal", () => {

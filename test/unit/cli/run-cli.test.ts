@@ -241,6 +241,50 @@ describe("ls", () => {
     expect(cli.out.text).not.toContain("abc");
   });
 
+  test("is printed as a table, as JSON, by fields, or as ids", async () => {
+    const print = async (...words: string[]) => {
+      const cli = cliWith({});
+      const labels = { team: "ml\u001b", x: "1" };
+      cli.procman.addJob("abc", { labels, command: "a b", env: { TOKEN: "" } });
+      cli.procman.addJob("def");
+      expect(await cli.run("ls", ...words), cli.err.text).toBe(0);
+      return cli.out.text;
+    };
+    expect(await print("-q")).toBe("def\nabc\n");
+    expect(await print("-q", "--all")).toBe("def\nabc\n");
+    const objects = JSON.parse(await print("-o", "json")) as object[];
+    expect(objects).toMatchObject([
+      { id: "def", status: "running" },
+      { id: "abc", envNames: ["TOKEN"] },
+    ]);
+    expect(objects[1]).not.toHaveProperty("env");
+    const lines = await print("-o", "jsonl");
+    expect(lines).toBe(await print("--json"));
+    expect(
+      lines
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as object),
+    ).toEqual(objects);
+    expect(await print("-o", "table")).toBe(await print());
+    const template = "{id}\\t{status} {label.team}|{exit}|{command}";
+    expect(await print("--all", "--format", template)).toBe(
+      "def\trunning ||sleep 1\nabc\trunning ml\\u{1b}||'a b' 1\n",
+    );
+    expect(JSON.parse(await print("-o", "json", "--status", "failed"))).toEqual([]);
+  });
+
+  test("--watch prints lines by fields, too", async () => {
+    const cli = new FakeCli();
+    cli.procman.watchJobs = async function* () {
+      yield { type: "changed", job: endedJob(), revision: "r" };
+      cli.interrupt.abort();
+      throw cli.interrupt.signal.reason;
+    };
+    expect(await cli.run("ls", "--watch", "--format", "{id} is {status}")).toBe(130);
+    expect(cli.out.text).toBe("job1 is completed\n");
+  });
+
   test("colours on a terminal only", async () => {
     const terminal = cliWith({ terminal: true }, "abc");
     await terminal.run("ls");
@@ -303,7 +347,7 @@ describe("wait for something else than the end", () => {
     cli.procman.outcome = { type: "line", line: { ...line, terminator: "lf" } };
     expect(await cli.run("wait", "--for-output", "x", "--json", "abc")).toBe(0);
     expect(JSON.parse(cli.out.text)).toMatchObject({
-      job: { id: "abc", status: "STATUS_RUNNING" },
+      job: { id: "abc", status: "running" },
       line: { text: "ready :3000", nextOffset: "12" },
     });
   });
@@ -357,6 +401,23 @@ test("--state-dir may stand before the command or after it", async () => {
 });
 
 describe("what goes wrong", () => {
+  test("is said with the names of options, not of the API's fields", async () => {
+    for (const [field, message, text] of [
+      ["log_limit_bytes", "log_limit_bytes: must be at least 65536", "--log-limit: must be at"],
+      ["work_dir", "work_dir /x: no such directory", "--work-dir /x: no such"],
+      ["request_id", "request_id: must not be longer", "--request-id: must not be"],
+      ["args[1]", "args[1]: must not contain a NUL byte", "argument 2: must not"],
+      ['env["A$&"]', 'env["A$&"]: must not contain', "--env A$&: must not"],
+      ["output.pattern", "output.pattern: missing closing )", "--for-output: missing closing )"],
+    ] as const) {
+      const cli = new FakeCli();
+      const violations = [{ field, description: "" }];
+      cli.procman.failure = new ProcmanError("INVALID_ARGUMENT", message, { violations });
+      expect(await cli.run("refresh")).toBe(1);
+      expect(cli.err.text).toContain(text);
+    }
+  });
+
   test("is said on one line", async () => {
     const cli = cliWith({}, "abc");
     cli.procman.failure = new ProcmanError("INTERNAL", "first\nsecond \u001b[2J");
@@ -371,6 +432,10 @@ describe("what goes wrong", () => {
     [["run", "--timeout", "0", "x"], "option '--timeout <duration>' argument '0' is invalid"],
     [["cancel", "--grace", "-1s", "x"], "option '-g, --grace <duration>' argument '-1s'"],
     [["ls", "--status", "done"], "Choose from pending"],
+    [["ls", "--format", "{{.ID}}"], "--format has no field {.ID}; the fields are id,"],
+    [["ls", "-o", "yaml"], "Choose from table, json, jsonl"],
+    [["ls", "-o", "json", "-q"], "cannot be used with option"],
+    [["ls", "-o", "json", "--watch"], "use -o jsonl"],
     [["serve", "--log-level", "loud"], "Allowed choices are fatal"],
     [["get", ""], "must not be empty"],
     [["get"], "missing required argument 'id'"],

@@ -31,10 +31,10 @@ const job: Job = {
 };
 
 const JOB =
-  '{"id":"job1","requestId":"","command":"sleep","args":["1"],"env":{},"workDir":"/","labels":{},' +
-  '"pid":0,"status":"STATUS_PENDING","signal":"","error":"",' +
+  '{"id":"job1","requestId":"","command":"sleep","args":["1"],"envNames":[],"workDir":"/","labels":{},' +
+  '"pid":0,"status":"pending","signal":"","error":"",' +
   '"createdTime":"2026-01-02T03:04:05.678Z","stdoutBytes":"0","stderrBytes":"0",' +
-  '"mergeOutput":false,"containment":"CONTAINMENT_UNSPECIFIED","clearEnv":false,' +
+  '"mergeOutput":false,"containment":"unspecified","clearEnv":false,' +
   '"logLimitBytes":"0","stdoutFirstOffset":"0","stderrFirstOffset":"0","pty":false,"stdin":false,' +
   '"truncatedFields":[],"stdoutTruncations":0,"stderrTruncations":0,"missingLogs":[]}';
 
@@ -52,7 +52,7 @@ test.each([
       data: Uint8Array.of(0, 255),
       seenTime: T0,
     }),
-    `{"chunk":{"stream":"STREAM_STDERR","offset":"7","data":"AP8=","seenTime":"${TIME}"}}`,
+    `{"chunk":{"stream":"stderr","offset":"7","data":"AP8=","seenTime":"${TIME}"}}`,
   ],
   [
     "a line",
@@ -65,8 +65,8 @@ test.each([
       terminator: "cr",
       progress: { percent: 50, unit: "", text: "50%", etaMs: 1500 },
     }),
-    '{"line":{"stream":"STREAM_STDOUT","text":"50%","offset":"0","nextOffset":"4",' +
-      '"terminator":"TERMINATOR_CR","progress":{"percent":50,"unit":"","eta":"1.500s","text":"50%"}}}',
+    '{"line":{"stream":"stdout","text":"50%","offset":"0","nextOffset":"4",' +
+      '"terminator":"cr","progress":{"percent":50,"unit":"","eta":"1.500s","text":"50%"}}}',
   ],
   [
     "the beginning of output",

@@ -1,0 +1,52 @@
+import { ProcmanError } from "../contract/errors.js";
+import { printable } from "./format/printable.js";
+
+/** What the command line calls the API's fields. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  id: "the id",
+  command: "the command",
+  env: "--env",
+  labels: "--label",
+  work_dir: "--work-dir",
+  request_id: "--request-id",
+  timeout: "--timeout",
+  log_limit_bytes: "--log-limit",
+  window_size: "the size",
+  pty: "--tty",
+  stdin: "--stdin",
+  merge_output: "--merge-output",
+  grace_period: "--grace",
+  older_than: "--older-than",
+  signal: "the signal",
+  port: "--for-port",
+  "output.pattern": "--for-output",
+  "output.stdout_offset": "--stdout-offset",
+  "output.stderr_offset": "--stderr-offset",
+  stdout_offset: "--stdout-offset",
+  stderr_offset: "--stderr-offset",
+  tail_lines: "--tail",
+  streams: "--stream",
+  statuses: "--status",
+};
+
+/** Returns a failure's message for one line, with the command line's own words. */
+export function failureText(failure: unknown): string {
+  if (!(failure instanceof Error)) return printable(String(failure));
+  let { message } = failure;
+  for (const { field } of failure instanceof ProcmanError ? failure.violations : []) {
+    // A field of one word may as well be a word of the message.
+    const name = field.includes("_") ? field : `${field}: `;
+    message = message.replace(name, () => name.replace(field, () => optionOf(field)));
+  }
+  return printable(message);
+}
+
+/** Returns the option that a field was given by: "--env A" for `env["A"]`, "argument 2" for `args[1]`. */
+function optionOf(field: string): string {
+  const known = Object.hasOwn(OPTIONS, field) ? OPTIONS[field] : undefined;
+  if (known !== undefined) return known;
+  const index = /^args\[(\d+)\]$/.exec(field)?.[1];
+  if (index !== undefined) return `argument ${Number(index) + 1}`;
+  const variable = /^env\["(.*)"\]$/s.exec(field)?.[1];
+  return variable === undefined ? field : `--env ${variable}`;
+}
