@@ -11,15 +11,16 @@ import { OutputClosed } from "./terminal/output.js";
 
 const EXAMPLES = `
 Examples:
-  procman run -- make -j8            start make, follow its output
-  procman run -d -- ./train.sh       start it, print its id
-  procman ls --status running        what runs
-  procman attach k3x                 follow the job whose id begins with k3x
-  procman wait k3x && echo done      until it has ended, with its exit code
+  procman run -- make -j8            start make and follow its output
+  procman run -d -- ./train.sh       start it and print the id of the job
+  procman ls --status running        list the jobs that run
+  procman attach k3x                 follow the output of job k3x
+  procman wait k3x && echo done      wait for its end, and exit as it did
   procman cancel k3x                 end it
 
-A server is started in the background where none runs; "procman stop" ends it,
-and no job with it. Job ids can be shortened as long as they are unique.`;
+The first letters of a job's id are enough, as long as no other id begins so.
+A command that needs a server starts one in the background. "procman stop" ends the
+server, and no job.`;
 
 /** Those after them are the last ones of a command's arguments, or of the ids of jobs. */
 const MAX_PARSED_WORDS = 10_000;
@@ -57,7 +58,7 @@ async function createProgram(
   context: CommandContext,
 ): Promise<Command> {
   const program = new Command("procman")
-    .description("Start long-running commands that outlive everything, and come back to them.")
+    .description("Start commands that run on without you, and come back to them from anywhere.")
     // The words after `run`'s command are the command's.
     .enablePositionalOptions()
     .addHelpText("after", `${EXAMPLES}\n${EXIT_CODES_HELP}`)

@@ -21,15 +21,14 @@ interface AttachOptions extends JsonOption, OutputStartOptions, DetachKeyOption 
 }
 
 const HELP = `
-The job's stdout goes to stdout and its stderr to stderr, byte by byte. Offsets
-are positions in each stream, from 0; "procman get" tells their sizes.
-Ctrl-C leaves; the job goes on.
+The stdout of the job goes to stdout and its stderr to stderr, byte by byte. An
+offset is a position in a stream, from 0; "procman get" shows how long each one is.
+Ctrl-C leaves, and the job goes on.
 
-With -i, stdin goes to the job, which has to have been started with -i as well. The
-end of stdin leaves the job's input open; "procman send --close" closes it. Where
-the job has a terminal, and this is one, it becomes the job's: every key goes
-there, Ctrl-C too; Ctrl-] leaves, and the job goes on. It begins with a screenful
-of what was shown before.
+With -i, stdin goes to the job. The job must have been started with -i, too. When
+stdin ends, the input of the job stays open; "procman send --close" closes it. If the
+job has a terminal, and this is one, every key goes to the job, also Ctrl-C. Ctrl-]
+leaves. The last screenful of output is shown first.
 
 Examples:
   procman attach k3x
@@ -40,14 +39,14 @@ Examples:
 export function attachCommand(context: CommandContext): Command {
   const { cli } = context;
   const command = new Command("attach")
-    .description("show a job's output, and follow it until the job has ended")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .option("--follow", "go on with new output until the job has ended", true)
-    .option("--no-follow", "only what there is now");
+    .description("show the output of a job, and follow it to the end")
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .option("--follow", "show new output until the job has ended", true)
+    .option("--no-follow", "show only the output that is there now");
   return addOutputStartOptions(command)
-    .option("-i, --interactive", "send stdin to the job; its terminal becomes this one")
+    .option("-i, --interactive", "send stdin to the job; in a terminal, every key")
     .addOption(detachKeyOption())
-    .option("--json", "the events as JSON lines, data in base64")
+    .option("--json", "print each event as a JSON line, data in base64")
     .addHelpText("after", HELP)
     .action((given: string, options: AttachOptions) =>
       context.withJob(given, async (client, id) => {

@@ -8,19 +8,23 @@ interface CancelOptions extends JsonOption {
 }
 
 const HELP = `
-The job gets SIGTERM, and after the grace period SIGKILL, with everything that it
-has started. cancel returns when it has ended.
+The job gets SIGTERM. If it has not ended after the grace period, SIGKILL ends it
+and every process it has started. cancel returns when the job has ended.
 
 Examples:
   procman cancel k3x
   procman cancel --grace 1m k3x
-  procman cancel --grace 0 k3x       at once, by force`;
+  procman cancel --grace 0 k3x       SIGKILL at once`;
 
 export function cancelCommand(context: CommandContext): Command {
   return new Command("cancel")
-    .description("end jobs: politely, then by force")
-    .argument("<id...>", "ids of jobs, or their beginnings")
-    .option("-g, --grace <duration>", "time to end by itself (default: 5s)", parseDurationMs)
+    .description("end jobs: SIGTERM first, SIGKILL after the grace period")
+    .argument("<id...>", "the ids of the jobs; their first letters are enough")
+    .option(
+      "-g, --grace <duration>",
+      "how long a job may take to end after SIGTERM (default: 5s)",
+      parseDurationMs,
+    )
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string[], options: CancelOptions) =>

@@ -17,10 +17,10 @@ Examples:
 export function cleanupCommand(context: CommandContext): Command {
   const { stdout, stderr } = context.cli;
   return new Command("cleanup")
-    .description("remove the jobs that ended long ago, with their output")
+    .description("delete all jobs that ended long ago, with their output")
     .option(
       "--older-than <duration>",
-      "how long ago they ended (default: the server's --cleanup-age, 24h)",
+      "delete jobs that ended longer ago than this (default: serve --cleanup-age, else 24h)",
       parseDurationMs,
     )
     .option("--json", "print each id as a JSON object")

@@ -17,10 +17,10 @@ interface GetOptions extends JsonOption {
 export function getCommand(context: CommandContext): Command {
   const { stdout } = context.cli;
   return new Command("get")
-    .description("show what is known of a job")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .option("--json", "as a JSON object")
-    .option("--env", "with the values of its environment variables, which may be secrets")
+    .description("show everything about a job")
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .option("--json", "print a JSON object")
+    .option("--env", "show the values of its environment variables, which may be secrets")
     .addHelpText("after", HELP)
     .action((given: string, { json, env = false }: GetOptions) =>
       context.withJob(given, async (client, id) => {

@@ -7,9 +7,9 @@ interface KillOptions extends JsonOption {
 }
 
 const HELP = `
-Without --signal this is "procman cancel --grace 0": SIGKILL for every process of
-the job, which is then cancelled. With --signal it is "procman signal", which takes
-one job. To let a job end in its own way, use "procman cancel".
+This is "procman cancel --grace 0": SIGKILL ends every process of the job, which is
+then "cancelled". With --signal it is "procman signal". To give a job time to end by
+itself, use "procman cancel".
 
 Examples:
   procman kill k3x
@@ -18,7 +18,7 @@ Examples:
 export function killCommand(context: CommandContext): Command {
   return new Command("kill")
     .description("end jobs at once with SIGKILL, or send them a signal")
-    .argument("<id...>", "ids of jobs, or their beginnings")
+    .argument("<id...>", "the ids of the jobs; their first letters are enough")
     .option("-s, --signal <signal>", "send only this signal, to the job's process group")
     .addOption(new Option("-9", "SIGKILL, as without it").hideHelp())
     .option("--json", "print each job as a JSON object")

@@ -13,8 +13,8 @@ interface LogsOptions extends OutputStartOptions {
 const TAIL_LINES = 10;
 
 const HELP = `
-The job's stdout goes to stdout and its stderr to stderr. "procman attach" follows
-the output without -f, and can send input. "procman watch" shows progress.
+The stdout of the job goes to stdout and its stderr to stderr. "procman attach"
+follows without -f, and can send input. "procman watch" shows progress.
 `;
 
 const LOGS_HELP = `${HELP}
@@ -28,12 +28,12 @@ Examples:
   procman tail -n 50 -f k3x`;
 
 export function logsCommand(context: CommandContext): Command {
-  const description = "print a job's output; with -f, follow it";
+  const description = "print the output of a job; with -f, follow it";
   return outputCommand(context, "logs", description, {}).addHelpText("after", LOGS_HELP);
 }
 
 export function tailCommand(context: CommandContext): Command {
-  const description = `print the last ${TAIL_LINES} lines of a job's output; with -f, follow it`;
+  const description = `print the last ${TAIL_LINES} lines of output of a job; with -f, follow it`;
   const start = { tail: TAIL_LINES };
   return outputCommand(context, "tail", description, start).addHelpText("after", TAIL_HELP);
 }
@@ -47,8 +47,8 @@ function outputCommand(
   const { cli } = context;
   const command = new Command(name)
     .description(description)
-    .argument("<id>", "the job's id, or the beginning of it")
-    .option("-f, --follow", "go on with new output until the job has ended");
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .option("-f, --follow", "show new output until the job has ended");
   return addOutputStartOptions(command)
     .option("--since <time>", "not available: procman does not record when output was written")
     .action(async (given: string, { follow = false, since, ...start }: LogsOptions) => {

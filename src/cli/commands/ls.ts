@@ -33,10 +33,10 @@ interface LsOptions extends ListOutputOptions {
 const MAX_LISTED = 100;
 
 const HELP = `
-With --watch a terminal shows the jobs while they change, with their progress:
-those that have not ended first, as many as fit. Ctrl-C leaves. Elsewhere each
-job is a line, and another one whenever its status or percentage has changed;
-with --json each event is one.
+With --watch a terminal shows as many jobs as fit, with their progress. Jobs that
+have not ended come first. Ctrl-C leaves. Where the output is no terminal, each job
+is a line, and there is another line when its status or percentage has changed.
+With --json each event is a line.
 
 Examples:
   procman ls
@@ -52,16 +52,16 @@ export function lsCommand(context: CommandContext): Command {
     .description("list jobs, newest first")
     .option(
       "-s, --status <status>",
-      `only those that are ${STATUSES.join(", ")} (repeatable, or with commas)`,
+      `only jobs with this status: ${STATUSES.join(", ")}; several with commas`,
       choiceParser(STATUSES),
     )
     .option(
       "-l, --label <key=value>",
-      "only those with this label (repeatable: all)",
+      "only jobs with this label; of several, with all of them",
       parseKeyValue,
     )
-    .option("-a, --all", "all of them, not only the newest 100")
-    .option("-w, --watch", "go on showing them while they change")
+    .option("-a, --all", "list all jobs, not only the newest 100")
+    .option("-w, --watch", "stay, and show the jobs while they change")
     .addHelpText("after", `${HELP}\n${FORMAT_HELP}`);
   return addListOutputOptions(command).action(
     async ({ status = [], label = {}, watch, all = false, ...options }: LsOptions) => {

@@ -22,7 +22,7 @@ export interface StateDirOption {
 export function addStateDirOption(command: Command): Command {
   return command.option(
     "--state-dir <dir>",
-    "where everything is kept (default: $PROCMAN_STATE_DIR, else ~/.cache/procman)",
+    "the directory of the server and its jobs (default: $PROCMAN_STATE_DIR, else ~/.cache/procman)",
   );
 }
 
@@ -31,7 +31,7 @@ export interface DetachKeyOption {
 }
 
 export function detachKeyOption(): Option {
-  return new Option("--detach-key <key>", "what leaves the job's terminal")
+  return new Option("--detach-key <key>", "the key that leaves the terminal of the job")
     .argParser(parseDetachKey)
     .default(parseDetachKey("ctrl-]"), "ctrl-]");
 }
@@ -46,10 +46,10 @@ export interface OutputStartOptions {
 /** Adds the options that say where in a job's output to begin. */
 export function addOutputStartOptions(command: Command): Command {
   return command
-    .option("-n, --tail <lines>", "begin with the last so many lines", parseWholeNumber)
-    .option("--stdout-offset <byte>", "nothing of stdout before this byte", parseWholeNumber)
-    .option("--stderr-offset <byte>", "nothing of stderr before this byte", parseWholeNumber)
-    .option("--stream <stream>", "only stdout or stderr", choiceParser(STREAMS));
+    .option("-n, --tail <lines>", "begin with this many lines from the end", parseWholeNumber)
+    .option("--stdout-offset <byte>", "begin at this byte of stdout", parseWholeNumber)
+    .option("--stderr-offset <byte>", "begin at this byte of stderr", parseWholeNumber)
+    .option("--stream <stream>", "show only stdout, or only stderr", choiceParser(STREAMS));
 }
 
 export function outputStart(options: OutputStartOptions): OutputStart {

@@ -10,7 +10,7 @@ import {
 } from "./list-output.js";
 
 const HELP = `
-The server notices by itself when a job ends; refresh makes it look at once.
+The server notices by itself when a job ends. refresh makes it check at once.
 
 Example:
   procman refresh`;
@@ -18,7 +18,7 @@ Example:
 export function refreshCommand(context: CommandContext): Command {
   const { stdout, stderr } = context.cli;
   const command = new Command("refresh")
-    .description("look at every job's processes now, and show the jobs that changed by it")
+    .description("check the processes of all jobs now, and list the jobs that have changed")
     .addHelpText("after", `${HELP}\n${FORMAT_HELP}`);
   return addListOutputOptions(command).action((options: ListOutputOptions) => {
     const output = listOutput(options);

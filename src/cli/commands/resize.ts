@@ -4,16 +4,16 @@ import type { CommandContext } from "./command-context.js";
 import { type JsonOption, parseWindowSize } from "./options.js";
 
 const HELP = `
-"procman attach -i" and "procman run -t" see to the size by themselves.
+"procman attach -i" and "procman run -t" set the size by themselves.
 
 Example:
   procman resize k3x 120x40`;
 
 export function resizeCommand(context: CommandContext): Command {
   return new Command("resize")
-    .description("change the size of a job's terminal")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .argument("<columns x rows>", "the size in characters: 120x40", parseWindowSize)
+    .description("change the size of the terminal of a job")
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .argument("<columns x rows>", "its size in characters, such as 120x40", parseWindowSize)
     .option("--json", "print the job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string, size: WindowSize, options: JsonOption) =>

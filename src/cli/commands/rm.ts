@@ -18,9 +18,9 @@ interface RmOptions extends JsonOption {
 export function rmCommand(context: CommandContext): Command {
   const { stdout } = context.cli;
   return new Command("rm")
-    .description("remove ended jobs with their output")
-    .argument("<id...>", "ids of jobs, or their beginnings")
-    .option("-f, --force", "cancel jobs that have not ended first")
+    .description("delete jobs that have ended, with their output")
+    .argument("<id...>", "the ids of the jobs; their first letters are enough")
+    .option("-f, --force", "cancel a job first if it has not ended")
     .option("--json", "print each id as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string[], { force, json }: RmOptions) =>

@@ -38,21 +38,21 @@ interface RunOptions extends JsonOption, DetachKeyOption {
 }
 
 const HELP = `
-The command gets this shell's environment and directory. Its environment is kept
-with the job, in a file that only you can read.
+The command runs with this shell's environment and in this directory. Its
+environment is saved with the job, in a file that only you can read.
 
-Output comes byte by byte. On a terminal, the progress that its lines tell of is
-shown below it, until the next output; what draws its own is left alone.
+run shows the output byte by byte. On a terminal it also shows the progress that
+the output tells of. It exits as the job did: "procman --help" lists all codes.
 
-Ctrl-C detaches: the job goes on, and "procman attach" comes back to it. While a
-server is still being started there is no job yet; the server comes up all the same.
-run exits as the job did; see "procman --help" for its other exit codes.
+Ctrl-C leaves run, and the job goes on. "procman attach" shows its output again,
+and "procman cancel" ends it. While a server is still being started there is no job
+yet; the server comes up all the same.
 
-With -i the job reads what run reads from stdin, to its end; repeated with the same
---request-id and the same stdin, it goes on where it was. With -d its input stays open for
-"procman send" and "procman attach -i". With -t it runs in a terminal of its own, so
-that programs draw their bars; stdout and stderr are one then. -it makes this
-terminal the job's, and Ctrl-] detaches.
+Input: with -i the job reads the stdin of run, to its end. With -d and -i its input
+stays open for "procman send" and "procman attach -i". Without -i it reads nothing.
+With -t the job runs in a terminal of its own, so programs draw progress bars; stdout
+and stderr are then one stream. With -it your terminal becomes the job's, and Ctrl-]
+leaves it.
 
 Examples:
   procman run -- make -j8
@@ -68,32 +68,50 @@ export function runCommand(context: CommandContext): Command {
   const { cli } = context;
   return new Command("run")
     .description("start a command and follow its output")
-    .argument("<command...>", "the command and its arguments; options of run come before it")
+    .argument("<command...>", "the command and its arguments; options of run go before it")
     .passThroughOptions()
-    .option("-d, --detach", "only start it, and print its id")
-    .option("-e, --env <key=value>", "set an environment variable (repeatable)", parseKeyValue)
-    .addOption(new Option("--clear-env", "an environment of --env only").conflicts("serverEnv"))
-    .option("--server-env", "the server's environment, instead of this shell's")
-    .option("--cwd, --work-dir <dir>", "directory to run in (default: this one)")
-    .option("-l, --label <key=value>", "label to find the job by (repeatable)", parseKeyValue)
+    .option("-d, --detach", "start the command, print the id of the job and return")
+    .option(
+      "-e, --env <key=value>",
+      "set an environment variable; may be given several times",
+      parseKeyValue,
+    )
+    .addOption(
+      new Option(
+        "--clear-env",
+        "start with an empty environment; only --env sets variables",
+      ).conflicts("serverEnv"),
+    )
+    .option("--server-env", "use the server's environment, not this shell's")
+    .option("--cwd, --work-dir <dir>", "the directory to run in (default: the current one)")
+    .option(
+      "-l, --label <key=value>",
+      "a label to find the job by; may be given several times",
+      parseKeyValue,
+    )
     .option(
       "--request-id <id>",
-      "do nothing but follow the first job if this id was used before, for the same command with " +
-        "the same options, directory and environment (see --server-env)",
+      "start the command only once: where a job with this id was started before, follow that one. " +
+        "Command, options, directory and environment must be the same (see --server-env). " +
+        "With -i, the part of stdin that was sent before is not sent again",
     )
-    .option("--merge-output", "send stderr to stdout, in the order written")
-    .option("--timeout <duration>", "end the job after this long", parsePositiveDurationMs)
-    .option("--no-progress", "do not show progress on a terminal")
+    .option("--merge-output", "write stderr to stdout, in the order in which it was written")
+    .option(
+      "--timeout <duration>",
+      "end the job after this time; run then exits with 124",
+      parsePositiveDurationMs,
+    )
+    .option("--no-progress", "show no progress on a terminal")
     .option(
       "--log-limit <size>",
-      "keep so much of the end of stdout and of stderr, and give back the disk space of the rest " +
-        "(default: the server's, which is none unless serve was told one)",
+      "keep only the last part of stdout and of stderr, of this size each, and free the disk space " +
+        "of the rest (default: serve --log-limit; without it everything is kept)",
       parseSizeBytes,
     )
-    .option("-i, --stdin", "send stdin to the job; with -d, only keep its input open")
-    .option("-t, --tty", "run it in a terminal of its own")
+    .option("-i, --stdin", "send stdin to the job; with -d, keep its input open for later")
+    .option("-t, --tty", "run the command in a terminal of its own")
     .addOption(detachKeyOption())
-    .option("--json", "print the job (with -d), or the events of its output, as JSON lines")
+    .option("--json", "print JSON: with -d the job, else an event a line")
     .addHelpText("after", HELP)
     .action((parsed: string[], options: RunOptions) => {
       const request = startRequest([...parsed, ...context.restOfWords], options, cli);

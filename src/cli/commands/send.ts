@@ -3,20 +3,20 @@ import { pumpInput } from "../terminal/pump-input.js";
 import type { CommandContext } from "./command-context.js";
 
 const HELP = `
-The job has to have been started with its input open: "procman run -d -i". What
-was sent comes to it in order and once, also when the server restarts meanwhile.
+The job must have been started with its input open: "procman run -d -i". It gets
+what is sent once and in order, even if the server is restarted meanwhile.
 
 Examples:
   echo yes | procman send k3x
   procman send --close k3x < data.csv
-  procman send --close k3x < /dev/null     nothing more: the end of its input`;
+  procman send --close k3x < /dev/null     only close its input`;
 
 export function sendCommand(context: CommandContext): Command {
   const { cli } = context;
   return new Command("send")
-    .description("send what is read from stdin to a job's input")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .option("--close", "close the job's input afterwards")
+    .description("send stdin to the input of a job")
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .option("--close", "then close the input of the job")
     .addHelpText("after", HELP)
     .action((given: string, { close = false }: { readonly close?: boolean }) =>
       context.withJob(given, async (client, id) => {

@@ -27,14 +27,14 @@ interface ServeOptions {
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 
 const HELP = `
-Serves in the foreground until SIGINT or SIGTERM; jobs go on without it. The other
-commands start a server in the background where none runs: serve is for service
-managers, and for options of one's own. Over TCP a client has to send the token
-from the file <state-dir>/token; the unix socket is for this user alone.
+The server runs until SIGINT or SIGTERM. Jobs go on without it. Other commands
+start a server in the background when they need one, so serve is for service
+managers, and for choosing the options.
 
-Beyond this machine it listens with TLS only.
+Only you can use the unix socket. A client over TCP must send the token from the
+file <state-dir>/token. Addresses that other machines can reach need TLS.
 
-Exits with 3 when another server has the state directory.
+It exits with 3 where another server has the state directory.
 
 Examples:
   procman serve
@@ -47,41 +47,44 @@ export function serveCommand(context: CommandContext): Command {
     .addOption(
       new Option(
         "--listen <host:port>",
-        'address to listen on, besides the unix socket (repeatable; "none" for none; default: ' +
-          "port 7420 of 127.0.0.1 and ::1, or none where another process has that port)",
+        "a TCP address to listen on, besides the unix socket; may be given several times; " +
+          '"none": no TCP (default: port 7420 of 127.0.0.1 and ::1, if it is free)',
       )
         .argParser(parseListen)
         .env("PROCMAN_LISTEN"),
     )
     .option(
       "--cleanup-age <duration>",
-      "what cleanup takes for old (default: 24h)",
+      "how long ago a job must have ended for cleanup to delete it (default: 24h)",
       parseDurationMs,
     )
     .option(
       "--poll-interval <duration>",
-      "how often to look where the system does not tell (default: 1s)",
+      "how often to check files and processes that the system sends no events for (default: 1s)",
       parsePositiveDurationMs,
     )
     .option(
       "--log-limit <size>",
-      "keep so much of the end of each log, of jobs that are started from now on without a limit " +
-        "of their own (default: all of it)",
+      "keep only the last part of each log, of this size, for new jobs without a --log-limit of " +
+        "their own (default: everything is kept)",
       parseSizeBytes,
     )
     .option(
       "--tls-cert <file>",
-      "certificate (PEM) for every TCP address; renewed ones are noticed",
+      "the certificate (PEM) for all TCP addresses; it is read again when it changes",
     )
-    .option("--tls-key <file>", "its key (PEM)")
+    .option("--tls-key <file>", "the key (PEM) of the certificate")
     .option(
       "--tls-client-ca <file>",
-      "let in clients with a certificate signed by this one, and nobody else; they need no token",
+      "accept only clients with a certificate signed by this one; they need no token",
     )
-    .option("--allow-host <name...>", "further names that clients may call this server by")
-    .option("--allow-origin <origin...>", "web pages that may call it: https://example.com")
+    .option("--allow-host <name...>", "more host names that clients may use for this server")
+    .option(
+      "--allow-origin <origin...>",
+      "web pages that may call this server, such as https://example.com",
+    )
     .addOption(
-      new Option("--log-level <level>", "what to log, on stderr")
+      new Option("--log-level <level>", "how much to log, on stderr")
         .choices(LOG_LEVELS)
         .default("warn"),
     )

@@ -5,8 +5,8 @@ import { showServer, statusCommand } from "./status.js";
 import { stopCommand } from "./stop.js";
 
 const HELP = `
-Other commands start a server in the background when they need one. To choose its
-options, run "procman serve".
+Other commands start a server in the background when they need one. To choose the
+options of a server, run "procman serve".
 
 Examples:
   procman server status
@@ -27,8 +27,8 @@ export function serverCommand(context: CommandContext): Command {
 
 function startCommand(context: CommandContext): Command {
   return new Command("start")
-    .description("start the server in the background, unless it runs, and show it")
-    .option("--json", "as a JSON object")
+    .description("start the server in the background if none runs, and show it")
+    .option("--json", "print a JSON object")
     .addHelpText("after", START_HELP)
     .action(async (options: JsonOption) => {
       await context.withClient(async () => {}, { makesStateDir: true });

@@ -3,7 +3,8 @@ import type { CommandContext } from "./command-context.js";
 import type { JsonOption } from "./options.js";
 
 const HELP = `
-To end a job, use "procman cancel": it knows then that this was asked for.
+To end a job, use "procman cancel": the job is then "cancelled". A job that a signal
+ends is "failed".
 
 Examples:
   procman signal k3x HUP
@@ -11,9 +12,9 @@ Examples:
 
 export function signalCommand(context: CommandContext): Command {
   return new Command("signal")
-    .description("send a signal to a job's process group")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .argument("<signal>", "the signal's name, with or without SIG")
+    .description("send a signal to the process group of a job")
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .argument("<signal>", "the name of the signal, with or without SIG")
     .option("--json", "print the job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string, signal: string, options: JsonOption) =>

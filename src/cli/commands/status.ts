@@ -9,7 +9,7 @@ import type { CommandContext } from "./command-context.js";
 import type { JsonOption } from "./options.js";
 
 const HELP = `
-No server is started for it. It exits with 3 where none runs.
+status starts no server. If none runs, it says so and exits with 3.
 
 Examples:
   procman status
@@ -17,10 +17,10 @@ Examples:
 
 export function statusCommand(context: CommandContext): Command {
   return new Command("status")
-    .description("show the server: where it listens, its version, how many jobs it has")
+    .description("show the server: where it listens, its version, its number of jobs")
     .argument("[id]")
     .usage("[options]")
-    .option("--json", "as a JSON object")
+    .option("--json", "print a JSON object")
     .addHelpText("after", HELP)
     .action(async (id: string | undefined, options: JsonOption) => {
       if (id !== undefined) {

@@ -11,7 +11,8 @@ const EXIT_TIMEOUT_MS = 2000;
 const POLL_INTERVAL_MS = 20;
 
 const HELP = `
-Jobs go on; the next server takes them over. To end a job: procman cancel ID.
+The jobs go on, and the next server takes them over. To end a job, use
+"procman cancel".
 
 Example:
   procman stop`;
@@ -19,7 +20,7 @@ Example:
 export function stopCommand(context: CommandContext): Command {
   const { stdout } = context.cli;
   return new Command("stop")
-    .description("end the server; jobs go on without it")
+    .description("end the server; the jobs go on")
     .argument("[id...]")
     .usage("[options]")
     .addHelpText("after", HELP)

@@ -6,11 +6,11 @@ import { tokenPathIn } from "../../platform/default-state-dir.js";
 import type { CommandContext } from "./command-context.js";
 
 const HELP = `
-Clients over TCP send it: "authorization: Bearer <token>". A server that runs
-takes a new one into use within a second, and then refuses the old one.
+Clients over TCP send the header "authorization: Bearer <token>". A running server
+uses a new token within a second, and then refuses the old one.
 
-With --header it is printed as that header, for programs that read headers from
-stdin or a file: on a command line every user of the machine could see it.
+With --header the token is printed as that header, for programs that read headers
+from stdin or a file. On a command line, every user of the machine could see it.
 
 Examples:
   procman token
@@ -24,9 +24,9 @@ interface TokenOptions {
 
 export function tokenCommand(context: CommandContext): Command {
   return new Command("token")
-    .description("show the token that clients over TCP need, or replace it")
-    .option("--rotate", "make a new one")
-    .option("--header", "print it as an HTTP header")
+    .description("show the token that clients over TCP need, or make a new one")
+    .option("--rotate", "make a new token; the old one is no longer valid")
+    .option("--header", "print it as an HTTP header, for curl -H @-")
     .addHelpText("after", HELP)
     .action(async ({ rotate, header }: TokenOptions) => {
       const { loadAccessToken, rotateAccessToken } = await import(

@@ -44,17 +44,27 @@ Examples:
 export function waitCommand(context: CommandContext): Command {
   const { cli } = context;
   return new Command("wait")
-    .description("wait until a job has ended, and exit as it did; or for a line, or a port")
-    .argument("<id>", "the job's id, or the beginning of it")
-    .option("-t, --timeout <duration>", "wait no longer than this", parseDurationMs)
+    .description("wait for the end of a job and exit as it did, or wait for a line or a port")
+    .argument("<id>", "the id of the job; its first letters are enough")
+    .option("-t, --timeout <duration>", "wait no longer than this; 0: do not wait", parseDurationMs)
     .addOption(
-      new Option("--for-output <pattern>", "wait for a line that matches").conflicts("forPort"),
+      new Option("--for-output <pattern>", "wait for a line of output that matches").conflicts(
+        "forPort",
+      ),
     )
-    .option("--for-port <port>", "wait for a TCP port; 0: any", parseWholeNumber)
-    .option<readonly Stream[]>("--stream <stream>", "only stdout or stderr", choiceParser(STREAMS))
-    .option("--stdout-offset <byte>", "nothing of stdout before this byte", parseWholeNumber)
-    .option("--stderr-offset <byte>", "nothing of stderr before this byte", parseWholeNumber)
-    .option("--json", "print the job, or with --for-… the job and what came, as a JSON object")
+    .option(
+      "--for-port <port>",
+      "wait until the job listens on this TCP port; 0: on any",
+      parseWholeNumber,
+    )
+    .option<readonly Stream[]>(
+      "--stream <stream>",
+      "look only at stdout, or only at stderr",
+      choiceParser(STREAMS),
+    )
+    .option("--stdout-offset <byte>", "look at stdout from this byte on", parseWholeNumber)
+    .option("--stderr-offset <byte>", "look at stderr from this byte on", parseWholeNumber)
+    .option("--json", "print a JSON object: the job, and what was waited for")
     .addHelpText("after", HELP)
     .action((given: string, options: WaitOptions) => {
       const until = waitUntil(options);

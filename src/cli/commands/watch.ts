@@ -15,8 +15,8 @@ import {
 } from "./options.js";
 
 const HELP = `
-Lines go to stdout or stderr as they came; a terminal shows the progress that
-they tell of in one line at the bottom. Ctrl-C leaves; the job goes on.
+Each line goes to stdout or stderr, where the job wrote it. A terminal shows the
+progress in one line at the bottom. Ctrl-C leaves, and the job goes on.
 
 Examples:
   procman watch k3x
@@ -25,10 +25,10 @@ Examples:
 export function watchCommand(context: CommandContext): Command {
   const { cli } = context;
   const command = new Command("watch")
-    .description("follow a job's output line by line, with its progress")
-    .argument("<id>", "the job's id, or the beginning of it");
+    .description("follow the output of a job line by line, with its progress")
+    .argument("<id>", "the id of the job; its first letters are enough");
   return addOutputStartOptions(command)
-    .option("--json", "the events as JSON lines")
+    .option("--json", "print each event as a JSON line")
     .addHelpText("after", HELP)
     .action((given: string, options: JsonOption & OutputStartOptions) =>
       context.withJob(given, async (client, id) => {

@@ -14,7 +14,7 @@ export function cutMiddle(text: string, columns: number): string {
 /** What an East Asian terminal font gives two columns, emoji included; and what has none of its own. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
-const ZERO_WIDTH = /[\p{Mn}\p{Me}\u200b-\u200d\ufe0f]/u;
+const ZERO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/u;
 const ONLY_NARROW = /^[ -~]*$/;
 
 /** Returns how many columns of a terminal a text takes. */
@@ -30,13 +30,11 @@ function charWidth(char: string): number {
 }
 
 function firstColumns(text: string, columns: number): string {
-  return takeColumns([...text], columns).join("");
+  return takeColumns(Array.from(text), columns).join("");
 }
 
 function lastColumns(text: string, columns: number): string {
-  return takeColumns([...text].reverse(), columns)
-    .reverse()
-    .join("");
+  return takeColumns(Array.from(text).toReversed(), columns).toReversed().join("");
 }
 
 function takeColumns(chars: readonly string[], columns: number): string[] {
