@@ -184,7 +184,7 @@ onLinux("a runner that was killed", () => {
     );
     writeFileSync(join(server.stateDir, "done"), "");
     await server.client.wait({ id });
-    await expectOrphaned(server, id, "was killed before it could record how the command ended");
+    await expectOrphaned(server, id, "is gone and left no record of how the command ended");
     // What it wrote is all there.
     expect((await readOutput(server.client, id)).toString()).toBe("ready\ngot it\n");
   });

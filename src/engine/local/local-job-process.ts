@@ -344,7 +344,7 @@ export class LocalJobProcess implements JobProcess {
     }
     const reason =
       bootId === processTable().bootId()
-        ? `its runner (process ${exitRecorder.pid}) was killed before it could record how the command ended`
+        ? `its runner (process ${exitRecorder.pid}) is gone and left no record of how the command ended`
         : "the machine was restarted while the command ran";
     return { kind: "gone", started, reason };
   }

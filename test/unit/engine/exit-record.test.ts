@@ -34,7 +34,7 @@ onLinuxTest(
         ? { status: "failed", exitCode: 3 }
         : {
             status: "orphaned",
-            error: expect.stringContaining("was killed before it could record"),
+            error: expect.stringContaining("is gone and left no record"),
           };
       expect(job, JSON.stringify(text)).toMatchObject(expected);
     });
