@@ -32,7 +32,6 @@ const MAX_PARSED_WORDS = 10_000;
 export async function runCli(args: readonly string[], cli: Cli): Promise<number> {
   const context = new CommandContext(cli);
   try {
-    checkArguments(args, cli.raw);
     const words = isVersion(args) ? ["--version"] : args;
     const program = await createProgram(words, context);
     // Commander passes all words as arguments of one call, which the stack limits.
@@ -53,10 +52,8 @@ function isVersion([first, ...rest]: readonly string[]): boolean {
 }
 
 /** Makes a program of the command that is named first, or else of all of them. */
-async function createProgram(
-  [first = ""]: readonly string[],
-  context: CommandContext,
-): Promise<Command> {
+async function createProgram(args: readonly string[], context: CommandContext): Promise<Command> {
+  const [first = ""] = args;
   const program = new Command("procman")
     .description("Start commands that run on without you, and come back to them from anywhere.")
     // The words after `run`'s command are the command's.
@@ -64,6 +61,7 @@ async function createProgram(
     .addHelpText("after", `${EXAMPLES}\n${EXIT_CODES_HELP}`)
     .hook("preAction", (_program, command) => {
       context.commandName = command.name();
+      checkArguments(args, context.cli.raw);
       context.stateDirOption = stateDirOptionOf(command);
     });
   const name = ALIASES.get(first) ?? first;
