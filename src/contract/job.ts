@@ -179,9 +179,18 @@ export type Job = JobSpec &
     /** When `start` accepted the job. */
     readonly createdTime: Date;
     readonly progress?: Progress;
+    /** The last signal that was sent by `signal`; absent where none was. */
+    readonly lastSignal?: SentSignal;
     /** The fields that are too long to be whole here; `get` has them whole. Absent where all are. */
     readonly truncatedFields?: readonly TruncatedField[];
   };
+
+/** A signal that somebody sent to a job. */
+export interface SentSignal {
+  /** "SIGINT". */
+  readonly name: string;
+  readonly sentTime: Date;
+}
 
 export const TRUNCATED_FIELDS = ["args", "env", "labels"] as const;
 

@@ -30,7 +30,7 @@ export interface Procman {
   wait(id: string, options?: WaitOptions): Promise<WaitedJob>;
   /** Streams the jobs that match, and then every change to them, without end. */
   watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
-  /** Sends a signal ("SIGUSR1" or "USR1") to the job's process group. @throws JOB_NOT_RUNNING */
+  /** Sends a signal ("SIGUSR1", "USR1" or "10") to the job's process group. @throws JOB_NOT_RUNNING */
   signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
   /** Ends the job and all its processes; resolves when it has ended. @throws JOB_NOT_RUNNING */
   cancel(id: string, options?: CancelOptions): Promise<Job>;

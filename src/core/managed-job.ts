@@ -15,6 +15,7 @@ import { IS_OVER } from "../platform/abort-signals.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
+import { signalName } from "../platform/signal-name.js";
 import { startTimer } from "../platform/timers.js";
 import { type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
 import { JobOutput, type WrittenOutput } from "./job-output.js";
@@ -254,7 +255,8 @@ export class ManagedJob {
 
   #viewOf(record: JobRecord, { sizes, progress }: WrittenOutput): Job {
     const { spec, createdTime, state } = record;
-    const rest = defined({ progress, logLimitBytes: logLimitOf(record) });
+    const { lastSignal } = record;
+    const rest = defined({ progress, lastSignal, logLimitBytes: logLimitOf(record) });
     const env = withoutValues(spec.env);
     // No spread: to replace a field of a spread object takes V8 ten times as long.
     return Object.assign({}, spec, state, sizes, rest, { env, createdTime });
@@ -297,7 +299,12 @@ export class ManagedJob {
   signal(signal: string): Promise<void> {
     return this.#exclusively(async () => {
       if (this.ended.aborted) throw jobNotRunning(this.id);
-      if (await this.process.signal(signal)) return;
+      if (await this.process.signal(signal)) {
+        const lastSignal = { name: signalName(signal) ?? signal, sentTime: new Date() };
+        await this.#record.replace({ ...this.record, lastSignal });
+        this.#context.onChange(this);
+        return;
+      }
       await this.#refresh();
       throw jobNotRunning(this.id);
     });

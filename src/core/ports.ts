@@ -4,6 +4,7 @@ import type {
   JobState,
   OutputSizes,
   Progress,
+  SentSignal,
   Started,
   Stream,
   WindowSize,
@@ -39,6 +40,8 @@ export interface JobRecord {
   readonly createdTime: Date;
   readonly state: JobState;
   readonly stop?: StopIntent;
+  /** The last signal that somebody sent it, other than to stop it. */
+  readonly lastSignal?: SentSignal;
   /** The manager's default at Start, where the spec has no limit of its own. */
   readonly defaultLogLimitBytes?: number;
   /** Fields that a newer version has written and this one does not know. */

@@ -67,6 +67,7 @@ const headSchema = z.object({
   sequence: z.int().nonnegative().default(0),
   createdTime: time,
   defaultLogLimitBytes: z.int().positive().optional(),
+  lastSignal: z.object({ name: z.string(), sentTime: time }).optional(),
   // Loose, so that fields that a newer version has added to it are kept.
   stop: z
     .looseObject({
@@ -86,12 +87,12 @@ const KNOWN_FIELDS = new Set([
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, defaultLogLimitBytes, ...head } = headSchema.parse(json);
+  const { version, stop, lastSignal, defaultLogLimitBytes, ...head } = headSchema.parse(json);
   return {
     spec: defined(specSchema.parse(json)) as JobSpec,
     state: defined(stateSchema.parse(json)) as JobState,
     ...head,
-    ...defined({ stop, defaultLogLimitBytes, foreign: foreignFields(version, json) }),
+    ...defined({ stop, lastSignal, defaultLogLimitBytes, foreign: foreignFields(version, json) }),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   type JobSpec,
   type JobState,
   type Progress,
+  type SentSignal,
   type Started,
   type Stream,
   TRUNCATED_FIELDS,
@@ -62,6 +63,8 @@ export function encodeJob(job: Job): ProtoJob {
       startedTime: encodeTime(details.startedTime),
       completedTime: encodeTime(details.completedTime),
       progress: job.progress && encodeProgress(job.progress),
+      lastSignal: job.lastSignal?.name,
+      lastSignalTime: encodeTime(job.lastSignal?.sentTime),
     }),
   });
 }
@@ -80,6 +83,7 @@ export function decodeJob(job: ProtoJob | undefined): Job {
     ...defined({
       progress: job.progress && decodeProgress(job.progress),
       truncatedFields: decodeTruncatedFields(job),
+      lastSignal: decodeLastSignal(job),
       truncations: decodeTruncations(job),
       missingLogs: decodeMissingLogs(job),
     }),
@@ -89,6 +93,10 @@ export function decodeJob(job: ProtoJob | undefined): Job {
 function decodeTruncatedFields(job: ProtoJob): TruncatedField[] | undefined {
   const fields = TRUNCATED_FIELDS.filter((field) => job.truncatedFields.includes(field));
   return fields.length === 0 ? undefined : fields;
+}
+
+function decodeLastSignal({ lastSignal, lastSignalTime }: ProtoJob): SentSignal | undefined {
+  return lastSignalTime && { name: lastSignal, sentTime: timestampDate(lastSignalTime) };
 }
 
 function decodeTruncations({ stdoutTruncations, stderrTruncations }: ProtoJob): Job["truncations"] {

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { errorOf } from "../helpers/errors.js";
@@ -128,7 +129,7 @@ describe("Signal", () => {
     expect(job).toMatchObject({ status: Status.FAILED, signal: "SIGKILL", exitCode: 137 });
   });
 
-  test.each(["", "NOPE", "SIG", "9", "TERM\n"])("%j is no signal", async (signal) => {
+  test.each(["", "NOPE", "SIG", "0", "99", "TERM\n"])("%j is no signal", async (signal) => {
     const server = shared;
     const id = await running(server);
     expect(await errorOf(server.client.signal({ id, signal }))).toMatchObject({
@@ -240,4 +241,23 @@ test("environment values are told only to a Get that asks for them", async () =>
   }
   const asked = await server.client.get({ id: job!.id, includeEnv: true });
   expect(asked.job!.env).toEqual({ SECRET: "s3cret" });
+});
+
+test("a signal can be named by its number, and the job tells the last one that was sent", async () => {
+  const server = await TestServer.start();
+  const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+  const id = job!.id;
+  expect(job).toMatchObject({ lastSignal: "" });
+  const unknown = await errorOf(server.client.signal({ id, signal: "99" }));
+  expect(unknown).toMatchObject({ reason: "INVALID_ARGUMENT" });
+  const { job: stopped } = await server.client.signal({ id, signal: "CONT" });
+  expect(stopped).toMatchObject({ lastSignal: "SIGCONT" });
+  await server.client.signal({ id, signal: "2" });
+  const { job: ended } = await server.client.wait({ id });
+  const told = { status: Status.FAILED, signal: "SIGINT", lastSignal: "SIGINT" };
+  expect(ended).toMatchObject(told);
+  const sentMs = timestampMs(ended!.lastSignalTime!);
+  expect(sentMs).toBeGreaterThanOrEqual(timestampMs(ended!.startedTime!) - 1000);
+  await server.restart();
+  expect((await server.client.get({ id })).job).toEqual(ended);
 });

@@ -32,6 +32,10 @@ export function formatJobDetails(
     ],
     ["environment", variablesText(job)],
     ["request id", job.requestId],
+    [
+      "last signal",
+      ifKnown(job.lastSignal, ({ name, sentTime }) => `${name}, sent ${sentTime.toISOString()}`),
+    ],
     ["pid", "pid" in job ? ifKnown(job.pid, String) : undefined],
     ["created", job.createdTime.toISOString()],
     ["started", "startedTime" in job ? job.startedTime?.toISOString() : undefined],

@@ -1,5 +1,4 @@
 import { access, rm, writeFile } from "node:fs/promises";
-import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
@@ -16,6 +15,7 @@ import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
 import { listeningPort } from "./listening-port.js";
 import { isAlive, processTable } from "./process/processes.js";
+import { signalName } from "../../platform/signal-name.js";
 import { signalGroup, signalTerminal } from "./process/signals.js";
 import { watchExit } from "./runner/exit-watch.js";
 import { inheritedEnv, type LocalCommand } from "./runner/prepare-command.js";
@@ -144,6 +144,7 @@ export class LocalJobProcess implements JobProcess {
 
   async signal(signal: string): Promise<boolean> {
     const name = signalName(signal);
+    if (!name) throw invalidArgument("signal", `unknown signal ${JSON.stringify(signal)}`);
     const identity = this.#knownIdentity();
     return identity !== undefined && signalGroup(identity, name);
   }
@@ -377,13 +378,4 @@ async function checkWritable(dir: JobDir): Promise<void> {
 
 function startedAs({ command, startedTime, cgroup }: Identity): Started {
   return { pid: command.pid, startedTime, containment: cgroup === "" ? "session" : "cgroup" };
-}
-
-function signalName(text: string): NodeJS.Signals {
-  const upper = text.toUpperCase();
-  const name = upper.startsWith("SIG") ? upper : `SIG${upper}`;
-  if (!Object.hasOwn(constants.signals, name)) {
-    throw invalidArgument("signal", `unknown signal ${JSON.stringify(text)}`);
-  }
-  return name as NodeJS.Signals;
 }

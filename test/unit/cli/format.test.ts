@@ -193,6 +193,7 @@ describe("--json", () => {
       stdoutTruncations: 0,
       stderrTruncations: 0,
       missingLogs: [],
+      lastSignal: "",
     });
     expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
   });

@@ -123,6 +123,10 @@ export const anyJob = fc
         stdoutFirstOffset: bytes,
         stderrFirstOffset: bytes,
         progress: anyProgress,
+        lastSignal: fc.record(
+          { name: fc.constantFrom("SIGINT", "SIGHUP"), sentTime: anyTime },
+          { noNullPrototype: true },
+        ),
         truncations: fc.record(
           { stdout: fc.integer({ min: 1, max: 9 }), stderr: fc.integer({ min: 1, max: 9 }) },
           { noNullPrototype: true },

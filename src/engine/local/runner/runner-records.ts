@@ -1,10 +1,11 @@
 import { writeFile } from "node:fs/promises";
-import { constants } from "node:os";
 import { fromSystemError } from "../../../contract/errors.js";
 import type { Exit } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
+
 import { defined } from "../../../platform/defined.js";
 import { hasCode } from "../../../platform/errno.js";
+import { signalOfNumber } from "../../../platform/signal-name.js";
 import { type ProcessRef, processTable } from "../process/processes.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 
@@ -118,9 +119,7 @@ function completeLines(text: string): string[] {
 
 /** Returns the signal of an exit code 128+n, which means death by signal n in a shell. */
 function signalOf(exitCode: number): string | undefined {
-  if (exitCode <= 128) return undefined;
-  const number = exitCode - 128;
-  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return exitCode <= 128 ? undefined : signalOfNumber(exitCode - 128);
 }
 
 /** Returns the sum of `0m1.25s 0m0.03s` (user, system) in milliseconds. */
