@@ -85,11 +85,14 @@ describe.each(USERS)("%s", (user, options) => {
     const server = await TestServer.start(options());
     const jobs = await Promise.all(NAMES.map(() => startJob(server)));
     const processPath = jobPath(jobs[0], "process");
+    const exitPath = jobPath(jobs[1], "exit");
     const record = readFileSync(processPath);
     // What ends the jobs after the test needs it again.
     onTestFinished(() => {
       rmSync(processPath, { recursive: true, force: true });
       writeFileSync(processPath, record);
+      rmSync(exitPath, { recursive: true, force: true });
+      writeFileSync(exitPath, "");
     });
     NAMES.forEach((name, index) => {
       // The job's own shell would read all of it.

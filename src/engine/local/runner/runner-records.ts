@@ -91,7 +91,7 @@ export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
  * @returns undefined until the record is complete
  */
 export function readExitRecord(path: string): Exit | undefined {
-  const file = readWithTime(path, ["ENOENT", ...NEVER_A_RECORD]);
+  const file = readWithTime(path);
   if (!file || !file.text.endsWith("\n")) return undefined;
   const [code, , children] = completeLines(file.text);
   if (code === undefined || !/^\d{1,3}$/.test(code)) return undefined;
@@ -138,10 +138,7 @@ interface FileWithTime {
   readonly modifiedTime: Date;
 }
 
-/** What no runner has made, and none will turn into a record: a directory, a FIFO, a log. */
-const NEVER_A_RECORD = ["EFTYPE", "EFBIG", "ELOOP"];
-
-function readWithTime(path: string, missing = ["ENOENT"]): FileWithTime | undefined {
+function readWithTime(path: string): FileWithTime | undefined {
   try {
     const { text, stats } = readSmallFile(path);
     const { mtime, birthtime } = stats;
@@ -149,7 +146,7 @@ function readWithTime(path: string, missing = ["ENOENT"]): FileWithTime | undefi
     const born = birthtime.getTime() > 0 && birthtime <= mtime ? birthtime : mtime;
     return { text, createdTime: born, modifiedTime: mtime };
   } catch (error) {
-    if (hasCode(error, ...missing)) return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     throw fromSystemError(error, `read ${path}`);
   }
 }
