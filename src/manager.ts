@@ -1,10 +1,11 @@
 import type { ProcmanError } from "./contract/errors.js";
 import { JobManager } from "./core/job-manager.js";
 import { LocalEngine } from "./engine/local/local-engine.js";
+import { takeOverBareProcess } from "./engine/local/runner/bare-process.js";
 import { processIdentifier } from "./engine/local/process/processes.js";
 import { FileLogs } from "./logs/file-logs.js";
 import { type ManagerOptions, validManagerOptions } from "./manager-options.js";
-import { FileJobStore } from "./storage/file-job-store.js";
+import { FileJobStore, readGoExit } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { StateDirGuard } from "./storage/state-dir-guard.js";
 import { truncationFiles } from "./storage/truncation-files.js";
@@ -33,8 +34,8 @@ export const Manager = {
     const lock = await lockStateDir(stateDir, processIdentifier);
     let guard: StateDirGuard | undefined;
     try {
-      const engine = new LocalEngine({ pollIntervalMs });
-      const store = await FileJobStore.open(stateDir);
+      const engine = new LocalEngine({ pollIntervalMs, bareExit: readGoExit });
+      const store = await FileJobStore.open(stateDir, takeOverBareProcess);
       const manager = await JobManager.open({
         engine,
         store,

@@ -101,8 +101,8 @@ export class EndedJobs {
     for (;;) {
       let newest = -1;
       for (let index = 0; index < next.length; index += 1) {
-        const sequence = next[index]?.sequence ?? -1;
-        if (sequence > (next[newest]?.sequence ?? -1)) newest = index;
+        const sequence = next[index]?.sequence ?? Number.NEGATIVE_INFINITY;
+        if (sequence > (next[newest]?.sequence ?? Number.NEGATIVE_INFINITY)) newest = index;
       }
       const job = next[newest];
       if (!job) return;

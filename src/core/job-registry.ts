@@ -142,7 +142,7 @@ export class JobRegistry {
     while (rest.length > 0 || nextEnded) {
       if (jobs.length === limit) break;
       const newestOpen = rest.at(-1);
-      if (nextEnded && nextEnded.sequence > (newestOpen?.sequence ?? -1)) {
+      if (nextEnded && nextEnded.sequence > (newestOpen?.sequence ?? Number.NEGATIVE_INFINITY)) {
         jobs.push(this.#selectedEnded(nextEnded));
         nextEnded = ended.next().value;
       } else if (newestOpen) {

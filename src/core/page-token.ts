@@ -14,7 +14,7 @@ export function formatPageToken(lastSequence: number, filter: JobFilter): string
 export function parsePageToken(token: string, filter: JobFilter): number {
   const text = Buffer.from(token, "base64url").toString();
   const [version, sequence, digest] = text.split(".");
-  const broken = version !== "1" || !/^\d{1,15}$/.test(sequence ?? "");
+  const broken = version !== "1" || !/^-?\d{1,16}$/.test(sequence ?? "");
   if (broken || digest !== filterDigest(filter)) {
     const description = broken ? "is not one that List returned" : "is for other filters";
     throw argumentError("INVALID_PAGE_TOKEN", [{ field: "page_token", description }]);

@@ -2,7 +2,7 @@ import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
-import { STREAMS } from "../contract/job.js";
+import { type Exit, type JobState, STREAMS } from "../contract/job.js";
 import { JobDir } from "../core/job-dir.js";
 import { type EndedJob, endedJob, isSettled } from "../core/ended-jobs.js";
 import type { JobDraft, JobRecord, JobStore, LoadedJobs, UnreadableRecord } from "../core/ports.js";
@@ -19,6 +19,7 @@ import { SerialQueue } from "../platform/serial-queue.js";
 import { Turns } from "../platform/turns.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
+import { type BareProcess, goExit, goOrphan, parseGoRecord } from "./go-record.js";
 import { formatRecord, parseRecord } from "./job-record.js";
 import { readSmallFile } from "../platform/small-file.js";
 
@@ -29,6 +30,22 @@ const REMOVED_PREFIX = ".removed-";
 /** More than the largest request makes, with each of its bytes escaped. */
 const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 
+/**
+ * Takes over the process of a job that another program has started without a runner, and
+ * records it in the job's directory. Returns false where it is not there any more.
+ */
+export type TakeOver = (dir: JobDir, pid: number, startedTime: Date) => boolean;
+
+/** Returns how a job of the Go library's has ended, where its own program has recorded that. */
+export function readGoExit(dir: JobDir): Exit | undefined {
+  try {
+    return goExit(JSON.parse(readSmallFile(dir.record, MAX_RECORD_BYTES).text) as object);
+  } catch {
+    // It is being written, or is no longer the Go library's.
+    return undefined;
+  }
+}
+
 /** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
   readonly #jobsDir: string;
@@ -36,15 +53,17 @@ export class FileJobStore implements JobStore {
   readonly #names: SharedSync;
   readonly #endedJobs: EndedJobsFile;
   readonly #deletions = new SerialQueue();
+  readonly #takeOver: TakeOver;
 
-  private constructor(stateDir: string) {
+  private constructor(stateDir: string, takeOver: TakeOver) {
+    this.#takeOver = takeOver;
     this.#jobsDir = join(stateDir, "jobs");
     this.#names = new SharedSync(this.#jobsDir);
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
-  static async open(stateDir: string): Promise<FileJobStore> {
-    const store = new FileJobStore(stateDir);
+  static async open(stateDir: string, takeOver: TakeOver = () => false): Promise<FileJobStore> {
+    const store = new FileJobStore(stateDir, takeOver);
     await mkdir(store.#jobsDir, { recursive: true, mode: 0o700 });
     return store;
   }
@@ -189,9 +208,32 @@ export class FileJobStore implements JobStore {
   }
 
   #read(id: string): JobRecord {
-    const record = parseRecord(readSmallFile(this.dirOf(id).record, MAX_RECORD_BYTES).text);
+    const record = this.#parse(id, readSmallFile(this.dirOf(id).record, MAX_RECORD_BYTES).text);
     if (record.spec.id !== id) throw new Error(`its id is ${record.spec.id}`);
     return record;
+  }
+
+  #parse(id: string, text: string): JobRecord {
+    try {
+      return parseRecord(text);
+    } catch (error) {
+      const go = parseGoRecord(JSON.parse(text) as object);
+      if (!go) throw error;
+      return { ...go.record, state: go.state ?? this.#stateOf(this.dirOf(id), go.running) };
+    }
+  }
+
+  /** Returns the state of a job that the Go library has recorded as running. */
+  #stateOf(dir: JobDir, running: BareProcess): JobState {
+    const { pid, startedTime } = running;
+    if (!isAbsent(dir.process) || this.#takeOver(dir, pid, startedTime)) {
+      return { status: "running", ...running, containment: "session" };
+    }
+    const written = [dir.record, ...STREAMS.map((stream) => dir.log(stream))].flatMap(
+      (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? [],
+    );
+    const error = "the process that its record names is gone, and nothing tells how it ended";
+    return goOrphan(error, new Date(Math.max(...written)), running);
   }
 
   /** Deletes a directory. What cannot be deleted now is deleted at the next load. */

@@ -64,7 +64,8 @@ const stateSchema = z.discriminatedUnion("status", [
 
 const headSchema = z.object({
   version: z.int().min(1),
-  sequence: z.int().nonnegative().default(0),
+  // Below 0 for the jobs of the Go library.
+  sequence: z.int().default(0),
   createdTime: time,
   defaultLogLimitBytes: z.int().positive().optional(),
   lastSignal: z.object({ name: z.string(), sentTime: time }).optional(),

@@ -7,12 +7,20 @@ import { LocalJobProcess, type SharedEngine } from "./local-job-process.js";
 import { prepareCommand } from "./runner/prepare-command.js";
 import { StandbyRunner } from "./runner/standby-runner.js";
 
+export interface LocalEngineOptions extends Partial<Pick<SharedEngine, "bareExit">> {
+  readonly pollIntervalMs: number;
+}
+
 /** Runs commands as processes of this machine, each with a runner process as its parent. */
 export class LocalEngine implements Engine {
   readonly #shared: SharedEngine;
 
-  constructor(options: { readonly pollIntervalMs: number }) {
-    this.#shared = { ticker: new Ticker(options.pollIntervalMs), standby: new StandbyRunner() };
+  constructor({ pollIntervalMs, bareExit = () => undefined }: LocalEngineOptions) {
+    this.#shared = {
+      ticker: new Ticker(pollIntervalMs),
+      standby: new StandbyRunner(),
+      bareExit,
+    };
     leaveJobCgroup();
   }
 

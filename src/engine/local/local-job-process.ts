@@ -14,7 +14,7 @@ import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.j
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
 import { listeningPort } from "./listening-port.js";
-import { isAlive, processTable } from "./process/processes.js";
+import { isAlive, type ProcessRef, processTable } from "./process/processes.js";
 import { signalName } from "../../platform/signal-name.js";
 import { signalGroup, signalTerminal } from "./process/signals.js";
 import { watchExit } from "./runner/exit-watch.js";
@@ -41,10 +41,15 @@ import { TerminalDrain } from "./terminal/terminal-drain.js";
 /** How often a process record that is being written is read. */
 const RECORD_POLL_INTERVAL_MS = 20;
 
+/** How long the program that started a command without a runner may take to record its end. */
+const BARE_EXIT_TIMEOUT_MS = 3000;
+
 /** What the jobs of one engine share. */
 export interface SharedEngine {
   readonly ticker: Ticker;
   readonly standby: StandbyRunner;
+  /** Returns how a command without a runner has ended, where its own program has recorded that. */
+  readonly bareExit: (dir: JobDir) => Exit | undefined;
 }
 
 /** The processes of one job: its runner, the command, and the processes that it has started. */
@@ -58,6 +63,8 @@ export class LocalJobProcess implements JobProcess {
   /** Kept until the release, so that a job that deletes its files can still be ended. */
   #identity: Identity | undefined;
   #drain: TerminalDrain | undefined;
+  /** When a command without a runner was first seen to have ended. */
+  #bareEndSeenMs: number | undefined;
 
   constructor(dir: JobDir, shared: SharedEngine) {
     this.#dir = dir;
@@ -299,6 +306,19 @@ export class LocalJobProcess implements JobProcess {
     return { kind: "gone", reason, ...defined({ started: known && startedAs(known) }) };
   }
 
+  /** Its own program may yet record how a command without a runner has ended. */
+  #inspectBareEnd(started: Started, { startTime }: ProcessRef): Observation {
+    const exit = this.#shared.bareExit(this.#dir);
+    if (exit) return { kind: "exited", ...started, ...exit };
+    this.#bareEndSeenMs ??= performance.now();
+    if (performance.now() - this.#bareEndSeenMs < BARE_EXIT_TIMEOUT_MS) {
+      const ageMs = processTable().ageMs(startTime);
+      return { kind: "alive", recorded: false, isEnding: true, ageMs, ...started };
+    }
+    const reason = "another program started it, and has not recorded how it ended";
+    return { kind: "gone", started, reason };
+  }
+
   #inspectIncomplete(): Observation {
     const errors = STREAMS.map((stream) => this.#dir.log(stream));
     // A runner that was told of its job has no argument that names it, but its logs open.
@@ -343,10 +363,11 @@ export class LocalJobProcess implements JobProcess {
         ...started,
       };
     }
-    const reason =
-      bootId === processTable().bootId()
-        ? `its runner (process ${exitRecorder.pid}) is gone and left no record of how the command ended`
-        : "the machine was restarted while the command ran";
+    const isSameBoot = bootId === processTable().bootId();
+    if (identity.isBare && isSameBoot) return this.#inspectBareEnd(started, command);
+    const reason = isSameBoot
+      ? `its runner (process ${exitRecorder.pid}) is gone and left no record of how the command ended`
+      : "the machine was restarted while the command ran";
     return { kind: "gone", started, reason };
   }
 

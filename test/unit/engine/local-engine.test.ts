@@ -368,7 +368,11 @@ describe("giving a start up", () => {
       mode: 0o755,
     });
     const command = prepareCommand(spec("true", [], { pty: true }));
-    const shared = { ticker: new Ticker(50), standby: new StandbyRunner() };
+    const shared = {
+      ticker: new Ticker(50),
+      standby: new StandbyRunner(),
+      bareExit: () => undefined,
+    };
     await expect(LocalJobProcess.start(dir, { ...command, script }, shared)).rejects.toMatchObject({
       reason: "PROCESS_LIMIT",
       message: expect.stringMatching(/terminal could not be made: script: no more of them$/),

@@ -206,7 +206,7 @@ describe("what cannot be is refused", () => {
   const stop = { kind: "cancel", requestedTime: time, gracePeriodMs: 0 };
   test.each<[string, object]>([
     ["version", { version: 0 }],
-    ["sequence", { sequence: -1 }],
+    ["sequence", { sequence: 0.5 }],
     ["createdTime", { createdTime: "yesterday" }],
     ["defaultLogLimitBytes", { defaultLogLimitBytes: 0 }],
     ["id", { id: "" }],

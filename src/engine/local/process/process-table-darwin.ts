@@ -52,6 +52,8 @@ export const darwinProcessTable: ProcessTable = {
       : undefined;
   },
 
+  formatIdentity: ({ pid, startTime }) => `${pid} ${startTime}`,
+
   listeners: listenersOnDarwin,
 
   hasArgument(text) {

@@ -41,6 +41,11 @@ export const linuxProcessTable: ProcessTable = {
     return parseStat(line);
   },
 
+  formatIdentity({ pid, startTime }) {
+    // The state, and 18 numbers that nobody reads here.
+    return `${pid} (-) S ${"0 ".repeat(18)}${startTime}`;
+  },
+
   listeners: listenersOnLinux,
 
   hasArgument(text) {

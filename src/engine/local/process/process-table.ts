@@ -32,6 +32,8 @@ export interface ProcessTable {
   startedBy(startTime: string, mark: string): boolean;
   /** Parses pid and start time from the output of identify.sh. */
   parseIdentity(line: string): { pid: number; startTime: string } | undefined;
+  /** Returns a line that `parseIdentity` takes. */
+  formatIdentity(process: { pid: number; startTime: string }): string;
   /**
    * Finds which of these processes listen on a TCP port; 0: on any. `pids` is a
    * function since listing them is expensive: Linux skips it where nobody listens.

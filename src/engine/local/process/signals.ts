@@ -1,6 +1,6 @@
 import { hasCode } from "../../../platform/errno.js";
 import { type Identity, isInTerminal } from "../runner/runner-records.js";
-import { lookupAlive, processTable } from "./processes.js";
+import { lookupAlive, processTable, sameProcess } from "./processes.js";
 
 /** The signals that the runner survives: they can go to the whole group. */
 const CAUGHT_BY_RUNNER = new Set<NodeJS.Signals>([
@@ -31,7 +31,7 @@ export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean
     sendSignal(-group, signal);
   } else {
     for (const member of processTable().all()) {
-      if (member.groupId === group && member.pid !== identity.runner.pid) {
+      if (member.groupId === group && !sameProcess(member, identity.runner)) {
         sendSignal(member.pid, signal);
       }
     }

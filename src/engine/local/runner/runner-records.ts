@@ -23,6 +23,8 @@ export interface Identity {
   readonly cgroup: string;
   /** The shell's error, where the command could not be executed. */
   readonly notExecuted?: string;
+  /** Another program has started the command: there is no runner, and no exit record to come. */
+  readonly isBare?: boolean;
 }
 
 /** Whether the job has a terminal. Its exit recorder is then not the runner. */
@@ -65,7 +67,7 @@ export function readProcessRecord(dir: JobDir): ProcessRecord {
     command: { pid: command.pid, startTime: command.startTime },
     cgroup: cgroupLine.slice(CGROUP.length),
     startedTime: file.createdTime,
-    ...defined({ notExecuted }),
+    ...defined({ notExecuted, isBare: rest.includes(NO_RUNNER) || undefined }),
   };
 }
 
@@ -102,6 +104,11 @@ export function readExitRecord(path: string): Exit | undefined {
     ...defined({ signal: signalOf(exitCode), cpuTimeMs: parseTimes(children ?? "") }),
   };
 }
+
+/** A line of the `process` file of a command without a runner. */
+export const NO_RUNNER = "no runner";
+/** What no process has as its start time. */
+export const NEVER = "0";
 
 const CGROUP = "cgroup ";
 const RECORDER = "recorder ";

@@ -1,0 +1,145 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import type { Exit, JobState } from "../contract/job.js";
+import type { JobRecord } from "../core/ports.js";
+import { defined } from "../platform/defined.js";
+
+/*
+ * Records of the Go library procman, which keeps its jobs in the same directory. They are
+ * read only: what becomes of such a job from now on is written as any other job's record.
+ */
+
+const texts = z.custom<Readonly<Record<string, string>>>(
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((each) => typeof each === "string"),
+);
+
+/** Go writes nil as null, and leaves out what is empty. */
+const schema = z.object({
+  // As ids are printed and typed.
+  id: z.string().regex(/^[\x21-\x7e]+$/),
+  command: z.string().min(1),
+  args: z.array(z.string()).nullish(),
+  env: z.union([texts, z.array(z.string())]).nullish(),
+  work_dir: z.string().nullish(),
+  labels: texts.nullish(),
+  pid: z.int().nullish(),
+  status: z.string(),
+  created_at: z.string().nullish(),
+  started_at: z.string().nullish(),
+  completed_at: z.string().nullish(),
+  exit_code: z.int().nullish(),
+  error: z.string().nullish(),
+});
+
+type GoJob = z.infer<typeof schema>;
+
+/** What a record says of a command that runs without a runner. */
+export interface BareProcess {
+  readonly pid: number;
+  readonly startedTime: Date;
+}
+
+/** Whether a job that is recorded as running does run is for others to say. */
+export type GoRecord = { readonly record: Omit<JobRecord, "state"> } & (
+  | { readonly state: JobState; readonly running?: never }
+  | { readonly state?: never; readonly running: BareProcess }
+);
+
+/** Returns undefined for what is no record of the Go library's. @throws Error for one that is broken */
+export function parseGoRecord(json: object): GoRecord | undefined {
+  if ("version" in json || !("status" in json) || !("id" in json)) return undefined;
+  const job = schema.parse(json);
+  const startedTime = timeOf(job.started_at);
+  const createdTime = timeOf(job.created_at) ?? startedTime ?? timeOf(job.completed_at);
+  if (!createdTime) throw new Error("started_at: it has no time at all");
+  const record = {
+    spec: {
+      id: job.id,
+      requestId: "",
+      command: job.command,
+      args: job.args ?? [],
+      env: Array.isArray(job.env) ? variablesOf(job.env) : (job.env ?? {}),
+      clearEnv: false,
+      workDir: job.work_dir?.startsWith("/") ? job.work_dir : "/",
+      labels: job.labels ?? {},
+      mergeOutput: false,
+      pty: false,
+      stdin: false,
+    },
+    sequence: sequenceOf(job, createdTime),
+    createdTime,
+  };
+  const { pid } = job;
+  if (job.status === "running" && pid && pid > 0 && startedTime) {
+    return { record, running: { pid, startedTime } };
+  }
+  return { record, state: endedState(job, startedTime, createdTime) };
+}
+
+/** Returns how a job has ended, as the program that started it has recorded it since. */
+export function goExit(json: object): Exit | undefined {
+  const state = parseGoRecord(json)?.state;
+  if (!state || !("exitCode" in state)) return undefined;
+  const { exitCode, completedTime } = state;
+  return { exitCode, completedTime };
+}
+
+/** A job that no longer runs. Without an exit code, how it ended is not known. */
+export function goOrphan(error: string, completedTime: Date, running?: BareProcess): JobState {
+  const started = running && { ...running, containment: "session" as const };
+  return { status: "orphaned", error, completedTime, ...started };
+}
+
+function endedState(job: GoJob, startedTime: Date | undefined, createdTime: Date): JobState {
+  const completedTime = timeOf(job.completed_at) ?? startedTime ?? createdTime;
+  const { pid, status } = job;
+  // Go leaves out a 0; it is -1 where a signal ended the command.
+  const exitCode = job.exit_code ?? (status === "completed" ? 0 : -1);
+  if (pid && pid > 0 && startedTime && exitCode >= 0) {
+    const ended = { pid, startedTime, containment: "session" as const, exitCode, completedTime };
+    const error = job.error || undefined;
+    switch (status) {
+      case "completed":
+        if (exitCode === 0) return { status, ...ended };
+        return { status: "failed", ...ended, ...defined({ error }) };
+      case "failed":
+        if (exitCode > 0) return { status, ...ended, ...defined({ error }) };
+        break;
+      case "cancelled":
+      case "canceled":
+        if (job.exit_code !== undefined) return { status: "cancelled", ...ended };
+    }
+  }
+  const what = `recorded as ${JSON.stringify(status)}, without an exit code`;
+  const running = pid && pid > 0 && startedTime ? { pid, startedTime } : undefined;
+  return goOrphan(job.error ? `${what}: ${job.error}` : what, completedTime, running);
+}
+
+/** Go's zero time, of the year 1, is none. */
+function timeOf(text: string | null | undefined): Date | undefined {
+  const time = new Date(text ?? "");
+  return time.getTime() > 0 ? time : undefined;
+}
+
+function variablesOf(env: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    env.flatMap((each) => {
+      const equals = each.indexOf("=");
+      return equals > 0 ? [[each.slice(0, equals), each.slice(equals + 1)]] : [];
+    }),
+  );
+}
+
+/**
+ * Orders these jobs by their times, to the microsecond, and before all others, whose
+ * sequences begin with 1.
+ */
+function sequenceOf({ id, started_at, created_at }: GoJob, createdTime: Date): number {
+  const micros = /\.\d{3}(\d{3})/.exec(created_at ?? started_at ?? "")?.[1];
+  const last = micros ?? String(createHash("sha256").update(id).digest().readUInt32BE() % 1000);
+  return createdTime.getTime() * 1000 + Number(last) - Number.MAX_SAFE_INTEGER;
+}
