@@ -81,6 +81,15 @@ export function parseKeyValue(text: string, before: KeyValues | undefined): KeyV
   return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
 
+/** Variables by their names; undefined: with the value that this command itself has. */
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+/** Parses "NAME=VALUE", or "NAME" for the value of this command's own environment. */
+export function parseVariable(text: string, before: Variables | undefined): Variables {
+  if (text === "" || text.includes("=")) return { ...before, ...parseKeyValue(text, undefined) };
+  return { ...before, [text]: undefined };
+}
+
 export interface ListenOption {
   readonly host: string;
   readonly port: number;

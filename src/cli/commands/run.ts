@@ -6,7 +6,8 @@ import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { checkVariables, checkWorkDir } from "../command-line-bytes.js";
-import { CliError, runExitCode } from "../exit-codes.js";
+import { CliError, EXIT, runExitCode } from "../exit-codes.js";
+import { printable } from "../format/printable.js";
 import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS, syncWindowSize } from "../terminal/interact.js";
 import type { CommandContext } from "./command-context.js";
@@ -17,13 +18,15 @@ import {
   type JsonOption,
   type KeyValues,
   parseKeyValue,
+  parseVariable,
   parsePositiveDurationMs,
   parseSizeBytes,
+  type Variables,
 } from "./options.js";
 
 interface RunOptions extends JsonOption, DetachKeyOption {
   readonly detach?: boolean;
-  readonly env?: KeyValues;
+  readonly env?: Variables;
   readonly clearEnv?: boolean;
   readonly serverEnv?: boolean;
   readonly workDir?: string;
@@ -72,9 +75,10 @@ export function runCommand(context: CommandContext): Command {
     .passThroughOptions()
     .option("-d, --detach", "start the command, print the id of the job and return")
     .option(
-      "-e, --env <key=value>",
-      "set an environment variable; may be given several times",
-      parseKeyValue,
+      "-e, --env <name[=value]>",
+      "set an environment variable, without =value to this shell's value, which no other user can " +
+        "read; may be given several times",
+      parseVariable,
     )
     .addOption(
       new Option(
@@ -197,10 +201,11 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
 }
 
 function environment(
-  { env = {}, clearEnv, serverEnv }: RunOptions,
+  { env: given = {}, clearEnv, serverEnv }: RunOptions,
   workDir: string,
   cli: Cli,
 ): Required<Pick<StartOptions, "env" | "clearEnv">> {
+  const env = withValues(given, cli);
   if (serverEnv) return { env, clearEnv: false };
   if (clearEnv) return { env, clearEnv: true };
   // Not by assignment, to which the name __proto__ would mean something else.
@@ -211,6 +216,17 @@ function environment(
   );
   if (own["PWD"] !== undefined) own["PWD"] = workDir;
   return { env: { ...own, ...env }, clearEnv: true };
+}
+
+/** @throws CliError for a variable without a value that is not set here */
+function withValues(given: Variables, cli: Cli): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value = cli.env[name]]) => {
+      if (value !== undefined) return [name, value];
+      const message = `--env ${printable(name)}: there is no such variable here; give NAME=VALUE`;
+      throw new CliError(message, { exitCode: EXIT.usage });
+    }),
+  );
 }
 
 /** What each shell sets anew: with it, the same request would differ from shell to shell. */

@@ -78,6 +78,17 @@ describe("run", () => {
     expect(await cli.run("run", "--server-env", "--clear-env", "x")).toBe(125);
   });
 
+  test("takes the value of --env NAME from its own environment, where it has one", async () => {
+    const env = { PATH: "/bin", SECRET: "a=b" };
+    for (const option of ["--clear-env", "--server-env"]) {
+      const request = await requestOf({ env }, option, "--env", "SECRET", "-e", "A=1", "x");
+      expect(request.env).toEqual({ SECRET: "a=b", A: "1" });
+    }
+    const cli = new FakeCli({ env });
+    expect(await cli.run("run", "--env", "MISSING", "x")).toBe(125);
+    expect(cli.err.text).toContain("--env MISSING: there is no such variable");
+  });
+
   test("--cwd is --work-dir", async () => {
     expect(await requestOf({}, "--cwd", "/srv", "x")).toMatchObject({ workDir: "/srv" });
   });
