@@ -293,10 +293,12 @@ export class JobManager implements ServedProcman {
   async refresh(_options: CallOptions = {}): Promise<readonly Job[]> {
     this.#throwIfClosing();
     const changed: Job[] = [];
-    for (const job of this.#jobs.open()) {
-      if (job.ended.aborted) continue;
+    const before = [...this.#jobs.open()].map((job) => ({ job, status: job.status }));
+    for (const { job, status } of before) {
       try {
-        if (await job.refresh()) changed.push(await job.view());
+        await job.refresh();
+        // Also where a notice of the kernel's came first, once this was asked for.
+        if (job.status !== status) changed.push(await job.view());
       } catch (error) {
         // A job that cannot be inspected now must not keep the others from it.
         this.#logUnlessClosing(error, job);

@@ -193,7 +193,8 @@ test("a server that dies within Cleanup has removed whole jobs only", async () =
   await server.start({ env: { PROCMAN_CRASH_AT: "remove:renamed@2" } });
   const { client } = server;
   const ids: string[] = [];
-  for (let n = 0; n < 4; n += 1) {
+  // More than are removed side by side.
+  for (let n = 0; n < 12; n += 1) {
     const { job } = await client.start({ command: "sh", args: ["-c", `echo ${n}; exit ${n}`] });
     await client.wait({ id: job!.id });
     ids.push(job!.id);
@@ -201,7 +202,8 @@ test("a server that dies within Cleanup has removed whole jobs only", async () =
   await crashDuring(server, () => client.cleanup({ olderThan: { seconds: 0n, nanos: 0 } }));
   await server.start();
   const { jobs } = await server.client.list({});
-  expect(jobs).toHaveLength(2);
+  expect(jobs.length).toBeGreaterThanOrEqual(4);
+  expect(jobs.length).toBeLessThanOrEqual(10);
   for (const { id, exitCode } of jobs) {
     const n = ids.indexOf(id);
     expect(exitCode).toBe(n);
