@@ -32,6 +32,9 @@ const MAX_PARSED_WORDS = 10_000;
 export async function runCli(args: readonly string[], cli: Cli): Promise<number> {
   const context = new CommandContext(cli);
   try {
+    const [first, ...rest] = args;
+    if (first === "complete" && rest[0] === "--") return await complete(rest.slice(1), context);
+    if (first === "man-page" && rest.length === 0) return await printManPage(context);
     const words = isVersion(args) ? ["--version"] : args;
     const program = await createProgram(words, context);
     // Commander passes all words as arguments of one call, which the stack limits.
@@ -44,6 +47,24 @@ export async function runCli(args: readonly string[], cli: Cli): Promise<number>
     if (error instanceof CommanderError) return exitOfCommander(error, context);
     return reportError(error, context);
   }
+}
+
+/** Answers a shell: see `commands/completion.ts`. */
+async function complete(words: readonly string[], context: CommandContext): Promise<number> {
+  const { completions } = await import("./completion.js");
+  // A first word that is incomplete may be a whole command's name, too.
+  const program = await createProgram(words.length > 1 ? words : [], context);
+  const candidates = await completions(program, words, context);
+  const { stdout } = context.cli;
+  await stdout.lines(candidates.map(({ value, about }) => `${value}\t${about}`));
+  return EXIT.ok;
+}
+
+/** Prints the manual page, for the build of the package. */
+async function printManPage(context: CommandContext): Promise<number> {
+  const { manPage } = await import("./man-page.js");
+  await context.cli.stdout.write(manPage(await createProgram([], context), version()));
+  return EXIT.ok;
 }
 
 /** Commander has one short form of an option. */

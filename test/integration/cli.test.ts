@@ -237,6 +237,48 @@ describe("coming back", () => {
   );
 });
 
+describe("completion in a shell", () => {
+  const shells = {
+    bash: `eval "$(procman completion bash)"
+      try() { COMP_LINE=$1 COMP_POINT=\${#1}; _procman; echo "\${COMPREPLY[*]}"; }`,
+    zsh: `compdef() {}; _describe() { print -r -- \${(@P)2%%:*} }; _files() { echo files }
+      eval "$(procman completion zsh)"
+      try() { words=("\${(@s: :)1}"); CURRENT=$#words; _procman }`,
+    fish: `procman completion fish | source
+      function try; complete -C $argv | string split -f 1 \\t | string join " "; end`,
+  };
+
+  const isInstalled = (shell: string) =>
+    ["/bin", "/usr/bin", "/usr/local/bin"].some((dir) => existsSync(join(dir, shell)));
+
+  test.each(Object.entries(shells).filter(([shell]) => isInstalled(shell)))(
+    "%s",
+    async (shell, setup) => {
+      const id = await started("--label", `shell=${shell}`, "--", "sleep", "1000");
+      const bin = tempDir();
+      const program = join(bin, "procman");
+      writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, {
+        mode: 0o755,
+      });
+      const lines = [
+        "procman canc",
+        `procman cancel ${id.slice(0, 9)}`,
+        "procman ls --status orph",
+      ];
+      const script = [setup, ...lines.map((line) => `try "${line}"`), "true"].join("\n");
+      const path = `${bin}:${process.env["PATH"]}`;
+      const { stdout } = await promisify(execFile)(
+        shell,
+        [...(shell === "zsh" ? ["-f"] : []), "-c", script],
+        // fish writes to the home directory.
+        { env: { ...process.env, HOME: bin, PATH: path, PROCMAN_STATE_DIR: shared } },
+      );
+      expect(stdout.trimEnd().split("\n")).toEqual(["cancel", id, "orphaned"]);
+      expect((await cli("kill", id)).code).toBe(0);
+    },
+  );
+});
+
 describe("the server", () => {
   test("is started where none runs; many that do so at once get the same", async () => {
     const stateDir = newStateDir();
@@ -372,6 +414,7 @@ test.each([
   ["refresh"],
   ["serve"],
   ["stop"],
+  ["completion"],
   ["logs"],
   ["tail"],
   ["kill"],

@@ -5,6 +5,10 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { FIELD_NAMES, jobFormatter } from "../format/job-fields.js";
 import type { JsonOption } from "./options.js";
 
+export const LIST_FORMS = ["table", "json", "jsonl"] as const;
+
+type ListForm = (typeof LIST_FORMS)[number];
+
 /** How a list of jobs is printed. */
 export type ListOutput =
   | { readonly type: "table" }
@@ -15,7 +19,7 @@ export type ListOutput =
   | { readonly type: "lines"; readonly format: (job: Job) => string };
 
 export interface ListOutputOptions extends JsonOption {
-  readonly output?: "table" | "json" | "jsonl";
+  readonly output?: ListForm;
   readonly format?: string;
   readonly quiet?: boolean;
 }
@@ -76,15 +80,10 @@ export function requireLines(output: ListOutput): void {
   throw new CliError(message, { exitCode: EXIT.usage });
 }
 
-function parseForm(text: string): "table" | "json" | "jsonl" {
-  switch (text) {
-    case "table":
-    case "json":
-    case "jsonl":
-      return text;
-    default:
-      throw new InvalidArgumentError("Choose from table, json, jsonl.");
-  }
+function parseForm(text: string): ListForm {
+  const form = LIST_FORMS.find((each) => each === text);
+  if (form) return form;
+  throw new InvalidArgumentError(`Choose from ${LIST_FORMS.join(", ")}.`);
 }
 
 function wrapped(text: string, columns: number): string {

@@ -547,3 +547,82 @@ describe("what other programs call a command", () => {
     expect(cli.out.text).toBe("abc removed\ndef removed\n");
   });
 });
+
+describe("what a shell may complete", () => {
+  async function candidates(...words: string[]): Promise<string[]> {
+    const cli = new FakeCli();
+    cli.procman.addJob("abc", { labels: { team: "ml", note: "two words" } });
+    cli.procman.addJob("def");
+    cli.procman.end("def");
+    expect(await cli.run("complete", "--", ...words), cli.err.text).toBe(0);
+    return cli.out.text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => line.split("\t")[0] as string);
+  }
+
+  test.each([
+    [["wa"], ["watch", "wait"]],
+    [["run"], ["run"]],
+    [
+      ["server", "st"],
+      ["start", "stop", "status"],
+    ],
+    [
+      ["wait", "--for"],
+      ["--for-output", "--for-port"],
+    ],
+    [
+      ["get", ""],
+      ["def", "abc"],
+    ],
+    [["show", "a"], ["abc"]],
+    [["cancel", ""], ["abc"]],
+    [["cancel", "abc", ""], ["abc"]],
+    [["rm", ""], ["def"]],
+    [["--state-dir", "/x", "cancel", ""], ["abc"]],
+    [["get", "abc", ""], []],
+    [
+      ["signal", "abc", "USR"],
+      ["USR1", "USR2"],
+    ],
+    [["kill", "-s", "HU"], ["HUP"]],
+    [["ls", "--label", "team"], ["team=ml"]],
+    [["ls", "--label", "note"], []],
+    [
+      ["ls", "-o", ""],
+      ["table", "json", "jsonl"],
+    ],
+    [["serve", "--log-level", "f"], ["fatal"]],
+    // Of the job's command the shell knows more.
+    [["run", "sleep", "a"], []],
+    [["run", "--", ""], []],
+    [["run", "-d", "--", "top", "--"], []],
+  ])("after %j", async (words, expected) => {
+    expect(await candidates(...words)).toEqual(expected);
+  });
+
+  test("without a server there are no jobs, and none is started", async () => {
+    const cli = new FakeCli();
+    cli.procman.failure = new Error("no server runs");
+    expect(await cli.run("complete", "--", "cancel", "")).toBe(0);
+    expect(cli.out.text + cli.err.text).toBe("");
+  });
+});
+
+test("the manual page has every command with its options", async () => {
+  const cli = new FakeCli();
+  expect(await cli.run("man-page")).toBe(0);
+  const page = cli.out.text;
+  expect(page).toMatch(/^\.TH PROCMAN 1 "" "procman \d/);
+  for (const text of [
+    '.SS "run [options] <command...>"',
+    '.SS "server stop [options]"',
+    "\\-\\-for\\-output <pattern>",
+    "ready in \\ed+ ms",
+    "126  run: the command is not executable",
+  ]) {
+    expect(page).toContain(text);
+  }
+  expect(page).not.toContain('.SS "top');
+});
