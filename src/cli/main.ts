@@ -1,4 +1,4 @@
-import { socketPathIn } from "../platform/default-state-dir.js";
+import { socketPathIn } from "../platform/socket-path.js";
 import type { Cli } from "./cli.js";
 import { thisProcessRaw } from "./command-line-bytes.js";
 import { ensureServer } from "./ensure-server.js";

@@ -4,8 +4,9 @@ import { Socket } from "node:net";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { invalidArgument } from "../contract/errors.js";
-import { defaultStateDir, socketPathIn } from "../platform/default-state-dir.js";
+import { defaultStateDir } from "../platform/default-state-dir.js";
 import { foreignOwner } from "../platform/own-dir.js";
+import { socketPathIn } from "../platform/socket-path.js";
 import { checkBaseUrl, checkOptions, checkToken } from "./client-options.js";
 import { sendToken } from "./procman-client.js";
 

@@ -12,12 +12,7 @@ export function defaultStateDir(): string | undefined {
   return home === undefined ? undefined : join(home, ".cache", "procman");
 }
 
-/** Returns the path of the unix socket of a state directory's server. */
-export function socketPathIn(stateDir: string): string {
-  return join(stateDir, "procman.sock");
-}
-
-/** Returns the path of the token that its clients over TCP send. */
+/** Returns the path of the token that clients of a state directory's server send over TCP. */
 export function tokenPathIn(stateDir: string): string {
   return join(stateDir, "token");
 }

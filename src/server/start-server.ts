@@ -2,8 +2,9 @@ import { chmod, mkdir } from "node:fs/promises";
 import type { Logger } from "pino";
 import { Violations } from "../contract/errors.js";
 import type { Procman } from "../contract/procman.js";
-import { socketPathIn, tokenPathIn } from "../platform/default-state-dir.js";
+import { tokenPathIn } from "../platform/default-state-dir.js";
 import { defined } from "../platform/defined.js";
+import { socketPathIn } from "../platform/socket-path.js";
 import { AccessControl } from "./access/access-control.js";
 import { allowedHostname, allowedOrigin } from "./access/host-and-origin.js";
 import { loadAccessToken, watchAccessToken } from "./access/access-token.js";
@@ -28,7 +29,7 @@ export interface ServerOptions {
    * has it on either of them. Then there is no TCP, and the log says so.
    */
   readonly loopbackPort?: number;
-  /** Default: procman.sock in the state directory. */
+  /** Default: procman.sock in the state directory or, where that is too long, a short path. */
   readonly socketPath?: string;
   /** Names by which clients may call this server, besides those of `listen` and the machine's. */
   readonly allowedHosts?: readonly string[];
@@ -81,7 +82,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   } = options;
   checkOptions(options);
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-  const { socketPath = socketPathIn(stateDir) } = options;
+  const placeOfSocket = () => options.socketPath ?? socketPathIn(stateDir);
   const tokenPath = tokenPathIn(stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await chmod(stateDir, 0o700);
@@ -143,7 +144,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       logger.warn(`port ${takenPort} is in use by another process; listening on no TCP port`);
     }
     // The socket comes last: whoever finds it finds a server that is ready.
-    await listeners.openSocket(socketPath, protocols.local);
+    const socketPath = await listeners.openSocket(placeOfSocket, stateDir, protocols.local);
     logger.info(`listening on ${socketPath}`);
     let closed: Promise<void> | undefined;
     return {

@@ -1,5 +1,13 @@
 import { execFile, execFileSync } from "node:child_process";
-import { chownSync, existsSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -9,7 +17,7 @@ import { eventually } from "../helpers/eventually.js";
 import { endAll, launch, newStateDir, procman } from "../helpers/procman-command.js";
 import { endProcess, isRunning } from "../helpers/strangers.js";
 import { tempDir } from "../helpers/temp-dir.js";
-import { MAIN, TestServer } from "../helpers/test-server.js";
+import { endJobs, MAIN, TestServer } from "../helpers/test-server.js";
 
 const run = promisify(execFile);
 
@@ -116,13 +124,35 @@ describe("what others do to the state directory of a server that runs", () => {
   });
 });
 
+describe("a state directory whose path is too long for a socket", () => {
+  test("has its server's socket elsewhere, made again when deleted, gone at the end", async () => {
+    const runtimeDir = tempDir();
+    const stateDir = join(tempDir(), "x".repeat(150));
+    const env = { XDG_RUNTIME_DIR: runtimeDir };
+    const words = async (...args: string[]) => (await launch(stateDir, args, env).ended).stdout;
+    onTestFinished(async () => {
+      await launch(stateDir, ["stop"], env).ended;
+      await endJobs(stateDir);
+    });
+    expect(await words("run", "--", "echo", "x")).toBe("x\n");
+    const [name = ""] = readdirSync(runtimeDir);
+    const socketPath = join(runtimeDir, name);
+    expect(await words("status")).toContain(`socket:    ${socketPath}\n`);
+    rmSync(socketPath);
+    await eventually("a new socket", () => existsSync(socketPath));
+    expect(await words("run", "--", "echo", "y")).toBe("y\n");
+    await words("stop");
+    expect(readdirSync(runtimeDir)).toEqual([]);
+  });
+});
+
 describe("a server that does not answer", () => {
   test("because it is stopped: commands say so, with its pid, and what to do", async () => {
     const server = await TestServer.start();
     process.kill(server.pid, "SIGSTOP");
-    for (const words of [["ls"], ["run", "--", "true"]]) {
+    for (const [code, ...words] of [[1, "ls"] as const, [125, "run", "--", "true"] as const]) {
       const ran = await procman(server.stateDir, ...words);
-      expect(ran).toMatchObject({ code: 1, stdout: "" });
+      expect(ran).toMatchObject({ code, stdout: "" });
       expect(ran.stderr).toContain(`the server (pid ${server.pid}) is stopped`);
     }
     process.kill(server.pid, "SIGCONT");

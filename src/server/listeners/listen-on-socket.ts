@@ -2,15 +2,16 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, lstat, rename, rm } from "node:fs/promises";
 import type { Server } from "node:net";
-import { dirname } from "node:path";
 import type { Logger } from "pino";
 import { hasCode } from "../../platform/errno.js";
 import { directoryId } from "../../platform/own-dir.js";
 import { SerialQueue } from "../../platform/serial-queue.js";
+import {
+  makeSocketDir,
+  MAX_SOCKET_ADDRESS_BYTES,
+  NEW_SOCKET_SUFFIX,
+} from "../../platform/socket-path.js";
 import { Ticker } from "../../platform/ticker.js";
-
-/** The length that sockaddr_un holds on every system: 104 bytes on macOS, 108 on Linux, with a NUL. */
-const MAX_PATH_BYTES = 103;
 
 /**
  * How often to look for the socket's file. It is made again when it is missed twice, lest
@@ -20,6 +21,7 @@ const CHECK_INTERVAL_MS = 2000;
 
 /** A server that listens on a unix socket, and the socket's file. */
 export interface ListeningSocket {
+  readonly path: string;
   /** Takes no more connections. */
   stopListening(): void;
   removeFile(): Promise<void>;
@@ -27,9 +29,9 @@ export interface ListeningSocket {
 
 /** A unix socket that is made again when somebody deletes its file. */
 export class KeptSocket {
-  readonly #path: string;
+  readonly #stateDir: string;
   /** A directory that has taken the place of the first one is another server's. */
-  readonly #directory: string | undefined;
+  readonly #stateDirId: string | undefined;
   readonly #listen: () => Promise<ListeningSocket>;
   readonly #logger: Logger;
   readonly #checks = new SerialQueue();
@@ -40,13 +42,13 @@ export class KeptSocket {
   #isClosed = false;
 
   private constructor(
-    path: string,
+    stateDir: string,
     listen: () => Promise<ListeningSocket>,
     socket: ListeningSocket,
     logger: Logger,
   ) {
-    this.#path = path;
-    this.#directory = directoryId(dirname(path));
+    this.#stateDir = stateDir;
+    this.#stateDirId = directoryId(stateDir);
     this.#listen = listen;
     this.#socket = socket;
     this.#logger = logger;
@@ -56,11 +58,15 @@ export class KeptSocket {
 
   /** @param listen makes the socket; called again where its file is gone */
   static async open(
-    path: string,
+    stateDir: string,
     listen: () => Promise<ListeningSocket>,
     logger: Logger,
   ): Promise<KeptSocket> {
-    return new KeptSocket(path, listen, await listen(), logger);
+    return new KeptSocket(stateDir, listen, await listen(), logger);
+  }
+
+  get path(): string {
+    return this.#socket.path;
   }
 
   /** Removes the socket's file, unless it is another's. */
@@ -72,8 +78,7 @@ export class KeptSocket {
   }
 
   async #check(): Promise<void> {
-    const path = this.#path;
-    const isMissed = !existsSync(path) && directoryId(dirname(path)) === this.#directory;
+    const isMissed = !existsSync(this.path) && directoryId(this.#stateDir) === this.#stateDirId;
     const wasMissed = this.#wasMissed;
     this.#wasMissed = isMissed;
     if (!isMissed || !wasMissed || this.#isClosed) return;
@@ -82,7 +87,7 @@ export class KeptSocket {
       this.#socket = await this.#listen();
       deleted.stopListening();
       this.#isFailing = false;
-      this.#logger.warn({ path }, "the socket was deleted; it is made again");
+      this.#logger.warn({ path: this.path }, "the socket was deleted; it is made again");
     } catch (error) {
       if (!this.#isFailing) this.#logger.error({ err: error }, "the socket cannot be made again");
       this.#isFailing = true;
@@ -97,12 +102,13 @@ export class KeptSocket {
  */
 export async function listenOnSocket(server: Server, path: string): Promise<ListeningSocket> {
   // The socket gets its name when it has its permissions.
-  const temporary = `${path}.new`;
-  if (Buffer.byteLength(temporary) > MAX_PATH_BYTES) {
-    const longest = MAX_PATH_BYTES - Buffer.byteLength(".new");
+  const temporary = path + NEW_SOCKET_SUFFIX;
+  if (Buffer.byteLength(temporary) > MAX_SOCKET_ADDRESS_BYTES) {
+    const longest = MAX_SOCKET_ADDRESS_BYTES - Buffer.byteLength(NEW_SOCKET_SUFFIX);
     throw new Error(`cannot listen on ${path}: a socket's path has at most ${longest} bytes`);
   }
   try {
+    makeSocketDir(path);
     await rejectOtherThanSocket(path);
     await rm(temporary, { force: true });
     server.listen(temporary);
@@ -115,6 +121,7 @@ export async function listenOnSocket(server: Server, path: string): Promise<List
   }
   const { ino } = await lstat(path);
   return {
+    path,
     stopListening: () => void server.close(),
     async removeFile() {
       const current = await lstat(path).catch(() => undefined);

@@ -105,9 +105,15 @@ export class Listeners {
     }
   }
 
-  async openSocket(path: string, sink: ConnectionSink): Promise<void> {
-    const listen = () => listenOnSocket(this.#createServer(sink), path);
-    this.#socket = await KeptSocket.open(path, listen, this.#logger);
+  /**
+   * @param placeOf tells where, each time that the socket is made
+   * @param stateDir where another directory takes its place, the socket is not made again
+   * @returns the path of the socket
+   */
+  async openSocket(placeOf: () => string, stateDir: string, sink: ConnectionSink): Promise<string> {
+    const listen = () => listenOnSocket(this.#createServer(sink), placeOf());
+    this.#socket = await KeptSocket.open(stateDir, listen, this.#logger);
+    return this.#socket.path;
   }
 
   /** Takes no more connections, and closes those that have not said which protocol they speak. */
