@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { ProcmanError } from "./contract/errors.js";
 import { JobManager } from "./core/job-manager.js";
 import { LocalEngine } from "./engine/local/local-engine.js";
@@ -34,7 +35,11 @@ export const Manager = {
     const lock = await lockStateDir(stateDir, processIdentifier);
     let guard: StateDirGuard | undefined;
     try {
-      const engine = new LocalEngine({ pollIntervalMs, bareExit: readGoExit });
+      const engine = new LocalEngine({
+        pollIntervalMs,
+        scriptCopiesDir: join(stateDir, "scripts"),
+        bareExit: readGoExit,
+      });
       const store = await FileJobStore.open(stateDir, takeOverBareProcess);
       const manager = await JobManager.open({
         engine,

@@ -16,6 +16,8 @@ export const MAIN = join(import.meta.dirname, "../../dist/bin/procman.cjs");
 
 export interface TestServerOptions {
   readonly stateDir?: string;
+  /** The program; default: what was built. */
+  readonly main?: string;
   /** More words for `procman serve`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -118,7 +120,7 @@ export class TestServer {
     const words = [
       ...(this.#options.wrapper ?? []),
       process.execPath,
-      MAIN,
+      this.#options.main ?? MAIN,
       "serve",
       "--state-dir",
       this.stateDir,

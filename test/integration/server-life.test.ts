@@ -1,12 +1,14 @@
 import { execFile, execFileSync } from "node:child_process";
 import {
   chownSync,
+  cpSync,
   existsSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
+  symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -122,6 +124,33 @@ describe("what others do to the state directory of a server that runs", () => {
     expect((await server.client.cancel({ id })).job?.status).toBe(Status.CANCELLED);
     expect(isRunning(pid)).toBe(false);
   });
+});
+
+test("its package is deleted: the server goes on and starts jobs of every kind", async () => {
+  const root = join(MAIN, "../../..");
+  const installed = join(tempDir(), "procman");
+  for (const path of ["package.json", "dist/bin", "dist/src/engine/local"]) {
+    cpSync(join(root, path), join(installed, path), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(installed, "node_modules"));
+  const server = await TestServer.start({ main: join(installed, "dist/bin/procman.cjs") });
+  const { client } = server;
+  // A runner waits for the next job from then on.
+  await client.start({ command: "true" });
+  rmSync(installed, { recursive: true });
+  const end = async (options: { stdin?: boolean; pty?: boolean }) => {
+    const { job } = await client.start({ command: "cat", ...options });
+    const id = job?.id as string;
+    const data = Buffer.from(options.pty ? "x\n\x04" : "x\n");
+    if (options.stdin) await client.sendInput({ id, data, close: !options.pty });
+    return (await client.wait({ id })).job;
+  };
+  const ended = { status: Status.COMPLETED, exitCode: 0 };
+  for (let starts = 0; starts < 3; starts += 1) expect(await end({})).toMatchObject(ended);
+  expect(await end({ stdin: true })).toMatchObject({ ...ended, stdoutBytes: 2n });
+  expect(await end({ pty: true, stdin: true })).toMatchObject(ended);
+  expect(existsSync(join(server.stateDir, "scripts"))).toBe(true);
+  expect(server.log).not.toMatch(/"level":[56]0/);
 });
 
 describe("a state directory whose path is too long for a socket", () => {

@@ -4,21 +4,27 @@ import type { Engine, JobProcess, PreparedCommand } from "../../core/ports.js";
 import { Ticker } from "../../platform/ticker.js";
 import { leaveJobCgroup } from "./containment/cgroup.js";
 import { LocalJobProcess, type SharedEngine } from "./local-job-process.js";
+import { JobScripts, PACKAGE_SCRIPTS_DIR } from "./runner/job-scripts.js";
 import { prepareCommand } from "./runner/prepare-command.js";
 import { StandbyRunner } from "./runner/standby-runner.js";
 
 export interface LocalEngineOptions extends Partial<Pick<SharedEngine, "bareExit">> {
   readonly pollIntervalMs: number;
+  /** For copies of the scripts that run jobs. Without it, the package must stay where it is. */
+  readonly scriptCopiesDir?: string;
 }
 
 /** Runs commands as processes of this machine, each with a runner process as its parent. */
 export class LocalEngine implements Engine {
   readonly #shared: SharedEngine;
 
-  constructor({ pollIntervalMs, bareExit = () => undefined }: LocalEngineOptions) {
+  constructor({ pollIntervalMs, scriptCopiesDir, bareExit = () => undefined }: LocalEngineOptions) {
+    const scripts = scriptCopiesDir === undefined ? undefined : new JobScripts(scriptCopiesDir);
+    const scriptsDir = () => scripts?.dir() ?? PACKAGE_SCRIPTS_DIR;
     this.#shared = {
       ticker: new Ticker(pollIntervalMs),
-      standby: new StandbyRunner(),
+      standby: new StandbyRunner(scriptsDir),
+      scriptsDir,
       bareExit,
     };
     leaveJobCgroup();

@@ -27,6 +27,7 @@ import {
   readExitRecord,
   readProcessRecord,
 } from "./runner/runner-records.js";
+import { SHELL } from "./runner/runner-command.js";
 import {
   awaitIdentity,
   killRunner,
@@ -48,6 +49,8 @@ const BARE_EXIT_TIMEOUT_MS = 3000;
 export interface SharedEngine {
   readonly ticker: Ticker;
   readonly standby: StandbyRunner;
+  /** Returns where the scripts are that run jobs. */
+  readonly scriptsDir: () => string;
   /** Returns how a command without a runner has ended, where its own program has recorded that. */
   readonly bareExit: (dir: JobDir) => Exit | undefined;
 }
@@ -199,13 +202,14 @@ export class LocalJobProcess implements JobProcess {
   }
 
   async #spawn(command: LocalCommand, cgroup: string): Promise<Identity> {
-    const { standby } = this.#shared;
-    let { runner, isTold } = await spawnRunner(this.#dir, command, cgroup, standby);
+    const { standby, scriptsDir } = this.#shared;
+    const place = () => ({ dir: this.#dir, cgroup, shell: SHELL, scriptsDir: scriptsDir() });
+    let { runner, isTold } = await spawnRunner(command, place(), standby);
     this.#adoptRunner(runner);
     try {
       let identity = await awaitIdentity(this.#dir, runner);
       if (!identity && isTold && this.#hasDoneNothing(runner)) {
-        runner = await spawnRunnerAgain(this.#dir, command, cgroup);
+        runner = await spawnRunnerAgain(command, place());
         this.#adoptRunner(runner);
         identity = await awaitIdentity(this.#dir, runner);
       }

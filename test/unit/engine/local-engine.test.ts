@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
@@ -370,7 +371,8 @@ describe("giving a start up", () => {
     const command = prepareCommand(spec("true", [], { pty: true }));
     const shared = {
       ticker: new Ticker(50),
-      standby: new StandbyRunner(),
+      standby: new StandbyRunner(() => PACKAGE_SCRIPTS_DIR),
+      scriptsDir: () => PACKAGE_SCRIPTS_DIR,
       bareExit: () => undefined,
     };
     await expect(LocalJobProcess.start(dir, { ...command, script }, shared)).rejects.toMatchObject({

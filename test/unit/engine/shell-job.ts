@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
 import type { JobSpec } from "../../../src/contract/job.js";
 import type { InputPiece } from "../../../src/core/ports.js";
 import {
@@ -59,7 +60,12 @@ export async function startJob(
   };
   const prepared = prepareCommand(spec);
   writeFileSync(join(dir.path, "env"), runnerScript(prepared));
-  const [program, ...words] = runnerCommand(prepared, { dir, cgroup: "", shell });
+  const [program, ...words] = runnerCommand(prepared, {
+    dir,
+    cgroup: "",
+    shell,
+    scriptsDir: PACKAGE_SCRIPTS_DIR,
+  });
   const child = spawn(program, words, {
     cwd: dir.path,
     env: prepared.runnerEnv,

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
@@ -263,11 +264,13 @@ onLinux("a runner that waits for its job", () => {
 });
 
 describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
+  const scriptsDir = PACKAGE_SCRIPTS_DIR;
+
   /** Runs it with these instructions on a pipe, to its end. */
   function tell(instructions: string): void {
     const file = join(tempDir(), "instructions");
     writeFileSync(file, instructions);
-    const [, ...rest] = waitingRunner(shell);
+    const [, ...rest] = waitingRunner(shell, scriptsDir);
     spawnPipeline(file, [shell, ...rest]);
   }
 
@@ -279,7 +282,7 @@ describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
   test("runs what it is told, with the words as they are", () => {
     const dir = newDir();
     const command = prepareCommand(spec("printf", ["[%s]", ...ODD_WORDS], { env: { "a.b": "1" } }));
-    tell(runnerInstructions(command, { dir, cgroup: "", shell }, ""));
+    tell(runnerInstructions(command, { dir, cgroup: "", shell, scriptsDir }, ""));
     expect(readExitRecord(dir.exit)?.exitCode).toBe(0);
     expect(readFileSync(dir.log("stdout"), "utf8")).toBe(
       ODD_WORDS.map((word) => `[${word}]`).join(""),
@@ -289,7 +292,7 @@ describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
   test("runs nothing where it is told nothing, or not all of it", () => {
     const dir = newDir();
     const command = prepareCommand(spec("sh", ["-c", "echo ran"]));
-    const text = runnerInstructions(command, { dir, cgroup: "", shell }, "");
+    const text = runnerInstructions(command, { dir, cgroup: "", shell, scriptsDir }, "");
     for (let cut = 0; cut < text.length - 1; cut += 13) tell(text.slice(0, cut));
     tell(text.slice(0, -2));
     expect(readdirSync(dir.path).sort()).toEqual(["stderr.log", "stdout.log"]);

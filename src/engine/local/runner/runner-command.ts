@@ -1,4 +1,4 @@
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { JobDir } from "../../../core/job-dir.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { processTable } from "../process/processes.js";
@@ -23,6 +23,8 @@ export interface RunnerPlace {
   readonly cgroup: string;
   /** Runs all of the job's scripts. */
   readonly shell: string;
+  /** Where they are. */
+  readonly scriptsDir: string;
 }
 
 /** Returns the argument vector that runs a command in its runner, terminal and input scripts. */
@@ -34,7 +36,8 @@ export function runnerCommand(command: LocalCommand, place: RunnerPlace): Words 
         ...runner({ ...place, dir: place.dir.path }, stderrOf(command, place)),
         ...(isLong ? argv : []),
       ] as Words);
-  return spec.stdin ? [place.shell, scriptPath("input.sh"), place.dir.path, ...words] : words;
+  if (!spec.stdin) return words;
+  return [place.shell, join(place.scriptsDir, "input.sh"), place.dir.path, ...words];
 }
 
 /** Returns the script that the runner sources right before it executes the command, or "". */
@@ -52,9 +55,8 @@ export function runnerScript({ spec, argv, envScript, isLong }: LocalCommand): s
 }
 
 /** Returns the argument vector of a runner that waits to be told of its job. */
-export function waitingRunner(shell: string): Words {
-  const place = { dir: "", cgroup: "", shell };
-  return runner(place, "");
+export function waitingRunner(shell: string, scriptsDir: string): Words {
+  return runner({ dir: "", cgroup: "", shell, scriptsDir }, "");
 }
 
 /**
@@ -92,7 +94,7 @@ function stderrOf({ spec }: LocalCommand, { dir }: RunnerPlace): string {
  * job has ended only when all of the terminal's output is in the log.
  */
 function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlace): Words {
-  const { dir, shell } = place;
+  const { dir, shell, scriptsDir } = place;
   const { rows, columns } = spec.windowSize ?? { rows: 0, columns: 0 };
   const words = runner({ ...place, dir: dir.path }, NULL_DEVICE)
     .map(quoted)
@@ -108,16 +110,13 @@ function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlac
       ? [script, "-q", "-c", line, NULL_DEVICE]
       : [script, "-q", NULL_DEVICE, shell, "-c", line];
   const stdin = spec.stdin ? dir.inputFifo : NULL_DEVICE;
-  return [shell, scriptPath("terminal.sh"), dir.path, stdin, ...scriptWords];
+  return [shell, join(scriptsDir, "terminal.sh"), dir.path, stdin, ...scriptWords];
 }
 
 function runner(
-  { dir, cgroup, shell }: { dir: string; cgroup: string; shell: string },
+  { dir, cgroup, shell, scriptsDir }: Omit<RunnerPlace, "dir"> & { readonly dir: string },
   stderr: string,
 ): Words {
-  return [shell, scriptPath("runner.sh"), dir, processTable().bootId(), UMASK, stderr, cgroup];
-}
-
-function scriptPath(name: string): string {
-  return fileURLToPath(new URL(`../${name}`, import.meta.url));
+  const script = join(scriptsDir, "runner.sh");
+  return [shell, script, dir, processTable().bootId(), UMASK, stderr, cgroup];
 }

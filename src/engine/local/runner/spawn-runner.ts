@@ -22,7 +22,6 @@ import {
   runnerInstructions,
   type RunnerPlace,
   runnerScript,
-  SHELL,
   waitingRunner,
 } from "./runner-command.js";
 import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
@@ -48,13 +47,12 @@ export interface SpawnedRunner {
  * written the exit record.
  */
 export async function spawnRunner(
-  dir: JobDir,
   command: LocalCommand,
-  cgroup: string,
+  place: RunnerPlace,
   standby: StandbyRunner,
 ): Promise<SpawnedRunner> {
   const { spec } = command;
-  const place = { dir, cgroup, shell: SHELL };
+  const { dir } = place;
   const attempt = `start the command of job ${spec.id}`;
   try {
     // Created empty, so that its change can be watched. Watching the directory would
@@ -80,12 +78,11 @@ export async function spawnRunner(
  * killed while it waited, say, or could not enter the directory. This one says why.
  */
 export async function spawnRunnerAgain(
-  dir: JobDir,
   command: LocalCommand,
-  cgroup: string,
+  place: RunnerPlace,
 ): Promise<DetachedProcess> {
   try {
-    return await spawnWithFile(command, { dir, cgroup, shell: SHELL });
+    return await spawnWithFile(command, place);
   } catch (error) {
     throw spawnError(error, `start the command of job ${command.spec.id}`, command);
   }
@@ -106,7 +103,8 @@ async function tellRunner(
     return undefined;
   }
   const at = { cwd: spec.workDir, env: runnerEnv };
-  const runner = waiting?.runner ?? (await spawnInstructed(waitingRunner(place.shell), at));
+  const runner =
+    waiting?.runner ?? (await spawnInstructed(waitingRunner(place.shell, place.scriptsDir), at));
   runner?.instruct(text);
   return runner;
 }

@@ -25,9 +25,14 @@ interface WaitingRunner extends SpawnOptions {
  * at which it was started. It ends with this process, or by `close`.
  */
 export class StandbyRunner {
+  readonly #scriptsDir: () => string;
   #waiting: WaitingRunner | undefined;
   #spawning: Promise<void> | undefined;
   #isClosed = false;
+
+  constructor(scriptsDir: () => string) {
+    this.#scriptsDir = scriptsDir;
+  }
 
   /** @returns undefined where there is none, or none that can become that job's */
   take(env: SpawnOptions["env"], workDir: string): TakenRunner | undefined {
@@ -60,8 +65,12 @@ export class StandbyRunner {
   async #spawn(env: SpawnOptions["env"]): Promise<void> {
     const at = { cwd: process.cwd(), env };
     // It costs the next Start some time where there is none: out of processes, say.
-    const runner = await spawnInstructed(waitingRunner(SHELL), at).catch(() => undefined);
-    if (runner) this.#waiting = { runner, ...at };
+    try {
+      const runner = await spawnInstructed(waitingRunner(SHELL, this.#scriptsDir()), at);
+      if (runner) this.#waiting = { runner, ...at };
+    } catch {
+      // It is tried again after the next Start.
+    }
   }
 
   /** It may have been killed. */

@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fromSystemError } from "../../../contract/errors.js";
+import { hasCode } from "../../../platform/errno.js";
+
+/** Where the package has the scripts. */
+export const PACKAGE_SCRIPTS_DIR = fileURLToPath(new URL("..", import.meta.url));
+
+/** All of them: they call each other, and look for each other in their own directory. */
+const NAMES = ["runner.sh", "identify.sh", "input.sh", "feed.sh", "terminal.sh"];
+
+/**
+ * The shell scripts that run jobs. An upgrade may remove the package of a server that
+ * runs on. They are kept in memory, and copied where they can be executed when they are
+ * gone.
+ */
+export class JobScripts {
+  readonly #copiesDir: string;
+  readonly #packageDir: string;
+  readonly #contents = new Map<string, Buffer>();
+  /** Why they are not in memory. */
+  #unread: unknown;
+  #copy: string | undefined;
+
+  /** @param copiesDir is made when a copy is */
+  constructor(copiesDir: string, packageDir = PACKAGE_SCRIPTS_DIR) {
+    this.#copiesDir = copiesDir;
+    this.#packageDir = packageDir;
+    try {
+      for (const name of NAMES) this.#contents.set(name, readFileSync(join(packageDir, name)));
+    } catch (error) {
+      // It is no reason to leave jobs alone.
+      this.#unread = error;
+    }
+  }
+
+  /**
+   * Returns a directory that has all scripts.
+   * @throws ProcmanError where they are gone and cannot be copied
+   */
+  dir(): string {
+    if (isWhole(this.#packageDir)) return this.#packageDir;
+    if (this.#unread !== undefined) {
+      const attempt = "run procman's scripts, which were gone when this server was started";
+      throw fromSystemError(this.#unread, attempt);
+    }
+    if (this.#copy === undefined || !isWhole(this.#copy)) this.#copy = this.#makeCopy();
+    return this.#copy;
+  }
+
+  #makeCopy(): string {
+    const hash = createHash("sha256");
+    for (const content of this.#contents.values()) hash.update(content);
+    // Jobs that run may execute a copy of another version.
+    const dir = join(this.#copiesDir, hash.digest("hex").slice(0, 16));
+    try {
+      for (const each of [this.#copiesDir, dir]) makeDir(each);
+      for (const [name, content] of this.#contents) {
+        const path = join(dir, name);
+        writeFileSync(`${path}.new`, content, { mode: 0o600 });
+        renameSync(`${path}.new`, path);
+      }
+      return dir;
+    } catch (error) {
+      throw fromSystemError(
+        error,
+        `copy procman's scripts to ${dir}, since those of ${this.#packageDir} are gone`,
+      );
+    }
+  }
+}
+
+function isWhole(dir: string): boolean {
+  return NAMES.every((name) => existsSync(join(dir, name)));
+}
+
+/** Not those above it: a state directory that was deleted is not made again. */
+function makeDir(dir: string): void {
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+  }
+}
