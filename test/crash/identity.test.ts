@@ -196,7 +196,7 @@ onLinux("a runner that was killed", () => {
     const { job } = await server.client.cancel({ id });
     expect(isRunning(pid)).toBe(false);
     expect(job!.status).toBe(Status.ORPHANED);
-    await expectOrphaned(server, id, "was killed");
+    await expectOrphaned(server, id, "is gone and left no record of how the command ended");
   });
 
   test("together with its command while no server runs: orphaned, with the reason", async () => {

@@ -197,7 +197,7 @@ test("a record that cannot be written is an error, and the old one stays", async
   await create(store, record);
   mkdirSync(path("job1", "state.json.tmp"));
   await expect(store.write(running)).rejects.toMatchObject({
-    reason: "INTERNAL",
+    reason: "STORAGE_UNAVAILABLE",
     message: expect.stringContaining(`write ${path("job1", "state.json")}: EISDIR`),
   });
   expect((await store.load()).records).toEqual([record]);
