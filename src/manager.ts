@@ -3,13 +3,15 @@ import type { ProcmanError } from "./contract/errors.js";
 import { JobManager } from "./core/job-manager.js";
 import { LocalEngine } from "./engine/local/local-engine.js";
 import { takeOverBareProcess } from "./engine/local/runner/bare-process.js";
-import { processIdentifier } from "./engine/local/process/processes.js";
+import { disownJobs } from "./engine/local/runner/disown-jobs.js";
+import { processIdentifier, processTable } from "./engine/local/process/processes.js";
 import { FileLogs } from "./logs/file-logs.js";
 import { type ManagerOptions, validManagerOptions } from "./manager-options.js";
 import { FileJobStore, readGoExit } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { StateDirGuard } from "./storage/state-dir-guard.js";
 import { truncationFiles } from "./storage/truncation-files.js";
+import { settleInPlace } from "./storage/state-dir-place.js";
 import { makeStateDir } from "./storage/state-dir.js";
 import { lockStateDir } from "./storage/state-dir-lock.js";
 
@@ -35,6 +37,10 @@ export const Manager = {
     const lock = await lockStateDir(stateDir, processIdentifier);
     let guard: StateDirGuard | undefined;
     try {
+      const original = await settleInPlace(stateDir, processTable().bootId(), disownJobs);
+      if (original !== undefined) {
+        log.warn({ original }, "this state directory is a copy; what ran is the original's");
+      }
       const engine = new LocalEngine({
         pollIntervalMs,
         scriptCopiesDir: join(stateDir, "scripts"),

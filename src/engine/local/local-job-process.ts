@@ -22,6 +22,7 @@ import { inheritedEnv, type LocalCommand } from "./runner/prepare-command.js";
 import {
   claimProcessRecord,
   type Identity,
+  isCopied,
   isInTerminal,
   type ProcessRecord,
   readExitRecord,
@@ -369,8 +370,12 @@ export class LocalJobProcess implements JobProcess {
     }
     const isSameBoot = bootId === processTable().bootId();
     if (identity.isBare && isSameBoot) return this.#inspectBareEnd(started, command);
-    const reason = isSameBoot
-      ? `its runner (process ${exitRecorder.pid}) is gone and left no record of how the command ended`
+    if (isSameBoot) {
+      const reason = `its runner (process ${exitRecorder.pid}) is gone and left no record of how the command ended`;
+      return { kind: "gone", started, reason };
+    }
+    const reason = isCopied(identity)
+      ? "this state directory is a copy: the job's processes belong to the original"
       : "the machine was restarted while the command ran";
     return { kind: "gone", started, reason };
   }

@@ -62,6 +62,9 @@ export const darwinProcessTable: ProcessTable = {
 
   // Asked for runners that were told of their jobs by a pipe, and there are none here.
   hasErrorOutput: () => false,
+
+  // It is there to spare jobs where a file system's numbers are not stable. Those here are.
+  hasOpenFile: () => false,
 };
 
 interface Row extends Omit<ProcessInfo, "sessionId"> {

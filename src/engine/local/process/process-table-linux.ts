@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { fromSystemError } from "../../../contract/errors.js";
 import { hasCode } from "../../../platform/errno.js";
 import { listenersOnLinux } from "./listeners-linux.js";
@@ -56,7 +56,32 @@ export const linuxProcessTable: ProcessTable = {
     const files = paths.flatMap((path) => tryRealpath(path) ?? []);
     return processIds().some((pid) => files.includes(errorOutputOf(pid) ?? ""));
   },
+
+  hasOpenFile(pids, paths) {
+    const files = new Set(paths.flatMap((path) => fileId(path) ?? []));
+    return pids.some((pid) => openFilesOf(pid).some((path) => files.has(fileId(path) ?? "")));
+  },
 };
+
+function openFilesOf(pid: number): string[] {
+  const dir = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(dir).map((fd) => `${dir}/${fd}`);
+  } catch {
+    // It has ended, or is another user's.
+    return [];
+  }
+}
+
+/** A path tells nothing: what a process has open may have been moved or deleted since. */
+function fileId(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
 
 function tryRealpath(path: string): string | undefined {
   try {

@@ -43,4 +43,6 @@ export interface ProcessTable {
   hasArgument(text: string): boolean;
   /** Whether the standard error of any process is one of these files. */
   hasErrorOutput(paths: readonly string[]): boolean;
+  /** Whether any of these processes has one of these very files open, as far as can be known. */
+  hasOpenFile(pids: readonly number[], paths: readonly string[]): boolean;
 }

@@ -32,6 +32,17 @@ export function isInTerminal({ runner, exitRecorder }: Identity): boolean {
   return runner.pid !== exitRecorder.pid;
 }
 
+/** Whether the record is a copy, whose processes are those of the original's job. */
+export function isCopied({ bootId }: Pick<Identity, "bootId">): boolean {
+  return bootId.startsWith(COPIED);
+}
+
+/** Changes the text of a complete `process` file so that it names no process of this machine. */
+export function formatCopied(text: string): string {
+  const [bootId, runner, command, , ...rest] = text.split("\n");
+  return [`${COPIED}${bootId}`, runner, command, CGROUP, ...rest].join("\n");
+}
+
 /** The `process` file, created by the runner or by a server that abandons the job. */
 export type ProcessRecord =
   | { readonly kind: "missing" }
@@ -110,6 +121,8 @@ export const NO_RUNNER = "no runner";
 /** What no process has as its start time. */
 export const NEVER = "0";
 
+/** Before the boot id, so that this and all other versions take it for another boot's. */
+const COPIED = "copied ";
 const CGROUP = "cgroup ";
 const RECORDER = "recorder ";
 const NOT_EXECUTED = "not executed: ";
