@@ -14,6 +14,7 @@ import type {
   ListOptions,
   OutputStart,
   Procman,
+  RemoveOptions,
   SendInputOptions,
   StartOptions,
   WaitedJob,
@@ -30,6 +31,7 @@ import {
   encodeCancel,
   encodeCleanup,
   encodeGet,
+  encodeRemove,
   encodeResizeWindow,
   encodeSendInput,
   encodeSignal,
@@ -205,8 +207,9 @@ class ProcmanClient implements Procman {
     return decodeJob(job);
   }
 
-  async remove(id: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#calls.once(signal, (signal) => this.#rpc.remove({ id }, { signal }));
+  async remove(id: string, { signal, ...options }: RemoveOptions = {}): Promise<void> {
+    const request = encodeRemove(id, options);
+    await this.#calls.once(signal, (signal) => this.#rpc.remove(request, { signal }));
   }
 
   async cleanup({ signal, ...options }: CleanupOptions = {}): Promise<readonly string[]> {

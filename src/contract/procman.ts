@@ -46,7 +46,7 @@ export interface Procman {
    */
   resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job>;
   /** Deletes an ended job with its files. @throws JOB_RUNNING */
-  remove(id: string, options?: CallOptions): Promise<void>;
+  remove(id: string, options?: RemoveOptions): Promise<void>;
   /** Removes old ended jobs; returns their ids. */
   cleanup(options?: CleanupOptions): Promise<readonly string[]>;
   /** Compares every running job with its files and processes; returns those whose status changed. */
@@ -131,6 +131,20 @@ export interface JobPage {
   readonly nextPageToken: string;
   /** How many jobs match in all. */
   readonly totalSize: number;
+  /**
+   * Jobs whose records cannot be read, by id: 100 at most. Empty on later pages, and
+   * where there are filters, which need a record.
+   */
+  readonly unreadable: readonly UnreadableJob[];
+  /** How many there are in all; 0 where they are not told. */
+  readonly unreadableSize: number;
+}
+
+/** A job whose record is damaged, or of a newer version. It is left in place until it is removed. */
+export interface UnreadableJob {
+  readonly id: string;
+  /** Why its record cannot be read. */
+  readonly error: string;
 }
 
 /** Where in a job's output to begin. */
@@ -301,6 +315,14 @@ export interface SendInputOptions extends CallOptions {
 export interface InputPosition {
   /** The sender's next offset: everything before it reaches the command. */
   readonly nextOffset: number;
+}
+
+export interface RemoveOptions extends CallOptions {
+  /**
+   * Remove the job also where its record cannot be read. Whether it runs is then taken
+   * from its other files and the machine's processes. Default false.
+   */
+  readonly unreadable?: boolean;
 }
 
 export interface CleanupOptions extends CallOptions {

@@ -18,6 +18,7 @@ import {
   type JobsEvent,
   type ListOptions,
   type OutputTruncation,
+  type RemoveOptions,
   type SendInputOptions,
   type StartOptions,
   type WaitedJob,
@@ -158,7 +159,20 @@ export class JobManager implements ServedProcman {
       jobs,
       nextPageToken: last && (isCut || hasMore) ? formatPageToken(last.sequence, options) : "",
       totalSize: total,
+      ...this.#unreadable(options),
     };
+  }
+
+  /** What List tells of jobs whose records cannot be read. Filters need a record. */
+  #unreadable({
+    statuses = [],
+    labels = {},
+    pageToken = "",
+  }: ListOptions): Pick<JobPage, "unreadable" | "unreadableSize"> {
+    const isFiltered = statuses.length > 0 || Object.keys(labels).length > 0;
+    if (isFiltered || pageToken !== "") return { unreadable: [], unreadableSize: 0 };
+    const { unreadable } = this.#jobs;
+    return { unreadable: unreadable.told(), unreadableSize: unreadable.size };
   }
 
   async *attach(
@@ -249,7 +263,9 @@ export class JobManager implements ServedProcman {
     return job.view();
   }
 
-  async remove(id: string, _options: CallOptions = {}): Promise<void> {
+  async remove(id: string, { unreadable = false }: RemoveOptions = {}): Promise<void> {
+    this.#throwIfClosing();
+    if (unreadable && !this.#jobs.find(id)) return this.#jobs.unreadable.remove(id);
     const job = this.#job(id);
     await job.remove();
     if (!this.#jobs.delete(id)) return;
@@ -315,6 +331,7 @@ export class JobManager implements ServedProcman {
     const logsClosed = logs.close();
     await Promise.allSettled(this.#starting);
     await Promise.all([...this.#jobs.objects()].map((job) => job.close()));
+    await this.#jobs.unreadable.close();
     await logsClosed;
     await onClosed?.();
   }
@@ -322,7 +339,7 @@ export class JobManager implements ServedProcman {
   async #adoptAll(): Promise<void> {
     const { store, log } = this.#options;
     const { ended, records, unreadable } = await store.load();
-    for (const { id, error } of unreadable) this.#jobs.addUnreadable(id, error);
+    for (const { id, error } of unreadable) this.#jobs.unreadable.add(id, error);
     for (const job of [...ended].sort(bySequence)) {
       this.#jobs.addEnded(job);
       this.#requests.remember(job.requestId, job.id);

@@ -5,6 +5,7 @@ import { Turns } from "../platform/turns.js";
 import { type EndedJob, EndedJobs } from "./ended-jobs.js";
 import { type JobContext, ManagedJob } from "./managed-job.js";
 import { RecentObjects } from "./recent-objects.js";
+import { UnreadableJobs } from "./unreadable-jobs.js";
 
 /** How many ended jobs that somebody has asked for are kept open, whether still in use or not. */
 const MAX_IDLE_OPEN = 1000;
@@ -42,13 +43,13 @@ export class JobRegistry {
   readonly #ended = new EndedJobs();
   /** Ended jobs that are open: one object each, for as long as anybody uses it. */
   readonly #reopened = new RecentObjects<ManagedJob>(MAX_IDLE_OPEN);
-  /** By job id, why a record could not be read. Such jobs are left alone. */
-  readonly #unreadable = new Map<string, Error>();
+  readonly unreadable: UnreadableJobs;
   readonly #turns = new Turns();
 
   constructor(context: JobContext, options: JobRegistryOptions) {
     this.#context = context;
     this.#options = options;
+    this.unreadable = new UnreadableJobs(context);
   }
 
   get size(): number {
@@ -81,12 +82,6 @@ export class JobRegistry {
     this.#ended.add(job);
   }
 
-  addUnreadable(id: string, error: Error): void {
-    this.#unreadable.set(id, error);
-    const message = "a job's record cannot be read; it is left in place";
-    this.#context.log.error({ jobId: id, err: error }, message);
-  }
-
   /** Keeps an open job compactly from now on, if nothing of it is under way. */
   settle(job: ManagedJob): void {
     const { id } = job;
@@ -113,7 +108,7 @@ export class JobRegistry {
   get(id: string): ManagedJob {
     const job = this.find(id);
     if (job) return job;
-    const cause = this.#unreadable.get(id);
+    const cause = this.unreadable.errorOf(id);
     if (!cause) throw jobNotFound(id);
     const message = `the record of job ${id} cannot be read`;
     throw new ProcmanError("RECORD_UNREADABLE", message, { jobId: id, cause });
@@ -174,7 +169,7 @@ export class JobRegistry {
     } catch (error) {
       if (!(error instanceof ProcmanError)) throw error;
       if (error.reason !== "JOB_NOT_FOUND" && error.reason !== "RECORD_UNREADABLE") throw error;
-      if (error.reason === "RECORD_UNREADABLE") this.addUnreadable(id, error);
+      if (error.reason === "RECORD_UNREADABLE") this.unreadable.add(id, error);
       this.delete(id);
       this.#options.onLost(ended);
       return undefined;

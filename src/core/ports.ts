@@ -125,6 +125,12 @@ export interface JobProcess {
    * @returns false where it has started after all
    */
   abandon(): Promise<boolean>;
+  /**
+   * Makes sure, for a job whose record cannot be read, that nothing of it runs and that
+   * nothing will start any more.
+   * @returns false where something runs
+   */
+  ensureOver(): Promise<boolean>;
   /** Reports the state of the job's files and processes, without side effects. */
   inspect(): Promise<Observation>;
   /**

@@ -7,13 +7,13 @@ import {
   decodeCancel,
   decodeCleanup,
   decodeGet,
+  decodeRemove,
   decodeResizeWindow,
   decodeSendInput,
   decodeSignal,
   encodeInputPosition,
 } from "../wire/control.js";
 import { encodeError } from "../wire/error-map.js";
-import { decodeId } from "../wire/fields.js";
 import { encodeJob } from "../wire/job.js";
 import {
   decodeList,
@@ -144,7 +144,8 @@ export function createProcmanService(
       return { job: encodeJob(await procman.resizeWindow(id, size, { signal })) };
     }),
     remove: unary(async (request, signal) => {
-      await procman.remove(decodeId(request), { signal });
+      const { id, options } = decodeRemove(request);
+      await procman.remove(id, { ...options, signal });
       return {};
     }),
     cleanup: unary(async (request, signal) => {

@@ -6,6 +6,8 @@ import type {
   CleanupRequestSchema,
   GetRequest,
   GetRequestSchema,
+  RemoveRequest,
+  RemoveRequestSchema,
   ResizeWindowRequest,
   ResizeWindowRequestSchema,
   SendInputRequest,
@@ -21,6 +23,7 @@ import type {
   CleanupOptions,
   GetOptions,
   InputPosition,
+  RemoveOptions,
   SendInputOptions,
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
@@ -117,6 +120,17 @@ export function decodeResizeWindow(request: ResizeWindowRequest): { id: string; 
     return decodeWindowSize(windowSize ?? { rows: 0, columns: 0 });
   });
   return { id, size };
+}
+
+export function encodeRemove(
+  id: string,
+  { unreadable = false }: RemoveOptions,
+): Init<typeof RemoveRequestSchema> {
+  return { id, unreadable };
+}
+
+export function decodeRemove(request: RemoveRequest): JobRequest<RemoveOptions> {
+  return decodeJobRequest(request, () => ({ unreadable: request.unreadable }));
 }
 
 export function encodeCleanup({ olderThanMs }: CleanupOptions): Init<typeof CleanupRequestSchema> {

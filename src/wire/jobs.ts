@@ -38,11 +38,18 @@ export function decodeList(request: ListRequest): ListOptions {
 }
 
 export function encodePage(page: JobPage): Init<typeof ListResponseSchema> {
-  return { ...page, jobs: page.jobs.map(encodeJob) };
+  return { ...page, jobs: page.jobs.map(encodeJob), unreadable: [...page.unreadable] };
 }
 
-export function decodePage({ jobs, nextPageToken, totalSize }: ListResponse): JobPage {
-  return { jobs: jobs.map(decodeJob), nextPageToken, totalSize };
+export function decodePage(page: ListResponse): JobPage {
+  const { jobs, nextPageToken, totalSize, unreadable, unreadableSize } = page;
+  return {
+    jobs: jobs.map(decodeJob),
+    nextPageToken,
+    totalSize,
+    unreadable: unreadable.map(({ id, error }) => ({ id, error })),
+    unreadableSize,
+  };
 }
 
 /** Encodes the jobs that a refresh has changed; those that do not fit by their ids. */

@@ -16,7 +16,13 @@ import {
 } from "../../gen/procman/v1/procman_pb.js";
 import type { Job } from "../contract/job.js";
 import { UNPRINTABLE } from "../platform/unprintable.js";
-import type { AttachEvent, JobsEvent, WaitedJob, WatchEvent } from "../contract/procman.js";
+import type {
+  AttachEvent,
+  JobsEvent,
+  UnreadableJob,
+  WaitedJob,
+  WatchEvent,
+} from "../contract/procman.js";
 import { encodeJob } from "./job.js";
 import { encodeAttachEvent, encodeWatchEvent } from "./output.js";
 import { encodeWaited } from "./wait.js";
@@ -48,6 +54,10 @@ export function waitedJson(waited: WaitedJob): string {
 
 export function jobsEventJson(event: JobsEvent): string {
   return messageJson(WatchJobsResponseSchema, encodeJobsEvent(event));
+}
+
+export function unreadableJson({ id, error }: UnreadableJob): string {
+  return printableJson({ id, error });
 }
 
 export function removedJson(id: string): string {

@@ -1,9 +1,18 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Containment, Status } from "../../gen/procman/v1/procman_pb.js";
 import { formatRecord, parseRecord } from "../../src/storage/job-record.js";
 import { errorOf } from "../helpers/errors.js";
+import { eventually } from "../helpers/eventually.js";
 import { readOutput } from "../helpers/output.js";
 import { TestServer } from "../helpers/test-server.js";
 
@@ -267,5 +276,67 @@ describe("a record that cannot be read", () => {
   test("because a newer version has a status that is not known here: likewise", async () => {
     const server = await serve(["newer-status", "v1-completed"]);
     await expectLeftAlone(server, "newer-status", recordText(JOBS, "newer-status"));
+    const { unreadable } = await server.client.list({});
+    expect(unreadable).toMatchObject([
+      { id: "newer-status", error: expect.stringContaining("status") as string },
+    ]);
+  });
+
+  test("it is listed with the reason, and removed only when that is asked for", async () => {
+    const server = await serveBroken("{");
+    const id = "v1-failed";
+    const listed = async (filter: Parameters<typeof server.client.list>[0]) => {
+      const { jobs, unreadable, unreadableSize } = await server.client.list(filter);
+      return { jobs: jobs.length, unreadable, unreadableSize };
+    };
+    const told = { id, error: expect.stringContaining("JSON") as string };
+    const withIt = { jobs: 1, unreadable: [told], unreadableSize: 1 };
+    const without = { jobs: 1, unreadable: [], unreadableSize: 0 };
+    expect(await listed({})).toMatchObject(withIt);
+    expect(await listed({ statuses: [Status.COMPLETED] })).toMatchObject(without);
+    expect(await errorOf(server.client.remove({ id }))).toMatchObject({
+      reason: "RECORD_UNREADABLE",
+    });
+    await server.restart();
+    expect(await listed({})).toMatchObject(withIt);
+    await server.client.remove({ id, unreadable: true });
+    const gone = { reason: "JOB_NOT_FOUND" };
+    expect(await errorOf(server.client.remove({ id, unreadable: true }))).toMatchObject(gone);
+    expect(await errorOf(server.client.get({ id }))).toMatchObject(gone);
+    expect(await listed({})).toMatchObject(without);
+    expect(existsSync(join(server.stateDir, "jobs", id))).toBe(false);
+    await server.restart();
+    expect(await listed({})).toMatchObject(without);
+    // Asking for it changes nothing for a job whose record can be read.
+    await server.client.remove({ id: "v1-completed", unreadable: true });
+    expect(await listed({})).toMatchObject({ ...without, jobs: 0 });
+  });
+
+  test("it is not removed while its command runs", async () => {
+    const server = await TestServer.start();
+    const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
+    const { id, pid } = job!;
+    await server.kill();
+    const dir = join(server.stateDir, "jobs", id);
+    writeFileSync(join(dir, "state.json"), "");
+    await server.start();
+    const remove = () => server.client.remove({ id, unreadable: true });
+    const running = { code: "FailedPrecondition", reason: "JOB_RUNNING" };
+    expect(await errorOf(remove())).toMatchObject(running);
+    if (process.platform === "linux") {
+      const record = join(dir, "process");
+      renameSync(record, `${record}-lost`);
+      try {
+        expect(await errorOf(remove())).toMatchObject(running);
+      } finally {
+        renameSync(`${record}-lost`, record);
+      }
+    }
+    process.kill(pid, "SIGKILL");
+    await eventually("the removal", async () => {
+      await remove();
+      return true;
+    });
+    expect(existsSync(dir)).toBe(false);
   });
 });

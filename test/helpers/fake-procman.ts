@@ -9,8 +9,10 @@ import type {
   JobPage,
   JobsEvent,
   ListOptions,
+  RemoveOptions,
   SendInputOptions,
   StartOptions,
+  UnreadableJob,
   WaitedJob,
   WaitOptions,
   WaitOutcome,
@@ -49,6 +51,8 @@ export class FakeProcman implements ServedProcman {
   outcome: WaitOutcome | undefined;
   /** What `start` waits for before it answers. */
   beforeStart: Promise<unknown> = Promise.resolve();
+  /** Jobs whose records cannot be read. */
+  unreadable: readonly UnreadableJob[] = [];
   readonly #jobs = new Map<string, FakeJob>();
   readonly #changed = new EventEmitter().setMaxListeners(0);
 
@@ -122,7 +126,15 @@ export class FakeProcman implements ServedProcman {
   async list(options?: ListOptions): Promise<JobPage> {
     this.#note("list", options);
     const jobs = [...this.#jobs.values()].map(({ job }) => job).toReversed();
-    return { jobs, nextPageToken: "next", totalSize: jobs.length };
+    const { unreadable } = this;
+    const unreadableSize = unreadable.length;
+    return {
+      jobs,
+      nextPageToken: "next",
+      totalSize: jobs.length,
+      unreadable,
+      unreadableSize,
+    };
   }
 
   async *attach(
@@ -238,8 +250,13 @@ export class FakeProcman implements ServedProcman {
     return this.#entry(id).job;
   }
 
-  async remove(id: string, options?: CallOptions): Promise<void> {
+  async remove(id: string, options?: RemoveOptions): Promise<void> {
     this.#note("remove", id, options);
+    if (this.unreadable.some((job) => job.id === id)) {
+      if (!options?.unreadable) throw new ProcmanError("RECORD_UNREADABLE", `job ${id}`);
+      this.unreadable = this.unreadable.filter((job) => job.id !== id);
+      return;
+    }
     const { job } = this.#entry(id);
     if (job.status === "running") {
       throw new ProcmanError("JOB_RUNNING", `job ${id} is running`, { jobId: id });

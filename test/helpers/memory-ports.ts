@@ -167,6 +167,7 @@ export class MemoryMachine {
     let pieces: Promise<unknown> = Promise.resolve();
     return {
       abandon: async () => false,
+      ensureOver: async () => true,
       inspect: () => this.#slowly(inspect),
       onEnd: (listener) => {
         this.#job(id).onExit = listener;

@@ -30,7 +30,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi+ggKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9leGl0X2NvZGUiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUiywMKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCgxMaXN0UmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIrkBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+AEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASKgoHcmVzdW1lZBgFIAEoCzIXLnByb2NtYW4udjEuSm9ic1Jlc3VtZWRIAEIHCgVldmVudCJNCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiSgoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIioKCkpvYlJlbW92ZWQSCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkiKwoNU2lnbmFsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzaWduYWwYAiABKAkiLgoOU2lnbmFsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiTAoNQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoOQ2FuY2VsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiGwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCSIQCg5SZW1vdmVSZXNwb25zZSI/Cg5DbGVhbnVwUmVxdWVzdBItCgpvbGRlcl90aGFuGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKD0NsZWFudXBSZXNwb25zZRITCgtyZW1vdmVkX2lkcxgBIAMoCRIMCgRtb3JlGAIgASgIIhAKDlJlZnJlc2hSZXF1ZXN0IkUKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEwoLZnVydGhlcl9pZHMYAiADKAkqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAjLRBwoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USSAoJU2VuZElucHV0EhwucHJvY21hbi52MS5TZW5kSW5wdXRSZXF1ZXN0Gh0ucHJvY21hbi52MS5TZW5kSW5wdXRSZXNwb25zZRJRCgxSZXNpemVXaW5kb3cSHy5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1JlcXVlc3QaIC5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1Jlc3BvbnNlEj8KBlJlbW92ZRIZLnByb2NtYW4udjEuUmVtb3ZlUmVxdWVzdBoaLnByb2NtYW4udjEuUmVtb3ZlUmVzcG9uc2USQgoHQ2xlYW51cBIaLnByb2NtYW4udjEuQ2xlYW51cFJlcXVlc3QaGy5wcm9jbWFuLnYxLkNsZWFudXBSZXNwb25zZRJCCgdSZWZyZXNoEhoucHJvY21hbi52MS5SZWZyZXNoUmVxdWVzdBobLnByb2NtYW4udjEuUmVmcmVzaFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi+ggKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9leGl0X2NvZGUiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUiywMKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIrkBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+AEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASKgoHcmVzdW1lZBgFIAEoCzIXLnByb2NtYW4udjEuSm9ic1Jlc3VtZWRIAEIHCgVldmVudCJNCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiSgoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIioKCkpvYlJlbW92ZWQSCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkiKwoNU2lnbmFsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzaWduYWwYAiABKAkiLgoOU2lnbmFsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiTAoNQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoOQ2FuY2VsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNAoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJEgwKBG1vcmUYAiABKAgiEAoOUmVmcmVzaFJlcXVlc3QiRQoPUmVmcmVzaFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhITCgtmdXJ0aGVyX2lkcxgCIAMoCSqcAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESEgoOU1RBVFVTX1JVTk5JTkcQAhIUChBTVEFUVVNfQ09NUExFVEVEEAMSEQoNU1RBVFVTX0ZBSUxFRBAEEhQKEFNUQVRVU19DQU5DRUxMRUQQBRITCg9TVEFUVVNfT1JQSEFORUQQBipGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAip4CgpUZXJtaW5hdG9yEhoKFlRFUk1JTkFUT1JfVU5TUEVDSUZJRUQQABIRCg1URVJNSU5BVE9SX0xGEAESEwoPVEVSTUlOQVRPUl9DUkxGEAISEQoNVEVSTUlOQVRPUl9DUhADEhMKD1RFUk1JTkFUT1JfTk9ORRAEKlsKC0NvbnRhaW5tZW50EhsKF0NPTlRBSU5NRU5UX1VOU1BFQ0lGSUVEEAASFwoTQ09OVEFJTk1FTlRfU0VTU0lPThABEhYKEkNPTlRBSU5NRU5UX0NHUk9VUBACMtEHCg5Qcm9jbWFuU2VydmljZRI8CgVTdGFydBIYLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0GhkucHJvY21hbi52MS5TdGFydFJlc3BvbnNlEjsKA0dldBIWLnByb2NtYW4udjEuR2V0UmVxdWVzdBoXLnByb2NtYW4udjEuR2V0UmVzcG9uc2UiA5ACARI+CgRMaXN0EhcucHJvY21hbi52MS5MaXN0UmVxdWVzdBoYLnByb2NtYW4udjEuTGlzdFJlc3BvbnNlIgOQAgESRgoGQXR0YWNoEhkucHJvY21hbi52MS5BdHRhY2hSZXF1ZXN0GhoucHJvY21hbi52MS5BdHRhY2hSZXNwb25zZSIDkAIBMAESQwoFV2F0Y2gSGC5wcm9jbWFuLnYxLldhdGNoUmVxdWVzdBoZLnByb2NtYW4udjEuV2F0Y2hSZXNwb25zZSIDkAIBMAESPgoEV2FpdBIXLnByb2NtYW4udjEuV2FpdFJlcXVlc3QaGC5wcm9jbWFuLnYxLldhaXRSZXNwb25zZSIDkAIBEk8KCVdhdGNoSm9icxIcLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdBodLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVzcG9uc2UiA5ACATABEj8KBlNpZ25hbBIZLnByb2NtYW4udjEuU2lnbmFsUmVxdWVzdBoaLnByb2NtYW4udjEuU2lnbmFsUmVzcG9uc2USPwoGQ2FuY2VsEhkucHJvY21hbi52MS5DYW5jZWxSZXF1ZXN0GhoucHJvY21hbi52MS5DYW5jZWxSZXNwb25zZRJICglTZW5kSW5wdXQSHC5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlcXVlc3QaHS5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlc3BvbnNlElEKDFJlc2l6ZVdpbmRvdxIfLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVxdWVzdBogLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -659,6 +659,22 @@ export type ListResponse = Message<"procman.v1.ListResponse"> & {
    * @generated from field: int32 total_size = 3;
    */
   totalSize: number;
+
+  /**
+   * Jobs whose records cannot be read, by id: 100 at most. Only on the first
+   * page, and only where there are no filters, which need a record. They are
+   * not in total_size.
+   *
+   * @generated from field: repeated procman.v1.UnreadableJob unreadable = 4;
+   */
+  unreadable: UnreadableJob[];
+
+  /**
+   * How many there are in all; 0 where `unreadable` is not told.
+   *
+   * @generated from field: int32 unreadable_size = 5;
+   */
+  unreadableSize: number;
 };
 
 /**
@@ -667,6 +683,35 @@ export type ListResponse = Message<"procman.v1.ListResponse"> & {
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 8);
+
+/**
+ * UnreadableJob is a job whose record is damaged, or of a newer version. It is
+ * left in place until it is removed with RemoveRequest.unreadable.
+ *
+ * @generated from message procman.v1.UnreadableJob
+ */
+export type UnreadableJob = Message<"procman.v1.UnreadableJob"> & {
+  /**
+   * The job's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Why its record cannot be read.
+   *
+   * @generated from field: string error = 2;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message procman.v1.UnreadableJob.
+ * Use `create(UnreadableJobSchema)` to create a new message.
+ */
+export const UnreadableJobSchema: GenMessage<UnreadableJob> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 9);
 
 /**
  * AttachRequest names a job and the part of its output to stream.
@@ -726,7 +771,7 @@ export type AttachRequest = Message<"procman.v1.AttachRequest"> & {
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 9);
+  messageDesc(file_procman_v1_procman, 10);
 
 /**
  * AttachResponse is one event of Attach.
@@ -787,7 +832,7 @@ export type AttachResponse = Message<"procman.v1.AttachResponse"> & {
  * Use `create(AttachResponseSchema)` to create a new message.
  */
 export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 10);
+  messageDesc(file_procman_v1_procman, 11);
 
 /**
  * WatchRequest names a job and where in its output to begin.
@@ -836,7 +881,7 @@ export type WatchRequest = Message<"procman.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 11);
+  messageDesc(file_procman_v1_procman, 12);
 
 /**
  * WatchResponse is one event of Watch.
@@ -897,7 +942,7 @@ export type WatchResponse = Message<"procman.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 12);
+  messageDesc(file_procman_v1_procman, 13);
 
 /**
  * Truncated says that the command has truncated the log of one of its streams.
@@ -934,7 +979,7 @@ export type Truncated = Message<"procman.v1.Truncated"> & {
  * Use `create(TruncatedSchema)` to create a new message.
  */
 export const TruncatedSchema: GenMessage<Truncated> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 13);
+  messageDesc(file_procman_v1_procman, 14);
 
 /**
  * Opened says that a stream is open.
@@ -955,7 +1000,7 @@ export type Opened = Message<"procman.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 14);
+  messageDesc(file_procman_v1_procman, 15);
 
 /**
  * Chunk is a run of bytes of one stream.
@@ -1001,7 +1046,7 @@ export type Chunk = Message<"procman.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 15);
+  messageDesc(file_procman_v1_procman, 16);
 
 /**
  * Line is one line of one stream.
@@ -1068,7 +1113,7 @@ export type Line = Message<"procman.v1.Line"> & {
  * Use `create(LineSchema)` to create a new message.
  */
 export const LineSchema: GenMessage<Line> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 16);
+  messageDesc(file_procman_v1_procman, 17);
 
 /**
  * Heartbeat says that the stream lives while there is nothing to send.
@@ -1083,7 +1128,7 @@ export type Heartbeat = Message<"procman.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 17);
+  messageDesc(file_procman_v1_procman, 18);
 
 /**
  * Ended says that a stream is complete.
@@ -1105,7 +1150,7 @@ export type Ended = Message<"procman.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 18);
+  messageDesc(file_procman_v1_procman, 19);
 
 /**
  * WaitRequest names a job, what to wait for, and how long.
@@ -1161,7 +1206,7 @@ export type WaitRequest = Message<"procman.v1.WaitRequest"> & {
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 19);
+  messageDesc(file_procman_v1_procman, 20);
 
 /**
  * OutputPattern describes a line of output to look for: the first one that the
@@ -1216,7 +1261,7 @@ export type OutputPattern = Message<"procman.v1.OutputPattern"> & {
  * Use `create(OutputPatternSchema)` to create a new message.
  */
 export const OutputPatternSchema: GenMessage<OutputPattern> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 20);
+  messageDesc(file_procman_v1_procman, 21);
 
 /**
  * WaitResponse holds the job and what came first.
@@ -1270,7 +1315,7 @@ export type WaitResponse = Message<"procman.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 21);
+  messageDesc(file_procman_v1_procman, 22);
 
 /**
  * OutputSearched tells how far output has been looked at. The same request with
@@ -1301,7 +1346,7 @@ export type OutputSearched = Message<"procman.v1.OutputSearched"> & {
  * Use `create(OutputSearchedSchema)` to create a new message.
  */
 export const OutputSearchedSchema: GenMessage<OutputSearched> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 22);
+  messageDesc(file_procman_v1_procman, 23);
 
 /**
  * WatchJobsRequest filters the jobs to watch.
@@ -1339,7 +1384,7 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
  * Use `create(WatchJobsRequestSchema)` to create a new message.
  */
 export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 23);
+  messageDesc(file_procman_v1_procman, 24);
 
 /**
  * WatchJobsResponse is one event of WatchJobs.
@@ -1402,7 +1447,7 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
  * Use `create(WatchJobsResponseSchema)` to create a new message.
  */
 export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 24);
+  messageDesc(file_procman_v1_procman, 25);
 
 /**
  * JobsSnapshot is the state that later changes build on.
@@ -1439,7 +1484,7 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  * Use `create(JobsSnapshotSchema)` to create a new message.
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 25);
+  messageDesc(file_procman_v1_procman, 26);
 
 /**
  * JobsResumed says that the client has missed nothing.
@@ -1460,7 +1505,7 @@ export type JobsResumed = Message<"procman.v1.JobsResumed"> & {
  * Use `create(JobsResumedSchema)` to create a new message.
  */
 export const JobsResumedSchema: GenMessage<JobsResumed> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 26);
+  messageDesc(file_procman_v1_procman, 27);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1495,7 +1540,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 27);
+  messageDesc(file_procman_v1_procman, 28);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1523,7 +1568,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1552,7 +1597,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 30);
 
 /**
  * SignalResponse holds the job.
@@ -1573,7 +1618,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 31);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1601,7 +1646,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 32);
 
 /**
  * CancelResponse holds the job.
@@ -1622,7 +1667,7 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 33);
 
 /**
  * SendInputRequest holds a piece of a job's input.
@@ -1679,7 +1724,7 @@ export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
  * Use `create(SendInputRequestSchema)` to create a new message.
  */
 export const SendInputRequestSchema: GenMessage<SendInputRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 34);
 
 /**
  * SendInputResponse tells how far the sender has come.
@@ -1700,7 +1745,7 @@ export type SendInputResponse = Message<"procman.v1.SendInputResponse"> & {
  * Use `create(SendInputResponseSchema)` to create a new message.
  */
 export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * ResizeWindowRequest names a job and its terminal's new size.
@@ -1728,7 +1773,7 @@ export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
  * Use `create(ResizeWindowRequestSchema)` to create a new message.
  */
 export const ResizeWindowRequestSchema: GenMessage<ResizeWindowRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * ResizeWindowResponse holds the job.
@@ -1749,7 +1794,7 @@ export type ResizeWindowResponse = Message<"procman.v1.ResizeWindowResponse"> & 
  * Use `create(ResizeWindowResponseSchema)` to create a new message.
  */
 export const ResizeWindowResponseSchema: GenMessage<ResizeWindowResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 36);
+  messageDesc(file_procman_v1_procman, 37);
 
 /**
  * RemoveRequest names a job.
@@ -1763,6 +1808,15 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * Remove the job also where its record cannot be read. Whether it runs is then
+   * taken from its other files and the machine's processes; where it does, this
+   * fails with JOB_RUNNING.
+   *
+   * @generated from field: bool unreadable = 2;
+   */
+  unreadable: boolean;
 };
 
 /**
@@ -1770,7 +1824,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 37);
+  messageDesc(file_procman_v1_procman, 38);
 
 /**
  * RemoveResponse is empty.
@@ -1785,7 +1839,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 38);
+  messageDesc(file_procman_v1_procman, 39);
 
 /**
  * CleanupRequest says what is old.
@@ -1807,7 +1861,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 39);
+  messageDesc(file_procman_v1_procman, 40);
 
 /**
  * CleanupResponse tells what was removed.
@@ -1835,7 +1889,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 40);
+  messageDesc(file_procman_v1_procman, 41);
 
 /**
  * RefreshRequest is empty.
@@ -1850,7 +1904,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 41);
+  messageDesc(file_procman_v1_procman, 42);
 
 /**
  * RefreshResponse tells what changed.
@@ -1878,7 +1932,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 42);
+  messageDesc(file_procman_v1_procman, 43);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -2096,7 +2150,9 @@ export const ProcmanService: GenService<{
   },
   /**
    * List returns the jobs that match all filters, newest first, a page at a
-   * time. Errors: INVALID_ARGUMENT, INVALID_PAGE_TOKEN (INVALID_ARGUMENT).
+   * time. The first page without filters also names the jobs whose records
+   * cannot be read. Errors: INVALID_ARGUMENT, INVALID_PAGE_TOKEN
+   * (INVALID_ARGUMENT).
    *
    * @generated from rpc procman.v1.ProcmanService.List
    */
@@ -2255,7 +2311,8 @@ export const ProcmanService: GenService<{
     output: typeof ResizeWindowResponseSchema;
   },
   /**
-   * Remove deletes an ended job with its files.
+   * Remove deletes an ended job with its files. One whose record cannot be read
+   * fails with RECORD_UNREADABLE (DATA_LOSS) unless `unreadable` is set.
    * Errors: JOB_NOT_FOUND (NOT_FOUND); JOB_RUNNING (FAILED_PRECONDITION).
    *
    * @generated from rpc procman.v1.ProcmanService.Remove

@@ -53,8 +53,12 @@ export class CommandContext {
   }
 
   /** Does the same for one job. @param given its id, or the beginning of it */
-  withJob(given: string, act: (client: Procman, id: string) => Promise<void>): Promise<void> {
-    return this.withClient(async (client) => act(client, await resolveJobId(client, given)));
+  withJob(
+    given: string,
+    act: (client: Procman, id: string) => Promise<void>,
+    resolveId = resolveJobId,
+  ): Promise<void> {
+    return this.withClient(async (client) => act(client, await resolveId(client, given)));
   }
 
   /**
@@ -64,15 +68,16 @@ export class CommandContext {
   async forEachJob(
     given: readonly string[],
     act: (client: Procman, id: string) => Promise<void>,
+    resolveId = resolveJobId,
   ): Promise<void> {
     const ids = [...given, ...this.restOfWords];
     const [only, ...others] = ids;
     // The error of a single one speaks for itself, and has an exit code of its own.
-    if (only !== undefined && others.length === 0) return this.withJob(only, act);
+    if (only !== undefined && others.length === 0) return this.withJob(only, act, resolveId);
     await this.withClient(async (client) => {
       for (const each of ids) {
         try {
-          await act(client, await resolveJobId(client, each));
+          await act(client, await resolveId(client, each));
         } catch (error) {
           if (!(error instanceof Error) || error instanceof OutputClosed) throw error;
           await this.cli.stderr.line(`procman: ${failureText(error)}`);

@@ -1,6 +1,5 @@
 import { ProcmanError } from "../../contract/errors.js";
-import type { Job } from "../../contract/job.js";
-import type { JobFilter, Procman } from "../../contract/procman.js";
+import type { JobFilter, JobPage, Procman } from "../../contract/procman.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { printable } from "../format/printable.js";
 
@@ -8,17 +7,21 @@ import { printable } from "../format/printable.js";
 const PAGE_SIZE = 200;
 const MAX_LISTED_IDS = 10;
 
-/** Yields every job that matches, newest first, a page at a time. */
-export async function* allJobs(
+/** Yields the jobs that match, newest first, a page at a time. */
+export async function* pagesOfJobs(
   client: Procman,
   filter: JobFilter = {},
-): AsyncGenerator<readonly Job[]> {
+  maxJobs = Number.POSITIVE_INFINITY,
+): AsyncGenerator<JobPage> {
   let pageToken = "";
+  let left = maxJobs;
   do {
-    const page = await client.list({ ...filter, pageSize: PAGE_SIZE, pageToken });
-    yield page.jobs;
+    const pageSize = Math.min(PAGE_SIZE, left);
+    const page = await client.list({ ...filter, pageSize, pageToken });
+    yield page;
+    left -= page.jobs.length;
     pageToken = page.nextPageToken;
-  } while (pageToken !== "");
+  } while (pageToken !== "" && left > 0);
 }
 
 /**
@@ -44,7 +47,7 @@ export async function resolveJobId(client: Procman, given: string): Promise<stri
 
 async function idsThatBeginWith(client: Procman, prefix: string): Promise<string[]> {
   const ids: string[] = [];
-  for await (const jobs of allJobs(client)) {
+  for await (const { jobs } of pagesOfJobs(client)) {
     ids.push(...jobs.map(({ id }) => id).filter((id) => id.startsWith(prefix)));
   }
   return ids;

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type Job, STATUSES, type Status } from "../../contract/job.js";
-import type { JobFilter, Procman } from "../../contract/procman.js";
+import type { JobFilter, Procman, UnreadableJob } from "../../contract/procman.js";
 import { jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { NoStateDirError } from "../ensure-server.js";
@@ -10,7 +10,7 @@ import { formatJobTable } from "../format/job-table.js";
 import { commandLine } from "../format/printable.js";
 import { type WatchJobsRequest, watchOnScreen } from "../terminal/live-jobs.js";
 import type { CommandContext } from "./command-context.js";
-import { allJobs } from "./find-jobs.js";
+import { pagesOfJobs } from "./find-jobs.js";
 import {
   addListOutputOptions,
   FORMAT_HELP,
@@ -33,6 +33,9 @@ interface LsOptions extends ListOutputOptions {
 const MAX_LISTED = 100;
 
 const HELP = `
+A job whose record is damaged, or of a newer version, is "unreadable" in the table of a
+list without filters, with the reason. "procman rm --unreadable" removes it.
+
 With --watch a terminal shows as many jobs as fit, with their progress. Jobs that
 have not ended come first. Ctrl-C leaves. Where the output is no terminal, each job
 is a line, and there is another line when its status or percentage has changed.
@@ -95,35 +98,30 @@ async function list(
   { all, output }: { readonly all: boolean; readonly output: ListOutput },
   { stdout, stderr }: Cli,
 ): Promise<void> {
-  if (all && output.type !== "table" && output.type !== "json") {
-    // As they come: there may be very many.
-    for await (const page of allJobs(client, filter)) await stdout.lines(jobLines(page, output));
-    return;
-  }
   const jobs: Job[] = [];
-  if (all) {
-    for await (const page of allJobs(client, filter)) for (const job of page) jobs.push(job);
-  } else {
-    const totalSize = await addNewest(jobs, client, filter);
-    if (totalSize > jobs.length) {
-      const shown = `the newest ${jobs.length} of ${totalSize} jobs`;
-      await stderr.line(`procman: these are ${shown}; --all shows them all`);
-    }
+  const unreadable: UnreadableJob[] = [];
+  let listed = 0;
+  let total = 0;
+  let unreadableTotal = 0;
+  for await (const page of pagesOfJobs(client, filter, all ? undefined : MAX_LISTED)) {
+    // As they come, where that can be: there may be very many.
+    if (output.type === "table" || output.type === "json") jobs.push(...page.jobs);
+    else await stdout.lines(jobLines(page.jobs, output));
+    unreadable.push(...page.unreadable);
+    listed += page.jobs.length;
+    total = page.nextPageToken === "" ? listed : page.totalSize;
+    unreadableTotal += page.unreadableSize;
   }
-  await stdout.lines(
-    output.type === "table" ? formatJobTable(jobs, stdout) : jobLines(jobs, output),
-  );
-}
-
-/** Adds the newest jobs that match. A page of large jobs is short. @returns how many match in all */
-async function addNewest(jobs: Job[], client: Procman, filter: JobFilter): Promise<number> {
-  let pageToken = "";
-  for (;;) {
-    const page = await client.list({ ...filter, pageSize: MAX_LISTED - jobs.length, pageToken });
-    jobs.push(...page.jobs);
-    pageToken = page.nextPageToken;
-    if (pageToken === "") return jobs.length;
-    if (jobs.length >= MAX_LISTED) return page.totalSize;
+  if (output.type === "table") await stdout.lines(formatJobTable([...jobs, ...unreadable], stdout));
+  else if (output.type === "json") await stdout.lines(jobLines(jobs, output));
+  if (!all && total > listed) {
+    const shown = `the newest ${listed} of ${total} jobs`;
+    await stderr.line(`procman: these are ${shown}; --all shows them all`);
+  }
+  const untold = unreadableTotal - (output.type === "table" ? unreadable.length : 0);
+  if (untold > 0) {
+    const what = `jobs that cannot be read and are not listed: ${untold}`;
+    await stderr.line(`procman: ${what}; "procman rm --unreadable" shows them`);
   }
 }
 

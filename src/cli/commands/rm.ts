@@ -1,7 +1,11 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { ProcmanError } from "../../contract/errors.js";
 import type { Procman } from "../../contract/procman.js";
-import { removedJson } from "../../wire/json.js";
+import { removedJson, unreadableJson } from "../../wire/json.js";
+import type { Cli } from "../cli.js";
+import { CliError, EXIT } from "../exit-codes.js";
+import { formatJobTable } from "../format/job-table.js";
+import { printable } from "../format/printable.js";
 import type { CommandContext } from "./command-context.js";
 import type { JsonOption } from "./options.js";
 
@@ -9,27 +13,60 @@ const HELP = `
 Examples:
   procman rm k3x
   procman rm -f k3x                  cancels it first
+  procman rm --unreadable            lists the jobs whose records cannot be read
+  procman rm --unreadable k3x9       removes one of them; its whole id is needed
   procman rm $(procman ls --status completed --all --json | jq -r .id)`;
+
+const MISSING_ID = "error: missing required argument 'id'";
 
 interface RmOptions extends JsonOption {
   readonly force?: boolean;
+  readonly unreadable?: boolean;
 }
 
 export function rmCommand(context: CommandContext): Command {
-  const { stdout } = context.cli;
-  return new Command("rm")
+  const { cli } = context;
+  const { stdout } = cli;
+  const command = new Command("rm");
+  return command
     .description("delete jobs that have ended, with their output")
-    .argument("<id...>", "the ids of the jobs; their first letters are enough")
+    .argument("[id...]", "the ids of the jobs; their first letters are enough")
     .option("-f, --force", "cancel a job first if it has not ended")
+    .addOption(
+      new Option(
+        "--unreadable",
+        "remove jobs whose records cannot be read, unless they run; without ids, list them",
+      ).conflicts("force"),
+    )
     .option("--json", "print each id as a JSON object")
     .addHelpText("after", HELP)
-    .action((given: string[], { force, json }: RmOptions) =>
-      context.forEachJob(given, async (client, id) => {
+    .action(async (given: string[], { force, unreadable = false, json = false }: RmOptions) => {
+      if (given.length === 0) {
+        if (!unreadable) command.error(MISSING_ID, { code: "commander.missingArgument" });
+        return context.withClient((client) => listUnreadable(client, json, cli));
+      }
+      const remove = async (client: Procman, id: string) => {
         if (force) await cancelRunning(client, id);
-        await client.remove(id);
-        await stdout.line(json ? removedJson(id) : `${id} removed`);
-      }),
-    );
+        await client.remove(id, { unreadable });
+        await stdout.line(json ? removedJson(id) : `${printable(id)} removed`);
+      };
+      // A list of jobs to find an id in does not have them.
+      await context.forEachJob(given, remove, unreadable ? wholeId : undefined);
+    });
+}
+
+async function wholeId(_client: Procman, given: string): Promise<string> {
+  return given;
+}
+
+/** @throws CliError where there are any: nothing is removed that was not named */
+async function listUnreadable(client: Procman, json: boolean, { stdout, stderr }: Cli) {
+  const { unreadable, unreadableSize } = await client.list({ pageSize: 1 });
+  if (unreadable.length === 0) return stderr.line("procman: there are no unreadable jobs");
+  await stdout.lines(json ? unreadable.map(unreadableJson) : formatJobTable(unreadable, stdout));
+  const more = unreadableSize - unreadable.length;
+  const these = more > 0 ? `those to remove of these and ${more} more` : "those to remove";
+  throw new CliError(`name ${these}: procman rm --unreadable ID...`, { exitCode: EXIT.usage });
 }
 
 async function cancelRunning(client: Procman, id: string): Promise<void> {

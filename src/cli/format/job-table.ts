@@ -1,4 +1,5 @@
 import { isTerminal, type Job } from "../../contract/job.js";
+import type { UnreadableJob } from "../../contract/procman.js";
 import type { Output } from "../terminal/output.js";
 import {
   byteCount,
@@ -13,13 +14,13 @@ import { commandLine, printable } from "./printable.js";
 import { progressBar, progressText } from "./progress.js";
 import { type Column, formatTable } from "./table.js";
 
-/** Returns the lines of a table of jobs. */
+/** Returns the lines of a table of jobs. Of those that are unreadable it has what is known. */
 export function formatJobTable(
-  jobs: readonly Job[],
+  jobs: readonly (Job | UnreadableJob)[],
   output: Pick<Output, "paint" | "width">,
   now = new Date(),
 ): string[] {
-  return jobTable(jobs, output, [
+  const columns: readonly Column<Job>[] = [
     ID,
     statusColumn(output, statusText),
     { title: "EXIT", text: exitText, leftOut: 2 },
@@ -32,7 +33,31 @@ export function formatJobTable(
     timeColumn(now),
     OUTPUT,
     COMMAND,
-  ]);
+  ];
+  return jobTable(
+    jobs,
+    output,
+    columns.map((column) => orUnreadable(column, output)),
+  );
+}
+
+/** Returns the column with what it has to say of jobs that are unreadable. */
+function orUnreadable(
+  { text, paint = (cell) => cell, ...column }: Column<Job>,
+  output: Pick<Output, "paint">,
+): Column<Job | UnreadableJob> {
+  const { title } = column;
+  const known: Readonly<Record<string, (job: UnreadableJob) => string>> = {
+    [ID.title]: ({ id }) => printable(id),
+    STATUS: () => "unreadable",
+    [COMMAND.title]: ({ error }) => printable(error),
+  };
+  const paintKnown = (cell: string) => (title === "STATUS" ? output.paint("red", cell) : cell);
+  return {
+    ...column,
+    text: (job) => ("status" in job ? text(job) : (known[title]?.(job) ?? "")),
+    paint: (cell, job) => ("status" in job ? paint(cell, job) : paintKnown(cell)),
+  };
 }
 
 const BAR_COLUMNS = 10;
@@ -113,10 +138,10 @@ function timeColumn(now: Date): Column<Job> {
   return { title: "TIME", leftOut: 1, align: "right", text: (job) => runTimeText(job, now) };
 }
 
-function jobTable(
-  jobs: readonly Job[],
+function jobTable<Row>(
+  jobs: readonly Row[],
   output: Pick<Output, "paint" | "width">,
-  columns: readonly Column<Job>[],
+  columns: readonly Column<Row>[],
 ): string[] {
   const paintTitle = (text: string) => output.paint("bold", text);
   return formatTable(jobs, columns, { width: output.width, paintTitle });

@@ -111,6 +111,21 @@ export class LocalJobProcess implements JobProcess {
     }
   }
 
+  async ensureOver(): Promise<boolean> {
+    const { kind } = await this.inspect();
+    switch (kind) {
+      case "alive":
+      case "starting":
+        return false;
+      case "exited":
+      case "gone":
+        return true;
+      case "not-started":
+        // With a lost record of its processes, those that run are found by what they hold.
+        return !this.#isNamedByProcess() && this.abandon();
+    }
+  }
+
   async inspect(): Promise<Observation> {
     const record = this.#readRecord();
     switch (record.kind) {
@@ -325,14 +340,17 @@ export class LocalJobProcess implements JobProcess {
   }
 
   #inspectIncomplete(): Observation {
-    const errors = STREAMS.map((stream) => this.#dir.log(stream));
-    // A runner that was told of its job has no argument that names it, but its logs open.
-    if (processTable().hasArgument(this.#dir.path) || processTable().hasErrorOutput(errors)) {
-      return { kind: "starting" };
-    }
+    if (this.#isNamedByProcess()) return { kind: "starting" };
     // The runner may have completed the record and ended since. Now the record is final.
     const record = readProcessRecord(this.#dir);
     return record.kind === "complete" ? this.#inspectStarted(record) : { kind: "not-started" };
+  }
+
+  /** Whether a process that runs has the job's directory as an argument, or writes its errors there. */
+  #isNamedByProcess(): boolean {
+    const errors = STREAMS.map((stream) => this.#dir.log(stream));
+    // A runner that was told of its job has no argument that names it, but its logs open.
+    return processTable().hasArgument(this.#dir.path) || processTable().hasErrorOutput(errors);
   }
 
   #inspectStarted(identity: Identity): Observation {

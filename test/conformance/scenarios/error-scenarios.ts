@@ -1,4 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { expect } from "vitest";
 import type { Method } from "../conformance-client.js";
 import { fails, kill, type Reason, type Scenario, startLong } from "./scenario.js";
 
@@ -67,6 +68,9 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
       const jobId = stage.unreadableJob;
       await fails(client, "Get", { id: jobId }, "RECORD_UNREADABLE", { jobId });
       await fails(client, "Attach", { id: jobId }, "RECORD_UNREADABLE", { jobId });
+      await fails(client, "Remove", { id: jobId }, "RECORD_UNREADABLE", { jobId });
+      const page = await client.call("List", {});
+      expect(page).toMatchObject({ unreadable: [{ id: jobId }], unreadableSize: 1 });
     },
   },
   {

@@ -94,6 +94,51 @@ test("rm and cleanup tell the ids", async () => {
   expect(cli.out.text).toBe('{"id":"abc"}\nold1 removed\nold2 removed\n');
 });
 
+describe("a job that cannot be read", () => {
+  function cliWithUnreadable(): FakeCli {
+    const cli = cliWith({}, "abc");
+    const error = "Unexpected end of JSON input\u001b[2J";
+    cli.procman.unreadable = ["bad", "worse"].map((id) => ({ id, error }));
+    return cli;
+  }
+
+  test.each([["ls"], ["ls", "--all"]])("is in the table of %s %s", async (...words) => {
+    const cli = cliWithUnreadable();
+    expect(await cli.run(...words)).toBe(0);
+    expect(cli.out.text).toMatch(/^abc +running .*\nbad +unreadable +Unexpected end of JSON/m);
+    expect(cli.out.text).not.toContain("\u001b");
+    expect(cli.err.text).toBe("");
+  });
+
+  test.each([[["-q"]], [["--all", "-q"]]])(
+    "is told of beside the lines of ls %s",
+    async (words) => {
+      const cli = cliWithUnreadable();
+      expect(await cli.run("ls", ...words)).toBe(0);
+      expect(cli.out.text).toBe("abc\n");
+      expect(cli.err.text).toContain("not listed: 2");
+    },
+  );
+
+  test("rm --unreadable lists them and asks which, and removes those that are named", async () => {
+    const cli = cliWithUnreadable();
+    expect(await cli.run("rm", "--unreadable", "--json")).toBe(2);
+    expect(cli.out.text.split("\n").map((line) => line && (JSON.parse(line) as object))).toEqual([
+      ...cli.procman.unreadable,
+      "",
+    ]);
+    expect(cli.err.text).toContain("rm --unreadable ID");
+    expect(cli.procman.unreadable).toHaveLength(2);
+    expect(await cli.run("rm", "bad")).toBe(1);
+    expect(await cli.run("rm", "--unreadable", "bad")).toBe(0);
+    expect(cli.procman.unreadable).toMatchObject([{ id: "worse" }]);
+    expect(await cli.run("rm", "--unreadable", "worse")).toBe(0);
+    expect(await cli.run("rm", "--unreadable")).toBe(0);
+    expect(await cli.run("rm")).toBe(2);
+    expect(cli.err.text).toContain("missing required argument 'id'");
+  });
+});
+
 describe("get", () => {
   const env = { TOKEN: "s3cret", EVIL: "\u001b[2J" };
 

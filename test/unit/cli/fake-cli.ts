@@ -83,7 +83,7 @@ export class PagedProcman extends FakeProcman {
 
   override async list(options: ListOptions = {}): Promise<JobPage> {
     const { statuses = [], pageSize = 100, pageToken = "" } = options;
-    const { jobs } = await super.list(options);
+    const { jobs, unreadable, unreadableSize } = await super.list(options);
     const matching = jobs.filter(
       ({ status }) => statuses.length === 0 || statuses.includes(status),
     );
@@ -93,6 +93,7 @@ export class PagedProcman extends FakeProcman {
       jobs: matching.slice(begin, end),
       nextPageToken: end < matching.length ? String(end) : "",
       totalSize: matching.length,
+      ...(begin === 0 ? { unreadable, unreadableSize } : { unreadable: [], unreadableSize: 0 }),
     };
   }
 }

@@ -51,6 +51,7 @@ export class FakeJob {
 
   readonly process = {
     abandon: vi.fn<JobProcess["abandon"]>(async () => false),
+    ensureOver: vi.fn<JobProcess["ensureOver"]>(async () => true),
     inspect: vi.fn<JobProcess["inspect"]>(async () => this.observation),
     onEnd: vi.fn<JobProcess["onEnd"]>((listener) => {
       this.onEnd = listener;

@@ -8,6 +8,7 @@ import {
   type GetOptions,
   type InputPosition,
   type JobPage,
+  type RemoveOptions,
   type ListOptions,
   MAX_DURATION_MS,
   type OutputLine,
@@ -95,6 +96,8 @@ export const anyPage = anyOf<JobPage>({
   jobs: fc.array(anyJob, { maxLength: 2 }),
   nextPageToken: text,
   totalSize: int32,
+  unreadable: fc.array(plain({ id: text, error: text }), { maxLength: 2 }),
+  unreadableSize: int32,
 });
 
 export const anyWatchJobs = anyOf<WatchJobsOptions>({ ...filter, sinceRevision: text });
@@ -123,6 +126,7 @@ export const anyWait = anyOf<WaitOptions>(
   ["timeoutMs", "until"],
 );
 
+export const anyRemove = anyOf<RemoveOptions>({ unreadable: fc.boolean() });
 export const anyCancel = anyOf<CancelOptions>({ gracePeriodMs: durationMs }, ["gracePeriodMs"]);
 
 export const anySendInput = anyOf<SendInputOptions>(

@@ -15,6 +15,7 @@ import {
   AttachRequestSchema,
   AttachResponseSchema,
   CancelRequestSchema,
+  RemoveRequestSchema,
   CleanupRequestSchema,
   ContainmentSchema,
   GetRequestSchema,
@@ -40,6 +41,7 @@ import { CONTAINMENTS, STATUSES, STREAMS } from "../../../src/contract/job.js";
 import { TERMINATORS } from "../../../src/contract/procman.js";
 import {
   decodeCancel,
+  decodeRemove,
   decodeCleanup,
   decodeGet,
   decodeInputPosition,
@@ -47,6 +49,7 @@ import {
   decodeSendInput,
   decodeSignal,
   encodeCancel,
+  encodeRemove,
   encodeCleanup,
   encodeGet,
   encodeInputPosition,
@@ -83,6 +86,7 @@ import {
   anyAttach,
   anyAttachEvent,
   anyCancel,
+  anyRemove,
   anyCleanup,
   anyGet,
   anyId,
@@ -147,6 +151,7 @@ const MESSAGES: readonly RoundTrip[] = [
     return { id, options: signal };
   }),
   onJob(CancelRequestSchema, anyCancel, encodeCancel, decodeCancel),
+  onJob(RemoveRequestSchema, anyRemove, encodeRemove, decodeRemove),
   onJob(SendInputRequestSchema, anySendInput, encodeSendInput, decodeSendInput),
   roundTrip(SendInputResponseSchema, anyInputPosition, encodeInputPosition, decodeInputPosition),
   onJob(ResizeWindowRequestSchema, anySize, encodeResizeWindow, (request) => {
