@@ -34,6 +34,11 @@ function isAlive(pid: number): boolean {
 
 async function startJob(server: TestServer, script: string, pty = false): Promise<Job> {
   const { job } = await server.client.start({ command: "bash", args: ["-c", script], pty });
+  const { pid } = job as Job;
+  // Where a job is given up that should not be, its directory does not name it any more.
+  onTestFinished(() => {
+    if (isAlive(pid)) process.kill(pid, "SIGKILL");
+  });
   return job as Job;
 }
 
