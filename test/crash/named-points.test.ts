@@ -151,7 +151,10 @@ test.each(["terminal:ended", "atomic-file:written@2", "atomic-file:renamed@2"])(
     const server = TestServer.prepare();
     await server.start({ env: { PROCMAN_CRASH_AT: point } });
     // script(1) ends where nothing comes for 10 ms, as on a busy machine from one writer.
-    const args = ["-c", "set -m; for i in 1 2 3; do nice -n -20 yes & done; sleep 0.1; exit 9"];
+    const args = [
+      "-c",
+      "set -m; $(chrt -r 1 true && echo chrt -r 1 || echo nice -n -20) yes & sleep 0.1; exit 9",
+    ];
     const { job } = await server.client.start({ command: "bash", args, pty: true });
     expect(await server.ended()).toBe("SIGKILL");
     await server.start();
