@@ -84,7 +84,7 @@ describe.skipIf(process.platform !== "linux")("a runner's pid is another's by no
   test("that its command has ended is noticed all the same", async () => {
     const command = await stranger();
     const other = await stranger();
-    const { at, id } = await TestManager.withForgedJob({ pollIntervalMs: 5 });
+    const { at, id } = await TestManager.withForgedJob({ pollIntervalMs: 10 });
     at.claim(id, { runner: earlier(other.stat), command: command.stat });
     await at.open();
     expect(await at.manager.get(id)).toMatchObject({ status: "running", pid: command.pid });
@@ -97,7 +97,7 @@ describe.skipIf(process.platform !== "linux")("a runner's pid is another's by no
   test("the same of many jobs, none of which is passed over", async () => {
     const commands = await Promise.all(Array.from({ length: 8 }, () => stranger()));
     const other = await stranger();
-    const { at, id } = await TestManager.withForgedJob({ pollIntervalMs: 5 });
+    const { at, id } = await TestManager.withForgedJob({ pollIntervalMs: 10 });
     const ids = commands.map((command, n) => {
       at.copyJob(id, `copy${n}`);
       at.claim(`copy${n}`, { runner: earlier(other.stat), command: command.stat });
