@@ -113,9 +113,11 @@ export class Stage {
         .trim();
     };
     return this.#without(
-      () => {
+      async () => {
         this.#limit = run(`--${resource}`, "--output=SOFT", "--noheadings");
         run(`--${resource}=${LIMITS[resource]}:`);
+        // The runner that waits for the next Start has the limits of before.
+        await this.server.client.start({ command: "true" }).catch(() => {});
       },
       () => run(`--${resource}=${this.#limit}:`),
       action,

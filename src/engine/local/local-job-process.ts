@@ -17,7 +17,7 @@ import { listeningPort } from "./listening-port.js";
 import { isAlive, type ProcessRef, processTable } from "./process/processes.js";
 import { signalName } from "../../platform/signal-name.js";
 import { signalGroup, signalTerminal } from "./process/signals.js";
-import { watchExit } from "./runner/exit-watch.js";
+import { mayHaveEnded, watchExit } from "./runner/exit-watch.js";
 import { inheritedEnv, type LocalCommand } from "./runner/prepare-command.js";
 import {
   claimProcessRecord,
@@ -156,7 +156,7 @@ export class LocalJobProcess implements JobProcess {
     this.#continueTerminal();
     ended?.addEventListener("abort", listener);
     // It may have ended before the watch began.
-    if (!ended || ended.aborted || readExitRecord(this.#dir.exit)) queueMicrotask(listener);
+    if (!ended || ended.aborted || mayHaveEnded(this.#dir)) queueMicrotask(listener);
     return () => {
       stopWatching();
       ended?.removeEventListener("abort", listener);

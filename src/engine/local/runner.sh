@@ -51,7 +51,9 @@ fi
 ) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr"
 procman_code=$?
 
-read -r procman_owner <"$procman_dir/process"
+# The job can have made anything of its files: a pipe in their place would block this shell.
+procman_owner=
+[ -p "$procman_dir/process" ] || read -r procman_owner <"$procman_dir/process"
 [ "$procman_owner" = "$procman_boot" ] || exit 1
 
 # Where the command could not be executed, its log holds only an error of this shell's.
@@ -76,10 +78,12 @@ procman_exit=$procman_dir/exit
 # `times` prints, so its lines are read back from a file: the short one that is written
 # next, since the shell reads byte by byte. What it holds until then is no exit record.
 # In braces: a shell would end where it cannot open the file of a special builtin.
-{ times; } >"$procman_exit"
-{ read -r procman_self; read -r procman_kids; } <"$procman_exit"
+if [ ! -p "$procman_exit" ]; then
+	{ times; } >"$procman_exit"
+	{ read -r procman_self; read -r procman_kids; } <"$procman_exit"
+fi
 # Retries while the disk is full, unless the job's directory is gone.
-until printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
+until [ ! -p "$procman_exit" ] && printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
 	[ -d "$procman_dir" ] || exit 1
 	PATH=$PATH:/bin:/usr/bin sleep 1 || exit 1
 done

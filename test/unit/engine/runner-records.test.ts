@@ -112,7 +112,7 @@ test("what the file system says is passed on", async () => {
   });
   expect(existsSync(dir.path)).toBe(false);
   mkdirSync(dir.process, { recursive: true });
-  expect(() => readProcessRecord(dir)).toThrow(`read ${dir.process}: EISDIR`);
+  expect(() => readProcessRecord(dir)).toThrow(`read ${dir.process}: EFTYPE`);
 });
 
 describe("an exit record", () => {

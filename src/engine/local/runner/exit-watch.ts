@@ -37,7 +37,7 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   const hasRecord = existsSync(dir.exit);
   const onNotice = (): void => {
     // The runner writes it in several steps.
-    if (!hasRecord || !existsSync(dir.exit) || readExitRecord(dir.exit)) onChange();
+    if (!hasRecord || !existsSync(dir.exit) || mayHaveEnded(dir)) onChange();
   };
   const watch = watchPath(hasRecord ? dir.exit : dir.path, onNotice, () => {});
   // Staggered, so that not all jobs are inspected at the same tick.
@@ -52,6 +52,15 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
     watch?.close();
     stopPolling();
   };
+}
+
+/** Whether there is an exit record, or something else in its place, which an inspection tells. */
+export function mayHaveEnded({ exit }: JobDir): boolean {
+  try {
+    return readExitRecord(exit) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
 /** The cheapest check there is. A reused pid passes it, until the next full check. */
