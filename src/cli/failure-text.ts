@@ -1,7 +1,7 @@
 import { ProcmanError } from "../contract/errors.js";
 import { printable } from "./format/printable.js";
 
-/** What the command line calls the API's fields. */
+/** What the command line calls the API's fields, and the manager's options. */
 const OPTIONS: Readonly<Record<string, string>> = {
   id: "the id",
   command: "the command",
@@ -27,6 +27,9 @@ const OPTIONS: Readonly<Record<string, string>> = {
   tail_lines: "--tail",
   streams: "--stream",
   statuses: "--status",
+  logLimitBytes: "--log-limit",
+  cleanupAgeMs: "--cleanup-age",
+  pollIntervalMs: "--poll-interval",
 };
 
 /** Returns a failure's message for one line, with the command line's own words. */

@@ -280,7 +280,7 @@ describe("the server's default", () => {
     const server = TestServer.prepare({ args: ["--log-limit", "10kB"] });
     await server.start({ ready: false });
     expect(await server.ended()).toBe(1);
-    expect(server.log).toContain("log_limit_bytes: must be at least 65536");
+    expect(server.log).toContain("--log-limit: must be at least 65536");
   });
 });
 
