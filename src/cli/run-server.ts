@@ -8,6 +8,7 @@ import { removeServerInfo, version, writeServerInfo } from "./server-file.js";
 import { portTakenNotice } from "./start-notice.js";
 import type { Cli } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
+import { failureText } from "./failure-text.js";
 
 const DEFAULT_PORT = 7420;
 
@@ -106,7 +107,7 @@ async function openManager(
   } catch (cause) {
     const owner = await managerPid(options.stateDir).catch(() => undefined);
     const exitCode = owner === undefined ? EXIT.error : EXIT.alreadyServed;
-    throw new CliError((cause as Error).message, { cause, exitCode });
+    throw new CliError(failureText(cause), { cause, exitCode });
   }
 }
 
