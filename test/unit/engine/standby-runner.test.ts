@@ -116,7 +116,10 @@ async function toldBy(engine: LocalEngine, rest: Partial<JobSpec>, args: string[
   const dir = await start(engine, spec("/bin/sh", ["-c", TELLS, "sh", ...args], rest));
   await eventually("the end", () => readExitRecord(dir.exit));
   expect(readExitRecord(dir.exit)?.exitCode).toBe(0);
-  return { runner: runnerOf(dir), output: readFileSync(dir.log("stdout"), "utf8") };
+  const runner = runnerOf(dir);
+  // Without its child it looks like one that waits.
+  await eventually("its runner's end", () => words(runner).length === 0);
+  return { runner, output: readFileSync(dir.log("stdout"), "utf8") };
 }
 
 const ODD_WORDS = [
@@ -226,7 +229,7 @@ onLinux("a runner that waits for its job", () => {
         const dir = await start(engine, spec("sleep", ["1000.25"], rest));
         expect(words(runnerOf(dir)).join(" ")).toContain("runner.sh");
         expect(words(runnerOf(dir)).join(" ")).not.toContain("1000.25");
-        expect(readdirSync(dir.path)).not.toContain("env");
+        await eventually("the end of env", () => !readdirSync(dir.path).includes("env"));
       }
     },
   );
