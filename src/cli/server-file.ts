@@ -1,6 +1,7 @@
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { replaceFile } from "../platform/durable-file.js";
 import { readOwnFile } from "../platform/own-file.js";
 
 /** What a server says about itself, for `procman status`. */
@@ -23,9 +24,7 @@ export function version(): string {
 
 /** Writes it whole or not at all. It is not synced: after a power cut no server runs. */
 export function writeServerInfo(stateDir: string, info: ServerInfo): void {
-  const path = pathIn(stateDir);
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(info)}\n`, { mode: 0o600 });
-  renameSync(`${path}.tmp`, path);
+  replaceFile(pathIn(stateDir), `${JSON.stringify(info)}\n`);
 }
 
 /** Removes what a server with that pid has written; another one's is left. */

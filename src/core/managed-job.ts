@@ -277,11 +277,8 @@ export class ManagedJob {
     this.#output.stopWatching();
   }
 
-  /**
-   * Brings the record up to date with the job's files and processes.
-   * @returns whether the status has changed
-   */
-  refresh(): Promise<boolean> {
+  /** Brings the record up to date with the job's files and processes. */
+  refresh(): Promise<void> {
     return this.#exclusively(() => this.#refresh());
   }
 
@@ -491,12 +488,10 @@ export class ManagedJob {
     return seen;
   }
 
-  async #refresh(): Promise<boolean> {
-    if (this.ended.aborted) return false;
+  async #refresh(): Promise<void> {
+    if (this.ended.aborted) return;
     const next = advanceRecord(this.record, await this.#inspect(), new Date());
-    if (next === this.record) return false;
-    await this.#replace(next);
-    return true;
+    if (next !== this.record) await this.#replace(next);
   }
 
   async #replace(next: JobRecord): Promise<void> {

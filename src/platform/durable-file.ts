@@ -28,6 +28,22 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
   await syncPath(dirname(path));
 }
 
+/**
+ * Replaces a file's content whole or not at all, for a reader and for a crash of this
+ * process. Not synced: for what does not count after a power cut. Calls for one path
+ * share the temporary file's name with writeFileAtomic's.
+ */
+export function replaceFile(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.tmp`;
+  const fd = openSync(temporary, REPLACE, 0o600);
+  try {
+    writeFileSync(fd, content);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, path);
+}
+
 /** Writes a file that only its owner can access, and resolves when its content is on disk. */
 export async function writeFileDurable(path: string, content: string): Promise<void> {
   const fd = openSync(path, REPLACE, 0o600);

@@ -3,19 +3,12 @@ import { z } from "zod";
 import type { Exit, JobState } from "../contract/job.js";
 import type { JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
+import { texts } from "./job-record.js";
 
 /*
  * Records of the Go library procman, which keeps its jobs in the same directory. They are
  * read only: what becomes of such a job from now on is written as any other job's record.
  */
-
-const texts = z.custom<Readonly<Record<string, string>>>(
-  (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.values(value).every((each) => typeof each === "string"),
-);
 
 /** Go writes nil as null, and leaves out what is empty. */
 const schema = z.object({

@@ -20,7 +20,7 @@ const exit = {
 };
 
 /** Texts by keys of the user's. z.record would leave out the key __proto__. */
-const texts = z.custom<Readonly<Record<string, string>>>(
+export const texts = z.custom<Readonly<Record<string, string>>>(
   (value) =>
     typeof value === "object" &&
     value !== null &&

@@ -1,10 +1,11 @@
-import { closeSync, openSync, readdirSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { fromSystemError } from "../contract/errors.js";
 import { JobDir } from "../core/job-dir.js";
+import { replaceFile } from "../platform/durable-file.js";
 import { hasCode } from "../platform/errno.js";
 import { directoryId } from "../platform/own-dir.js";
-import { readSmallFile, REPLACE } from "../platform/small-file.js";
+import { readSmallFile } from "../platform/small-file.js";
 
 /** Where a state directory was when it was last served. */
 interface Place {
@@ -37,7 +38,9 @@ export async function settleInPlace(
   const isCopy = noted !== undefined && isElsewhere(place, noted);
   try {
     if (isCopy) await disown(jobsIn(stateDir));
-    if (JSON.stringify(place) !== JSON.stringify(noted)) notePlace(path, place);
+    // Needs no sync: after a power cut the place does not count.
+    const text = JSON.stringify(place);
+    if (text !== JSON.stringify(noted)) replaceFile(path, `${text}\n`);
   } catch (error) {
     // An old place in a copy would make its next jobs look like another's.
     if (isCopy) throw fromSystemError(error, `serve ${stateDir}, a copy of ${noted.path}`);
@@ -62,18 +65,6 @@ function readPlace(path: string): Place | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Needs no sync: after a power cut the place does not count. */
-function notePlace(path: string, place: Place): void {
-  const temporary = `${path}.tmp`;
-  const fd = openSync(temporary, REPLACE, 0o600);
-  try {
-    writeFileSync(fd, `${JSON.stringify(place)}\n`);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(temporary, path);
 }
 
 function jobsIn(stateDir: string): JobDir[] {

@@ -1,7 +1,8 @@
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { z } from "zod";
 import { fromSystemError } from "../contract/errors.js";
 import type { Truncation, TruncationStore } from "../core/ports.js";
+import { replaceFile } from "../platform/durable-file.js";
 import { hasCode } from "../platform/errno.js";
 import { readSmallFile } from "../platform/small-file.js";
 
@@ -28,8 +29,7 @@ export const truncationFiles: TruncationStore = {
   write({ truncations: path }, { stdout, stderr }) {
     const text = JSON.stringify({ stdout: fieldsOf(stdout), stderr: fieldsOf(stderr) });
     try {
-      writeFileSync(`${path}.new`, text, { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      replaceFile(path, text);
     } catch (error) {
       throw fromSystemError(error, `write ${path}`);
     }

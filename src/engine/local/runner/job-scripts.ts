@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromSystemError } from "../../../contract/errors.js";
+import { replaceFile } from "../../../platform/durable-file.js";
 import { hasCode } from "../../../platform/errno.js";
 
 /** Where the package has the scripts. */
@@ -58,9 +59,7 @@ export class JobScripts {
     try {
       for (const each of [this.#copiesDir, dir]) makeDir(each);
       for (const [name, content] of this.#contents) {
-        const path = join(dir, name);
-        writeFileSync(`${path}.new`, content, { mode: 0o600 });
-        renameSync(`${path}.new`, path);
+        replaceFile(join(dir, name), content);
       }
       return dir;
     } catch (error) {
