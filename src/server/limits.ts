@@ -51,8 +51,10 @@ export interface Timeouts {
   readonly idleMs: number;
   /** Between two pings to an HTTP/2 client that has a call, and for its answer to one. */
   readonly keepaliveMs: number;
-  /** The same where it has no call. */
-  readonly idleKeepaliveMs: number;
+  /** Between two pings to one that has no call. */
+  readonly idlePingIntervalMs: number;
+  /** For its answer to one. */
+  readonly idlePingTimeoutMs: number;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
@@ -60,5 +62,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   requestMs: 60_000,
   idleMs: 5 * 60_000,
   keepaliveMs: 30_000,
-  idleKeepaliveMs: 5_000,
+  idlePingIntervalMs: 5_000,
+  // gRPC's C core, and so Python's, C++'s and Ruby's, reads an idle connection every 5 s alone.
+  idlePingTimeoutMs: 15_000,
 };

@@ -39,6 +39,7 @@ export class AttackedServer {
     const attacked = new AttackedServer(TestServer.shared(options));
     let quiet: number;
     beforeAll(async () => {
+      await attacked.server.settle();
       quiet = attacked.#keptOpen();
       attacked.#client = await NormalClient.start(attacked.server);
     });

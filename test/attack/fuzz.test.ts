@@ -32,10 +32,7 @@ test(`requests that are nearly valid, for ${minutes} minutes`, {
 }, async () => {
   console.log(`PROCMAN_TEST_FUZZ_SEED=${seed}`);
   const server = await TestServer.start();
-  // From its first job on the server keeps a runner that waits for the next.
-  const { job } = await server.client.start({ command: "true" });
-  await server.client.wait({ id: job!.id });
-  await server.client.remove({ id: job!.id });
+  await server.settle();
   const descriptors = openDescriptors(server.pid);
   const client = await NormalClient.start(server);
   const tally: Tally = {

@@ -59,7 +59,8 @@ const SIGTERM_EXIT_CODE = 143;
  */
 export async function loadRun(server: TestServer, options: LoadOptions): Promise<LoadReport> {
   const load = new Load(server);
-  const descriptorsBefore = await quietDescriptors(server);
+  await server.settle();
+  const descriptorsBefore = openDescriptors(server.pid);
   const rss = [rssKib(server.pid)];
 
   const startedAt = performance.now();
@@ -107,21 +108,6 @@ export async function loadRun(server: TestServer, options: LoadOptions): Promise
     descriptorsAfter: openDescriptors(server.pid),
     followedBytes,
   };
-}
-
-/** Those of a server that has answered, whose client has gone, and that keeps a runner waiting. */
-async function quietDescriptors(server: TestServer): Promise<number> {
-  const { job } = await server.client.start({ command: "true" });
-  await server.client.wait({ id: job!.id });
-  await server.client.remove({ id: job!.id });
-  let last = openDescriptors(server.pid);
-  await eventually("a quiet server", async () => {
-    await sleep(1000);
-    const before = last;
-    last = openDescriptors(server.pid);
-    return last === before;
-  });
-  return last;
 }
 
 class Load {

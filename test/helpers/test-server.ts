@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
@@ -90,6 +91,24 @@ export class TestServer {
     const url = urls.at(-1)?.[0];
     if (url === undefined) throw new Error(`no address in: ${this.#log}`);
     return url;
+  }
+
+  /**
+   * Waits until the server holds what it will hold while nothing is asked of it (Linux):
+   * from its first job on it keeps a runner that waits for the next, and connections of
+   * clients that have gone are closed some seconds after their last use.
+   */
+  async settle(): Promise<void> {
+    const { job } = await this.client.start({ command: "true" });
+    await this.client.wait({ id: job!.id });
+    await this.client.remove({ id: job!.id });
+    let held = this.openFiles().join();
+    await eventually("a quiet server", async () => {
+      await sleep(1000);
+      const before = held;
+      held = this.openFiles().join();
+      return held === before;
+    });
   }
 
   /** Paths of the files that the server has open (Linux). */

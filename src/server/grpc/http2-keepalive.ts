@@ -30,20 +30,23 @@ export class Http2Keepalive {
     });
   }
 
-  get #pingTimeoutMs(): number {
-    const { keepaliveMs, idleKeepaliveMs } = this.#timeouts;
-    return this.#calls > 0 ? keepaliveMs : idleKeepaliveMs;
+  get #isIdle(): boolean {
+    return this.#calls === 0;
   }
 
   #nextPing(): NodeJS.Timeout {
-    return setTimeout(() => this.#ping(), this.#pingTimeoutMs).unref();
+    const { keepaliveMs, idlePingIntervalMs } = this.#timeouts;
+    const intervalMs = this.#isIdle ? idlePingIntervalMs : keepaliveMs;
+    return setTimeout(() => this.#ping(), intervalMs).unref();
   }
 
   #ping(): void {
     const session = this.#session;
     // Its "close" comes later, when its socket is closed.
     if (session.destroyed) return;
-    this.#timer = setTimeout(() => session.destroy(), this.#pingTimeoutMs).unref();
+    const { keepaliveMs, idlePingTimeoutMs } = this.#timeouts;
+    const timeoutMs = this.#isIdle ? idlePingTimeoutMs : keepaliveMs;
+    this.#timer = setTimeout(() => session.destroy(), timeoutMs).unref();
     const isSent = session.ping((error) => {
       clearTimeout(this.#timer);
       if (!error && !session.destroyed) this.#timer = this.#nextPing();

@@ -15,7 +15,7 @@ const HTTP2_START = Buffer.concat([PREFACE, EMPTY_SETTINGS]);
 let server: FakeServer;
 beforeEach(async () => {
   // Nothing is closed for being slow, where a test does not say so.
-  server = await startFakeServer({ timeouts: { handshakeMs: 60_000, idleKeepaliveMs: 60_000 } });
+  server = await startFakeServer({ timeouts: { handshakeMs: 60_000, idlePingIntervalMs: 60_000 } });
   // It is to stand whatever was done to it, for each protocol.
   onTestFinished(async () => {
     for (const protocol of ["connect", "grpc-web", "grpc"] as const) {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Timeouts } from "../../../src/server/limits.js";
+import { DEFAULT_TIMEOUTS, type Timeouts } from "../../../src/server/limits.js";
 import { eventually } from "../../helpers/eventually.js";
 import { type FakeServer, networkClient, startFakeServer } from "../../helpers/fake-server.js";
 import {
@@ -30,6 +30,7 @@ const ATTACH_A = Buffer.from([0x0a, 1, 0x61, 0x18, 1]);
 const ENHANCE_YOUR_CALM = 11;
 const REFUSED_STREAM = 7;
 const NO_ERROR = 0;
+const IMPATIENT_WHEN_IDLE = { idlePingIntervalMs: 100, idlePingTimeoutMs: 100 };
 
 /** It stands whatever was done to it, and has nothing to complain of. */
 async function start(timeouts: Partial<Timeouts> = {}): Promise<FakeServer> {
@@ -84,7 +85,7 @@ describe("connections that do not get on", () => {
     "one that %s is closed after a while, also where it does not close its side",
     async (_, asked) => {
       // Not for want of an answer to a ping.
-      const server = await start({ idleMs: 100, handshakeMs: 200, idleKeepaliveMs: 60_000 });
+      const server = await start({ idleMs: 100, handshakeMs: 200, idlePingIntervalMs: 60_000 });
       const before = openSockets();
       const connection = await open(server);
       if (asked !== "") {
@@ -111,13 +112,17 @@ describe("connections that do not get on", () => {
   });
 
   test("one without calls whose client does not answer a ping is closed sooner", async () => {
-    const server = await start({ idleKeepaliveMs: 100 });
+    const server = await start(IMPATIENT_WHEN_IDLE);
     const connection = await open(server);
     await connection.untilClosed();
   });
 
+  test("an idle one has time to answer a ping where its client reads every 5 s alone", () => {
+    expect(DEFAULT_TIMEOUTS.idlePingTimeoutMs).toBeGreaterThanOrEqual(2 * 5000);
+  });
+
   test("one that answers pings stays", async () => {
-    const server = await start({ keepaliveMs: 100, idleKeepaliveMs: 100 });
+    const server = await start({ keepaliveMs: 100, ...IMPATIENT_WHEN_IDLE });
     server.procman.addJob("a");
     const stream = networkClient(server, "grpc").attach({ id: "a", follow: true });
     const iterator = stream[Symbol.asyncIterator]();
@@ -143,7 +148,7 @@ describe("connections that do not get on", () => {
     ["GOAWAY", frame(FRAME.goaway, 0, 0, Buffer.alloc(8))],
     ["a frame of 16 MiB", Buffer.from([255, 255, 255, 0, 0, 0, 0, 0, 1])],
   ])("one that is broken by %s is let go, with its streams", async (_name, bytes) => {
-    const server = await start({ keepaliveMs: 100, idleKeepaliveMs: 100 });
+    const server = await start({ keepaliveMs: 100, ...IMPATIENT_WHEN_IDLE });
     server.procman.addJob("a");
     const before = openSockets();
     const connection = await open(server);
