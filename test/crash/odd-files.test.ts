@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
-  chownSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -13,8 +12,8 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
 import { eventually } from "../helpers/eventually.js";
+import { asOrdinaryUser } from "../helpers/ordinary-user.js";
 import { endProcess, isRunning } from "../helpers/strangers.js";
-import { tempDir } from "../helpers/temp-dir.js";
 import { TestServer, type TestServerOptions } from "../helpers/test-server.js";
 
 /*
@@ -23,22 +22,12 @@ import { TestServer, type TestServerOptions } from "../helpers/test-server.js";
  */
 
 const isRoot = process.geteuid?.() === 0;
-const USER = 65_534;
 
 /** As an ordinary user too, whom modes keep out. */
 const USERS: readonly (readonly [string, () => TestServerOptions])[] = [
   [isRoot ? "as root" : "as this user", () => ({})],
   ...(isRoot ? [["as an ordinary user", asOrdinaryUser] as const] : []),
 ];
-
-function asOrdinaryUser(): TestServerOptions {
-  const dir = tempDir();
-  const stateDir = join(dir, "state");
-  mkdirSync(stateDir, { mode: 0o700 });
-  for (const path of [dir, stateDir]) chownSync(path, USER, USER);
-  const wrapper = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"];
-  return { stateDir, wrapper };
-}
 
 const KINDS: Readonly<Record<string, (path: string) => void>> = {
   directory: (path) => mkdirSync(path),

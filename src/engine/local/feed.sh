@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copies a job's input from stdin.log to the FIFO that the command reads, and goes on
 # with what is added until the input is closed.
-# Usage: feed.sh DIR SHELL 3<stdin.bell 4<stdin.log >stdin.fifo, with signals ignored
+# Usage: feed.sh DIR SHELL 3<stdin.bell 4<stdin.log 5<DIR >stdin.fifo, with signals ignored
 {
 procman_dir=$1 procman_shell=$2
 PATH=/bin:/usr/bin:$PATH
@@ -21,8 +21,8 @@ while read -r _ <&3; do
 	# The open file keeps the position, so no byte is copied twice or left out. cat
 	# fails once nobody reads any more.
 	cat <&4 || break
-	# This file is created after the last byte was written.
-	if [ -e "$procman_dir/stdin.closed" ]; then
+	# This file is created after the last byte was written. The directory may have been moved.
+	if [ -e "$procman_dir/stdin.closed" ] || [ -e /proc/self/fd/5/stdin.closed ]; then
 		cat <&4
 		break
 	fi

@@ -20,7 +20,7 @@ exec 8<"$procman_dir/stdin.bell" 9>"$procman_dir/stdin.bell"
 procman_signals='1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 21 22 23 24 25 26 27 28 29 30 31'
 trap '' $procman_signals
 "$1" "${0%/*}/feed.sh" "$procman_dir" "$1" >&6 3<&8 4<"$procman_dir/stdin.log" \
-	5>&- 6>&- 7>&- 8<&- 9>&- &
+	5<"$procman_dir" 6>&- 7>&- 8<&- 9>&- &
 printf '%s\n' "$!" >"$procman_dir/stdin.feeder" || exit
 trap - $procman_signals
 exec "$@" 5>&- 6>&- 7>&- 8<&-

@@ -127,18 +127,16 @@ export class LocalJobProcess implements JobProcess {
   }
 
   async inspect(): Promise<Observation> {
-    const record = this.#readRecord();
-    switch (record.kind) {
-      case "missing":
-        return this.#inspectMissing();
-      case "abandoned":
-        return { kind: "not-started" };
-      case "incomplete":
-        return this.#inspectIncomplete();
-      case "complete":
-        this.#identity = record;
-        return this.#inspectStarted(record);
-    }
+    const seen = this.#inspectNow();
+    if (seen && seen.kind !== "gone") return seen;
+    // Nothing that was not found counts where the directory was away meanwhile.
+    const isThere = await this.#isThere();
+    const again = isThere ? this.#inspectNow() : undefined;
+    if (again) return again;
+    const known = this.#identity;
+    if (isThere && !known) return { kind: "not-started" };
+    const reason = "its files were deleted";
+    return { kind: "gone", reason, ...defined({ started: known && startedAs(known) }) };
   }
 
   onEnd(listener: () => void): () => void {
@@ -148,7 +146,8 @@ export class LocalJobProcess implements JobProcess {
       dir: this.#dir,
       runnerPid: () => (pid ??= this.#knownIdentity()?.runner.pid),
       // In a terminal it is the exit recorder that this process has started.
-      isEndTold: ended !== undefined && this.#runner?.pid === this.#identity?.runner.pid,
+      isEndTold: () =>
+        this.#runner !== undefined && this.#runner.pid === this.#identity?.runner.pid,
       onChange: listener,
       onFullCheck: () => this.#continueTerminal(),
     };
@@ -306,24 +305,42 @@ export class LocalJobProcess implements JobProcess {
     }
   }
 
-  /** Tells a job whose files were deleted from one whose files cannot be reached now. */
-  async #inspectMissing(): Promise<Observation> {
-    const known = this.#identity;
-    const seen = known && this.#inspectStarted(known);
-    if (seen && seen.kind !== "gone") return seen;
-    const { path } = this.#dir;
-    const attempt = `access ${path}`;
-    try {
-      await access(path);
-      if (!known) return { kind: "not-started" };
-    } catch (error) {
-      if (!hasCode(error, "ENOENT")) throw fromSystemError(error, attempt);
-      await access(dirname(path)).catch((cause: unknown) => {
-        throw fromSystemError(cause, attempt);
-      });
+  /** @returns undefined where there is no record of its processes, and none is known to be alive */
+  #inspectNow(): Observation | undefined {
+    const record = this.#readRecord();
+    switch (record.kind) {
+      case "missing": {
+        const seen = this.#identity && this.#inspectStarted(this.#identity);
+        return seen?.kind === "gone" ? undefined : seen;
+      }
+      case "abandoned":
+        return { kind: "not-started" };
+      case "incomplete":
+        return this.#inspectIncomplete();
+      case "complete":
+        this.#identity = record;
+        return this.#inspectStarted(record);
     }
-    const reason = "its files were deleted";
-    return { kind: "gone", reason, ...defined({ started: known && startedAs(known) }) };
+  }
+
+  /**
+   * Tells a job whose directory was deleted from one whose directory cannot be reached now.
+   * @throws ProcmanError for the latter
+   */
+  async #isThere(): Promise<boolean> {
+    const { path } = this.#dir;
+    const unreachable = (cause: unknown): never => {
+      throw fromSystemError(cause, `access ${path}`);
+    };
+    const exists = () =>
+      access(path).then(
+        () => true,
+        (error: unknown) => (hasCode(error, "ENOENT") ? false : unreachable(error)),
+      );
+    if (await exists()) return true;
+    await access(dirname(path)).catch(unreachable);
+    // All of it may have been away, and be back.
+    return exists();
   }
 
   /** Its own program may yet record how a command without a runner has ended. */

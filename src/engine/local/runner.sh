@@ -35,6 +35,8 @@ if [ -z "$procman_dir" ]; then
 else
 	procman_is_told=
 fi
+# Open until the end, so that the directory is found again wherever it was moved.
+exec 7<"$procman_dir" || exit
 # In the foreground: the signals above do not interrupt a shell that waits for that.
 (
 	procman_identify
@@ -48,17 +50,40 @@ fi
 		${procman_recorder:+"recorder $procman_recorder"} >"$procman_dir/process" || exit
 	umask "$procman_mask"
 	exec "$@"
-) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr"
+) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr" 7<&-
 procman_code=$?
 
-# The job can have made anything of its files: a pipe in their place would block this shell.
-procman_owner=
-[ -p "$procman_dir/process" ] || read -r procman_owner <"$procman_dir/process"
-[ "$procman_owner" = "$procman_boot" ] || exit 1
+# Sets $procman_at to where the job's directory is now: on Linux by the descriptor; else,
+# or where that was deleted and restored, by its path.
+procman_find() {
+	for procman_at in /proc/self/fd/7 "$procman_dir"; do
+		procman_owner=
+		# The job can have made anything of its files: a pipe would block this shell.
+		[ ! -f "$procman_at/process" ] || read -r procman_owner <"$procman_at/process"
+		[ "$procman_owner" != "$procman_boot" ] || return 0
+	done
+	return 1
+}
+# Waits while the directory is away. Ends the runner where there is nothing to wait for.
+procman_await() {
+	until procman_find; do
+		# The directory is there, and the job's record is not: deleted, or given up.
+		[ ! -e /proc/self/fd/7/. ] || exit 1
+		# It may not be entered now. Where not even that is known, it may be gone for good.
+		[ -e /proc/self/fd/7 ] || [ $((procman_turns += 1)) -le 60 ] || exit 1
+		procman_pause
+	done
+}
+procman_pause() {
+	PATH=$PATH:/bin:/usr/bin sleep 1 || exit 1
+}
+procman_turns=0
+procman_await
 
 # Where the command could not be executed, its log holds only an error of this shell's.
 case $procman_code in
 126 | 127)
+	[ "$procman_stderr" = /dev/null ] || procman_stderr=$procman_at/${procman_stderr##*/}
 	# Reads one block only: the log may be a hole of many gigabytes, and `read` goes
 	# through it byte by byte.
 	procman_why=$(PATH=$PATH:/bin:/usr/bin dd bs=4096 count=1 <"$procman_stderr" 2>/dev/null)
@@ -66,26 +91,27 @@ case $procman_code in
 	"$0:"*)
 		: >"$procman_stderr"
 		procman_why=${procman_why%%"$procman_newline"*}
-		printf 'not executed%s\n' "${procman_why#"$0"}" >>"$procman_dir/process"
+		printf 'not executed%s\n' "${procman_why#"$0"}" >>"$procman_at/process"
 		;;
 	esac
 	;;
 esac
 
 # With a terminal, terminal.sh copies the record to DIR/exit after the last output.
-procman_exit=$procman_dir/exit
-[ ! -e "$procman_dir/recorder" ] || procman_exit=$procman_dir/ended
+procman_exit=exit
+[ ! -e "$procman_at/recorder" ] || procman_exit=ended
 # `times` prints, so its lines are read back from a file: the short one that is written
 # next, since the shell reads byte by byte. What it holds until then is no exit record.
 # In braces: a shell would end where it cannot open the file of a special builtin.
-if [ ! -p "$procman_exit" ]; then
-	{ times; } >"$procman_exit"
-	{ read -r procman_self; read -r procman_kids; } <"$procman_exit"
+if [ ! -p "$procman_at/$procman_exit" ]; then
+	{ times; } >"$procman_at/$procman_exit"
+	{ read -r procman_self; read -r procman_kids; } <"$procman_at/$procman_exit"
 fi
 # Retries while the disk is full, unless the job's directory is gone.
-until [ ! -p "$procman_exit" ] && printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_exit"; do
-	[ -d "$procman_dir" ] || exit 1
-	PATH=$PATH:/bin:/usr/bin sleep 1 || exit 1
+until [ ! -p "$procman_at/$procman_exit" ] &&
+	printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_at/$procman_exit"; do
+	procman_pause
+	procman_await
 done
 exit 0
 }

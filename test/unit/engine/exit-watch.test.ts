@@ -20,7 +20,7 @@ function watched(runnerPid: number, isEndTold: boolean) {
   const job = {
     dir,
     runnerPid: () => runnerPid,
-    isEndTold,
+    isEndTold: () => isEndTold,
     onChange: () => void (seen.changes += 1),
     onFullCheck: () => void (seen.fullChecks += 1),
   };

@@ -1,5 +1,14 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
@@ -228,6 +237,36 @@ describe.each(shells())("%s", (_program, shell) => {
       await job.ended;
       expect(job.child.exitCode).toBe(1);
       expect(existsSync(job.dir)).toBe(false);
+    },
+  );
+
+  test.skipIf(process.platform !== "linux")(
+    "its end is recorded in its directory, wherever that was moved, and nowhere else",
+    async () => {
+      const script = join(tempDir(), "script");
+      writeFileSync(script, "#!/nonexistent/interpreter\n", { mode: 0o755 });
+      const waiting = "until [ -e go ]; do sleep 0.01; done;";
+      for (const [end, code] of [
+        ["exit 5", 5],
+        [`exec ${script}`, 127],
+      ] as const) {
+        const job = run(["sh", "-c", `${waiting} ${end}`]);
+        await eventually(
+          "the command",
+          () => readProcessRecord(new JobDir(job.dir)).kind === "complete",
+        );
+        const moved = join(tempDir(), "moved");
+        renameSync(job.dir, moved);
+        mkdirSync(job.dir);
+        writeFileSync(join(moved, "go"), "");
+        await job.ended;
+        expect(job.child.exitCode).toBe(0);
+        expect(readExitRecord(new JobDir(moved).exit)).toMatchObject({
+          exitCode: code,
+          cpuTimeMs: expect.any(Number),
+        });
+        expect(readdirSync(job.dir)).toEqual([]);
+      }
     },
   );
 

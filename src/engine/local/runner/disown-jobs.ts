@@ -49,6 +49,7 @@ function processesOf(
   return [...new Set([...inSessions, ...cgroupMembers(cgroup)])];
 }
 
+/** The directory among them: a runner has it open. */
 function filesIn({ path }: JobDir): string[] {
-  return readdirSync(path).map((name) => join(path, name));
+  return [path, ...readdirSync(path).map((name) => join(path, name))];
 }

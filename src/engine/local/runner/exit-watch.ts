@@ -14,8 +14,11 @@ const TOLD_FULL_CHECK_TICKS = 300;
 export interface WatchedExit {
   readonly dir: JobDir;
   readonly runnerPid: () => number | undefined;
-  /** Whether the end of the runner is told by others: it is a child of this process. */
-  readonly isEndTold: boolean;
+  /**
+   * Whether the end of the runner is still to be told by others: it is a living child of
+   * this process.
+   */
+  readonly isEndTold: () => boolean;
   /** Called whenever the job may have ended. */
   readonly onChange: () => void;
   /** Called every FULL_CHECK_TICKS ticks while it runs. */
@@ -32,7 +35,6 @@ let watches = 0;
  */
 export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   const { dir, runnerPid, isEndTold, onChange, onFullCheck } = job;
-  const inspectionTicks = isEndTold ? TOLD_FULL_CHECK_TICKS : FULL_CHECK_TICKS;
   // A job of an earlier version has no exit record before its end.
   const hasRecord = existsSync(dir.exit);
   const onNotice = (): void => {
@@ -45,8 +47,10 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   const stopPolling = ticker.add(() => {
     ticks += 1;
     if (ticks % FULL_CHECK_TICKS === 0) onFullCheck();
-    const isDue = ticks % inspectionTicks === 0;
-    if (isDue || (!isEndTold && !processExists(runnerPid()))) onChange();
+    const isTold = isEndTold();
+    const isDue = ticks % (isTold ? TOLD_FULL_CHECK_TICKS : FULL_CHECK_TICKS) === 0;
+    // Also once that was told, in case the job's files could not be read then.
+    if (isDue || (!isTold && !processExists(runnerPid()))) onChange();
   });
   return () => {
     watch?.close();
