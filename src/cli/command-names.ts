@@ -17,6 +17,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new M
   ["resize", async () => (await import("./commands/resize.js")).resizeCommand],
   ["signal", async () => (await import("./commands/signal.js")).signalCommand],
   ["cancel", async () => (await import("./commands/cancel.js")).cancelCommand],
+  ["restart", async () => (await import("./commands/restart.js")).restartCommand],
   ["kill", async () => (await import("./commands/kill.js")).killCommand],
   ["rm", async () => (await import("./commands/rm.js")).rmCommand],
   ["cleanup", async () => (await import("./commands/cleanup.js")).cleanupCommand],
@@ -56,10 +57,6 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ["start", `${RUN}; "procman server start" starts the server`],
   ["exec", RUN],
   ["create", RUN],
-  [
-    "restart",
-    'a job runs once: "procman run -- COMMAND" starts another one. "procman server stop" ends the server, and the next command starts it again',
-  ],
   ["pause", PAUSE],
   ["unpause", PAUSE],
   ["resume", PAUSE],

@@ -17,6 +17,8 @@ interface Typed {
   /** The option whose value the last word is. */
   readonly option: Option | undefined;
   readonly argument: Argument | undefined;
+  /** How many arguments come before the last word. */
+  readonly positionals: number;
   readonly stateDir: string | undefined;
   /** The last word belongs to the command that `run` starts. */
   readonly isForeign: boolean;
@@ -24,6 +26,8 @@ interface Typed {
 
 /** The commands that only act on jobs that have not ended. */
 const FOR_RUNNING = ["cancel", "kill", "signal", "send", "resize"];
+/** The commands that only act on jobs that have ended. */
+const FOR_ENDED = ["rm"];
 
 /**
  * Returns what the last of the words may be completed to. No server is started for it.
@@ -68,7 +72,7 @@ function readWords(program: Command, words: readonly string[]): Typed {
   const args = command.registeredArguments;
   const last = args.at(-1);
   const argument = args[positionals] ?? (last?.variadic ? last : undefined);
-  return { command, option, argument, stateDir, isForeign };
+  return { command, option, argument, positionals, stateDir, isForeign };
 }
 
 function optionOf(command: Command, word: string): Option | undefined {
@@ -76,7 +80,7 @@ function optionOf(command: Command, word: string): Option | undefined {
 }
 
 async function candidatesFor(
-  { command, option, argument, isForeign }: Typed,
+  { command, option, argument, positionals, isForeign }: Typed,
   prefix: string,
   context: CommandContext,
 ): Promise<Candidate[]> {
@@ -95,10 +99,10 @@ async function candidatesFor(
       .map((each) => ({ value: each.name(), about: each.description() }));
   }
   switch (argument?.name()) {
-    case "id":
-      return jobIds(command.name(), context);
-    case "signal":
-      return signals();
+    case "id": {
+      const ids = await jobIds(command.name(), context);
+      return command.name() === "signal" && positionals > 0 ? [...ids, ...signals()] : ids;
+    }
     case "shell":
       return plain(argument.argChoices ?? []);
     default:
@@ -116,6 +120,8 @@ async function valuesOf(option: Option, context: CommandContext): Promise<Candid
       return plain(LIST_FORMS);
     case "signal":
       return signals();
+    case "name":
+      return plain((await newestJobs(context)).flatMap(({ name }) => name ?? []));
     case "label": {
       const jobs = await newestJobs(context);
       const labels = jobs.flatMap(({ labels }) => Object.entries(labels));
@@ -130,9 +136,18 @@ async function jobIds(commandName: string, context: CommandContext): Promise<Can
   const jobs = await newestJobs(context);
   const wanted = jobs.filter((job) => {
     if (FOR_RUNNING.includes(commandName)) return !isTerminal(job);
-    return commandName !== "rm" || isTerminal(job);
+    return !FOR_ENDED.includes(commandName) || isTerminal(job);
   });
-  return wanted.map((job) => ({ value: job.id, about: `${job.status}: ${commandLine(job)}` }));
+  // The jobs come newest first, and a name stands for the newest of its own.
+  const isNamed = (job: Job) => jobs.find(({ name }) => name === job.name) === job;
+  const names = wanted.flatMap((job) =>
+    job.name !== undefined && isNamed(job) ? [{ value: job.name, about: aboutJob(job) }] : [],
+  );
+  return [...names, ...wanted.map((job) => ({ value: job.id, about: aboutJob(job) }))];
+}
+
+function aboutJob(job: Job): string {
+  return `${job.status}: ${commandLine(job)}`;
 }
 
 /** Returns none where no server runs, or it cannot be asked: a shell shows no errors. */

@@ -9,6 +9,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   labels: "--label",
   work_dir: "--work-dir",
   request_id: "--request-id",
+  name: "--name",
+  if_running: "--if-running",
   timeout: "--timeout",
   log_limit_bytes: "--log-limit",
   window_size: "the size",

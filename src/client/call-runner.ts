@@ -62,12 +62,17 @@ export class CallRunner {
     }
   }
 
-  /** Makes a retry-safe call, which the server answers soon. */
+  /**
+   * Makes a retry-safe call.
+   * @param takesMs how long it takes the server at most to answer. Default: it answers soon
+   */
   async retrySafe<T>(
     signal: AbortSignal | undefined,
     call: (signal: AbortSignal) => Promise<T>,
+    takesMs = 0,
   ): Promise<T> {
-    const { reconnect, server, silenceMs } = this.#options;
+    const { reconnect, server } = this.#options;
+    const silenceMs = this.#options.silenceMs + takesMs;
     const reconnection = new Reconnection(reconnect);
     const controller = this.#begin(signal);
     try {

@@ -8,15 +8,17 @@ type OutputEvent = AttachEvent | WatchEvent;
 
 /** One of the calls that read output: Attach or Watch. */
 export interface OutputSource<Message, Event> {
+  /** The job that the caller asked for. From `opened` on its id is used. */
+  readonly idOrName: string;
   /** The position at which the caller asked to begin. */
   readonly asked: OutputStart;
-  open(start: OutputStart, signal: AbortSignal): AsyncIterable<Message>;
+  open(id: string, start: OutputStart, signal: AbortSignal): AsyncIterable<Message>;
   /** Returns undefined for a message that is no event: a heartbeat. */
   decode(message: Message): Event | undefined;
   /** Finds where the tail that was asked for begins now; undefined when the stream is empty. */
-  locateTail(stream: Stream, connection: Connection): Promise<number | undefined>;
+  locateTail(id: string, stream: Stream, connection: Connection): Promise<number | undefined>;
   /** Returns the job as it is now. */
-  job(signal: AbortSignal): Promise<Job>;
+  job(id: string, signal: AbortSignal): Promise<Job>;
 }
 
 /**
@@ -29,18 +31,20 @@ export function followOutput<Message, Event extends OutputEvent>(
   source: OutputSource<Message, Event>,
 ): AsyncGenerator<Event, void, undefined> {
   const cursor = new OutputCursor(source.asked);
+  let id = source.idOrName;
   let opened = false;
   let ended = false;
 
   return calls.resumed(signal, async function* (connection) {
-    const start = await cursor.start((stream) => source.locateTail(stream, connection));
+    const start = await cursor.start((stream) => source.locateTail(id, stream, connection));
     try {
-      for await (const message of connection.receive((signal) => source.open(start, signal))) {
+      for await (const message of connection.receive((signal) => source.open(id, start, signal))) {
         const event = source.decode(message);
         if (!event || (event.type === "opened" && opened)) continue;
         switch (event.type) {
           case "opened":
             opened = true;
+            ({ id } = event.job);
             cursor.opened(event.job);
             break;
           case "chunk":
@@ -63,7 +67,7 @@ export function followOutput<Message, Event extends OutputEvent>(
       if (ended) return;
       if (!opened || !isOutOfRange(error, calls)) throw error;
       // The log was truncated while no server saw it.
-      for (const truncation of cursor.clamp(await source.job(connection.signal))) {
+      for (const truncation of cursor.clamp(await source.job(id, connection.signal))) {
         yield { type: "truncated", ...truncation } as Event;
       }
     }

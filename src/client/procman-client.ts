@@ -15,6 +15,7 @@ import type {
   OutputStart,
   Procman,
   RemoveOptions,
+  RestartOptions,
   SendInputOptions,
   StartOptions,
   WaitedJob,
@@ -33,6 +34,7 @@ import {
   encodeGet,
   encodeRemove,
   encodeResizeWindow,
+  encodeRestart,
   encodeSendInput,
   encodeSignal,
 } from "../wire/control.js";
@@ -53,11 +55,13 @@ import { waitInSlices } from "./wait-in-slices.js";
 const DEFAULT_SILENCE_MS = 45_000;
 /** The share of it that one request of `wait` waits: shorter also than proxies take. */
 const WAIT_SLICE_SHARE = 2 / 3;
+/** The server's default time between SIGTERM and SIGKILL. */
+const DEFAULT_GRACE_PERIOD_MS = 5000;
 
 export interface ProcmanClientOptions {
   /**
    * How calls go on when the connection is lost or the server restarts, or false. Those
-   * that do are `attach`, `watch`, `watchJobs`, `wait`, `get`, `list`, `start`,
+   * that do are `attach`, `watch`, `watchJobs`, `wait`, `get`, `list`, `start`, `restart`,
    * `resizeWindow`, and `sendInput` with an offset. Default: as ReconnectOptions says.
    */
   readonly reconnect?: ReconnectOptions | false;
@@ -112,8 +116,7 @@ class ProcmanClient implements Procman {
 
   /** Gets a request id where it has none, which makes it retry-safe. */
   async start({ signal, ...options }: StartOptions): Promise<Job> {
-    const makesId = !options.requestId && this.#calls.reconnects;
-    const request = encodeStart(makesId ? { ...options, requestId: nanoid() } : options);
+    const request = encodeStart(this.#withRequestId(options));
     const send = async (signal: AbortSignal) => this.#rpc.start(request, { signal });
     const { job } = await this.#calls.retrySafe(signal, send);
     return decodeJob(job);
@@ -135,33 +138,42 @@ class ProcmanClient implements Procman {
     return decodePage(page);
   }
 
-  attach(id: string, { signal, ...options }: AttachOptions = {}): AsyncIterable<AttachEvent> {
+  attach(idOrName: string, { signal, ...options }: AttachOptions = {}): AsyncIterable<AttachEvent> {
     const { follow = false, ...asked } = options;
     return followOutput(this.#calls, signal, {
+      idOrName,
       asked,
-      open: (start, signal) => this.#rpc.attach(encodeAttach(id, { ...start, follow }), { signal }),
+      open: (id, start, signal) =>
+        this.#rpc.attach(encodeAttach(id, { ...start, follow }), { signal }),
       decode: decodeAttachEvent,
-      locateTail: (stream, connection) => this.#locateTail(id, { ...asked, stream }, connection),
-      job: (signal) => this.get(id, { signal }),
+      locateTail: (id, stream, connection) =>
+        this.#locateTail(id, { ...asked, stream }, connection),
+      job: (id, signal) => this.get(id, { signal }),
     });
   }
 
-  watch(id: string, { signal, ...asked }: WatchOptions = {}): AsyncIterable<WatchEvent> {
+  watch(idOrName: string, { signal, ...asked }: WatchOptions = {}): AsyncIterable<WatchEvent> {
     return followOutput(this.#calls, signal, {
+      idOrName,
       asked,
-      open: (start, signal) => this.#rpc.watch(encodeWatch(id, start), { signal }),
+      open: (id, start, signal) => this.#rpc.watch(encodeWatch(id, start), { signal }),
       decode: decodeWatchEvent,
-      locateTail: (stream, connection) => this.#locateTail(id, { ...asked, stream }, connection),
-      job: (signal) => this.get(id, { signal }),
+      locateTail: (id, stream, connection) =>
+        this.#locateTail(id, { ...asked, stream }, connection),
+      job: (id, signal) => this.get(id, { signal }),
     });
   }
 
-  wait(id: string, { signal, ...options }: WaitOptions = {}): Promise<WaitedJob> {
+  wait(idOrName: string, { signal, ...options }: WaitOptions = {}): Promise<WaitedJob> {
     const sliceMs = this.#silenceMs * WAIT_SLICE_SHARE;
+    // From the first answer on: another job may come to bear the name.
+    let id = idOrName;
     return waitInSlices(options, sliceMs, async (options) => {
       const request = encodeWait(id, options);
       const call = (signal: AbortSignal) => this.#rpc.wait(request, { signal });
-      return decodeWaited(await this.#calls.retrySafe(signal, call));
+      const waited = decodeWaited(await this.#calls.retrySafe(signal, call));
+      id = waited.id;
+      return waited;
     });
   }
 
@@ -185,6 +197,15 @@ class ProcmanClient implements Procman {
     const { job } = await this.#calls.once(signal, (signal) =>
       this.#rpc.cancel(request, { signal }),
     );
+    return decodeJob(job);
+  }
+
+  /** Gets a request id where it has none, which makes it retry-safe. */
+  async restart(id: string, { signal, ...options }: RestartOptions = {}): Promise<Job> {
+    const request = encodeRestart(id, this.#withRequestId(options));
+    const { gracePeriodMs = DEFAULT_GRACE_PERIOD_MS } = options;
+    const send = (signal: AbortSignal) => this.#rpc.restart(request, { signal });
+    const { job } = await this.#calls.retrySafe(signal, send, gracePeriodMs);
     return decodeJob(job);
   }
 
@@ -241,6 +262,11 @@ class ProcmanClient implements Procman {
     this.#calls.close();
     this.#onClose?.();
     this.#onClose = undefined;
+  }
+
+  #withRequestId<Options extends { readonly requestId?: string }>(options: Options): Options {
+    const isNeeded = !options.requestId && this.#calls.reconnects;
+    return isNeeded ? { ...options, requestId: nanoid() } : options;
   }
 
   async #locateTail(

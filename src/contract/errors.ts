@@ -13,6 +13,8 @@ export type ErrorReason =
   | "INVALID_PAGE_TOKEN"
   | "COMMAND_NOT_EXECUTABLE"
   | "REQUEST_ID_CONFLICT"
+  /** A job that has not ended bears the name. */
+  | "NAME_IN_USE"
   | "OFFSET_OUT_OF_RANGE"
   /** The job takes no input, its input is closed, or nobody reads it any more. */
   | "INPUT_NOT_OPEN"

@@ -20,6 +20,10 @@ export interface JobSpec {
   readonly id: string;
   /** Empty when Start came without one. */
   readonly requestId: string;
+  /** Borne by at most one job that has not ended. Absent when Start came without one. */
+  readonly name?: string;
+  /** The job that this one was started in place of, by `restart`. */
+  readonly previousId?: string;
   /** As it was asked for: a name is not replaced by the path that it was found at. */
   readonly command: string;
   readonly args: readonly string[];

@@ -8,12 +8,15 @@ import type { Job, Progress, Status, Stream, WindowSize } from "./job.js";
  * Any call with an id can fail with JOB_NOT_FOUND or RECORD_UNREADABLE, and any
  * call with INVALID_ARGUMENT, STORAGE_UNAVAILABLE, SHUTTING_DOWN, INTERNAL and,
  * from a client, UNREACHABLE or UNAUTHENTICATED. The other reasons are named below.
+ *
+ * Every call but `remove` takes a job's name in place of its id. An id that matches
+ * comes first; else the newest job of that name is meant, at the moment of the call.
  */
 export interface Procman {
   /**
    * Runs a command as a new job; resolves when the command has started.
    * @throws COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND,
-   * REQUEST_ID_CONFLICT, DISK_FULL, TOO_MANY_OPEN_FILES, PROCESS_LIMIT
+   * REQUEST_ID_CONFLICT, NAME_IN_USE, DISK_FULL, TOO_MANY_OPEN_FILES, PROCESS_LIMIT
    */
   start(options: StartOptions): Promise<Job>;
   get(id: string, options?: GetOptions): Promise<Job>;
@@ -34,6 +37,12 @@ export interface Procman {
   signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
   /** Ends the job and all its processes; resolves when it has ended. @throws JOB_NOT_RUNNING */
   cancel(id: string, options?: CancelOptions): Promise<Job>;
+  /**
+   * Ends the job if it has not ended, and starts a new one as it was started, which has
+   * its id as `previousId`; resolves when the new one runs.
+   * @throws as `start`; NAME_IN_USE where another job has taken the name meanwhile
+   */
+  restart(id: string, options?: RestartOptions): Promise<Job>;
   /**
    * Adds to the input of a job that was started with `stdin`, or closes it.
    * @throws JOB_NOT_RUNNING, INPUT_NOT_OPEN, OFFSET_OUT_OF_RANGE, INPUT_BACKLOG,
@@ -60,6 +69,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+export const IF_RUNNING = ["fail", "return"] as const;
+
+/**
+ * What `start` does where a job that has not ended bears the name: fail with NAME_IN_USE,
+ * or return that job, whatever its command is.
+ */
+export type IfRunning = (typeof IF_RUNNING)[number];
+
 /** The longest duration there can be: that of google.protobuf.Duration, 10,000 years. */
 export const MAX_DURATION_MS = 315_576_000_000_000;
 
@@ -77,6 +94,13 @@ export interface StartOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Makes `start` retry-safe: the same id with the same request returns the first job. */
   readonly requestId?: string;
+  /**
+   * A name to find the job by: 1 to 63 characters of "a-z0-9._-", of which the first is a
+   * letter or a digit. It must not be the id of a job.
+   */
+  readonly name?: string;
+  /** Only with `name`. Default "fail". */
+  readonly ifRunning?: IfRunning;
   /** Send stderr to the stdout log too, in the order written. Default false. */
   readonly mergeOutput?: boolean;
   /** The job is ended, and "failed", when it has run for longer. Positive. Default: no limit. */
@@ -105,12 +129,20 @@ export interface JobFilter {
   readonly statuses?: readonly Status[];
   /** The job has all of these, with these values. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** The job bears it. Empty or absent: any name, and none. */
+  readonly name?: string;
 }
 
 /** The fields of a job that a filter tests. */
-export type FilteredFields = Pick<Job, "labels" | "status">;
+export interface FilteredFields extends Pick<Job, "labels" | "status"> {
+  readonly name?: string | undefined;
+}
 
-export function isMatch(job: FilteredFields, { statuses = [], labels = {} }: JobFilter): boolean {
+export function isMatch(
+  job: FilteredFields,
+  { statuses = [], labels = {}, name = "" }: JobFilter,
+): boolean {
+  if (name !== "" && job.name !== name) return false;
   if (statuses.length > 0 && !statuses.includes(job.status)) return false;
   return Object.entries(labels).every(
     ([key, value]) => Object.hasOwn(job.labels, key) && job.labels[key] === value,
@@ -292,6 +324,16 @@ export type WaitedJob = Job & { readonly outcome?: WaitOutcome };
 export interface CancelOptions extends CallOptions {
   /** Time between SIGTERM and SIGKILL; 0 sends only SIGKILL. Default 5000. */
   readonly gracePeriodMs?: number;
+}
+
+export interface RestartOptions extends CallOptions {
+  /** Time between SIGTERM and SIGKILL where the job has not ended. Default 5000. */
+  readonly gracePeriodMs?: number;
+  /**
+   * Makes `restart` retry-safe: the same id returns the job that the first call started,
+   * and joins a call that is under way.
+   */
+  readonly requestId?: string;
 }
 
 export interface SendInputOptions extends CallOptions {

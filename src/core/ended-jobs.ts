@@ -1,5 +1,6 @@
 import { isTerminal, type Status, type TerminalState } from "../contract/job.js";
-import type { FilteredFields, JobFilter } from "../contract/procman.js";
+import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
+import { JobsByName } from "./jobs-by-name.js";
 import type { JobRecord } from "./ports.js";
 import { logLimitOf } from "./transitions.js";
 
@@ -23,7 +24,7 @@ export interface EndedJob extends FilteredFields {
 export function endedJob(record: JobRecord, seenEndMs?: number): EndedJob | undefined {
   const { spec, sequence, state } = record;
   if (!isTerminal(state)) return undefined;
-  return {
+  const job: EndedJob = {
     id: spec.id,
     sequence,
     requestId: spec.requestId,
@@ -32,14 +33,18 @@ export function endedJob(record: JobRecord, seenEndMs?: number): EndedJob | unde
     completedMs: state.completedTime.getTime(),
     seenEndMs,
   };
+  // Without the field where there is none: there may be very many of them.
+  return spec.name === undefined ? job : { ...job, name: spec.name };
 }
 
 /**
  * Whether the record alone says that nothing of the job can be under way: it has no
- * processes that were to be ended, and no log that is still to be trimmed.
+ * processes that were to be ended, no log that is still to be trimmed, and is not to be
+ * started again.
  */
 export function isSettled(record: JobRecord): boolean {
-  return isTerminal(record.state) && !record.stop && logLimitOf(record) === undefined;
+  const { state, stop, restart } = record;
+  return isTerminal(state) && !stop && !restart && logLimitOf(record) === undefined;
 }
 
 /**
@@ -52,9 +57,10 @@ export function endedAgoMs({ completedMs, seenEndMs }: EndedJob): number {
   return Math.min(byWallClockMs, performance.now() - seenEndMs);
 }
 
-/** Ended jobs, by their ids and by their statuses. Made for very many of them. */
+/** Ended jobs, by their ids, names and statuses. Made for very many of them. */
 export class EndedJobs {
   readonly #byId = new Map<string, EndedJob>();
+  readonly #byName = new JobsByName<EndedJob>();
   readonly #byStatus = new Map<Status, JobsBySequence>();
 
   get size(): number {
@@ -69,8 +75,13 @@ export class EndedJobs {
     return this.#byId.values();
   }
 
+  newestNamed(name: string): EndedJob | undefined {
+    return this.#byName.named(name).at(-1);
+  }
+
   add(job: EndedJob): void {
     this.#byId.set(job.id, job);
+    this.#byName.add(job);
     let sameStatus = this.#byStatus.get(job.status);
     if (!sameStatus) this.#byStatus.set(job.status, (sameStatus = new JobsBySequence()));
     sameStatus.add(job);
@@ -80,11 +91,13 @@ export class EndedJobs {
     const job = this.#byId.get(id);
     if (!job) return undefined;
     this.#byId.delete(id);
+    this.#byName.delete(job);
     this.#byStatus.get(job.status)?.delete(job);
     return job;
   }
 
   count(filter: JobFilter): number {
+    if (filter.name) return this.#named(filter).length;
     const isLabelled = labelsMatcher(filter);
     let count = 0;
     for (const jobs of this.#withStatus(filter)) {
@@ -95,6 +108,10 @@ export class EndedJobs {
 
   /** Yields the jobs that match and whose sequence is below `before`, newest first. */
   *newestFirst(filter: JobFilter, before: number): Generator<EndedJob, void, undefined> {
+    if (filter.name) {
+      const named = this.#named(filter).toReversed();
+      return yield* named.filter(({ sequence }) => sequence < before);
+    }
     const isLabelled = labelsMatcher(filter);
     const rest = this.#withStatus(filter).map((jobs) => jobs.newestFirst(before, isLabelled));
     const next = rest.map((jobs) => jobs.next().value);
@@ -109,6 +126,11 @@ export class EndedJobs {
       next[newest] = rest[newest]?.next().value;
       yield job;
     }
+  }
+
+  /** Returns the jobs that match a filter with a name, oldest first. */
+  #named(filter: JobFilter): EndedJob[] {
+    return this.#byName.named(filter.name ?? "").filter((job) => isMatch(job, filter));
   }
 
   #withStatus({ statuses = [] }: JobFilter): JobsBySequence[] {

@@ -8,6 +8,7 @@ const DEFAULT_KEPT_REMOVALS = 10_000;
 /** One job's changes, as far as they are remembered. */
 export interface JobHistory {
   readonly id: string;
+  readonly name: string | undefined;
   readonly labels: FilteredFields["labels"];
   /** The revision of its latest change. */
   readonly revision: number;
@@ -28,12 +29,12 @@ export interface Change {
 
 /** Whether a job matched at any time up to that revision. */
 export function hadMatched(history: JobHistory, revision: number, filter: JobFilter): boolean {
-  const { labels, statuses } = history;
+  const { name, labels, statuses } = history;
   return statuses.some(
     (since) =>
       since.revision <= revision &&
       since.status !== undefined &&
-      isMatch({ labels, status: since.status }, filter),
+      isMatch({ name, labels, status: since.status }, filter),
   );
 }
 
@@ -84,22 +85,22 @@ export class JobChanges {
   }
 
   /** Adds a job that existed before the first change, and may change. */
-  add({ id, labels, status }: ChangedJob): void {
-    this.#histories.set(id, { id, labels, revision: 0, statuses: [{ revision: 0, status }] });
+  add(job: ChangedJob): void {
+    this.#histories.set(job.id, historyOf(job));
   }
 
   /** Records that a job was created, or that something about it changed. */
-  changed({ id, labels, status }: ChangedJob): void {
-    const history = this.#histories.get(id) ?? { id, labels, revision: 0, statuses: [] };
+  changed(job: ChangedJob): void {
+    const { id, name, labels, status } = job;
+    const history = this.#histories.get(id) ?? { id, name, labels, revision: 0, statuses: [] };
     this.#histories.set(id, history);
     this.#append(history, status);
   }
 
   /** A job that is not known here existed before the first change. */
-  removed({ id, labels, status }: ChangedJob): void {
-    const known = this.#histories.get(id);
-    const history = known ?? { id, labels, revision: 0, statuses: [{ revision: 0, status }] };
-    this.#histories.delete(id);
+  removed(job: ChangedJob): void {
+    const history = this.#histories.get(job.id) ?? historyOf(job);
+    this.#histories.delete(job.id);
     this.#append(history, undefined);
   }
 
@@ -154,6 +155,10 @@ export class JobChanges {
       (change) => !isRemoval(change) || change.revision > this.#forgottenUpTo,
     );
   }
+}
+
+function historyOf({ id, name, labels, status }: ChangedJob): MutableHistory {
+  return { id, name, labels, revision: 0, statuses: [{ revision: 0, status }] };
 }
 
 function isLatest({ revision, history }: Change): boolean {

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
-import { invalidArgument, ProcmanError } from "../contract/errors.js";
+import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
 import type { Job, WindowSize } from "../contract/job.js";
 import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
@@ -19,6 +19,7 @@ import {
   type ListOptions,
   type OutputTruncation,
   type RemoveOptions,
+  type RestartOptions,
   type SendInputOptions,
   type StartOptions,
   type WaitedJob,
@@ -34,7 +35,9 @@ import { Turns } from "../platform/turns.js";
 import { awaitOutcome } from "./await-outcome.js";
 import { type EndedJob, endedAgoMs } from "./ended-jobs.js";
 import { JobChanges } from "./job-changes.js";
+import { JobNames } from "./job-names.js";
 import { JobRegistry } from "./job-registry.js";
+import { JobRestarts } from "./job-restarts.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
@@ -79,6 +82,8 @@ export class JobManager implements ServedProcman {
   readonly #context: JobContext;
   readonly #jobs: JobRegistry;
   readonly #requests: StartRequests;
+  readonly #names: JobNames;
+  readonly #restarts: JobRestarts;
   readonly #changes: JobChanges;
   readonly #growth: OutputGrowth;
   readonly #closing = new AbortController();
@@ -103,6 +108,15 @@ export class JobManager implements ServedProcman {
     };
     this.#jobs = new JobRegistry(this.#context, { onLost: (job) => this.#removed(job) });
     this.#requests = new StartRequests((id) => this.#jobs.find(id));
+    this.#names = new JobNames((name) => this.#jobs.unendedNamed(name));
+    this.#restarts = new JobRestarts({
+      context: this.#context,
+      names: this.#names,
+      requests: this.#requests,
+      resolve: (idOrName) => this.#jobs.resolve(idOrName),
+      newId,
+      start: (id, spec, beforeShown) => this.#startJob(spec, id, beforeShown),
+    });
     this.#changes = new JobChanges(options.keptRemovals);
     this.#growth = new OutputGrowth({
       jobs: () => this.#jobs.open(),
@@ -122,12 +136,25 @@ export class JobManager implements ServedProcman {
     options.signal?.throwIfAborted();
     this.#throwIfClosing();
     const spec = requestedSpec(options, this.#options.defaultWorkDir);
-    const job = await this.#requests.once(spec, () => {
-      const starting = this.#startJob(spec);
-      this.#starting.add(starting);
-      void starting.catch(() => {}).finally(() => this.#starting.delete(starting));
-      return starting;
-    });
+    const { ifRunning = "fail" } = options;
+    const { name } = spec;
+    const job = await this.#requests.once(spec, () =>
+      this.#names.once(name, { ifRunning }, async () => {
+        this.#throwIfClosing();
+        if (name !== undefined && this.#jobs.hasId(name)) {
+          throw invalidArgument("name", "must not be the id of a job");
+        }
+        return this.#untilClosed(this.#startJob(spec));
+      }),
+    );
+    return job.view();
+  }
+
+  async restart(idOrName: string, options: RestartOptions = {}): Promise<Job> {
+    options.signal?.throwIfAborted();
+    this.#throwIfClosing();
+    const restarting = this.#untilClosed(this.#restarts.restart(idOrName, options));
+    const job = await this.#orLeave(restarting, options, idOrName);
     return job.view();
   }
 
@@ -167,9 +194,10 @@ export class JobManager implements ServedProcman {
   #unreadable({
     statuses = [],
     labels = {},
+    name = "",
     pageToken = "",
   }: ListOptions): Pick<JobPage, "unreadable" | "unreadableSize"> {
-    const isFiltered = statuses.length > 0 || Object.keys(labels).length > 0;
+    const isFiltered = statuses.length > 0 || Object.keys(labels).length > 0 || name !== "";
     if (isFiltered || pageToken !== "") return { unreadable: [], unreadableSize: 0 };
     const { unreadable } = this.#jobs;
     return { unreadable: unreadable.told(), unreadableSize: unreadable.size };
@@ -237,16 +265,7 @@ export class JobManager implements ServedProcman {
   async cancel(id: string, options: CancelOptions = {}): Promise<Job> {
     const job = this.#job(id);
     const graceMs = validDuration("grace_period", options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
-    const stopping = job.stop("cancel", graceMs);
-    await withLinkedSignal([options.signal, this.#closing.signal], async (signal) => {
-      try {
-        await abortable(stopping, signal);
-      } catch (error) {
-        // The stop goes on without a caller to report a failure to.
-        if (signal.aborted) stopping.catch((late: unknown) => this.#logUnlessClosing(late, job));
-        throw error;
-      }
-    });
+    await this.#orLeave(job.stop("cancel", graceMs), options, job.id);
     return job.view();
   }
 
@@ -266,11 +285,12 @@ export class JobManager implements ServedProcman {
   async remove(id: string, { unreadable = false }: RemoveOptions = {}): Promise<void> {
     this.#throwIfClosing();
     if (unreadable && !this.#jobs.find(id)) return this.#jobs.unreadable.remove(id);
-    const job = this.#job(id);
+    if (!this.#jobs.hasId(id)) throw this.#notRemovable(id);
+    const job = this.#jobs.get(id);
     await job.remove();
     if (!this.#jobs.delete(id)) return;
-    const { labels, status } = job;
-    this.#removed({ id, labels, status, requestId: job.record.spec.requestId });
+    const { name, labels, status } = job;
+    this.#removed({ id, name, labels, status, requestId: job.record.spec.requestId });
   }
 
   async cleanup(
@@ -354,20 +374,67 @@ export class JobManager implements ServedProcman {
       this.#changes.add(job);
       this.#requests.remember(job.record.spec.requestId, job.id);
     });
+    for (const job of this.#jobs.open()) await this.#carryOnRestart(job);
     log.info({ jobs: this.#jobs.size }, "took over the jobs on record");
   }
 
-  async #startJob(spec: RequestedSpec): Promise<ManagedJob> {
+  async #carryOnRestart(job: ManagedJob): Promise<void> {
+    const { restart } = job.record;
+    if (!restart) return;
+    // Before anybody can remove the job that was started.
+    if (this.#jobs.hasId(restart.newId)) return job.endRestart();
+    const restarting = this.#untilClosed(this.#restarts.carryOn(job, restart));
+    restarting.catch((error: unknown) => this.#logUnlessClosing(error, job));
+  }
+
+  async #startJob(
+    spec: RequestedSpec,
+    id = newId(),
+    beforeShown: () => Promise<void> = async () => {},
+  ): Promise<ManagedJob> {
     const sequence = this.#nextSequence++;
-    const job = await ManagedJob.start(this.#context, { id: newId(), ...spec }, sequence);
+    const job = await ManagedJob.start(this.#context, { id, ...spec }, sequence);
+    await beforeShown();
     this.#changes.changed(job);
     this.#jobs.add(job);
     return job;
   }
 
-  #job(id: string): ManagedJob {
+  /** Has a close wait for what starts a job. */
+  #untilClosed(starting: Promise<ManagedJob>): Promise<ManagedJob> {
+    this.#starting.add(starting);
+    void starting.catch(() => {}).finally(() => this.#starting.delete(starting));
+    return starting;
+  }
+
+  /**
+   * Waits for an operation on a job that goes on where its caller leaves. Nobody is then
+   * there to report a failure to, so it is logged.
+   */
+  #orLeave<T>(operation: Promise<T>, { signal }: CallOptions, jobId: string): Promise<T> {
+    return withLinkedSignal([signal, this.#closing.signal], async (either) => {
+      try {
+        return await abortable(operation, either);
+      } catch (error) {
+        if (either.aborted) {
+          operation.catch((late: unknown) => this.#logUnlessClosing(late, { id: jobId }));
+        }
+        throw error;
+      }
+    });
+  }
+
+  #job(idOrName: string): ManagedJob {
     this.#throwIfClosing();
-    return this.#jobs.get(id);
+    return this.#jobs.resolve(idOrName);
+  }
+
+  /** Tells who gives a name what to give: the same call again must not remove another job. */
+  #notRemovable(id: string): ProcmanError {
+    const named = this.#jobs.newestNamed(id);
+    if (!named) return jobNotFound(id);
+    const message = `${id} is a name, and no job's id; the newest job of that name is ${named.id}`;
+    return new ProcmanError("JOB_NOT_FOUND", message, { jobId: id });
   }
 
   #changed(job: ManagedJob): void {

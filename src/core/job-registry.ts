@@ -3,6 +3,7 @@ import type { Job } from "../contract/job.js";
 import { isMatch, type JobFilter } from "../contract/procman.js";
 import { Turns } from "../platform/turns.js";
 import { type EndedJob, EndedJobs } from "./ended-jobs.js";
+import { JobsByName } from "./jobs-by-name.js";
 import { type JobContext, ManagedJob } from "./managed-job.js";
 import { RecentObjects } from "./recent-objects.js";
 import { UnreadableJobs } from "./unreadable-jobs.js";
@@ -40,6 +41,7 @@ export class JobRegistry {
   readonly #context: JobContext;
   readonly #options: JobRegistryOptions;
   readonly #open = new Map<string, ManagedJob>();
+  readonly #openByName = new JobsByName<ManagedJob>();
   readonly #ended = new EndedJobs();
   /** Ended jobs that are open: one object each, for as long as anybody uses it. */
   readonly #reopened = new RecentObjects<ManagedJob>(MAX_IDLE_OPEN);
@@ -75,6 +77,7 @@ export class JobRegistry {
 
   add(job: ManagedJob): void {
     this.#open.set(job.id, job);
+    this.#openByName.add(job);
     this.settle(job);
   }
 
@@ -89,6 +92,7 @@ export class JobRegistry {
     const ended = job.endedJob;
     if (!ended) return;
     this.#open.delete(id);
+    this.#openByName.delete(job);
     this.#reopened.add(id, job);
     this.#ended.add(ended);
     this.#context.store.remember(ended);
@@ -98,10 +102,44 @@ export class JobRegistry {
     return this.#open.get(job.id) === job;
   }
 
+  /** Whether there is a job of that id, be it one whose record cannot be read. */
+  hasId(id: string): boolean {
+    return this.#open.has(id) || this.#ended.get(id) !== undefined || this.unreadable.has(id);
+  }
+
   /** @returns whether it was there */
   delete(id: string): boolean {
     this.#reopened.delete(id);
-    return this.#open.delete(id) || this.#ended.delete(id) !== undefined;
+    const open = this.#open.get(id);
+    if (!open) return this.#ended.delete(id) !== undefined;
+    this.#openByName.delete(open);
+    return this.#open.delete(id);
+  }
+
+  /**
+   * Returns the job of an id, or else the newest one of a name.
+   * @throws ProcmanError JOB_NOT_FOUND, RECORD_UNREADABLE
+   */
+  resolve(idOrName: string): ManagedJob {
+    const named = this.hasId(idOrName) ? undefined : this.newestNamed(idOrName);
+    return named ?? this.get(idOrName);
+  }
+
+  /** Returns the newest job of a name that can be read. */
+  newestNamed(name: string): ManagedJob | undefined {
+    const open = this.#openByName.named(name).at(-1);
+    for (;;) {
+      const ended = this.#ended.newestNamed(name);
+      if (!ended || (open && open.sequence > ended.sequence)) return open;
+      // One that turns out to be gone is not found again.
+      const job = this.find(ended.id);
+      if (job) return job;
+    }
+  }
+
+  /** Returns the job of a name that has not ended. There is one at most. */
+  unendedNamed(name: string): ManagedJob | undefined {
+    return this.#openByName.named(name).findLast(({ ended }) => !ended.aborted);
   }
 
   /** @throws ProcmanError JOB_NOT_FOUND, RECORD_UNREADABLE */

@@ -28,6 +28,7 @@ import type {
   Logs,
   Observation,
   PreparedCommand,
+  RestartIntent,
   StopIntent,
 } from "./ports.js";
 import { SavedRecord } from "./saved-record.js";
@@ -197,6 +198,10 @@ export class ManagedJob {
     return this.record.state.status;
   }
 
+  get name(): string | undefined {
+    return this.record.spec.name;
+  }
+
   get labels(): JobSpec["labels"] {
     return this.record.spec.labels;
   }
@@ -218,8 +223,13 @@ export class ManagedJob {
   get isSettled(): boolean {
     if (!this.ended.aborted || !this.#record.isSaved) return false;
     if (isSettled(this.record)) return true;
-    if (logLimitOf(this.record) !== undefined) return false;
+    if (this.record.restart || logLimitOf(this.record) !== undefined) return false;
     return !this.process.isStopping && !this.process.hasUnfinishedStop();
+  }
+
+  /** Resolves when no stop that was begun is under way. */
+  async stopsIdle(): Promise<void> {
+    await this.#stops;
   }
 
   get process(): JobProcess {
@@ -284,12 +294,30 @@ export class ManagedJob {
 
   /**
    * Ends the job with all its processes; resolves when it has ended.
+   * @param restart recorded with the stop; the caller clears it with `endRestart`
    * @throws ProcmanError JOB_NOT_RUNNING
    */
-  async stop(kind: StopKind, gracePeriodMs: number): Promise<void> {
-    await this.#exclusively(() => this.#recordStop(kind, gracePeriodMs));
+  async stop(kind: StopKind, gracePeriodMs: number, restart?: RestartIntent): Promise<void> {
+    await this.#exclusively(() => this.#recordStop(kind, gracePeriodMs, restart));
     crashPoint("stop:recorded");
     await this.#endProcesses(gracePeriodMs);
+  }
+
+  /** Records the id of another job to be started. @throws ProcmanError */
+  async replanRestart(restart: RestartIntent): Promise<void> {
+    await this.#exclusively(() => this.#record.write({ ...this.record, restart }));
+  }
+
+  /**
+   * Records that nothing is to be started in this job's place any more. It is for whoever
+   * has begun a restart, for which the manager's close waits.
+   */
+  async endRestart(): Promise<void> {
+    await this.#operations.run(async () => {
+      const { restart, ...record } = this.record;
+      if (restart) await this.#record.replace(record);
+    });
+    this.#context.onSettled(this);
   }
 
   /** @throws ProcmanError JOB_NOT_RUNNING, INVALID_ARGUMENT */
@@ -343,6 +371,7 @@ export class ManagedJob {
       if (this.#isRemoved) throw jobNotFound(this.id);
       await this.#refresh();
       if (!this.ended.aborted) throw stillRunning(this.id, `is ${this.status}`);
+      if (this.record.restart) throw stillRunning(this.id, "is being restarted");
       if (this.#process?.isStopping) {
         throw stillRunning(this.id, "has processes that are being ended");
       }
@@ -362,7 +391,7 @@ export class ManagedJob {
   /** Releases the job, which goes on. Once it resolves, nothing here changes its files. */
   async close(): Promise<void> {
     await this.#operations.idle();
-    await this.#stops;
+    await this.stopsIdle();
     this.dispose();
     await this.#process?.close();
   }
@@ -434,15 +463,19 @@ export class ManagedJob {
     });
   }
 
-  async #recordStop(kind: StopKind, gracePeriodMs: number): Promise<void> {
+  async #recordStop(kind: StopKind, gracePeriodMs: number, restart?: RestartIntent): Promise<void> {
     if (!this.record.stop) await this.#inspectPastEnding();
     await this.#refresh();
     if (this.ended.aborted) throw jobNotRunning(this.id);
-    // The first stop that is recorded counts.
-    if (this.record.stop) return;
     const before = this.record;
+    const next = restart ? { ...before, restart } : before;
+    if (before.stop) {
+      // The first stop that is recorded counts.
+      if (restart) await this.#record.write(next);
+      return;
+    }
     const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
-    await this.#record.write({ ...before, stop });
+    await this.#record.write({ ...next, stop });
     // The command ended by itself where its exit record is there before any signal.
     const seen = await this.#inspectPastEnding();
     if (seen.kind !== "exited") return;

@@ -23,10 +23,12 @@ export function parsePageToken(token: string, filter: JobFilter): number {
 }
 
 /** A short text that is the same for filters that match the same jobs. Tokens are bound to it. */
-export function filterDigest({ statuses = [], labels = {} }: JobFilter): string {
+export function filterDigest({ statuses = [], labels = {}, name = "" }: JobFilter): string {
   const byKey = Object.keys(labels)
     .sort()
     .map((key) => [key, labels[key]]);
-  const canonical = JSON.stringify([[...new Set(statuses)].sort(), byKey]);
+  // Without a name it is what earlier versions made: their tokens are taken.
+  const named = name === "" ? [] : [name];
+  const canonical = JSON.stringify([[...new Set(statuses)].sort(), byKey, ...named]);
   return createHash("sha256").update(canonical).digest("base64url").slice(0, 8);
 }

@@ -32,6 +32,18 @@ export interface StopIntent {
   readonly gracePeriodMs: number;
 }
 
+/**
+ * The decision to start a job again, recorded before it is ended for that. It is there
+ * until the new job is on disk, so that the next server can carry it on.
+ */
+export interface RestartIntent {
+  /** The id of the job to be started. It is started where there is no job of that id. */
+  readonly newId: string;
+  /** The new job's; empty when Restart came without one. */
+  readonly requestId: string;
+  readonly requestedTime: Date;
+}
+
 /** A job as it is stored on disk. */
 export interface JobRecord {
   readonly spec: JobSpec;
@@ -40,6 +52,7 @@ export interface JobRecord {
   readonly createdTime: Date;
   readonly state: JobState;
   readonly stop?: StopIntent;
+  readonly restart?: RestartIntent;
   /** The last signal that somebody sent it, other than to stop it. */
   readonly lastSignal?: SentSignal;
   /** The manager's default at Start, where the spec has no limit of its own. */

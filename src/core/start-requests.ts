@@ -19,25 +19,41 @@ export class StartRequests {
    * @throws ProcmanError REQUEST_ID_CONFLICT where the id belongs to another request
    */
   async once(spec: RequestedSpec, start: () => Promise<ManagedJob>): Promise<ManagedJob> {
+    const isSame = (known: RequestedSpec) => isSameRequest(known, spec);
+    return this.find(spec.requestId, isSame) ?? this.begin(spec, start());
+  }
+
+  /**
+   * Finds the job that a request started before, or is starting.
+   * @param isSame whether what a job was asked to be is what this request asks for
+   * @throws ProcmanError REQUEST_ID_CONFLICT where the id belongs to another request
+   */
+  find(
+    requestId: string,
+    isSame: (spec: RequestedSpec) => boolean,
+  ): Promise<ManagedJob> | ManagedJob | undefined {
+    const known = requestId === "" ? undefined : this.#known(requestId);
+    if (!known || isSame(known.spec)) return known?.job;
+    const description = "was used for another request";
+    throw argumentError("REQUEST_ID_CONFLICT", [{ field: "request_id", description }], {
+      message: `request_id ${JSON.stringify(requestId)} ${description}`,
+    });
+  }
+
+  /** Adds a request whose job is being started. Settles as that does. */
+  async begin(spec: RequestedSpec, starting: Promise<ManagedJob>): Promise<ManagedJob> {
     const { requestId } = spec;
-    if (requestId === "") return start();
-    const known = this.#known(requestId);
-    if (known) {
-      if (isSameRequest(known.spec, spec)) return known.job;
-      const description = "was used for another request";
-      throw argumentError("REQUEST_ID_CONFLICT", [{ field: "request_id", description }], {
-        message: `request_id ${JSON.stringify(requestId)} ${description}`,
-      });
-    }
-    const starting = start();
+    if (requestId === "") return starting;
     this.#byId.set(requestId, { spec, job: starting });
+    let started: string | undefined;
     try {
       const job = await starting;
-      this.#byId.set(requestId, job.id);
+      // Where there was one of that name already, nothing was started.
+      if (job.record.spec.requestId === requestId) started = job.id;
       return job;
-    } catch (error) {
-      this.#byId.delete(requestId);
-      throw error;
+    } finally {
+      if (started === undefined) this.#byId.delete(requestId);
+      else this.#byId.set(requestId, started);
     }
   }
 

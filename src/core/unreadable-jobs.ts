@@ -29,6 +29,10 @@ export class UnreadableJobs {
     this.#context.log.error({ jobId: id, err: error }, message);
   }
 
+  has(id: string): boolean {
+    return this.#errors.has(id);
+  }
+
   errorOf(id: string): Error | undefined {
     return this.#errors.get(id);
   }

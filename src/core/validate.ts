@@ -2,6 +2,7 @@ import { invalidArgument, Violations } from "../contract/errors.js";
 import { MAX_LABELS_BYTES } from "../contract/listed-job.js";
 import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
 import {
+  IF_RUNNING,
   type ListOptions,
   MAX_DURATION_MS,
   type SendInputOptions,
@@ -13,6 +14,8 @@ import type { InputPiece } from "./ports.js";
 const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_REQUEST_ID_BYTES = 1024;
+/** The first character is none that an option could begin with. */
+const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const MAX_PORT = 65_535;
 const INPUT_SENDER = /^[\w.:-]{0,64}$/;
 /** The kernel stores rows and columns in 16 bits each. */
@@ -49,9 +52,8 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   }
   checkText("work_dir", workDir, violations);
   if (!workDir.startsWith("/")) violations.add("work_dir", "must be an absolute path");
-  if (Buffer.byteLength(requestId) > MAX_REQUEST_ID_BYTES) {
-    violations.add("request_id", `must not be longer than ${MAX_REQUEST_ID_BYTES} bytes`);
-  }
+  checkRequestId(requestId, violations);
+  checkName(options, violations);
   if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
     violations.add("timeout", "must be positive");
   }
@@ -74,12 +76,21 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     mergeOutput: pty || (options.mergeOutput ?? false),
     pty,
     ...defined({
+      name: options.name || undefined,
       timeoutMs,
       logLimitBytes: logLimitBytes || undefined,
       windowSize: pty ? { rows, columns } : undefined,
     }),
     stdin: options.stdin ?? false,
   };
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validRequestId(requestId: string): string {
+  const violations = new Violations();
+  checkRequestId(requestId, violations);
+  violations.throwIfAny();
+  return requestId;
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
@@ -151,6 +162,23 @@ function checkText(field: string, value: string, violations: Violations): void {
   // A caller in JavaScript can pass any type.
   if (typeof value !== "string") violations.add(field, "must be a string");
   else if (value.includes("\0")) violations.add(field, "must not contain a NUL byte");
+}
+
+function checkRequestId(requestId: string, violations: Violations): void {
+  if (Buffer.byteLength(requestId) <= MAX_REQUEST_ID_BYTES) return;
+  violations.add("request_id", `must not be longer than ${MAX_REQUEST_ID_BYTES} bytes`);
+}
+
+function checkName({ name = "", ifRunning }: StartOptions, violations: Violations): void {
+  // A caller in JavaScript can pass any type.
+  if (name !== "" && !(typeof name === "string" && NAME.test(name))) {
+    const characters = 'characters of "a-z0-9._-", the first one a letter or a digit';
+    violations.add("name", `must be 1 to 63 ${characters}`);
+  }
+  if (ifRunning === undefined) return;
+  if (name === "") violations.add("if_running", "is only for a job with a name");
+  if (IF_RUNNING.includes(ifRunning)) return;
+  violations.add("if_running", `must be one of ${IF_RUNNING.join(", ")}`);
 }
 
 function checkWindowSize(size: WindowSize, violations: Violations): void {

@@ -91,9 +91,9 @@ class ShownJobs {
 
   /** Whether the consumer must be told of that job's latest change, which counts as told then. */
   concerns(history: JobHistory): boolean {
-    const { id, labels } = history;
+    const { id, name, labels } = history;
     const status = history.statuses.at(-1)?.status;
-    const matches = status !== undefined && isMatch({ labels, status }, this.#filter);
+    const matches = status !== undefined && isMatch({ name, labels, status }, this.#filter);
     const shown = this.#shown.get(id) ?? hadMatched(history, this.#resumedAt, this.#filter);
     if (status === undefined) this.#shown.delete(id);
     else if (matches || shown) this.#shown.set(id, matches);

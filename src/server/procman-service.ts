@@ -9,6 +9,7 @@ import {
   decodeGet,
   decodeRemove,
   decodeResizeWindow,
+  decodeRestart,
   decodeSendInput,
   decodeSignal,
   encodeInputPosition,
@@ -134,6 +135,10 @@ export function createProcmanService(
     cancel: unary(async (request, signal) => {
       const { id, options } = decodeCancel(request);
       return { job: encodeJob(await procman.cancel(id, { ...options, signal })) };
+    }),
+    restart: unary(async (request, signal) => {
+      const { id, options } = decodeRestart(request);
+      return { job: encodeJob(await procman.restart(id, { ...options, signal })) };
     }),
     sendInput: unary(async (request, signal) => {
       const { id, options } = decodeSendInput(request);

@@ -190,7 +190,11 @@ function* readLines(path: string): Generator<string[], void, undefined> {
   }
 }
 
-/** What a line has, in this order. A later version may add to its end. */
+/**
+ * What a line has, in this order. A later version may add to its end. A line that lacks
+ * the last ones, of an earlier version, does not count: that version may have noted a job
+ * without something that its record has.
+ */
 type Values = readonly [
   id: string,
   sequence: number,
@@ -201,13 +205,16 @@ type Values = readonly [
   ino: number,
   size: number,
   ctimeMs: number,
+  /** Empty where it has none. */
+  name: string,
 ];
 
 /** It begins with a newline too, so that it is whole also after one that was cut short. */
 function formatLine({ job, stamp }: NotedJob): string {
-  const { id, sequence, status, completedMs, requestId, labels } = job;
+  const { id, sequence, status, completedMs, requestId, labels, name = "" } = job;
   const { ino, size, ctimeMs } = stamp;
-  const values: Values = [id, sequence, status, completedMs, requestId, labels, ino, size, ctimeMs];
+  const facts = [id, sequence, status, completedMs, requestId, labels] as const;
+  const values: Values = [...facts, ino, size, ctimeMs, name];
   const json = JSON.stringify(values);
   return `\n${checksum(json)} ${json}\n`;
 }
@@ -218,11 +225,11 @@ function parseLine(line: string): NotedJob | undefined {
   const json = line.slice(space + 1);
   if (line.slice(0, space) !== checksum(json)) return undefined;
   const values = JSON.parse(json) as Values;
-  const [id, sequence, status, completedMs, requestId, labels, ino, size, ctimeMs] = values;
-  // A newer version may know others.
-  if (!isTerminalStatus(status)) return undefined;
+  const [id, sequence, status, completedMs, requestId, labels, ino, size, ctimeMs, name] = values;
+  // A newer version may know other statuses, and an earlier one no names.
+  if (!isTerminalStatus(status) || name === undefined) return undefined;
   const job = { id, sequence, requestId, status, labels, completedMs, seenEndMs: undefined };
-  return { job, stamp: { ino, size, ctimeMs } };
+  return { job: name === "" ? job : { ...job, name }, stamp: { ino, size, ctimeMs } };
 }
 
 /** FNV-1a: enough to tell a whole line from one that a crash has left in part. */

@@ -32,6 +32,8 @@ export const texts = z.custom<Readonly<Record<string, string>>>(
 const specSchema = z.object({
   id: z.string().min(1),
   requestId: z.string().default(""),
+  name: z.string().min(1).optional(),
+  previousId: z.string().min(1).optional(),
   command: z.string().min(1),
   args: z.array(z.string()).default([]),
   env: texts.default({}),
@@ -77,6 +79,13 @@ const headSchema = z.object({
       gracePeriodMs: z.number().nonnegative(),
     })
     .optional(),
+  restart: z
+    .looseObject({
+      newId: z.string().min(1),
+      requestId: z.string(),
+      requestedTime: time,
+    })
+    .optional(),
 });
 
 const KNOWN_FIELDS = new Set([
@@ -88,12 +97,19 @@ const KNOWN_FIELDS = new Set([
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, lastSignal, defaultLogLimitBytes, ...head } = headSchema.parse(json);
+  const { version, stop, restart, lastSignal, defaultLogLimitBytes, ...head } =
+    headSchema.parse(json);
   return {
     spec: defined(specSchema.parse(json)) as JobSpec,
     state: defined(stateSchema.parse(json)) as JobState,
     ...head,
-    ...defined({ stop, lastSignal, defaultLogLimitBytes, foreign: foreignFields(version, json) }),
+    ...defined({
+      stop,
+      restart,
+      lastSignal,
+      defaultLogLimitBytes,
+      foreign: foreignFields(version, json),
+    }),
   };
 }
 

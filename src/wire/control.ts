@@ -10,6 +10,8 @@ import type {
   RemoveRequestSchema,
   ResizeWindowRequest,
   ResizeWindowRequestSchema,
+  RestartRequest,
+  RestartRequestSchema,
   SendInputRequest,
   SendInputRequestSchema,
   SendInputResponse,
@@ -24,6 +26,7 @@ import type {
   GetOptions,
   InputPosition,
   RemoveOptions,
+  RestartOptions,
   SendInputOptions,
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
@@ -75,6 +78,24 @@ export function decodeCancel(request: CancelRequest): JobRequest<CancelOptions> 
   const { gracePeriod } = request;
   return decodeJobRequest(request, (violations) =>
     defined({ gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations) }),
+  );
+}
+
+export function encodeRestart(
+  id: string,
+  { gracePeriodMs, requestId = "" }: RestartOptions,
+): Init<typeof RestartRequestSchema> {
+  const gracePeriod = encodeRequestedDuration("grace_period", gracePeriodMs);
+  return { id, requestId, ...defined({ gracePeriod }) };
+}
+
+export function decodeRestart(request: RestartRequest): JobRequest<RestartOptions> {
+  const { gracePeriod, requestId } = request;
+  return decodeJobRequest(request, (violations) =>
+    defined({
+      gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations),
+      requestId: requestId || undefined,
+    }),
   );
 }
 

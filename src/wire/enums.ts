@@ -1,12 +1,16 @@
 import {
   Containment as ProtoContainment,
+  IfRunning as ProtoIfRunning,
   Status as ProtoStatus,
   Stream as ProtoStream,
   Terminator as ProtoTerminator,
 } from "../../gen/procman/v1/procman_pb.js";
 import { invalidArgument, type Violations } from "../contract/errors.js";
 import type { Containment, Status, Stream } from "../contract/job.js";
-import type { Terminator } from "../contract/procman.js";
+import type { IfRunning, Terminator } from "../contract/procman.js";
+
+/** The value of every enum that stands for none. */
+const UNSPECIFIED = 0;
 
 /** Maps names of the contract to the values of an enum of the proto, and back. */
 class EnumTable<Name extends string, Value extends number> {
@@ -31,12 +35,22 @@ class EnumTable<Name extends string, Value extends number> {
   }
 
   /** @throws ProcmanError INVALID_ARGUMENT for an unknown name, which callers in JavaScript may pass */
+  encodeRequested(field: string, name: Name): Value {
+    if (Object.hasOwn(this.#values, name)) return this.#values[name];
+    const known = Object.keys(this.#values).join(", ");
+    throw invalidArgument(field, `${JSON.stringify(name)} is none of ${known}`);
+  }
+
+  /** Returns undefined where none is given, and reports unknown values. */
+  decodeRequested(field: string, value: Value, violations: Violations): Name | undefined {
+    const name = this.decode(value);
+    if (!name && value !== UNSPECIFIED) violations.add(field, `${value} is not a ${this.#noun}`);
+    return name;
+  }
+
+  /** As `encodeRequested` for each of them. */
   encodeList(field: string, names: readonly Name[] = []): Value[] {
-    return names.map((name) => {
-      if (Object.hasOwn(this.#values, name)) return this.#values[name];
-      const known = Object.keys(this.#values).join(", ");
-      throw invalidArgument(field, `${JSON.stringify(name)} is none of ${known}`);
-    });
+    return names.map((name) => this.encodeRequested(field, name));
   }
 
   /** Returns each name once, and reports unknown values. */
@@ -70,6 +84,11 @@ export const TERMINATOR = new EnumTable<Terminator, ProtoTerminator>("terminator
   crlf: ProtoTerminator.CRLF,
   cr: ProtoTerminator.CR,
   none: ProtoTerminator.NONE,
+});
+
+export const IF_RUNNING = new EnumTable<IfRunning, ProtoIfRunning>("way to start", {
+  fail: ProtoIfRunning.FAIL,
+  return: ProtoIfRunning.RETURN,
 });
 
 export const CONTAINMENT = new EnumTable<Containment, ProtoContainment>("containment", {

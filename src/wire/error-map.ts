@@ -21,6 +21,7 @@ const CODE_OF = {
   INVALID_PAGE_TOKEN: Code.InvalidArgument,
   COMMAND_NOT_EXECUTABLE: Code.PermissionDenied,
   REQUEST_ID_CONFLICT: Code.AlreadyExists,
+  NAME_IN_USE: Code.AlreadyExists,
   OFFSET_OUT_OF_RANGE: Code.OutOfRange,
   INPUT_NOT_OPEN: Code.FailedPrecondition,
   INPUT_BACKLOG: Code.ResourceExhausted,

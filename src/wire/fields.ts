@@ -31,11 +31,11 @@ export function decodeRequest<T>(decode: (violations: Violations) => T): T {
 }
 
 /**
- * Checks what a server sends as an id or as the name of a signal. Both are printed and
- * typed, and hold nothing that a terminal would act on.
+ * Checks what a server sends as an id, a job's name or that of a signal. They are printed
+ * and typed, and hold nothing that a terminal would act on.
  * @throws ProcmanError INTERNAL
  */
-export function decodeName(what: "an id" | "a signal", name: string): string {
+export function decodeName(what: "an id" | "a name" | "a signal", name: string): string {
   if (/^[\x21-\x7e]*$/.test(name)) return name;
   throw malformedResponse(`${JSON.stringify(name)} as ${what}`);
 }

@@ -31,6 +31,8 @@ export function encodeJob(job: Job): ProtoJob {
   return create(JobSchema, {
     id: job.id,
     requestId: job.requestId,
+    name: job.name ?? "",
+    previousId: job.previousId ?? "",
     command: job.command,
     args: [...job.args],
     env: job.env,
@@ -114,7 +116,7 @@ function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
 
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
-  const { timeout, logLimitBytes, pty, windowSize, stdin } = job;
+  const { timeout, logLimitBytes, pty, windowSize, stdin, name, previousId } = job;
   return {
     id: decodeName("an id", id),
     requestId,
@@ -128,6 +130,8 @@ function decodeSpec(job: ProtoJob): JobSpec {
     pty,
     stdin,
     ...defined({
+      name: decodeName("a name", name) || undefined,
+      previousId: decodeName("an id", previousId) || undefined,
       timeoutMs: timeout && durationMs(timeout),
       logLimitBytes: Number(logLimitBytes) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),

@@ -149,13 +149,17 @@ export function decodeJobsEvent({ event }: WatchJobsResponse): JobsMessage | und
   }
 }
 
-function encodeFilter({ statuses, labels }: JobFilter) {
-  return { statuses: STATUS.encodeList("statuses", statuses), labels: { ...labels } };
+function encodeFilter({ statuses, labels, name = "" }: JobFilter) {
+  return { statuses: STATUS.encodeList("statuses", statuses), labels: { ...labels }, name };
 }
 
 function decodeFilter(
-  { statuses, labels }: Pick<ListRequest, "statuses" | "labels">,
+  { statuses, labels, name }: Pick<ListRequest, "statuses" | "labels" | "name">,
   violations: Violations,
 ): JobFilter {
-  return { statuses: STATUS.decodeList("statuses", statuses, violations), labels };
+  return {
+    statuses: STATUS.decodeList("statuses", statuses, violations),
+    labels,
+    ...(name !== "" && { name }),
+  };
 }

@@ -2,6 +2,7 @@ import type { MessageInitShape as Init } from "@bufbuild/protobuf";
 import type { StartRequest, StartRequestSchema } from "../../gen/procman/v1/procman_pb.js";
 import type { StartOptions } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
+import { IF_RUNNING } from "./enums.js";
 import {
   decodeRequestedDuration,
   decodeRequest,
@@ -13,7 +14,7 @@ import {
 } from "./fields.js";
 
 export function encodeStart(options: StartOptions): Init<typeof StartRequestSchema> {
-  const { windowSize } = options;
+  const { windowSize, ifRunning } = options;
   return {
     command: options.command,
     args: [...(options.args ?? [])],
@@ -22,6 +23,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
     workDir: options.workDir ?? "",
     labels: { ...options.labels },
     requestId: options.requestId ?? "",
+    name: options.name ?? "",
     mergeOutput: options.mergeOutput ?? false,
     logLimitBytes: encodeInt64("log_limit_bytes", options.logLimitBytes ?? 0),
     pty: options.pty ?? false,
@@ -29,13 +31,14 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
     ...defined({
       timeout: encodeRequestedDuration("timeout", options.timeoutMs),
       windowSize: windowSize && encodeWindowSize(windowSize),
+      ifRunning: ifRunning && IF_RUNNING.encodeRequested("if_running", ifRunning),
     }),
   };
 }
 
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
-  const { timeout, logLimitBytes, pty, windowSize, stdin } = request;
+  const { timeout, logLimitBytes, pty, windowSize, stdin, name, ifRunning } = request;
   return decodeRequest((violations) => ({
     command,
     args,
@@ -48,6 +51,8 @@ export function decodeStart(request: StartRequest): StartOptions {
     ...defined({
       workDir: workDir || undefined,
       requestId: requestId || undefined,
+      name: name || undefined,
+      ifRunning: IF_RUNNING.decodeRequested("if_running", ifRunning, violations),
       timeoutMs: decodeRequestedDuration("timeout", timeout, violations),
       logLimitBytes: decodeNotNegative("log_limit_bytes", logLimitBytes, violations) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),

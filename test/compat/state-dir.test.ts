@@ -90,6 +90,17 @@ const EXPECTED: Record<string, object> = {
     signal: "SIGTERM",
     containment: Containment.CGROUP,
   },
+  "v1-named-cancelled": {
+    ...start,
+    ...ended,
+    status: Status.CANCELLED,
+    exitCode: 143,
+    signal: "SIGTERM",
+    name: "web",
+    previousId: "v1-restarted",
+  },
+  // What was to be started in its place is there.
+  "v1-restarted": { ...start, status: Status.CANCELLED, exitCode: 143, name: "web" },
   "v1-orphaned": { ...start, status: Status.ORPHANED, pid: 4901, signal: "" },
   "v1-orphaned-without-process": {
     ...start,
@@ -179,6 +190,15 @@ describe("a server on jobs of other versions", () => {
     expect(await errorOf(server.client.start(request))).toMatchObject({
       reason: "REQUEST_ID_CONFLICT",
     });
+  });
+
+  test("still knows their names", async () => {
+    const server = await serve(["v1-named-cancelled", "v1-restarted"]);
+    const { job } = await server.client.get({ id: "web" });
+    expect(job!.id).toBe("v1-named-cancelled");
+    const { jobs } = await server.client.list({ name: "web" });
+    expect(jobs.map(({ id }) => id)).toEqual(["v1-named-cancelled", "v1-restarted"]);
+    expect(recordOf(server, "v1-restarted")).not.toHaveProperty("restart");
   });
 
   test("gives new jobs a later place than theirs", async () => {

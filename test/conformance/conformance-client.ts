@@ -11,6 +11,7 @@ export type Method =
   | "WatchJobs"
   | "Signal"
   | "Cancel"
+  | "Restart"
   | "SendInput"
   | "ResizeWindow"
   | "Remove"

@@ -10,6 +10,7 @@ import type {
   JobsEvent,
   ListOptions,
   RemoveOptions,
+  RestartOptions,
   SendInputOptions,
   StartOptions,
   UnreadableJob,
@@ -23,6 +24,7 @@ import type {
 import { jobNotFound, ProcmanError } from "../../src/contract/errors.js";
 import type { Job, Stream, WindowSize } from "../../src/contract/job.js";
 import type { ChunkMemory, ServedProcman } from "../../src/core/ports.js";
+import { defined } from "../../src/platform/defined.js";
 
 interface FakeJob {
   job: Job;
@@ -115,7 +117,17 @@ export class FakeProcman implements ServedProcman {
       labels: options.labels ?? {},
       pty: options.pty ?? false,
       stdin: options.stdin ?? false,
+      ...defined({ name: options.name }),
     });
+  }
+
+  async restart(idOrName: string, options?: RestartOptions): Promise<Job> {
+    this.#note("restart", idOrName, options);
+    const { job } = this.#entry(idOrName);
+    this.end(job.id, { status: "cancelled" });
+    const { command, args, name } = job;
+    const rest = { command, args, previousId: job.id, ...defined({ name }) };
+    return this.addJob(`job${this.#jobs.size + 1}`, rest);
   }
 
   async get(id: string, options?: CallOptions): Promise<Job> {
@@ -284,9 +296,10 @@ export class FakeProcman implements ServedProcman {
     if (failure !== undefined) throw failure;
   }
 
-  #entry(id: string): FakeJob {
-    const entry = this.#jobs.get(id);
-    if (!entry) throw jobNotFound(id);
+  #entry(idOrName: string): FakeJob {
+    const named = [...this.#jobs.values()].findLast(({ job }) => job.name === idOrName);
+    const entry = this.#jobs.get(idOrName) ?? named;
+    if (!entry) throw jobNotFound(idOrName);
     return entry;
   }
 

@@ -94,6 +94,25 @@ describe("run", () => {
   });
 });
 
+test("a name: one job at a time, started again with what it was started with", async () => {
+  const script = "echo $SECRET; exec sleep 1000";
+  const words = ["--name", "web", "-e", "SECRET=s", "--", "sh", "-c", script];
+  const first = await started(...words);
+  expect((await cli("run", "-d", "--name", "web", "--", "true")).stderr).toContain(
+    `web is the name of job ${first}, which has not ended`,
+  );
+  expect(await started("--name", "web", "--if-running", "return", "--", "true")).toBe(first);
+  const { stdout: next } = await cli("restart", "--grace", "10s", "web");
+  expect(next).toMatch(/^[0-9a-z]{12}\n$/);
+  expect((await cli("wait", "--for-output", "^s$", "--timeout", "20s", "web")).stdout).toBe("s\n");
+  expect((await cli("ls", "--name", "web")).stdout).toMatch(
+    new RegExp(`^ID +NAME .*\\n${next.trim()} +web +running .*\\n${first} +web +cancelled `),
+  );
+  expect((await cli("cancel", "--last")).stdout).toContain(`${next.trim()} cancelled`);
+  const { stdout } = await cli("get", "--json", "web");
+  expect(JSON.parse(stdout)).toMatchObject({ name: "web", previousId: first });
+});
+
 describe("what a command is given", () => {
   test("130,000 arguments are passed on, whichever options come before", async () => {
     const many = Array.from({ length: 130_000 }, (_, n) => String(n % 10));

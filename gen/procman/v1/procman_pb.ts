@@ -3,6 +3,11 @@
 //
 // Rules that hold for every RPC:
 //   * Job ids are opaque strings made by the server.
+//   * Where a request has the id of one job, the job's name does as well, except
+//     in Remove. An id that matches comes first; else the newest job of that name
+//     is meant, at the moment of the call. A client that makes several calls about
+//     one job takes its id from the first answer: by the next call, another job may
+//     bear the name.
 //   * A duration is never negative; timestamps are UTC.
 //   * Offsets and sizes are byte positions and byte counts in one stream's
 //     log, starting at 0. They never shift, also where a log limit gives up
@@ -30,7 +35,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi+ggKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9leGl0X2NvZGUiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUiywMKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLQoNU3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiItCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2luY2x1ZGVfZW52GAIgASgIIisKC0dldFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIr4BCgtMaXN0UmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjMKBmxhYmVscxgCIAMoCzIjLnByb2NtYW4udjEuTGlzdFJlcXVlc3QuTGFiZWxzRW50cnkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIrkBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+AEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASKgoHcmVzdW1lZBgFIAEoCzIXLnByb2NtYW4udjEuSm9ic1Jlc3VtZWRIAEIHCgVldmVudCJNCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiSgoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIioKCkpvYlJlbW92ZWQSCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkiKwoNU2lnbmFsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzaWduYWwYAiABKAkiLgoOU2lnbmFsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiTAoNQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoOQ2FuY2VsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNAoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJEgwKBG1vcmUYAiABKAgiEAoOUmVmcmVzaFJlcXVlc3QiRQoPUmVmcmVzaFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhITCgtmdXJ0aGVyX2lkcxgCIAMoCSqcAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESEgoOU1RBVFVTX1JVTk5JTkcQAhIUChBTVEFUVVNfQ09NUExFVEVEEAMSEQoNU1RBVFVTX0ZBSUxFRBAEEhQKEFNUQVRVU19DQU5DRUxMRUQQBRITCg9TVEFUVVNfT1JQSEFORUQQBipGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAip4CgpUZXJtaW5hdG9yEhoKFlRFUk1JTkFUT1JfVU5TUEVDSUZJRUQQABIRCg1URVJNSU5BVE9SX0xGEAESEwoPVEVSTUlOQVRPUl9DUkxGEAISEQoNVEVSTUlOQVRPUl9DUhADEhMKD1RFUk1JTkFUT1JfTk9ORRAEKlsKC0NvbnRhaW5tZW50EhsKF0NPTlRBSU5NRU5UX1VOU1BFQ0lGSUVEEAASFwoTQ09OVEFJTk1FTlRfU0VTU0lPThABEhYKEkNPTlRBSU5NRU5UX0NHUk9VUBACMtEHCg5Qcm9jbWFuU2VydmljZRI8CgVTdGFydBIYLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0GhkucHJvY21hbi52MS5TdGFydFJlc3BvbnNlEjsKA0dldBIWLnByb2NtYW4udjEuR2V0UmVxdWVzdBoXLnByb2NtYW4udjEuR2V0UmVzcG9uc2UiA5ACARI+CgRMaXN0EhcucHJvY21hbi52MS5MaXN0UmVxdWVzdBoYLnByb2NtYW4udjEuTGlzdFJlc3BvbnNlIgOQAgESRgoGQXR0YWNoEhkucHJvY21hbi52MS5BdHRhY2hSZXF1ZXN0GhoucHJvY21hbi52MS5BdHRhY2hSZXNwb25zZSIDkAIBMAESQwoFV2F0Y2gSGC5wcm9jbWFuLnYxLldhdGNoUmVxdWVzdBoZLnByb2NtYW4udjEuV2F0Y2hSZXNwb25zZSIDkAIBMAESPgoEV2FpdBIXLnByb2NtYW4udjEuV2FpdFJlcXVlc3QaGC5wcm9jbWFuLnYxLldhaXRSZXNwb25zZSIDkAIBEk8KCVdhdGNoSm9icxIcLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdBodLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVzcG9uc2UiA5ACATABEj8KBlNpZ25hbBIZLnByb2NtYW4udjEuU2lnbmFsUmVxdWVzdBoaLnByb2NtYW4udjEuU2lnbmFsUmVzcG9uc2USPwoGQ2FuY2VsEhkucHJvY21hbi52MS5DYW5jZWxSZXF1ZXN0GhoucHJvY21hbi52MS5DYW5jZWxSZXNwb25zZRJICglTZW5kSW5wdXQSHC5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlcXVlc3QaHS5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlc3BvbnNlElEKDFJlc2l6ZVdpbmRvdxIfLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVxdWVzdBogLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEinQkKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2V4aXRfY29kZSIrCgpXaW5kb3dTaXplEgwKBHJvd3MYASABKAUSDwoHY29sdW1ucxgCIAEoBSLMAQoIUHJvZ3Jlc3MSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhQKB2N1cnJlbnQYAiABKAFIAYgBARISCgV0b3RhbBgDIAEoAUgCiAEBEgwKBHVuaXQYBCABKAkSEQoEcmF0ZRgFIAEoAUgDiAEBEiYKA2V0YRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXh0GAcgASgJQgoKCF9wZXJjZW50QgoKCF9jdXJyZW50QggKBl90b3RhbEIHCgVfcmF0ZSKEBAoMU3RhcnRSZXF1ZXN0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRIuCgNlbnYYAyADKAsyIS5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5FbnZFbnRyeRIRCgljbGVhcl9lbnYYBCABKAgSEAoId29ya19kaXIYBSABKAkSNAoGbGFiZWxzGAYgAygLMiQucHJvY21hbi52MS5TdGFydFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcmVxdWVzdF9pZBgHIAEoCRIUCgxtZXJnZV9vdXRwdXQYCCABKAgSKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIXCg9sb2dfbGltaXRfYnl0ZXMYCiABKAMSCwoDcHR5GAsgASgIEisKC3dpbmRvd19zaXplGAwgASgLMhYucHJvY21hbi52MS5XaW5kb3dTaXplEg0KBXN0ZGluGA0gASgIEgwKBG5hbWUYDiABKAkSKQoKaWZfcnVubmluZxgPIAEoDjIVLnByb2NtYW4udjEuSWZSdW5uaW5nGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASItCg1TdGFydFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIi0KCkdldFJlcXVlc3QSCgoCaWQYASABKAkSEwoLaW5jbHVkZV9lbnYYAiABKAgiKwoLR2V0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IizAEKC0xpc3RSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSMwoGbGFiZWxzGAIgAygLMiMucHJvY21hbi52MS5MaXN0UmVxdWVzdC5MYWJlbHNFbnRyeRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIMCgRuYW1lGAUgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiogEKDExpc3RSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSLQoKdW5yZWFkYWJsZRgEIAMoCzIZLnByb2NtYW4udjEuVW5yZWFkYWJsZUpvYhIXCg91bnJlYWRhYmxlX3NpemUYBSABKAUiKgoNVW5yZWFkYWJsZUpvYhIKCgJpZBgBIAEoCRINCgVlcnJvchgCIAEoCSKmAQoNQXR0YWNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGZm9sbG93GAMgASgIEhcKCnRhaWxfbGluZXMYBCABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKANCDQoLX3RhaWxfbGluZXMi3wEKDkF0dGFjaFJlc3BvbnNlEiQKBm9wZW5lZBgBIAEoCzISLnByb2NtYW4udjEuT3BlbmVkSAASIgoFY2h1bmsYAiABKAsyES5wcm9jbWFuLnYxLkNodW5rSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIABIqCgl0cnVuY2F0ZWQYBSABKAsyFS5wcm9jbWFuLnYxLlRydW5jYXRlZEgAQgcKBWV2ZW50IpUBCgxXYXRjaFJlcXVlc3QSCgoCaWQYASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhcKCnRhaWxfbGluZXMYAyABKAVIAIgBARIVCg1zdGRvdXRfb2Zmc2V0GAQgASgDEhUKDXN0ZGVycl9vZmZzZXQYBSABKANCDQoLX3RhaWxfbGluZXMi3AEKDVdhdGNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASKgoJaGVhcnRiZWF0GAMgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIiCgVlbmRlZBgEIAEoCzIRLnByb2NtYW4udjEuRW5kZWRIABIqCgl0cnVuY2F0ZWQYBSABKAsyFS5wcm9jbWFuLnYxLlRydW5jYXRlZEgAQgcKBWV2ZW50Ij8KCVRydW5jYXRlZBIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMiJgoGT3BlbmVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIngKBUNodW5rEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAxIMCgRkYXRhGAMgASgMEi0KCXNlZW5fdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi4AEKBExpbmUSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDAoEdGV4dBgCIAEoCRIOCgZvZmZzZXQYAyABKAMSEwoLbmV4dF9vZmZzZXQYBCABKAMSKgoKdGVybWluYXRvchgFIAEoDjIWLnByb2NtYW4udjEuVGVybWluYXRvchImCghwcm9ncmVzcxgGIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSLQoJc2Vlbl90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCILCglIZWFydGJlYXQiJQoFRW5kZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiiwEKC1dhaXRSZXF1ZXN0EgoKAmlkGAEgASgJEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoGb3V0cHV0GAMgASgLMhkucHJvY21hbi52MS5PdXRwdXRQYXR0ZXJuSAASDgoEcG9ydBgEIAEoBUgAQgcKBXVudGlsInMKDU91dHB1dFBhdHRlcm4SDwoHcGF0dGVybhgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFQoNc3Rkb3V0X29mZnNldBgDIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAQgASgDIpkBCgxXYWl0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2ISIAoEbGluZRgCIAEoCzIQLnByb2NtYW4udjEuTGluZUgAEg4KBHBvcnQYAyABKAVIABIuCghzZWFyY2hlZBgEIAEoCzIaLnByb2NtYW4udjEuT3V0cHV0U2VhcmNoZWRIAEIJCgdvdXRjb21lIj4KDk91dHB1dFNlYXJjaGVkEhUKDXN0ZG91dF9vZmZzZXQYASABKAMSFQoNc3RkZXJyX29mZnNldBgCIAEoAyLHAQoQV2F0Y2hKb2JzUmVxdWVzdBIkCghzdGF0dXNlcxgBIAMoDjISLnByb2NtYW4udjEuU3RhdHVzEjgKBmxhYmVscxgCIAMoCzIoLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeRIWCg5zaW5jZV9yZXZpc2lvbhgDIAEoCRIMCgRuYW1lGAQgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+AEKEVdhdGNoSm9ic1Jlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhgucHJvY21hbi52MS5Kb2JzU25hcHNob3RIABIpCgdjaGFuZ2VkGAIgASgLMhYucHJvY21hbi52MS5Kb2JDaGFuZ2VkSAASKQoHcmVtb3ZlZBgDIAEoCzIWLnByb2NtYW4udjEuSm9iUmVtb3ZlZEgAEioKCWhlYXJ0YmVhdBgEIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASKgoHcmVzdW1lZBgFIAEoCzIXLnByb2NtYW4udjEuSm9ic1Jlc3VtZWRIAEIHCgVldmVudCJNCgxKb2JzU25hcHNob3QSHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiHwoLSm9ic1Jlc3VtZWQSEAoIcmV2aXNpb24YASABKAkiSgoKSm9iQ2hhbmdlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIioKCkpvYlJlbW92ZWQSCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkiKwoNU2lnbmFsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzaWduYWwYAiABKAkiLgoOU2lnbmFsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiTAoNQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoOQ2FuY2VsUmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiYQoOUmVzdGFydFJlcXVlc3QSCgoCaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYAyABKAkiLwoPUmVzdGFydFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iImsKEFNlbmRJbnB1dFJlcXVlc3QSCgoCaWQYASABKAkSEwoGb2Zmc2V0GAIgASgDSACIAQESDAoEZGF0YRgDIAEoDBINCgVjbG9zZRgEIAEoCBIOCgZzZW5kZXIYBSABKAlCCQoHX29mZnNldCIoChFTZW5kSW5wdXRSZXNwb25zZRITCgtuZXh0X29mZnNldBgBIAEoAyJOChNSZXNpemVXaW5kb3dSZXF1ZXN0EgoKAmlkGAEgASgJEisKC3dpbmRvd19zaXplGAIgASgLMhYucHJvY21hbi52MS5XaW5kb3dTaXplIjQKFFJlc2l6ZVdpbmRvd1Jlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIi8KDVJlbW92ZVJlcXVlc3QSCgoCaWQYASABKAkSEgoKdW5yZWFkYWJsZRgCIAEoCCIQCg5SZW1vdmVSZXNwb25zZSI/Cg5DbGVhbnVwUmVxdWVzdBItCgpvbGRlcl90aGFuGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKD0NsZWFudXBSZXNwb25zZRITCgtyZW1vdmVkX2lkcxgBIAMoCRIMCgRtb3JlGAIgASgIIhAKDlJlZnJlc2hSZXF1ZXN0IkUKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEwoLZnVydGhlcl9pZHMYAiADKAkqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAipTCglJZlJ1bm5pbmcSGgoWSUZfUlVOTklOR19VTlNQRUNJRklFRBAAEhMKD0lGX1JVTk5JTkdfRkFJTBABEhUKEUlGX1JVTk5JTkdfUkVUVVJOEAIylQgKDlByb2NtYW5TZXJ2aWNlEjwKBVN0YXJ0EhgucHJvY21hbi52MS5TdGFydFJlcXVlc3QaGS5wcm9jbWFuLnYxLlN0YXJ0UmVzcG9uc2USOwoDR2V0EhYucHJvY21hbi52MS5HZXRSZXF1ZXN0GhcucHJvY21hbi52MS5HZXRSZXNwb25zZSIDkAIBEj4KBExpc3QSFy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0GhgucHJvY21hbi52MS5MaXN0UmVzcG9uc2UiA5ACARJGCgZBdHRhY2gSGS5wcm9jbWFuLnYxLkF0dGFjaFJlcXVlc3QaGi5wcm9jbWFuLnYxLkF0dGFjaFJlc3BvbnNlIgOQAgEwARJDCgVXYXRjaBIYLnByb2NtYW4udjEuV2F0Y2hSZXF1ZXN0GhkucHJvY21hbi52MS5XYXRjaFJlc3BvbnNlIgOQAgEwARI+CgRXYWl0EhcucHJvY21hbi52MS5XYWl0UmVxdWVzdBoYLnByb2NtYW4udjEuV2FpdFJlc3BvbnNlIgOQAgESTwoJV2F0Y2hKb2JzEhwucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0Gh0ucHJvY21hbi52MS5XYXRjaEpvYnNSZXNwb25zZSIDkAIBMAESPwoGU2lnbmFsEhkucHJvY21hbi52MS5TaWduYWxSZXF1ZXN0GhoucHJvY21hbi52MS5TaWduYWxSZXNwb25zZRI/CgZDYW5jZWwSGS5wcm9jbWFuLnYxLkNhbmNlbFJlcXVlc3QaGi5wcm9jbWFuLnYxLkNhbmNlbFJlc3BvbnNlEkIKB1Jlc3RhcnQSGi5wcm9jbWFuLnYxLlJlc3RhcnRSZXF1ZXN0GhsucHJvY21hbi52MS5SZXN0YXJ0UmVzcG9uc2USSAoJU2VuZElucHV0EhwucHJvY21hbi52MS5TZW5kSW5wdXRSZXF1ZXN0Gh0ucHJvY21hbi52MS5TZW5kSW5wdXRSZXNwb25zZRJRCgxSZXNpemVXaW5kb3cSHy5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1JlcXVlc3QaIC5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1Jlc3BvbnNlEj8KBlJlbW92ZRIZLnByb2NtYW4udjEuUmVtb3ZlUmVxdWVzdBoaLnByb2NtYW4udjEuUmVtb3ZlUmVzcG9uc2USQgoHQ2xlYW51cBIaLnByb2NtYW4udjEuQ2xlYW51cFJlcXVlc3QaGy5wcm9jbWFuLnYxLkNsZWFudXBSZXNwb25zZRJCCgdSZWZyZXNoEhoucHJvY21hbi52MS5SZWZyZXNoUmVxdWVzdBobLnByb2NtYW4udjEuUmVmcmVzaFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -294,6 +299,21 @@ export type Job = Message<"procman.v1.Job"> & {
    * @generated from field: google.protobuf.Timestamp last_signal_time = 35;
    */
   lastSignalTime?: Timestamp | undefined;
+
+  /**
+   * The name given at Start; empty where there was none. Several jobs that have
+   * ended may bear it, and at most one that has not.
+   *
+   * @generated from field: string name = 36;
+   */
+  name: string;
+
+  /**
+   * The id of the job that this one was started in place of, by Restart; else empty.
+   *
+   * @generated from field: string previous_id = 37;
+   */
+  previousId: string;
 };
 
 /**
@@ -509,6 +529,22 @@ export type StartRequest = Message<"procman.v1.StartRequest"> & {
    * @generated from field: bool stdin = 13;
    */
   stdin: boolean;
+
+  /**
+   * A name to find the job by: 1 to 63 characters of "a-z0-9._-", of which the
+   * first is a letter or a digit. It must not be the id of a job. At most one job
+   * that has not ended bears a name.
+   *
+   * @generated from field: string name = 14;
+   */
+  name: string;
+
+  /**
+   * What to do where a job that has not ended bears the name; only with `name`.
+   *
+   * @generated from field: procman.v1.IfRunning if_running = 15;
+   */
+  ifRunning: IfRunning;
 };
 
 /**
@@ -526,7 +562,7 @@ export const StartRequestSchema: GenMessage<StartRequest> = /*@__PURE__*/
 export type StartResponse = Message<"procman.v1.StartResponse"> & {
   /**
    * The job, STATUS_RUNNING with its process id (or, for a repeated
-   * request_id, as it is now).
+   * request_id, or one that IF_RUNNING_RETURN has found, as it is now).
    *
    * @generated from field: procman.v1.Job job = 1;
    */
@@ -547,7 +583,7 @@ export const StartResponseSchema: GenMessage<StartResponse> = /*@__PURE__*/
  */
 export type GetRequest = Message<"procman.v1.GetRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -624,6 +660,13 @@ export type ListRequest = Message<"procman.v1.ListRequest"> & {
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Only jobs with this name. Empty: every name, and none.
+   *
+   * @generated from field: string name = 5;
+   */
+  name: string;
 };
 
 /**
@@ -720,7 +763,7 @@ export const UnreadableJobSchema: GenMessage<UnreadableJob> = /*@__PURE__*/
  */
 export type AttachRequest = Message<"procman.v1.AttachRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -841,7 +884,7 @@ export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
  */
 export type WatchRequest = Message<"procman.v1.WatchRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -1159,7 +1202,7 @@ export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
  */
 export type WaitRequest = Message<"procman.v1.WaitRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -1377,6 +1420,13 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
    * @generated from field: string since_revision = 3;
    */
   sinceRevision: string;
+
+  /**
+   * Only jobs with this name. Empty: every name, and none.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
 };
 
 /**
@@ -1577,7 +1627,7 @@ export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
  */
 export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -1627,7 +1677,7 @@ export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
  */
 export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -1670,13 +1720,72 @@ export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 33);
 
 /**
+ * RestartRequest names a job and how patient to be.
+ *
+ * @generated from message procman.v1.RestartRequest
+ */
+export type RestartRequest = Message<"procman.v1.RestartRequest"> & {
+  /**
+   * The job's id, or its name.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Time between SIGTERM and SIGKILL where the job has not ended, as in
+   * CancelRequest.
+   *
+   * @generated from field: google.protobuf.Duration grace_period = 2;
+   */
+  gracePeriod?: Duration | undefined;
+
+  /**
+   * Makes Restart safe to repeat, as StartRequest.request_id does: the same
+   * request_id returns the job that the first call started, and joins a call that is
+   * under way. The new job has it as its request_id.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message procman.v1.RestartRequest.
+ * Use `create(RestartRequestSchema)` to create a new message.
+ */
+export const RestartRequestSchema: GenMessage<RestartRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 34);
+
+/**
+ * RestartResponse holds the new job.
+ *
+ * @generated from message procman.v1.RestartResponse
+ */
+export type RestartResponse = Message<"procman.v1.RestartResponse"> & {
+  /**
+   * The job that was started (for a repeated request_id, as it is now).
+   *
+   * @generated from field: procman.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message procman.v1.RestartResponse.
+ * Use `create(RestartResponseSchema)` to create a new message.
+ */
+export const RestartResponseSchema: GenMessage<RestartResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 35);
+
+/**
  * SendInputRequest holds a piece of a job's input.
  *
  * @generated from message procman.v1.SendInputRequest
  */
 export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -1724,7 +1833,7 @@ export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
  * Use `create(SendInputRequestSchema)` to create a new message.
  */
 export const SendInputRequestSchema: GenMessage<SendInputRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * SendInputResponse tells how far the sender has come.
@@ -1745,7 +1854,7 @@ export type SendInputResponse = Message<"procman.v1.SendInputResponse"> & {
  * Use `create(SendInputResponseSchema)` to create a new message.
  */
 export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 37);
 
 /**
  * ResizeWindowRequest names a job and its terminal's new size.
@@ -1754,7 +1863,7 @@ export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE_
  */
 export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
   /**
-   * The job's id.
+   * The job's id, or its name.
    *
    * @generated from field: string id = 1;
    */
@@ -1773,7 +1882,7 @@ export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
  * Use `create(ResizeWindowRequestSchema)` to create a new message.
  */
 export const ResizeWindowRequestSchema: GenMessage<ResizeWindowRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 36);
+  messageDesc(file_procman_v1_procman, 38);
 
 /**
  * ResizeWindowResponse holds the job.
@@ -1794,7 +1903,7 @@ export type ResizeWindowResponse = Message<"procman.v1.ResizeWindowResponse"> & 
  * Use `create(ResizeWindowResponseSchema)` to create a new message.
  */
 export const ResizeWindowResponseSchema: GenMessage<ResizeWindowResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 37);
+  messageDesc(file_procman_v1_procman, 39);
 
 /**
  * RemoveRequest names a job.
@@ -1824,7 +1933,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 38);
+  messageDesc(file_procman_v1_procman, 40);
 
 /**
  * RemoveResponse is empty.
@@ -1839,7 +1948,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 39);
+  messageDesc(file_procman_v1_procman, 41);
 
 /**
  * CleanupRequest says what is old.
@@ -1861,7 +1970,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 40);
+  messageDesc(file_procman_v1_procman, 42);
 
 /**
  * CleanupResponse tells what was removed.
@@ -1889,7 +1998,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 41);
+  messageDesc(file_procman_v1_procman, 43);
 
 /**
  * RefreshRequest is empty.
@@ -1904,7 +2013,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 42);
+  messageDesc(file_procman_v1_procman, 44);
 
 /**
  * RefreshResponse tells what changed.
@@ -1932,7 +2041,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 43);
+  messageDesc(file_procman_v1_procman, 45);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -2116,6 +2225,40 @@ export const ContainmentSchema: GenEnum<Containment> = /*@__PURE__*/
   enumDesc(file_procman_v1_procman, 3);
 
 /**
+ * IfRunning is what Start does where a job that has not ended bears the name.
+ *
+ * @generated from enum procman.v1.IfRunning
+ */
+export enum IfRunning {
+  /**
+   * As IF_RUNNING_FAIL.
+   *
+   * @generated from enum value: IF_RUNNING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Fail with NAME_IN_USE, with that job's id in the error.
+   *
+   * @generated from enum value: IF_RUNNING_FAIL = 1;
+   */
+  FAIL = 1,
+
+  /**
+   * Return that job, whatever its command is, and start nothing.
+   *
+   * @generated from enum value: IF_RUNNING_RETURN = 2;
+   */
+  RETURN = 2,
+}
+
+/**
+ * Describes the enum procman.v1.IfRunning.
+ */
+export const IfRunningSchema: GenEnum<IfRunning> = /*@__PURE__*/
+  enumDesc(file_procman_v1_procman, 4);
+
+/**
  * ProcmanService starts commands detached from the server and keeps their
  * state and output on disk.
  *
@@ -2128,8 +2271,8 @@ export const ProcmanService: GenService<{
    *
    * Errors: INVALID_ARGUMENT, COMMAND_NOT_FOUND, WORK_DIR_NOT_FOUND
    * (INVALID_ARGUMENT); COMMAND_NOT_EXECUTABLE (PERMISSION_DENIED);
-   * REQUEST_ID_CONFLICT (ALREADY_EXISTS); DISK_FULL, TOO_MANY_OPEN_FILES,
-   * PROCESS_LIMIT (RESOURCE_EXHAUSTED).
+   * REQUEST_ID_CONFLICT, NAME_IN_USE (ALREADY_EXISTS); DISK_FULL,
+   * TOO_MANY_OPEN_FILES, PROCESS_LIMIT (RESOURCE_EXHAUSTED).
    *
    * @generated from rpc procman.v1.ProcmanService.Start
    */
@@ -2276,6 +2419,27 @@ export const ProcmanService: GenService<{
     output: typeof CancelResponseSchema;
   },
   /**
+   * Restart starts a new job as a job was started: the same command, arguments,
+   * environment with its secret values, directory, limits, labels and name. A job
+   * that has not ended is ended first, as by Cancel. It returns the new job, which
+   * tells the other one's id (`previous_id`). That one stays on record.
+   *
+   * The command is looked for before anything is ended. Once the old job is being
+   * ended, the restart goes on whatever becomes of the caller. Where the server is
+   * killed meanwhile, the next one carries it on. Where the new job could not be
+   * started after all, the call fails, and the old job has ended.
+   *
+   * Errors: JOB_NOT_FOUND (NOT_FOUND); NAME_IN_USE where another job has taken the
+   * name meanwhile; as Start.
+   *
+   * @generated from rpc procman.v1.ProcmanService.Restart
+   */
+  restart: {
+    methodKind: "unary";
+    input: typeof RestartRequestSchema;
+    output: typeof RestartResponseSchema;
+  },
+  /**
    * SendInput adds bytes to the input of a job that was started with `stdin`,
    * and closes it. What was answered reaches the command, in order and once,
    * also when the server restarts. Where a MiB is waiting for a command that does
@@ -2312,7 +2476,8 @@ export const ProcmanService: GenService<{
   },
   /**
    * Remove deletes an ended job with its files. One whose record cannot be read
-   * fails with RECORD_UNREADABLE (DATA_LOSS) unless `unreadable` is set.
+   * fails with RECORD_UNREADABLE (DATA_LOSS) unless `unreadable` is set. A name is
+   * not taken for an id here: the same call again would delete the job before.
    * Errors: JOB_NOT_FOUND (NOT_FOUND); JOB_RUNNING (FAILED_PRECONDITION).
    *
    * @generated from rpc procman.v1.ProcmanService.Remove

@@ -6,6 +6,7 @@ import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS } from "../terminal/interact.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob, followWithInput } from "./follow-job.js";
+import { addJobArgument, type LastOption } from "./job-argument.js";
 import {
   addOutputStartOptions,
   type DetachKeyOption,
@@ -15,7 +16,7 @@ import {
   type OutputStartOptions,
 } from "./options.js";
 
-interface AttachOptions extends JsonOption, OutputStartOptions, DetachKeyOption {
+interface AttachOptions extends JsonOption, LastOption, OutputStartOptions, DetachKeyOption {
   readonly follow: boolean;
   readonly interactive?: boolean;
 }
@@ -40,16 +41,15 @@ export function attachCommand(context: CommandContext): Command {
   const { cli } = context;
   const command = new Command("attach")
     .description("show the output of a job, and follow it to the end")
-    .argument("<id>", "the id of the job; its first letters are enough")
     .option("--follow", "show new output until the job has ended", true)
     .option("--no-follow", "show only the output that is there now");
-  return addOutputStartOptions(command)
+  return addOutputStartOptions(addJobArgument(command))
     .option("-i, --interactive", "send stdin to the job; in a terminal, every key")
     .addOption(detachKeyOption())
     .option("--json", "print each event as a JSON line, data in base64")
     .addHelpText("after", HELP)
-    .action((given: string, options: AttachOptions) =>
-      context.withJob(given, async (client, id) => {
+    .action((given: string | undefined, options: AttachOptions) =>
+      context.withJob(given, options, async (client, id) => {
         if (options.interactive) {
           await attachInput(context, client, id, options);
           return;

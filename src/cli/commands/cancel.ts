@@ -1,9 +1,10 @@
 import { Command } from "commander";
 import { defined } from "../../platform/defined.js";
 import type { CommandContext } from "./command-context.js";
+import { addJobsArgument, type LastOption } from "./job-argument.js";
 import { type JsonOption, parseDurationMs } from "./options.js";
 
-interface CancelOptions extends JsonOption {
+interface CancelOptions extends JsonOption, LastOption {
   readonly grace?: number;
 }
 
@@ -17,9 +18,8 @@ Examples:
   procman cancel --grace 0 k3x       SIGKILL at once`;
 
 export function cancelCommand(context: CommandContext): Command {
-  return new Command("cancel")
-    .description("end jobs: SIGTERM first, SIGKILL after the grace period")
-    .argument("<id...>", "the ids of the jobs; their first letters are enough")
+  const description = "end jobs: SIGTERM first, SIGKILL after the grace period";
+  return addJobsArgument(new Command("cancel").description(description))
     .option(
       "-g, --grace <duration>",
       "how long a job may take to end after SIGTERM (default: 5s)",
@@ -28,7 +28,7 @@ export function cancelCommand(context: CommandContext): Command {
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string[], options: CancelOptions) =>
-      context.forEachJob(given, async (client, id) => {
+      context.forEachJob(context.allWords(given), options, async (client, id) => {
         const job = await client.cancel(id, defined({ gracePeriodMs: options.grace }));
         await context.printJob(job, options);
       }),

@@ -7,7 +7,8 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { failureText } from "../failure-text.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { OutputClosed } from "../terminal/output.js";
-import { resolveJobId } from "./find-jobs.js";
+import type { resolveJobId } from "./find-jobs.js";
+import { jobFinder, type LastOption } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 
 /** What the commands share: the process they run in, the server they act on, their exit code. */
@@ -23,6 +24,11 @@ export class CommandContext {
 
   constructor(cli: Cli) {
     this.cli = cli;
+  }
+
+  /** Returns all words of the last kind of argument. @param parsed those that were parsed */
+  allWords(parsed: readonly string[]): readonly string[] {
+    return [...parsed, ...this.restOfWords];
   }
 
   /** The absolute path of the state directory. */
@@ -52,32 +58,36 @@ export class CommandContext {
     }
   }
 
-  /** Does the same for one job. @param given its id, or the beginning of it */
+  /** Does the same for one job. @param given its id, the beginning of it, or its name */
   withJob(
-    given: string,
+    given: string | undefined,
+    last: LastOption,
     act: (client: Procman, id: string) => Promise<void>,
-    resolveId = resolveJobId,
+    resolveId?: typeof resolveJobId,
   ): Promise<void> {
-    return this.withClient(async (client) => act(client, await resolveId(client, given)));
+    const find = jobFinder(given, last, resolveId);
+    return this.withClient(async (client) => act(client, await find(client)));
   }
 
   /**
    * Does the same for several jobs, one after another. One that fails does not keep
    * the others from it; each failure is a line on stderr.
+   * @param given what stands for each job
    */
   async forEachJob(
     given: readonly string[],
+    last: LastOption,
     act: (client: Procman, id: string) => Promise<void>,
-    resolveId = resolveJobId,
+    resolveId?: typeof resolveJobId,
   ): Promise<void> {
-    const ids = [...given, ...this.restOfWords];
-    const [only, ...others] = ids;
+    const [only, ...others] = given;
     // The error of a single one speaks for itself, and has an exit code of its own.
-    if (only !== undefined && others.length === 0) return this.withJob(only, act, resolveId);
+    if (others.length === 0) return this.withJob(only, last, act, resolveId);
+    const finders = given.map((each) => jobFinder(each, last, resolveId));
     await this.withClient(async (client) => {
-      for (const each of ids) {
+      for (const find of finders) {
         try {
-          await act(client, await resolveId(client, each));
+          await act(client, await find(client));
         } catch (error) {
           if (!(error instanceof Error) || error instanceof OutputClosed) throw error;
           await this.cli.stderr.line(`procman: ${failureText(error)}`);

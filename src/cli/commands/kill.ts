@@ -1,8 +1,9 @@
 import { Command, Option } from "commander";
 import type { CommandContext } from "./command-context.js";
+import { addJobsArgument, type LastOption } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 
-interface KillOptions extends JsonOption {
+interface KillOptions extends JsonOption, LastOption {
   readonly signal?: string;
 }
 
@@ -16,15 +17,14 @@ Examples:
   procman kill -s HUP k3x`;
 
 export function killCommand(context: CommandContext): Command {
-  return new Command("kill")
-    .description("end jobs at once with SIGKILL, or send them a signal")
-    .argument("<id...>", "the ids of the jobs; their first letters are enough")
+  const description = "end jobs at once with SIGKILL, or send them a signal";
+  return addJobsArgument(new Command("kill").description(description))
     .option("-s, --signal <signal>", "send only this signal, to the job's process group")
     .addOption(new Option("-9", "SIGKILL, as without it").hideHelp())
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string[], { signal, ...options }: KillOptions) =>
-      context.forEachJob(given, async (client, id) => {
+      context.forEachJob(context.allWords(given), options, async (client, id) => {
         const job =
           signal === undefined
             ? await client.cancel(id, { gracePeriodMs: 0 })

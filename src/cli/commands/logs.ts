@@ -3,9 +3,10 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { copyOutput } from "../terminal/copy-output.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob } from "./follow-job.js";
+import { addJobArgument, type LastOption } from "./job-argument.js";
 import { addOutputStartOptions, outputStart, type OutputStartOptions } from "./options.js";
 
-interface LogsOptions extends OutputStartOptions {
+interface LogsOptions extends LastOption, OutputStartOptions {
   readonly follow?: boolean;
   readonly since?: string;
 }
@@ -45,19 +46,20 @@ function outputCommand(
   defaults: OutputStartOptions,
 ): Command {
   const { cli } = context;
-  const command = new Command(name)
-    .description(description)
-    .argument("<id>", "the id of the job; its first letters are enough")
-    .option("-f, --follow", "show new output until the job has ended");
+  const command = addJobArgument(new Command(name).description(description)).option(
+    "-f, --follow",
+    "show new output until the job has ended",
+  );
   return addOutputStartOptions(command)
     .option("--since <time>", "not available: procman does not record when output was written")
-    .action(async (given: string, { follow = false, since, ...start }: LogsOptions) => {
+    .action(async (given: string | undefined, options: LogsOptions) => {
+      const { follow = false, since, ...start } = options;
       if (since !== undefined) {
         const message =
           "--since is not available: procman does not record when output was written. Use --tail, or --stdout-offset and --stderr-offset";
         throw new CliError(message, { exitCode: EXIT.usage });
       }
-      await context.withJob(given, async (client, id) => {
+      await context.withJob(given, options, async (client, id) => {
         const copy = { ...outputStart({ ...defaults, ...start }), follow, json: false };
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
           copyOutput(client, id, { ...copy, signal }, cli),

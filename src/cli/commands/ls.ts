@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { type Job, STATUSES, type Status } from "../../contract/job.js";
 import type { JobFilter, Procman, UnreadableJob } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
 import { jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { NoStateDirError } from "../ensure-server.js";
@@ -25,6 +26,7 @@ import { choiceParser, type KeyValues, parseKeyValue } from "./options.js";
 interface LsOptions extends ListOutputOptions {
   readonly status?: readonly Status[];
   readonly label?: KeyValues;
+  readonly name?: string;
   readonly all?: boolean;
   readonly watch?: boolean;
 }
@@ -63,15 +65,16 @@ export function lsCommand(context: CommandContext): Command {
       "only jobs with this label; of several, with all of them",
       parseKeyValue,
     )
+    .option("--name <name>", "only jobs with this name")
     .option("-a, --all", "list all jobs, not only the newest 100")
     .option("-w, --watch", "stay, and show the jobs while they change")
     .addHelpText("after", `${HELP}\n${FORMAT_HELP}`);
   return addListOutputOptions(command).action(
-    async ({ status = [], label = {}, watch, all = false, ...options }: LsOptions) => {
+    async ({ status = [], label = {}, name, watch, all = false, ...options }: LsOptions) => {
       const output = listOutput(options);
       if (watch) requireLines(output);
       const listing = context.withClient(async (client) => {
-        const filter: JobFilter = { statuses: status, labels: label };
+        const filter: JobFilter = { statuses: status, labels: label, ...defined({ name }) };
         if (!watch) return list(client, filter, { all, output }, cli);
         // Whatever ends it, the terminal is to be left as it was.
         const signal = cli.interruption(["SIGINT", "SIGTERM", "SIGHUP"]);

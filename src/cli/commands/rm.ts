@@ -7,6 +7,7 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { formatJobTable } from "../format/job-table.js";
 import { printable } from "../format/printable.js";
 import type { CommandContext } from "./command-context.js";
+import { addJobsArgument, type LastOption } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 
 const HELP = `
@@ -17,9 +18,7 @@ Examples:
   procman rm --unreadable k3x9       removes one of them; its whole id is needed
   procman rm $(procman ls --status completed --all --json | jq -r .id)`;
 
-const MISSING_ID = "error: missing required argument 'id'";
-
-interface RmOptions extends JsonOption {
+interface RmOptions extends JsonOption, LastOption {
   readonly force?: boolean;
   readonly unreadable?: boolean;
 }
@@ -27,22 +26,20 @@ interface RmOptions extends JsonOption {
 export function rmCommand(context: CommandContext): Command {
   const { cli } = context;
   const { stdout } = cli;
-  const command = new Command("rm");
-  return command
-    .description("delete jobs that have ended, with their output")
-    .argument("[id...]", "the ids of the jobs; their first letters are enough")
+  const description = "delete jobs that have ended, with their output";
+  return addJobsArgument(new Command("rm").description(description))
     .option("-f, --force", "cancel a job first if it has not ended")
     .addOption(
       new Option(
         "--unreadable",
         "remove jobs whose records cannot be read, unless they run; without ids, list them",
-      ).conflicts("force"),
+      ).conflicts(["force", "last"]),
     )
     .option("--json", "print each id as a JSON object")
     .addHelpText("after", HELP)
-    .action(async (given: string[], { force, unreadable = false, json = false }: RmOptions) => {
-      if (given.length === 0) {
-        if (!unreadable) command.error(MISSING_ID, { code: "commander.missingArgument" });
+    .action(async (given: string[], options: RmOptions) => {
+      const { force, unreadable = false, json = false } = options;
+      if (given.length === 0 && unreadable) {
         return context.withClient((client) => listUnreadable(client, json, cli));
       }
       const remove = async (client: Procman, id: string) => {
@@ -51,7 +48,12 @@ export function rmCommand(context: CommandContext): Command {
         await stdout.line(json ? removedJson(id) : `${printable(id)} removed`);
       };
       // A list of jobs to find an id in does not have them.
-      await context.forEachJob(given, remove, unreadable ? wholeId : undefined);
+      await context.forEachJob(
+        context.allWords(given),
+        options,
+        remove,
+        unreadable ? wholeId : undefined,
+      );
     });
 }
 

@@ -1,7 +1,13 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
+import { nanoid } from "nanoid";
 import type { Job } from "../../contract/job.js";
-import type { Procman, StartOptions } from "../../contract/procman.js";
+import {
+  IF_RUNNING,
+  type IfRunning,
+  type Procman,
+  type StartOptions,
+} from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
@@ -31,6 +37,8 @@ interface RunOptions extends JsonOption, DetachKeyOption {
   readonly serverEnv?: boolean;
   readonly workDir?: string;
   readonly label?: KeyValues;
+  readonly name?: string;
+  readonly ifRunning?: IfRunning;
   readonly requestId?: string;
   readonly mergeOutput?: boolean;
   readonly timeout?: number;
@@ -65,6 +73,8 @@ Examples:
   procman run -it -- bash
   procman run -i -- sort < words.txt
   procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
+  procman run -d --name web -- npm run dev               then: procman logs web
+  procman run -d --name web --if-running return -- npm run dev
   procman run --request-id deploy-42 -- ./deploy.sh     once, however often it is run`;
 
 export function runCommand(context: CommandContext): Command {
@@ -94,6 +104,17 @@ export function runCommand(context: CommandContext): Command {
       parseKeyValue,
     )
     .option(
+      "--name <name>",
+      "a name for the job, of letters a-z, digits, '.', '_' and '-'; commands take it in place of the " +
+        "id. Only one job of a name can run",
+    )
+    .addOption(
+      new Option(
+        "--if-running <what>",
+        "where a job of that name runs: fail (the default), or return, to follow that job",
+      ).choices(IF_RUNNING),
+    )
+    .option(
       "--request-id <id>",
       "start the command only once: where a job with this id was started before, follow that one. " +
         "Command, options, directory and environment must be the same (see --server-env). " +
@@ -118,7 +139,7 @@ export function runCommand(context: CommandContext): Command {
     .option("--json", "print JSON: with -d the job, else an event a line")
     .addHelpText("after", HELP)
     .action((parsed: string[], options: RunOptions) => {
-      const request = startRequest([...parsed, ...context.restOfWords], options, cli);
+      const request = startRequest(context.allWords(parsed), options, cli);
       const act = async (client: Procman) => {
         if (options.detach) {
           const job = await client.start(request);
@@ -129,19 +150,32 @@ export function runCommand(context: CommandContext): Command {
         // From before the start, so that Ctrl-C cannot hide which job was started.
         const interruption = cli.interruption(signals);
         const job = await client.start(request);
-        await printDetachKey(job, options, cli);
-        const ended = await followStarted(context, client, job, options, interruption);
+        // Another one that bears the name.
+        const isFound = options.ifRunning === "return" && job.requestId !== request.requestId;
+        await printDetachKey(job, { ...options, isFound }, cli);
+        const follow = { ...options, isFound, interruption };
+        const ended = await followStarted(context, client, job, follow);
         if (ended) context.exitCode = runExitCode(ended);
       };
       return context.withClient(act, { makesStateDir: true });
     });
 }
 
-async function printDetachKey(job: Job, { detachKey }: RunOptions, cli: Cli): Promise<void> {
+/** The job that is followed, which this command may not have started. */
+interface FoundOption {
+  readonly isFound: boolean;
+}
+
+async function printDetachKey(
+  job: Job,
+  { detachKey, isFound }: RunOptions & FoundOption,
+  cli: Cli,
+): Promise<void> {
   const { stderr } = cli;
   if (!stderr.isTerminal) return;
   const key = canInteract(job, cli) ? detachKey.name : "Ctrl-C";
-  await stderr.line(stderr.paint("dim", `procman: job ${job.id}; ${key} detaches`));
+  const which = `job ${job.id}${isFound ? ", which runs already" : ""}`;
+  await stderr.line(stderr.paint("dim", `procman: ${which}; ${key} detaches`));
 }
 
 /** @returns the job, unless the user has detached */
@@ -149,11 +183,16 @@ async function followStarted(
   context: CommandContext,
   client: Procman,
   job: Job,
-  { json = false, detachKey, ...options }: RunOptions,
-  interruption: AbortSignal,
+  options: RunOptions & FoundOption & { readonly interruption: AbortSignal },
 ): Promise<Job | undefined> {
+  const { json = false, detachKey, isFound, interruption } = options;
   const { id, stdin, pty } = job;
   const { cli } = context;
+  if (stdin && isFound) {
+    // As `attach -i` does: its input is another's, too.
+    const input = { json, detachKey, pump: { close: false }, redraw: true, interruption };
+    return followWithInput(context, client, job, input);
+  }
   if (stdin) {
     // What is read from a file or a pipe is the same where the same run is repeated: the
     // same sender does not send it twice. What is typed is not.
@@ -176,7 +215,7 @@ async function followStarted(
 
 function startRequest(words: readonly string[], options: RunOptions, cli: Cli): StartOptions {
   const [command = "", ...args] = words;
-  const { requestId, mergeOutput = false, label = {}, tty, stdin } = options;
+  const { requestId, mergeOutput = false, label = {}, tty, stdin, name, ifRunning } = options;
   const workDir = options.workDir?.startsWith("/")
     ? options.workDir
     : resolve(currentDir(cli), options.workDir ?? "");
@@ -190,7 +229,10 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
     labels: label,
     mergeOutput,
     ...defined({
-      requestId,
+      name,
+      ifRunning,
+      // It tells a job that was found from one that was started.
+      requestId: requestId ?? (ifRunning === "return" ? nanoid() : undefined),
       timeoutMs: options.timeout,
       logLimitBytes: options.logLimit,
       pty: tty,

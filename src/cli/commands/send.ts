@@ -1,6 +1,11 @@
 import { Command } from "commander";
 import { pumpInput } from "../terminal/pump-input.js";
 import type { CommandContext } from "./command-context.js";
+import { addJobArgument, type LastOption } from "./job-argument.js";
+
+interface SendOptions extends LastOption {
+  readonly close?: boolean;
+}
 
 const HELP = `
 The job must have been started with its input open: "procman run -d -i". It gets
@@ -13,13 +18,11 @@ Examples:
 
 export function sendCommand(context: CommandContext): Command {
   const { cli } = context;
-  return new Command("send")
-    .description("send stdin to the input of a job")
-    .argument("<id>", "the id of the job; its first letters are enough")
+  return addJobArgument(new Command("send").description("send stdin to the input of a job"))
     .option("--close", "then close the input of the job")
     .addHelpText("after", HELP)
-    .action((given: string, { close = false }: { readonly close?: boolean }) =>
-      context.withJob(given, async (client, id) => {
+    .action((given: string | undefined, { close = false, ...last }: SendOptions) =>
+      context.withJob(given, last, async (client, id) => {
         // Fails for a job that takes no input, before anything is typed.
         await client.sendInput(id, {});
         const { signal } = new AbortController();

@@ -8,6 +8,7 @@ import { CliError, EXIT, jobExitCode } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { printable } from "../format/printable.js";
 import type { CommandContext } from "./command-context.js";
+import { addJobArgument, type LastOption } from "./job-argument.js";
 import {
   choiceParser,
   type JsonOption,
@@ -17,7 +18,7 @@ import {
   parseWholeNumber,
 } from "./options.js";
 
-interface WaitOptions extends JsonOption, Omit<OutputStartOptions, "tail"> {
+interface WaitOptions extends JsonOption, LastOption, Omit<OutputStartOptions, "tail"> {
   readonly timeout?: number;
   readonly forOutput?: string;
   readonly forPort?: number;
@@ -43,9 +44,8 @@ Examples:
 
 export function waitCommand(context: CommandContext): Command {
   const { cli } = context;
-  return new Command("wait")
-    .description("wait for the end of a job and exit as it did, or wait for a line or a port")
-    .argument("<id>", "the id of the job; its first letters are enough")
+  const description = "wait for the end of a job and exit as it did, or wait for a line or a port";
+  return addJobArgument(new Command("wait").description(description))
     .option("-t, --timeout <duration>", "wait no longer than this; 0: do not wait", parseDurationMs)
     .addOption(
       new Option("--for-output <pattern>", "wait for a line of output that matches").conflicts(
@@ -66,9 +66,9 @@ export function waitCommand(context: CommandContext): Command {
     .option("--stderr-offset <byte>", "look at stderr from this byte on", parseWholeNumber)
     .option("--json", "print a JSON object: the job, and what was waited for")
     .addHelpText("after", HELP)
-    .action((given: string, options: WaitOptions) => {
+    .action((given: string | undefined, options: WaitOptions) => {
       const until = waitUntil(options);
-      return context.withJob(given, async (client, id) => {
+      return context.withJob(given, options, async (client, id) => {
         const wanted = defined({ timeoutMs: options.timeout, until });
         const waited = await client.wait(id, wanted);
         if (until) {

@@ -7,6 +7,7 @@ import { OutputGaps, unexpectedEnd } from "../terminal/copy-output.js";
 import { LineView } from "../terminal/line-view.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob } from "./follow-job.js";
+import { addJobArgument, type LastOption } from "./job-argument.js";
 import {
   addOutputStartOptions,
   type JsonOption,
@@ -24,14 +25,14 @@ Examples:
 
 export function watchCommand(context: CommandContext): Command {
   const { cli } = context;
-  const command = new Command("watch")
-    .description("follow the output of a job line by line, with its progress")
-    .argument("<id>", "the id of the job; its first letters are enough");
-  return addOutputStartOptions(command)
+  const command = new Command("watch").description(
+    "follow the output of a job line by line, with its progress",
+  );
+  return addOutputStartOptions(addJobArgument(command))
     .option("--json", "print each event as a JSON line")
     .addHelpText("after", HELP)
-    .action((given: string, options: JsonOption & OutputStartOptions) =>
-      context.withJob(given, async (client, id) => {
+    .action((given: string | undefined, options: JsonOption & LastOption & OutputStartOptions) =>
+      context.withJob(given, options, async (client, id) => {
         const watch = options.json ? printEvents : showLines;
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
           watch(client, id, { ...outputStart(options), signal }, cli),

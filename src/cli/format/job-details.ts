@@ -19,6 +19,7 @@ export function formatJobDetails(
 ): string[] {
   const facts: [name: string, value: string | undefined][] = [
     ["id", job.id],
+    ["name", job.name],
     ["status", output.paint(STATUS_STYLE[job.status], statusText(job))],
     ["exit code", exitText(job)],
     ["error", "error" in job ? job.error : undefined],
@@ -32,6 +33,7 @@ export function formatJobDetails(
     ],
     ["environment", variablesText(job)],
     ["request id", job.requestId],
+    ["in place of", job.previousId],
     [
       "last signal",
       ifKnown(job.lastSignal, ({ name, sentTime }) => `${name}, sent ${sentTime.toISOString()}`),

@@ -6,6 +6,7 @@ import { commandLine, printable } from "./printable.js";
 /** The fields of --format. Times are ISO 8601, sizes are bytes; what is not known is empty. */
 const FIELDS: Readonly<Record<string, (job: Job) => string>> = {
   id: ({ id }) => id,
+  name: ({ name }) => name ?? "",
   status: ({ status }) => status,
   command: commandLine,
   exit: exitText,
@@ -22,6 +23,7 @@ const FIELDS: Readonly<Record<string, (job: Job) => string>> = {
   progress: ({ progress }) => (progress?.percent === undefined ? "" : String(progress.percent)),
   workDir: ({ workDir }) => workDir,
   requestId: ({ requestId }) => requestId,
+  previousId: ({ previousId }) => previousId ?? "",
   labels: ({ labels }) =>
     Object.entries(labels)
       .map((label) => label.join("="))

@@ -22,6 +22,7 @@ export function formatJobTable(
 ): string[] {
   const columns: readonly Column<Job>[] = [
     ID,
+    ...nameColumns(jobs),
     statusColumn(output, statusText),
     { title: "EXIT", text: exitText, leftOut: 2 },
     {
@@ -83,7 +84,7 @@ export function formatLiveTable(
   const dim = (text: string) => output.paint("dim", cut(text, width));
   const progressColumns = Math.max(
     MIN_PROGRESS_COLUMNS,
-    Math.min(MAX_PROGRESS_COLUMNS, width - OTHER_COLUMNS),
+    Math.min(MAX_PROGRESS_COLUMNS, width - OTHER_COLUMNS - longestName(shown)),
   );
   const hasBars = width >= MIN_COLUMNS_FOR_BARS;
   const progress: Column<Job> = {
@@ -93,6 +94,7 @@ export function formatLiveTable(
   };
   const table = jobTable(shown, output, [
     ID,
+    ...nameColumns(shown),
     statusColumn(output, hasBars ? ({ status }) => status : statusText),
     timeColumn(now),
     OUTPUT,
@@ -121,6 +123,7 @@ function progressCell(job: Job, columns: number): string {
 }
 
 const ID: Column<Job> = { title: "ID", text: ({ id }) => id };
+const NAME: Column<Job> = { title: "NAME", text: ({ name }) => name ?? "" };
 const OUTPUT: Column<Job> = {
   title: "OUTPUT",
   leftOut: 4,
@@ -128,6 +131,15 @@ const OUTPUT: Column<Job> = {
   text: ({ stdoutBytes, stderrBytes }) => byteCount(stdoutBytes + stderrBytes),
 };
 const COMMAND: Column<Job> = { title: "COMMAND", text: commandLine };
+
+/** Returns the column of names, where any job has one. */
+function nameColumns(jobs: readonly object[]): Column<Job>[] {
+  return jobs.some((job) => "name" in job) ? [NAME] : [];
+}
+
+function longestName(jobs: readonly Job[]): number {
+  return Math.max(0, ...jobs.map(({ name = "" }) => name.length));
+}
 
 function statusColumn(output: Pick<Output, "paint">, text: (job: Job) => string): Column<Job> {
   const paint = (text: string, { status }: Job) => output.paint(STATUS_STYLE[status], text);

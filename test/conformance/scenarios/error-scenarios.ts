@@ -9,8 +9,8 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
   {
     name: "an unknown job, for every RPC that names one",
     async run(client) {
-      const methods = ["Get", "Wait", "Cancel", "Remove", "Attach", "Watch", "SendInput"] as const;
-      for (const method of methods) {
+      const methods = ["Get", "Wait", "Cancel", "Restart", "Remove", "Attach", "Watch"] as const;
+      for (const method of [...methods, "SendInput"] as const) {
         await fails(client, method, UNKNOWN, "JOB_NOT_FOUND", { jobId: UNKNOWN.id });
       }
       const signal = { ...UNKNOWN, signal: "TERM" };
@@ -29,6 +29,8 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
         ["Start", { command: "true", args: ["a\0b"] }, ["args[0]"]],
         ["Start", { command: "true", workDir: "x", env: { "": "" } }, ["env", "work_dir"]],
         ["Start", { command: "true", timeout: "-1s" }, ["timeout"]],
+        ["Start", { command: "true", name: "Web" }, ["name"]],
+        ["Start", { command: "true", ifRunning: "IF_RUNNING_FAIL" }, ["if_running"]],
         ["Start", { command: "no-such" }, ["command"], "COMMAND_NOT_FOUND"],
         ["Start", { command: "true", workDir: "/none" }, ["work_dir"], "WORK_DIR_NOT_FOUND"],
         ["Start", { command: "/etc/passwd" }, ["command"], "COMMAND_NOT_EXECUTABLE"],
@@ -55,6 +57,7 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
         ["Cleanup", { olderThan: "-1s" }, ["older_than"]],
         ["Signal", { id, signal: "NOPE" }, ["signal"]],
         ["Cancel", { id, gracePeriod: "-1s" }, ["grace_period"]],
+        ["Restart", { gracePeriod: "-1s" }, ["id", "grace_period"]],
       ];
       for (const [method, request, fields, reason = "INVALID_ARGUMENT"] of wrong) {
         await fails(client, method, request, reason, { fields });

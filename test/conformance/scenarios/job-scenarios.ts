@@ -153,6 +153,50 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "names: in place of an id, one job at a time, and found again",
+    async run(client) {
+      const name = `n-${client.kind}-${client.over}`.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
+      const first = jobOf(await client.call("Start", { ...LONG, name }));
+      expect(jobOf(await client.call("Get", { id: name }))).toMatchObject({ id: first.id, name });
+      const again = { ...LONG, name };
+      await fails(client, "Start", again, "NAME_IN_USE", { fields: ["name"], jobId: first.id });
+      const found = { command: "true", name, ifRunning: "IF_RUNNING_RETURN" };
+      expect(jobOf(await client.call("Start", found)).id).toBe(first.id);
+      await kill(client, name);
+      const second = jobOf(await client.call("Start", found));
+      await wait(client, name);
+      const listed = (await client.call("List", { name }))["jobs"] as unknown as Job[];
+      expect(listed.map(({ id }) => id)).toEqual([second.id, first.id]);
+      await fails(client, "Remove", { id: name }, "JOB_NOT_FOUND", { jobId: name });
+    },
+  },
+  {
+    name: "Restart, and again with its request_id",
+    async run(client) {
+      const secret = { env: { SECRET: "s€cret" } };
+      const first = await start(client, 'echo "$SECRET"; exec sleep 1000', secret);
+      const request = {
+        id: first.id,
+        gracePeriod: "10s",
+        requestId: `again ${client.kind} ${client.over} ü`,
+      };
+      const next = jobOf(await client.call("Restart", request));
+      expect(next).toMatchObject({
+        status: "STATUS_RUNNING",
+        previousId: first.id,
+        requestId: request.requestId,
+        env: { SECRET: "" },
+      });
+      expect(jobOf(await client.call("Restart", request)).id).toBe(next.id);
+      expect(await wait(client, first.id)).toMatchObject({ status: "STATUS_CANCELLED" });
+      const output = { pattern: "s€cret" };
+      await client.call("Wait", { id: next.id, output });
+      const other = { ...request, id: next.id };
+      await fails(client, "Restart", other, "REQUEST_ID_CONFLICT", { fields: ["request_id"] });
+      await kill(client, next.id);
+    },
+  },
+  {
     name: "SendInput and ResizeWindow",
     async run(client) {
       const more = { pty: true, stdin: true };

@@ -3,7 +3,7 @@ import { formatJobDetails, formatJobSummary } from "../../../src/cli/format/job-
 import { jobExitCode, runExitCode } from "../../../src/cli/exit-codes.js";
 import { shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
 import { progressText } from "../../../src/cli/format/progress.js";
-import { formatJobTable } from "../../../src/cli/format/job-table.js";
+import { formatJobTable, formatLiveTable } from "../../../src/cli/format/job-table.js";
 import { attachEventJson, jobJson, removedJson } from "../../../src/wire/json.js";
 import { commandLine, printable } from "../../../src/cli/format/printable.js";
 import { displayWidth } from "../../../src/cli/format/columns.js";
@@ -53,6 +53,18 @@ describe("tables", () => {
     expect(formatTable(rows, columns, { width: Number.POSITIVE_INFINITY })[1]).toContain("line");
     // Too narrow for anything: something of the first.
     expect(formatTable(rows, columns, { width: 5 })[1]).toBe("a-l…r");
+  });
+
+  test("of jobs of which one has a name", () => {
+    const jobs = [runningJob({ id: "aaa", name: "web" }), endedJob({ id: "bbb" })];
+    const lines = formatJobTable(jobs, { ...plain, width: 50 }, now);
+    expect(lines).toEqual([
+      "ID   NAME  STATUS     EXIT     TIME  COMMAND",
+      "aaa  web   running               1h  sleep 1",
+      "bbb        completed  0     55m 53s  sleep 1",
+    ]);
+    const live = formatLiveTable(jobs, { ...plain, width: 80, height: 24 }, now);
+    expect(live[1]).toMatch(/^ID +NAME +STATUS/);
   });
 
   test("of jobs", () => {
@@ -166,6 +178,8 @@ describe("--json", () => {
     expect(JSON.parse(jobJson(endedJob({ stdoutBytes: 5 })))).toEqual({
       id: "job1",
       requestId: "",
+      name: "",
+      previousId: "",
       command: "sleep",
       args: ["1"],
       envNames: [],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { AttachOptions, StartOptions } from "../../../src/contract/procman.js";
-import { ProcmanError } from "../../../src/contract/errors.js";
+import { invalidArgument, ProcmanError } from "../../../src/contract/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { endedJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
@@ -87,6 +87,33 @@ describe("run", () => {
     const cli = new FakeCli({ env });
     expect(await cli.run("run", "--env", "MISSING", "x")).toBe(125);
     expect(cli.err.text).toContain("--env MISSING: there is no such variable");
+  });
+
+  test("takes a name, and what to do where that runs", async () => {
+    expect(await requestOf({}, "--name", "web", "x")).toMatchObject({ name: "web" });
+    const words = ["--name", "web", "--if-running", "return"];
+    expect(await requestOf({}, ...words, "x")).toMatchObject({ name: "web", ifRunning: "return" });
+    const cli = new FakeCli();
+    expect(await cli.run("run", "--name", "web", "--if-running", "stop", "x")).toBe(125);
+    expect(cli.err.text).toContain("Allowed choices are fail, return");
+    cli.procman.failure = invalidArgument("if_running", "is only for a job with a name");
+    expect(await cli.run("run", "--if-running", "return", "x")).toBe(125);
+    expect(cli.err.text).toContain("procman: --if-running: is only for a job with a name");
+  });
+
+  test("follows the job that it finds, and does not close its input", async () => {
+    const cli = new FakeCli({ terminal: true });
+    cli.procman.start = async () => cli.procman.addJob("found", { name: "web", stdin: true });
+    cli.typed.end("typed\n");
+    const running = cli.run("run", "--name", "web", "--if-running", "return", "-i", "x");
+    await eventually("the input", () => cli.procman.inputOf("found").length > 0);
+    cli.procman.end("found", { exitCode: 4, status: "failed" } as never);
+    expect(await running).toBe(4);
+    expect(cli.err.text).toContain("job found, which runs already");
+    const sent = cli.procman.calls.filter(({ method }) => method === "sendInput");
+    expect(sent.map(({ args }) => args[1])).not.toContainEqual(
+      expect.objectContaining({ close: true }),
+    );
   });
 
   test("--cwd is --work-dir", async () => {
@@ -316,11 +343,104 @@ describe("several jobs", () => {
     expect(cli.err.text).toBe('procman: job def is running\nprocman: no job "zzz"\n');
   });
 
+  test("rm passes on what is meant by --last, and not what it may mean", async () => {
+    const cli = cliWith({}, "abc", "def");
+    cli.procman.end("def");
+    expect(await cli.run("rm", "-l", "abc")).toBe(2);
+    expect(await cli.run("rm", "-l", "team=ml")).toBe(2);
+    expect(cli.err.text).toBe("procman: give either an id or --last\n".repeat(2));
+    expect(await cli.run("rm", "-l")).toBe(0);
+    expect(cli.out.text).toBe("def removed\n");
+    expect(await cli.run("rm")).toBe(2);
+  });
+
+  test("signal takes the signal last", async () => {
+    const cli = cliWith({}, "abc", "def");
+    expect(await cli.run("signal", "abc", "def", "HUP")).toBe(0);
+    expect(await cli.run("signal", "--last", "INT")).toBe(0);
+    const sent = cli.procman.calls.filter(({ method }) => method === "signal");
+    expect(sent.map(({ args }) => args.slice(0, 2))).toEqual([
+      ["abc", "HUP"],
+      ["def", "HUP"],
+      ["def", "INT"],
+    ]);
+  });
+
   test("cancel passes its grace period on", async () => {
     const cli = cliWith({}, "abc");
     expect(await cli.run("cancel", "--grace", "1m", "abc")).toBe(0);
     expect(cli.procman.lastCall("cancel")).toEqual(["abc", { gracePeriodMs: 60_000 }]);
     expect(cli.out.text).toMatch(/^abc cancelled/);
+  });
+});
+
+describe("the job that a command is for", () => {
+  test.each([
+    ["get", "web"],
+    ["get", "--last"],
+    ["get", "-l"],
+    ["attach", "--no-follow", "web"],
+    ["logs", "-l"],
+    ["tail", "web"],
+    ["wait", "--timeout", "0", "web"],
+    ["send", "web"],
+    ["resize", "web", "80x25"],
+    ["resize", "-l", "80x25"],
+    ["signal", "web", "HUP"],
+    ["cancel", "web"],
+    ["kill", "-l"],
+    ["restart", "web"],
+  ])("%s %s %s", async (...words) => {
+    const cli = cliWith({}, "other");
+    cli.procman.addJob("abc", { name: "web", stdin: true });
+    cli.typed.end();
+    expect([0, 124], cli.err.text).toContain(await cli.run(...words));
+    const { args } = cli.procman.calls.at(-1) ?? {};
+    expect(args?.[0]).toBe("abc");
+  });
+
+  test("is none where there are none", async () => {
+    const cli = new FakeCli();
+    expect(await cli.run("get", "--last")).toBe(1);
+    expect(cli.err.text).toBe("procman: there are no jobs\n");
+  });
+
+  test.each([
+    [["resize", "-l", "x"], 'give columns and rows as the size: "120x40"'],
+    [["resize", "abc"], 'give columns and rows as the size: "120x40"'],
+    [["signal", "abc"], "missing required argument 'signal'"],
+    [["signal", "-l"], "missing required argument 'signal'"],
+    [["signal", "-l", "abc", "HUP"], "give either an id or --last"],
+    [["get", "-l", "abc"], "give either an id or --last"],
+    [["rm", "--unreadable", "-l"], "cannot be used with option"],
+  ])("%j is wrong usage", async (words, message) => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run(...words)).toBe(2);
+    expect(cli.err.text).toContain(message);
+  });
+});
+
+describe("restart", () => {
+  test("passes its options on, and prints the new id", async () => {
+    const cli = cliWith({}, "abc");
+    const words = ["--grace", "1m", "--request-id", "r", "abc"];
+    expect(await cli.run("restart", ...words), cli.err.text).toBe(0);
+    expect(cli.procman.lastCall("restart")).toEqual([
+      "abc",
+      { gracePeriodMs: 60_000, requestId: "r" },
+    ]);
+    expect(cli.out.text).toBe("job2\n");
+  });
+
+  test("of several prints each, with --json as an object", async () => {
+    const cli = cliWith({}, "abc", "def");
+    expect(await cli.run("restart", "--json", "abc", "zzz", "def")).toBe(1);
+    const jobs = cli.out.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as object);
+    expect(jobs).toMatchObject([{ previousId: "abc" }, { previousId: "def" }]);
+    expect(cli.err.text).toBe('procman: no job "zzz"\n');
   });
 });
 
@@ -492,7 +612,6 @@ describe("what other programs call a command", () => {
     ["top", "procman ls --watch"],
     ["top abc -x", "procman ls --watch"],
     ["--state-dir /x top", "procman ls --watch"],
-    ["restart abc", "procman run -- COMMAND"],
     ["start app.js", "procman run -- COMMAND"],
     ["pause abc", "procman signal ID STOP"],
     ["stop abc", "procman cancel abc"],
@@ -587,6 +706,7 @@ describe("what a shell may complete", () => {
       ["USR1", "USR2"],
     ],
     [["kill", "-s", "HU"], ["HUP"]],
+    [["signal", "a"], ["abc"]],
     [["ls", "--label", "team"], ["team=ml"]],
     [["ls", "--label", "note"], []],
     [
@@ -600,6 +720,29 @@ describe("what a shell may complete", () => {
     [["run", "-d", "--", "top", "--"], []],
   ])("after %j", async (words, expected) => {
     expect(await candidates(...words)).toEqual(expected);
+  });
+
+  test("names are completed, as the newest of their jobs is", async () => {
+    const cli = new FakeCli();
+    for (const id of ["abc", "def"]) cli.procman.addJob(id, { name: "web" });
+    cli.procman.addJob("ghi", { name: "db" });
+    cli.procman.end("def");
+    const values = async (...words: string[]) => {
+      const before = cli.out.text.length;
+      expect(await cli.run("complete", "--", ...words), cli.err.text).toBe(0);
+      return cli.out.text.slice(before).split("\n").slice(0, -1);
+    };
+    const about = "running: sleep 1";
+    expect(await values("get", "")).toEqual([
+      `db\t${about}`,
+      "web\tcompleted: sleep 1",
+      `ghi\t${about}`,
+      "def\tcompleted: sleep 1",
+      `abc\t${about}`,
+    ]);
+    expect(await values("cancel", "")).toEqual([`db\t${about}`, `ghi\t${about}`, `abc\t${about}`]);
+    expect(await values("ls", "--name", "")).toEqual(["db\t", "web\t"]);
+    expect(await values("run", "--if-running", "")).toEqual(["fail\t", "return\t"]);
   });
 
   test("without a server there are no jobs, and none is started", async () => {

@@ -283,6 +283,33 @@ describe("attach", () => {
   });
 });
 
+describe("a job that is asked for by its name", () => {
+  test("is the same job over every connection, also where another one bears the name", async () => {
+    const server = connections(
+      [lost()],
+      [opened(), chunk(0, "ab"), lost()],
+      [opened(), chunk(2, "cd"), ended()],
+    );
+    await shown(clientOf(server).attach("web", { follow: true }));
+    expect(server.requests.map(({ id }) => id)).toEqual(["web", "web", "job1"]);
+  });
+
+  test("is waited for by its id from the first answer on", async () => {
+    const ids: string[] = [];
+    const client = clientOf(
+      {
+        wait: ({ id }) => {
+          ids.push(id);
+          return { job: encodeJob(ids.length < 3 ? runningJob() : endedJob()) };
+        },
+      },
+      { silenceMs: 5 },
+    );
+    expect((await client.wait("web")).status).toBe("completed");
+    expect(ids).toEqual(["web", "job1", "job1"]);
+  });
+});
+
 describe("watch", () => {
   test("goes on at next_offset", async () => {
     const offsets: bigint[] = [];
@@ -492,6 +519,28 @@ describe("calls", () => {
     expect(ids[2]).not.toBe(ids[0]);
     expect(ids[3]).toBe(ids[2]);
     expect(ids.slice(4)).toEqual(["mine", "mine"]);
+  });
+
+  test("restart is too, and may take as long as the old job's grace", async () => {
+    const requests: { id: string; requestId: string }[] = [];
+    const client = clientOf(
+      {
+        restart: async ({ id, requestId }) => {
+          requests.push({ id, requestId });
+          if (requests.length === 1) throw lost();
+          await new Promise((resolve) => setTimeout(resolve, 40));
+          return { job: encodeJob(runningJob()) };
+        },
+      },
+      { silenceMs: 5 },
+    );
+    await client.restart("web", { gracePeriodMs: 60_000 });
+    expect(requests).toHaveLength(2);
+    expect(requests[1]).toEqual(requests[0]);
+    expect(requests[0]).toMatchObject({
+      id: "web",
+      requestId: expect.stringMatching(/./) as string,
+    });
   });
 
   test("cleanup goes on until nothing is left; refresh gets what did not fit", async () => {

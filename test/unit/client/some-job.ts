@@ -105,6 +105,8 @@ export const anyJob = fc
       {
         id: name,
         requestId: text,
+        name: name.filter((each) => each !== ""),
+        previousId: name.filter((each) => each !== ""),
         command: text,
         args: fc.array(text, { maxLength: 3 }),
         env: texts,

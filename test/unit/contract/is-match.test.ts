@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { isMatch, type JobFilter } from "../../../src/contract/procman.js";
 
-const job = { status: "running", labels: { team: "a", tier: "web" } } as const;
+const job = { status: "running", labels: { team: "a", tier: "web" }, name: "db" } as const;
 
 test.each<[JobFilter, boolean]>([
   [{}, true],
@@ -16,6 +16,10 @@ test.each<[JobFilter, boolean]>([
   [{ labels: { zone: "" } }, false],
   [{ statuses: ["running"], labels: { team: "b" } }, false],
   [{ statuses: ["failed"], labels: { team: "a" } }, false],
+  [{ name: "" }, true],
+  [{ name: "db" }, true],
+  [{ name: "d" }, false],
+  [{ name: "db", statuses: ["failed"] }, false],
 ])("%o: %s", (filter, matches) => {
   expect(isMatch(job, filter)).toBe(matches);
 });

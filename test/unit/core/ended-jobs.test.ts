@@ -8,7 +8,8 @@ const STATUSES = ["completed", "failed", "cancelled", "orphaned"] as const;
 function someJob(sequence: number, status: EndedJob["status"], queue: string): EndedJob {
   const labels = queue === "" ? {} : { queue };
   const id = `job${sequence}`;
-  return { id, sequence, requestId: "", status, labels, completedMs: 0, seenEndMs: undefined };
+  const job = { id, sequence, requestId: "", status, labels, completedMs: 0, seenEndMs: undefined };
+  return sequence % 3 === 0 ? { ...job, name: `name${sequence % 2}` } : job;
 }
 
 const status = fc.constantFrom(...STATUSES);
@@ -16,6 +17,7 @@ const queue = fc.constantFrom("", "a", "b");
 const filter: fc.Arbitrary<JobFilter> = fc.record({
   statuses: fc.subarray([...STATUSES]),
   labels: fc.constantFrom({}, { queue: "a" }, { queue: "c" }),
+  name: fc.constantFrom("", "", "name0", "name1", "name2"),
 });
 
 test("whatever was added and deleted, in any order: what is found is what a plain list has", () => {
@@ -47,6 +49,12 @@ test("whatever was added and deleted, in any order: what is found is what a plai
       expect(jobs.size).toBe(left.length);
       expect(new Set(jobs.values())).toEqual(new Set(left));
       for (const job of left) expect(jobs.get(job.id)).toBe(job);
+      for (const name of ["name0", "name1", "name2"]) {
+        const [newest] = left
+          .filter((job) => job.name === name)
+          .toSorted((a, b) => b.sequence - a.sequence);
+        expect(jobs.newestNamed(name)).toBe(newest);
+      }
     }),
     { numRuns: 200 },
   );

@@ -4,6 +4,7 @@ import { NO_OUTPUT } from "../../../src/contract/job.js";
 import type { StartOptions } from "../../../src/contract/procman.js";
 import { type EndedJob, endedJob } from "../../../src/core/ended-jobs.js";
 import type { JobManagerOptions } from "../../../src/core/job-manager.js";
+import type { JobRecord } from "../../../src/core/ports.js";
 import { eventually } from "../../helpers/eventually.js";
 import { collect } from "../../helpers/errors.js";
 import { someRecord } from "../../helpers/records.js";
@@ -218,6 +219,88 @@ describe("list", () => {
     await expect(manager.list({ pageToken })).rejects.toEqual(reason("INVALID_PAGE_TOKEN"));
     expect((await manager.list({ statuses: ["completed"] })).totalSize).toBe(0);
     expect(await manager.list({ statuses: ["completed"] })).toMatchObject({ nextPageToken: "" });
+  });
+});
+
+describe("a name", () => {
+  test("stands for the newest job that bears it, also after a restart of the server", async () => {
+    const { ports, manager } = await openManager();
+    const ids: string[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const { id } = await manager.start({ command: "x", name: "web", requestId: `r${n}` });
+      ids.push(id);
+      if (n === 2) break;
+      ports.job(id).end(n);
+      await manager.wait(id);
+    }
+    expect((await manager.get("web")).id).toBe(ids[2]);
+    await manager.signal("web", "HUP");
+    expect(ports.job(ids[2] ?? "").process.signal).toHaveBeenCalledWith("HUP");
+    const inUse = { reason: "NAME_IN_USE", jobId: ids[2] };
+    await expect(manager.start({ command: "y", name: "web" })).rejects.toMatchObject(inUse);
+    expect((await manager.start({ command: "x", name: "web", requestId: "r0" })).id).toBe(ids[0]);
+    await manager.close();
+
+    const { manager: later } = await openManager({}, ports);
+    expect((await later.get("web")).id).toBe(ids[2]);
+    await expect(later.start({ command: "y", name: "web" })).rejects.toMatchObject(inUse);
+    ports.job(ids[2] ?? "").end(0);
+    await later.wait("web");
+    expect((await later.get("web")).id).toBe(ids[2]);
+    await later.remove(ids[2] ?? "");
+    expect((await later.get("web")).id).toBe(ids[1]);
+    const { jobs, totalSize } = await later.list({ name: "web", pageSize: 1 });
+    expect([jobs.map(({ id }) => id), totalSize]).toEqual([[ids[1]], 2]);
+    expect((await later.list({ name: "db" })).totalSize).toBe(0);
+  });
+
+  test("is no id for Remove, which says whose it is", async () => {
+    const { manager, id, job } = await withJob({ name: "web" });
+    job.end(0);
+    await manager.wait(id);
+    await expect(manager.remove("web")).rejects.toMatchObject({
+      reason: "JOB_NOT_FOUND",
+      message: `web is a name, and no job's id; the newest job of that name is ${id}`,
+    });
+    await manager.remove(id);
+    await expect(manager.remove("web")).rejects.toMatchObject({ message: 'no job "web"' });
+  });
+
+  test("cannot be the id of a job, and an id comes before a name", async () => {
+    const { ports, manager, id } = await withJob();
+    const wrong = { reason: "INVALID_ARGUMENT", message: "name: must not be the id of a job" };
+    await expect(manager.start({ command: "x", name: id })).rejects.toMatchObject(wrong);
+    ports.records.set("job1", someRecord(endedState(), { spec: { name: "job2" } }));
+    ports.records.set("job2", someRecord(endedState(), { spec: { id: "job2" } }));
+    await manager.close();
+    const { manager: later } = await openManager({}, ports);
+    expect((await later.get("job2")).id).toBe("job2");
+    await later.remove("job2");
+    expect((await later.get("job2")).id).toBe("job1");
+  });
+
+  test("is found with what runs, and the request_id is then not taken for that job's", async () => {
+    const { manager, id, job } = await withJob({ name: "web", requestId: "first" });
+    const again = { command: "y", name: "web", requestId: "second", ifRunning: "return" } as const;
+    expect((await manager.start(again)).id).toBe(id);
+    expect((await manager.start(again)).id).toBe(id);
+    job.end(0);
+    await manager.wait(id);
+    const next = await manager.start(again);
+    expect(next.id).not.toBe(id);
+    expect((await manager.start(again)).id).toBe(next.id);
+  });
+
+  test("of a job that is gone from the disk stands for the one before", async () => {
+    const ports = new FakePorts();
+    const records = [1, 2].map((sequence) =>
+      someRecord(endedState(), { sequence, spec: { id: `job${sequence}`, name: "web" } }),
+    );
+    const ended = records.map((record) => endedJob(record) as EndedJob);
+    ports.store.load.mockResolvedValue({ ended, records: [], unreadable: [] });
+    ports.records.set("job1", records[0] as JobRecord);
+    const { manager } = await openManager({}, ports);
+    expect((await manager.get("web")).id).toBe("job1");
   });
 });
 

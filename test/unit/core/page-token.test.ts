@@ -10,7 +10,12 @@ describe("filters", () => {
     ] satisfies JobFilter[]) {
       expect(filterDigest(same)).toBe(filterDigest(filter));
     }
-    expect(filterDigest({})).toBe(filterDigest({ statuses: [], labels: {} }));
+    expect(filterDigest({})).toBe(filterDigest({ statuses: [], labels: {}, name: "" }));
+  });
+
+  test("without a name have the digest that they always had", () => {
+    expect(filterDigest({})).toBe("ZD1UNxBC");
+    expect(filterDigest({ statuses: ["failed"], labels: { a: "1" } })).toBe("z9J9Xw_O");
   });
 
   test("that do not have others", () => {
@@ -23,6 +28,8 @@ describe("filters", () => {
       { labels: { b: "1" } },
       { labels: { a: "1", b: "1" } },
       { statuses: ["running"], labels: { a: "1" } },
+      { name: "a" },
+      { statuses: ["running"], name: "a" },
     ];
     const digests = filters.map(filterDigest);
     expect(new Set(digests).size).toBe(filters.length);

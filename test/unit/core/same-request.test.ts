@@ -19,9 +19,12 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   pty: true,
   windowSize: { rows: 50, columns: 132 },
   stdin: true,
+  name: "web",
+  ifRunning: "return",
 };
 
-const SPEC = requestedSpec(OPTIONS, "/");
+/** With what only a Restart asks for. */
+const SPEC = { ...requestedSpec(OPTIONS, "/"), previousId: "job0" };
 
 /** Another value of the same type. */
 function otherThan(value: unknown): unknown {
@@ -50,7 +53,8 @@ async function answerAfter(first: RequestedSpec, second: RequestedSpec): Promise
 }
 
 test("the same request is answered with the same job, also when it comes from a record", async () => {
-  expect(await answerAfter(SPEC, requestedSpec(structuredClone(OPTIONS), "/"))).toBe(
+  const { previousId: _, ...started } = SPEC;
+  expect(await answerAfter(started, requestedSpec(structuredClone(OPTIONS), "/"))).toBe(
     "the same job",
   );
   expect(await answerAfter({ ...SPEC, id: "a" } as RequestedSpec, SPEC)).toBe("the same job");

@@ -9,6 +9,7 @@ import {
   validInputPiece,
   validPageSize,
   validPort,
+  validRequestId,
   validWindowSize,
 } from "../../../src/core/validate.js";
 
@@ -163,6 +164,41 @@ test("a duration is not negative, and at most 10,000 years", () => {
       "grace_period: must not be negative",
     ]);
   }
+});
+
+describe("a name", () => {
+  test.each(["a", "7", "web", "a.b_c-d", `a${"-".repeat(62)}`])("can be %s", (name) => {
+    expect(start({ name, ifRunning: "return" }).name).toBe(name);
+  });
+
+  test("is none where it is empty", () => {
+    expect(start({ name: "" })).not.toHaveProperty("name");
+  });
+
+  test.each(["A", "a b", "-a", ".", "_", "é", "a/b", `a${"b".repeat(63)}`, 7 as never])(
+    "cannot be %s",
+    (name) => {
+      expect(faultsOf(() => start({ name }))).toEqual([
+        'name: must be 1 to 63 characters of "a-z0-9._-", the first one a letter or a digit',
+      ]);
+    },
+  );
+
+  test("is what if_running is for", () => {
+    expect(faultsOf(() => start({ ifRunning: "fail" }))).toEqual([
+      "if_running: is only for a job with a name",
+    ]);
+    expect(faultsOf(() => start({ name: "a", ifRunning: "stop" as never }))).toEqual([
+      "if_running: must be one of fail, return",
+    ]);
+  });
+});
+
+test("a request_id has at most 1024 bytes", () => {
+  expect(validRequestId("é".repeat(512))).toBe("é".repeat(512));
+  expect(faultsOf(() => validRequestId("é".repeat(513)))).toEqual([
+    "request_id: must not be longer than 1024 bytes",
+  ]);
 });
 
 test("a port is 0 to 65535", () => {

@@ -89,6 +89,20 @@ test("a snapshot is of one moment, newest first, also where a job ends while it 
   expect((await told(2)).sort()).toEqual([`${newest} completed`, `${oldest} completed`].sort());
 });
 
+test("of the jobs of one name, and of no others", async () => {
+  const { manager, end } = await setUp();
+  const start = (name: string) => manager.start({ command: "x", name });
+  const { id: first } = await start("web");
+  await start("db");
+  const { told } = watcher(manager, { name: "web" });
+  expect(await told()).toEqual([`snapshot ${first} running`]);
+  await end(first);
+  await start("api");
+  const { id: second } = await start("web");
+  await manager.remove(first);
+  expect(await told(2)).toEqual([`${second} running`, `${first} removed`]);
+});
+
 test("one who is slow is told the latest state of each job, in the order of the last changes", async () => {
   const { manager, start, end } = await setUp();
   const a = await start();

@@ -108,6 +108,41 @@ describe("a file that is damaged", () => {
   });
 });
 
+test("a job's name is noted, and that it has none", async () => {
+  const path = pathOfFile();
+  await write(path, noted(1, { name: "web" }), noted(2));
+  const [named, other] = await read(path);
+  expect(named).toEqual(noted(1, { name: "web" }));
+  expect(other?.job).not.toHaveProperty("name");
+});
+
+describe("the lines of a version that knew no names", () => {
+  // As that version wrote them, checksum and all.
+  const LINES = [
+    '\n3f2rgp ["job1",1,"completed",1700000000001,"r1",{},1099511627777,700,1700000000123.25]\n',
+    '\n13qzme4 ["job2",2,"failed",1700000000002,"",{},1099511627778,700,1700000000123.25]\n',
+  ];
+
+  test("do not count: the jobs may have names", async () => {
+    const path = pathOfFile();
+    writeFileSync(path, LINES.join(""));
+    await write(path, noted(1, { name: "web" }));
+    expect(await read(path)).toEqual([noted(1, { name: "web" })]);
+  });
+
+  test("go when they are many", async () => {
+    const path = pathOfFile();
+    writeFileSync(path, LINES.join("").repeat(5001));
+    await write(path, noted(1));
+    const file = new EndedJobsFile(path);
+    await file.load();
+    file.keepOnly(new Set(["job1"]));
+    await eventually("the lines to go", () => readFileSync(path, "utf8").length < 1000);
+    await file.close();
+    expect(await read(path)).toEqual([noted(1)]);
+  });
+});
+
 test("a status of a newer version is left to the record", async () => {
   const path = pathOfFile();
   await write(path, noted(1, { status: "paused" as EndedJob["status"] }), noted(2));

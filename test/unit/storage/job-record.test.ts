@@ -59,8 +59,10 @@ const record: fc.Arbitrary<JobRecord> = fc
         optional("timeoutMs", fc.integer({ min: 1 })),
         optional("logLimitBytes", fc.integer({ min: 1 })),
         optional("windowSize", fc.record({ rows: side, columns: side })),
+        optional("name", fc.constantFrom("web", "a.b_c-1")),
+        optional("previousId", fc.constantFrom("job0")),
       )
-      .map(([timeout, limit, window]) => ({ ...timeout, ...limit, ...window })),
+      .map((fields) => Object.assign({}, ...fields) as object),
     fc.record({ sequence: fc.nat(), createdTime: date, state }),
     optional("defaultLogLimitBytes", fc.integer({ min: 1 })),
     optional(
@@ -71,13 +73,25 @@ const record: fc.Arbitrary<JobRecord> = fc
         gracePeriodMs: fc.nat(),
       }),
     ),
+    optional(
+      "restart",
+      fc.record({ newId: fc.constant("job2"), requestId: text, requestedTime: date }),
+    ),
   )
-  .map(([spec, limits, rest, defaultLimit, stop]) => ({
+  .map(([spec, limits, rest, defaultLimit, stop, restart]) => ({
     spec: { ...spec, ...limits },
     ...rest,
     ...defaultLimit,
     ...stop,
+    ...restart,
   }));
+
+test("a job without a name has a record as it always had", () => {
+  const names = Object.keys(JSON.parse(formatRecord(someRecord())) as object);
+  expect(names).not.toEqual(expect.arrayContaining(["name"]));
+  expect(names).not.toEqual(expect.arrayContaining(["previousId"]));
+  expect(names).not.toEqual(expect.arrayContaining(["restart"]));
+});
 
 test("what is written is what is read, for any record", () => {
   fc.assert(

@@ -6,9 +6,11 @@ import {
   type CancelOptions,
   type CleanupOptions,
   type GetOptions,
+  IF_RUNNING,
   type InputPosition,
   type JobPage,
   type RemoveOptions,
+  type RestartOptions,
   type ListOptions,
   MAX_DURATION_MS,
   type OutputLine,
@@ -82,15 +84,19 @@ export const anyStart = anyOf<StartOptions>(
     pty: fc.boolean(),
     windowSize: size,
     stdin: fc.boolean(),
+    name: someText,
+    ifRunning: fc.constantFrom(...IF_RUNNING),
   },
-  ["workDir", "requestId", "timeoutMs", "logLimitBytes", "windowSize"],
+  ["workDir", "requestId", "timeoutMs", "logLimitBytes", "windowSize", "name", "ifRunning"],
 );
 
 export const anyGet = anyOf<GetOptions>({ includeEnv: fc.boolean() });
 
-const filter = { statuses: fc.subarray([...STATUSES]), labels: texts };
+const filter = { statuses: fc.subarray([...STATUSES]), labels: texts, name: someText };
 
-export const anyList = anyOf<ListOptions>({ ...filter, pageSize: int32, pageToken: text });
+export const anyList = anyOf<ListOptions>({ ...filter, pageSize: int32, pageToken: text }, [
+  "name",
+]);
 
 export const anyPage = anyOf<JobPage>({
   jobs: fc.array(anyJob, { maxLength: 2 }),
@@ -100,7 +106,7 @@ export const anyPage = anyOf<JobPage>({
   unreadableSize: int32,
 });
 
-export const anyWatchJobs = anyOf<WatchJobsOptions>({ ...filter, sinceRevision: text });
+export const anyWatchJobs = anyOf<WatchJobsOptions>({ ...filter, sinceRevision: text }, ["name"]);
 
 const start = {
   streams: fc.subarray([...STREAMS]),
@@ -128,6 +134,11 @@ export const anyWait = anyOf<WaitOptions>(
 
 export const anyRemove = anyOf<RemoveOptions>({ unreadable: fc.boolean() });
 export const anyCancel = anyOf<CancelOptions>({ gracePeriodMs: durationMs }, ["gracePeriodMs"]);
+
+export const anyRestart = anyOf<RestartOptions>(
+  { gracePeriodMs: durationMs, requestId: someText },
+  ["gracePeriodMs", "requestId"],
+);
 
 export const anySendInput = anyOf<SendInputOptions>(
   { sender: text, offset, data, close: fc.boolean() },

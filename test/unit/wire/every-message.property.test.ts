@@ -19,10 +19,12 @@ import {
   CleanupRequestSchema,
   ContainmentSchema,
   GetRequestSchema,
+  IfRunningSchema,
   JobSchema,
   ListRequestSchema,
   ListResponseSchema,
   ResizeWindowRequestSchema,
+  RestartRequestSchema,
   SendInputRequestSchema,
   SendInputResponseSchema,
   SignalRequestSchema,
@@ -38,7 +40,7 @@ import {
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
 import { CONTAINMENTS, STATUSES, STREAMS } from "../../../src/contract/job.js";
-import { TERMINATORS } from "../../../src/contract/procman.js";
+import { IF_RUNNING, TERMINATORS } from "../../../src/contract/procman.js";
 import {
   decodeCancel,
   decodeRemove,
@@ -46,6 +48,7 @@ import {
   decodeGet,
   decodeInputPosition,
   decodeResizeWindow,
+  decodeRestart,
   decodeSendInput,
   decodeSignal,
   encodeCancel,
@@ -54,10 +57,17 @@ import {
   encodeGet,
   encodeInputPosition,
   encodeResizeWindow,
+  encodeRestart,
   encodeSendInput,
   encodeSignal,
 } from "../../../src/wire/control.js";
-import { CONTAINMENT, STATUS, STREAM, TERMINATOR } from "../../../src/wire/enums.js";
+import {
+  CONTAINMENT,
+  IF_RUNNING as IF_RUNNING_TABLE,
+  STATUS,
+  STREAM,
+  TERMINATOR,
+} from "../../../src/wire/enums.js";
 import { decodeJob, encodeJob } from "../../../src/wire/job.js";
 import {
   decodeJobsEvent,
@@ -94,6 +104,7 @@ import {
   anyJobsEvent,
   anyList,
   anyPage,
+  anyRestart,
   anySendInput,
   anySize,
   anyStart,
@@ -151,6 +162,7 @@ const MESSAGES: readonly RoundTrip[] = [
     return { id, options: signal };
   }),
   onJob(CancelRequestSchema, anyCancel, encodeCancel, decodeCancel),
+  onJob(RestartRequestSchema, anyRestart, encodeRestart, decodeRestart),
   onJob(RemoveRequestSchema, anyRemove, encodeRemove, decodeRemove),
   onJob(SendInputRequestSchema, anySendInput, encodeSendInput, decodeSendInput),
   roundTrip(SendInputResponseSchema, anyInputPosition, encodeInputPosition, decodeInputPosition),
@@ -221,6 +233,7 @@ test.each([
   [StreamSchema, STREAMS, STREAM],
   [TerminatorSchema, TERMINATORS, TERMINATOR],
   [ContainmentSchema, CONTAINMENTS, CONTAINMENT],
+  [IfRunningSchema, IF_RUNNING, IF_RUNNING_TABLE],
 ] as const)("$name has the names of the contract, in the same order", (desc, names, table) => {
   const values = desc.values.slice(1);
   expect(values.map(({ localName }) => localName.toLowerCase())).toEqual(names);
