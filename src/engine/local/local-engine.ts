@@ -2,7 +2,7 @@ import type { JobSpec } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { Engine, JobProcess, PreparedCommand } from "../../core/ports.js";
 import { Ticker } from "../../platform/ticker.js";
-import { leaveJobCgroup } from "./containment/cgroup.js";
+import { leaveJobCgroup, sweepCgroups } from "./containment/cgroup.js";
 import { LocalJobProcess, type SharedEngine } from "./local-job-process.js";
 import { JobScripts, PACKAGE_SCRIPTS_DIR } from "./runner/job-scripts.js";
 import { prepareCommand } from "./runner/prepare-command.js";
@@ -28,6 +28,7 @@ export class LocalEngine implements Engine {
       bareExit,
     };
     leaveJobCgroup();
+    sweepCgroups(false);
   }
 
   async prepare(spec: JobSpec): Promise<PreparedCommand> {
@@ -42,5 +43,6 @@ export class LocalEngine implements Engine {
   /** Lets go of what waits for the next Start. Jobs go on. */
   async close(): Promise<void> {
     await this.#shared.standby.close();
+    sweepCgroups(true);
   }
 }

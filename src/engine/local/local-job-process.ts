@@ -10,7 +10,7 @@ import { syncPath } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
 import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
-import { makeCgroup, removeCgroup, removeCgroupOf } from "./containment/cgroup.js";
+import { removeCgroup } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
 import { listeningPort } from "./listening-port.js";
@@ -42,6 +42,9 @@ import { TerminalDrain } from "./terminal/terminal-drain.js";
 
 /** How often a process record that is being written is read. */
 const RECORD_POLL_INTERVAL_MS = 20;
+
+/** How long a runner that is no child of this process is given to end after its last act. */
+const RUNNER_END_MS = 1000;
 
 /** How long the program that started a command without a runner may take to record its end. */
 const BARE_EXIT_TIMEOUT_MS = 3000;
@@ -83,25 +86,13 @@ export class LocalJobProcess implements JobProcess {
     command: LocalCommand,
     shared: SharedEngine,
   ): Promise<StartedProcess> {
-    const cgroup = makeCgroup(command.spec.id) ?? "";
     const process = new LocalJobProcess(dir, shared);
-    try {
-      const identity = await process.#spawn(command, cgroup);
-      // The runner could not enter the cgroup.
-      if (identity.cgroup === "" && cgroup !== "") removeCgroup(cgroup);
-      return { process, started: startedAs(identity) };
-    } catch (error) {
-      if (cgroup !== "") removeCgroup(cgroup);
-      throw error;
-    }
+    const identity = await process.#spawn(command);
+    return { process, started: startedAs(identity) };
   }
 
   async abandon(): Promise<boolean> {
-    if (await claimProcessRecord(this.#dir)) {
-      // A server that died may have made a cgroup that no record names.
-      removeCgroupOf(this.#dir.jobId);
-      return true;
-    }
+    if (await claimProcessRecord(this.#dir)) return true;
     // The runner has created the record, and usually writes all of it at once.
     for (;;) {
       const observation = await this.inspect();
@@ -205,8 +196,8 @@ export class LocalJobProcess implements JobProcess {
   }
 
   release(): void {
-    const cgroup = (this.#identity ?? this.#knownIdentity())?.cgroup;
-    if (cgroup) removeCgroup(cgroup);
+    const cgroup = (this.#identity ?? this.#knownIdentity())?.cgroup ?? "";
+    this.#removeCgroup(cgroup);
     this.#identity = undefined;
     this.#stopDraining();
   }
@@ -216,26 +207,30 @@ export class LocalJobProcess implements JobProcess {
     await this.#input.close();
   }
 
-  async #spawn(command: LocalCommand, cgroup: string): Promise<Identity> {
+  async #spawn(command: LocalCommand): Promise<Identity> {
     const { standby, scriptsDir } = this.#shared;
-    const place = () => ({ dir: this.#dir, cgroup, shell: SHELL, scriptsDir: scriptsDir() });
-    let { runner, isTold } = await spawnRunner(command, place(), standby);
-    this.#adoptRunner(runner);
+    const scripts = () => ({ shell: SHELL, scriptsDir: scriptsDir() });
+    let spawned = await spawnRunner(this.#dir, command, scripts(), standby);
+    this.#adoptRunner(spawned.runner);
     try {
-      let identity = await awaitIdentity(this.#dir, runner);
-      if (!identity && isTold && this.#hasDoneNothing(runner)) {
-        runner = await spawnRunnerAgain(command, place());
-        this.#adoptRunner(runner);
-        identity = await awaitIdentity(this.#dir, runner);
+      let identity = await awaitIdentity(this.#dir, spawned.runner);
+      if (!identity && spawned.isTold && this.#hasDoneNothing(spawned.runner)) {
+        removeCgroup(spawned.cgroup);
+        spawned = await spawnRunnerAgain(this.#dir, command, scripts());
+        this.#adoptRunner(spawned.runner);
+        identity = await awaitIdentity(this.#dir, spawned.runner);
       }
       identity ??= await this.#abortStart();
       this.#identity = identity;
+      // The runner could not enter it.
+      if (identity.cgroup === "") removeCgroup(spawned.cgroup);
       // While the disk is waited for.
       standby.prepare(inheritedEnv);
       await this.#syncIdentity();
       return identity;
     } catch (error) {
-      await this.#endFailedStart(runner);
+      await this.#endFailedStart(spawned.runner);
+      this.#removeCgroup(spawned.cgroup);
       throw fromSystemError(error, `start the command of job ${this.#dir.jobId}`, this.#dir.jobId);
     }
   }
@@ -243,6 +238,14 @@ export class LocalJobProcess implements JobProcess {
   #adoptRunner(runner: DetachedProcess): void {
     this.#runner = runner;
     runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
+  }
+
+  /** Does it later where its runner, which may be in it, has not ended. */
+  #removeCgroup(cgroup: string): void {
+    if (removeCgroup(cgroup)) return;
+    const ended = this.#runner?.ended;
+    if (ended) ended.addEventListener("abort", () => removeCgroup(cgroup), { once: true });
+    else setTimeout(() => removeCgroup(cgroup), RUNNER_END_MS).unref();
   }
 
   #hasDoneNothing({ ended }: DetachedProcess): boolean {

@@ -6,7 +6,8 @@
 # also sets the command where these words have none: every user can see them.
 #
 # Without DIR, it waits for its job: it is told all of that on its standard input, and
-# ends where nobody is left to tell it.
+# ends where nobody is left to tell it. With CGROUP it waits in there: to enter one may
+# take the kernel 20 ms, and the command is born in it. A stop moves the runner out.
 #
 # The script is one compound command. A shell reads that completely before it runs any
 # of it, so the file may be replaced (an upgrade) while jobs run. The server keeps
@@ -25,22 +26,36 @@ trap : HUP INT QUIT TERM USR1 USR2 ALRM
 
 . "${0%/*}/identify.sh"
 
+# Enters the cgroup, and forgets it where that is not possible.
+procman_enter() {
+	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
+}
+# Ends a runner without a job. Nobody else may know of the cgroup.
+procman_give_up() {
+	[ -n "$procman_cgroup" ] || exit 1
+	echo 0 2>/dev/null >"$procman_cgroup/../cgroup.procs"
+	PATH=$PATH:/bin:/usr/bin
+	exec rmdir "$procman_cgroup"
+}
+
 procman_identify
 procman_runner=$procman_me
 if [ -z "$procman_dir" ]; then
 	procman_is_told=1
+	procman_waited_in=$procman_cgroup
+	procman_enter
 	. /dev/stdin
-	[ -n "$procman_dir" ] || exit
+	[ -n "$procman_dir" ] || procman_give_up
 	exec </dev/null
 else
-	procman_is_told=
+	procman_is_told= procman_waited_in=
 fi
 # Open until the end, so that the directory is found again wherever it was moved.
 exec 7<"$procman_dir" || exit
 # In the foreground: the signals above do not interrupt a shell that waits for that.
 (
 	procman_identify
-	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
+	[ -n "$procman_waited_in" ] || procman_enter
 	# Puts env(1) before the command, for variables that a shell cannot pass on, and
 	# redirects the standard streams where the defaults below do not fit.
 	[ -n "$procman_is_told" ] || [ ! -e "$procman_dir/env" ] || . "$procman_dir/env"
@@ -68,9 +83,9 @@ procman_find() {
 procman_await() {
 	until procman_find; do
 		# The directory is there, and the job's record is not: deleted, or given up.
-		[ ! -e /proc/self/fd/7/. ] || exit 1
+		[ ! -e /proc/self/fd/7/. ] || procman_give_up
 		# It may not be entered now. Where not even that is known, it may be gone for good.
-		[ -e /proc/self/fd/7 ] || [ $((procman_turns += 1)) -le 60 ] || exit 1
+		[ -e /proc/self/fd/7 ] || [ $((procman_turns += 1)) -le 60 ] || procman_give_up
 		procman_pause
 	done
 }

@@ -8,7 +8,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
 import type { JobSpec } from "../../../src/contract/job.js";
@@ -24,6 +24,7 @@ import {
   readProcessRecord,
 } from "../../../src/engine/local/runner/runner-records.js";
 import { eventually } from "../../helpers/eventually.js";
+import { needsCgroup } from "../../helpers/machine.js";
 import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
@@ -57,7 +58,10 @@ function newDir(): JobDir {
 
 function newEngine(): LocalEngine {
   const engine = new LocalEngine({ pollIntervalMs: 50 });
-  onTestFinished(() => engine.close());
+  onTestFinished(async () => {
+    await engine.close();
+    await eventually("its runner's end", () => waiting().length === 0);
+  });
   return engine;
 }
 
@@ -103,6 +107,11 @@ function runnerOf(dir: JobDir): number {
   const record = readProcessRecord(dir);
   if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
   return record.runner.pid;
+}
+
+function cgroupOf(dir: JobDir): string {
+  const record = readProcessRecord(dir);
+  return record.kind === "complete" ? record.cgroup : "";
 }
 
 /** Prints all that a command has from its runner. */
@@ -193,6 +202,28 @@ onLinux("a runner that waits for its job", () => {
     const prepared = await engine.prepare(spec("true", [], { workDir }));
     rmdirSync(workDir);
     await expect(prepared.start(dir)).rejects.toMatchObject({ reason: "WORK_DIR_NOT_FOUND" });
+  });
+
+  test("waits in the cgroup of its job, which leaves none behind", async ({ skip }) => {
+    const engine = newEngine();
+    const first = await start(engine, spec("true"));
+    needsCgroup(cgroupOf(first) !== "", skip);
+    // Without its child it looks like one that waits.
+    await eventually("its runner's end", () => words(runnerOf(first)).length === 0);
+    const standby = await oneWaits();
+    const dir = await start(engine, spec("sleep", ["1000"]));
+    expect(runnerOf(dir)).toBe(standby);
+    const cgroup = cgroupOf(dir);
+    expect(readFileSync(join(cgroup, "cgroup.procs"), "utf8").split("\n")).toContain(`${standby}`);
+    // The runner is moved out of it, so that all the rest can be killed at once.
+    await engine.open(dir).stop(0, never);
+    await eventually("the record of its end", () => readExitRecord(dir.exit));
+    expect(readExitRecord(dir.exit)?.signal).toBe("SIGKILL");
+    engine.open(dir).release();
+    await engine.close();
+    const left = () =>
+      readdirSync(dirname(cgroup)).filter((name) => name.includes(`s${process.pid}x`));
+    await eventually("the end of all cgroups", () => left().length === 0);
   });
 
   test("ends when its engine is closed", async () => {

@@ -1,6 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { hasCode } from "../../../platform/errno.js";
+import { processTable } from "../process/processes.js";
 import { sendSignal } from "../process/signals.js";
 
 /*
@@ -13,10 +22,14 @@ import { sendSignal } from "../process/signals.js";
 /** The directory to create cgroups in; undefined: none can be created; null: not known yet. */
 let base: string | undefined | null = null;
 
-/** @returns the directory of the new cgroup, or undefined where none can be created */
-export function makeCgroup(jobId: string): string | undefined {
-  const dir = cgroupOf(jobId);
-  if (dir === undefined) return undefined;
+/** Names tell which server has made a cgroup, so that what it has left behind is known. */
+const NAME_FORM = /^procman-s(\d+)x[0-9a-f]+$/;
+
+/** @returns the directory of the new cgroup, or "" where none can be created */
+export function makeCgroup(): string {
+  base = base === null ? findBase() : base;
+  if (base === undefined) return "";
+  const dir = join(base, `procman-s${process.pid}x${randomBytes(6).toString("hex")}`);
   try {
     mkdirSync(dir);
     if (existsSync(join(dir, "cgroup.kill"))) return dir;
@@ -25,13 +38,21 @@ export function makeCgroup(jobId: string): string | undefined {
     // No permission: jobs are contained by their sessions alone.
   }
   base = undefined;
-  return undefined;
+  return "";
 }
 
-/** Deletes the cgroup of a job whose process record does not name it. */
-export function removeCgroupOf(jobId: string): void {
-  const dir = cgroupOf(jobId);
-  if (dir !== undefined && existsSync(dir)) removeCgroup(dir);
+/**
+ * Deletes the empty cgroups that servers have left behind: nothing enters one of a server
+ * that has ended. Those of this process are deleted too once it makes no more.
+ */
+export function sweepCgroups(isClosing: boolean): void {
+  base = base === null ? findBase() : base;
+  if (base === undefined) return;
+  for (const name of namesIn(base)) {
+    const pid = Number(NAME_FORM.exec(name)?.[1]);
+    const isOver = pid === process.pid ? isClosing : pid > 0 && !processTable().lookup(pid);
+    if (isOver) removeCgroup(join(base, name));
+  }
 }
 
 /**
@@ -58,38 +79,71 @@ export function cgroupMembers(dir: string): number[] {
     .filter((pid) => pid > 0);
 }
 
-/** Whether the cgroup, or one within it, has a living process. */
-export function isPopulated(dir: string): boolean {
-  return dir !== "" && read(join(dir, "cgroup.events")).includes("populated 1");
+/**
+ * Moves a process out of a cgroup, to the cgroup's parent, so that all others can be
+ * killed at once. It may stay in on a hierarchy that has become read-only.
+ */
+export function leaveCgroup(dir: string, pid: number): void {
+  if (!cgroupMembers(dir).includes(pid)) return;
+  try {
+    writeFileSync(join(dirname(dir), "cgroup.procs"), String(pid));
+  } catch {
+    // As said above.
+  }
+}
+
+/** Whether the cgroup, or one within it, has a living process that is not the spared one. */
+export function isPopulated(dir: string, sparedPid: number): boolean {
+  if (dir === "" || !hasProcess(dir)) return false;
+  const members = cgroupMembers(dir);
+  if (!members.includes(sparedPid)) return true;
+  return members.length > 1 || childCgroups(dir).some(hasProcess);
 }
 
 /** Sends SIGKILL to all processes of a cgroup at once, so that no fork escapes. */
-export function killCgroup(dir: string): void {
+export function killCgroup(dir: string, sparedPid: number): void {
   if (dir === "") return;
+  const members = cgroupMembers(dir);
   try {
+    if (members.includes(sparedPid)) throw new Error("it would kill the spared process");
     writeFileSync(join(dir, "cgroup.kill"), "1");
   } catch (error) {
     if (hasCode(error, "ENOENT")) return;
     // The hierarchy may have become read-only since the job was started.
-    for (const pid of cgroupMembers(dir)) sendSignal(pid, "SIGKILL");
+    for (const pid of members) if (pid !== sparedPid) sendSignal(pid, "SIGKILL");
   }
 }
 
 /**
  * Deletes a cgroup, unless a process in it is alive. It never fails: an empty cgroup
  * that stays behind (on a hierarchy that has become read-only, say) does no harm.
+ * @returns whether there is none now
  */
-export function removeCgroup(dir: string): void {
+export function removeCgroup(dir: string): boolean {
   try {
-    rmdirSync(dir);
-  } catch {
-    // As said above.
+    if (dir !== "") rmdirSync(dir);
+    return true;
+  } catch (error) {
+    return hasCode(error, "ENOENT");
   }
 }
 
-function cgroupOf(jobId: string): string | undefined {
-  base = base === null ? findBase() : base;
-  return base === undefined ? undefined : join(base, `procman-${jobId}`);
+function hasProcess(dir: string): boolean {
+  return read(join(dir, "cgroup.events")).includes("populated 1");
+}
+
+function childCgroups(dir: string): string[] {
+  const entries = readdirSync(dir, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(dir, name));
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    // What cannot be listed is not swept.
+    return [];
+  }
 }
 
 /** Returns the directory for jobs' cgroups: beside those of other jobs, never within one. */

@@ -5,7 +5,7 @@ import { crashPoint } from "../../../platform/crash-point.js";
 import { isAlive, processTable } from "../process/processes.js";
 import { sendSignal, signalGroup, signalTerminal } from "../process/signals.js";
 import type { Identity } from "../runner/runner-records.js";
-import { killCgroup } from "./cgroup.js";
+import { killCgroup, leaveCgroup } from "./cgroup.js";
 import { Session } from "./session.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 
@@ -66,6 +66,8 @@ async function stopSession(
 ): Promise<void> {
   const begunBefore = beginStop(dir, identity);
   if (begunBefore) stop.killAtMs -= processTable().ageMs(begunBefore);
+  const { bootId, cgroup, runner } = identity;
+  if (isAlive(bootId, runner)) leaveCgroup(cgroup, runner.pid);
   const session = new Session(identity, begunBefore);
   // Records all members before the first signal: any of them may be the only one left after
   // it, and a session counts as the job's only while a known member is in it.
@@ -85,14 +87,14 @@ async function stopSession(
   }
   const killRemaining = () => {
     if (session.isEmpty()) return true;
-    killCgroup(identity.cgroup);
+    killCgroup(cgroup, runner.pid);
     session.kill();
     return false;
   };
   await pollUntil(killRemaining, () => Number.POSITIVE_INFINITY, signal);
   // A runner that was stopped with SIGSTOP cannot record the exit.
   signalTerminal(identity, "SIGCONT");
-  if (isAlive(identity.bootId, identity.runner)) sendSignal(identity.runner.pid, "SIGCONT");
+  if (isAlive(bootId, runner)) sendSignal(runner.pid, "SIGCONT");
   rmSync(dir.stopping, { force: true, recursive: true });
 }
 

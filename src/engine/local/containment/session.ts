@@ -53,7 +53,8 @@ export class Session {
   /** Whether no process is left that can be ended. */
   isEmpty(): boolean {
     if (this.#someKnownLives()) return false;
-    return this.members().length === 0 && !isPopulated(this.#identity.cgroup);
+    const { cgroup, runner } = this.#identity;
+    return this.members().length === 0 && !isPopulated(cgroup, runner.pid);
   }
 
   /** Lists the living members of the job's sessions except the runner, and makes them known. */

@@ -54,14 +54,18 @@ export function runnerScript({ spec, argv, envScript, isLong }: LocalCommand): s
   return lines.map((line) => `${line}\n`).join("") + envScript;
 }
 
-/** Returns the argument vector of a runner that waits to be told of its job. */
-export function waitingRunner(shell: string, scriptsDir: string): Words {
-  return runner({ dir: "", cgroup: "", shell, scriptsDir }, "");
+/**
+ * Returns the argument vector of a runner that waits to be told of its job.
+ * @param cgroup the directory of the cgroup that it waits in, or ""
+ */
+export function waitingRunner(shell: string, scriptsDir: string, cgroup = ""): Words {
+  return runner({ dir: "", cgroup, shell, scriptsDir }, "");
 }
 
 /**
  * Returns what a waiting runner is told. Cut short, it is no command of the shell's, and
  * the runner ends.
+ * @param place its cgroup is the one that is yet to be entered
  * @param adjust shell commands that give the runner the directory and the environment
  * that it was not started with
  */
@@ -73,7 +77,7 @@ export function runnerInstructions(
   const variables = {
     procman_dir: place.dir.path,
     procman_stderr: stderrOf(command, place),
-    procman_cgroup: place.cgroup,
+    ...(place.cgroup === "" ? {} : { procman_cgroup: place.cgroup }),
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}`);
   const lines = ["{", assignments.join(" "), `${adjust}${setWords(command.argv)}`];

@@ -15,6 +15,7 @@ import {
   spawnInstructed,
 } from "../../../platform/spawn-detached.js";
 import { watchPath } from "../../../platform/watch-path.js";
+import { makeCgroup, removeCgroup } from "../containment/cgroup.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
 import {
@@ -35,11 +36,16 @@ const IDENTITY_TIMEOUT_MS = 15_000;
 const INITIAL_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 50;
 
-/** A runner that was spawned, and whether it was told what to do by a pipe. */
 export interface SpawnedRunner {
   readonly runner: DetachedProcess;
+  /** The directory of the cgroup that was made for the job, or "". */
+  readonly cgroup: string;
+  /** Whether it was told what to do by a pipe. */
   readonly isTold: boolean;
 }
+
+/** Where the scripts are that run jobs, and what runs them. */
+export type Scripts = Pick<RunnerPlace, "shell" | "scriptsDir">;
 
 /**
  * Spawns the runner as the leader of a new session, or takes one that waits. It outlives
@@ -47,12 +53,12 @@ export interface SpawnedRunner {
  * written the exit record.
  */
 export async function spawnRunner(
+  dir: JobDir,
   command: LocalCommand,
-  place: RunnerPlace,
+  scripts: Scripts,
   standby: StandbyRunner,
 ): Promise<SpawnedRunner> {
   const { spec } = command;
-  const { dir } = place;
   const attempt = `start the command of job ${spec.id}`;
   try {
     // Created empty, so that its change can be watched. Watching the directory would
@@ -64,10 +70,10 @@ export async function spawnRunner(
   }
   crashPoint("start:before-spawn");
   try {
-    const told = await tellRunner(command, place, standby);
-    const runner = told ?? (await spawnWithFile(command, place));
+    const told = await tellRunner(dir, command, scripts, standby);
+    const spawned = told ?? (await spawnWithFile(dir, command, scripts));
     crashPoint("start:spawned");
-    return { runner, isTold: told !== undefined };
+    return spawned;
   } catch (error) {
     throw spawnError(error, attempt, command);
   }
@@ -78,11 +84,12 @@ export async function spawnRunner(
  * killed while it waited, say, or could not enter the directory. This one says why.
  */
 export async function spawnRunnerAgain(
+  dir: JobDir,
   command: LocalCommand,
-  place: RunnerPlace,
-): Promise<DetachedProcess> {
+  scripts: Scripts,
+): Promise<SpawnedRunner> {
   try {
-    return await spawnWithFile(command, place);
+    return await spawnWithFile(dir, command, scripts);
   } catch (error) {
     throw spawnError(error, `start the command of job ${command.spec.id}`, command);
   }
@@ -90,32 +97,64 @@ export async function spawnRunnerAgain(
 
 /** @returns undefined where the command's runner cannot be told by a pipe */
 async function tellRunner(
+  dir: JobDir,
   command: LocalCommand,
-  place: RunnerPlace,
+  scripts: Scripts,
   standby: StandbyRunner,
-): Promise<DetachedProcess | undefined> {
+): Promise<SpawnedRunner | undefined> {
   const { spec, runnerEnv, isLong } = command;
   if (spec.pty || spec.stdin || isLong) return undefined;
   const waiting = standby.take(runnerEnv, spec.workDir);
-  const text = runnerInstructions(command, place, waiting?.adjust ?? "");
-  if (Buffer.byteLength(text) > MAX_INSTRUCTION_BYTES) {
-    waiting?.runner.dismiss();
+  if (waiting) {
+    const text = runnerInstructions(command, { dir, cgroup: "", ...scripts }, waiting.adjust);
+    if (isShort(text)) {
+      waiting.runner.instruct(text);
+      return { runner: waiting.runner, cgroup: waiting.cgroup, isTold: true };
+    }
+    waiting.runner.dismiss();
     return undefined;
   }
-  const at = { cwd: spec.workDir, env: runnerEnv };
-  const runner =
-    waiting?.runner ?? (await spawnInstructed(waitingRunner(place.shell, place.scriptsDir), at));
-  runner?.instruct(text);
-  return runner;
+  return inNewCgroup(async (cgroup) => {
+    const text = runnerInstructions(command, { dir, cgroup, ...scripts }, "");
+    if (!isShort(text)) return undefined;
+    const words = waitingRunner(scripts.shell, scripts.scriptsDir);
+    const runner = await spawnInstructed(words, { cwd: spec.workDir, env: runnerEnv });
+    runner?.instruct(text);
+    return runner && { runner, cgroup, isTold: true };
+  });
 }
 
-async function spawnWithFile(command: LocalCommand, place: RunnerPlace): Promise<DetachedProcess> {
+function isShort(instructions: string): boolean {
+  return Buffer.byteLength(instructions) <= MAX_INSTRUCTION_BYTES;
+}
+
+async function spawnWithFile(
+  dir: JobDir,
+  command: LocalCommand,
+  scripts: Scripts,
+): Promise<SpawnedRunner> {
+  const { spec, runnerEnv } = command;
   const script = runnerScript(command);
-  if (script !== "") writeFileSync(place.dir.env, script, { mode: 0o600 });
-  return spawnDetached(runnerCommand(command, place), {
-    cwd: command.spec.workDir,
-    env: command.runnerEnv,
+  if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
+  return inNewCgroup(async (cgroup) => {
+    const words = runnerCommand(command, { dir, cgroup, ...scripts });
+    const runner = await spawnDetached(words, { cwd: spec.workDir, env: runnerEnv });
+    return { runner, cgroup, isTold: false };
   });
+}
+
+/** Makes a cgroup, where one can be made, and deletes it unless something was spawned for it. */
+async function inNewCgroup<T extends SpawnedRunner | undefined>(
+  spawn: (cgroup: string) => Promise<T>,
+): Promise<T> {
+  const cgroup = makeCgroup();
+  let spawned: T | undefined;
+  try {
+    spawned = await spawn(cgroup);
+    return spawned;
+  } finally {
+    if (!spawned) removeCgroup(cgroup);
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import {
   type SpawnOptions,
   spawnInstructed,
 } from "../../../platform/spawn-detached.js";
+import { makeCgroup, removeCgroup } from "../containment/cgroup.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { SHELL, waitingRunner } from "./runner-command.js";
 import { isShellName } from "./split-environment.js";
@@ -12,17 +13,21 @@ export interface TakenRunner {
   readonly runner: InstructedProcess;
   /** Shell commands that give it the directory and the environment of that job. */
   readonly adjust: string;
+  /** The directory of the cgroup that it is in, or "" */
+  readonly cgroup: string;
 }
 
 interface WaitingRunner extends SpawnOptions {
   readonly runner: InstructedProcess;
+  readonly cgroup: string;
 }
 
 /**
  * Keeps one runner that waits for its job, so that a Start need not wait until a shell
- * is executed, which takes longer than all the rest of it. It has this process's own
- * directory and environment, as most jobs do; its resource limits are those of the time
- * at which it was started. It ends with this process, or by `close`.
+ * is executed and in a cgroup, which takes longer than all the rest of it. It has this
+ * process's own directory and environment, as most jobs do; its resource limits are those
+ * of the time at which it was started. It ends with this process, or by `close`, and
+ * deletes its cgroup then.
  */
 export class StandbyRunner {
   readonly #scriptsDir: () => string;
@@ -45,7 +50,8 @@ export class StandbyRunner {
     this.#waiting = undefined;
     const assignments = changed.map(([name, value]) => `export ${name}=${quoted(value)}\n`);
     const enter = workDir === waiting.cwd ? "" : enterDirectory(workDir, waiting.env);
-    return { runner: waiting.runner, adjust: enter + assignments.join("") };
+    const { runner, cgroup } = waiting;
+    return { runner, cgroup, adjust: enter + assignments.join("") };
   }
 
   /** Starts one that waits, in background, unless there is one. */
@@ -65,17 +71,24 @@ export class StandbyRunner {
   async #spawn(env: SpawnOptions["env"]): Promise<void> {
     const at = { cwd: process.cwd(), env };
     // It costs the next Start some time where there is none: out of processes, say.
+    const cgroup = makeCgroup();
     try {
-      const runner = await spawnInstructed(waitingRunner(SHELL, this.#scriptsDir()), at);
-      if (runner) this.#waiting = { runner, ...at };
+      const words = waitingRunner(SHELL, this.#scriptsDir(), cgroup);
+      const runner = await spawnInstructed(words, at);
+      if (runner) this.#waiting = { runner, cgroup, ...at };
+      else removeCgroup(cgroup);
     } catch {
       // It is tried again after the next Start.
+      removeCgroup(cgroup);
     }
   }
 
   /** It may have been killed. */
   #forgetEnded(): void {
-    if (this.#waiting?.runner.ended.aborted) this.#dismiss();
+    const waiting = this.#waiting;
+    if (!waiting?.runner.ended.aborted) return;
+    this.#dismiss();
+    removeCgroup(waiting.cgroup);
   }
 
   #dismiss(): void {
