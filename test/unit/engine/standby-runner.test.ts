@@ -98,9 +98,15 @@ function hasChildren(pid: number): boolean {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") !== "";
 }
 
-/** The pid of the one that waits, once it does. */
+/** The pid of the one that waits, once it does and its engine has been told so. */
 function oneWaits(): Promise<number> {
-  return eventually("a runner that waits", () => waiting()[0]);
+  let before: number | undefined;
+  return eventually("a runner that waits", () => {
+    const [found] = waiting();
+    const isSeenTwice = found !== undefined && found === before;
+    before = found;
+    return isSeenTwice ? found : undefined;
+  });
 }
 
 function runnerOf(dir: JobDir): number {
