@@ -7,6 +7,7 @@ import { disownJobs } from "./engine/local/runner/disown-jobs.js";
 import { processIdentifier, processTable } from "./engine/local/process/processes.js";
 import { FileLogs } from "./logs/file-logs.js";
 import { type ManagerOptions, validManagerOptions } from "./manager-options.js";
+import { keepReserve } from "./storage/disk-reserve.js";
 import { FileJobStore, readGoExit } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
 import { StateDirGuard } from "./storage/state-dir-guard.js";
@@ -35,6 +36,7 @@ export const Manager = {
       validManagerOptions(options);
     makeStateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
+    const stopKeepingReserve = keepReserve(stateDir);
     let guard: StateDirGuard | undefined;
     try {
       const original = await settleInPlace(stateDir, processTable().bootId(), disownJobs);
@@ -62,6 +64,7 @@ export const Manager = {
         defaultLogLimitBytes: logLimitBytes,
         defaultWorkDir: process.cwd(),
         onClosed: async () => {
+          stopKeepingReserve();
           await guard?.stop();
           await store.close();
           await engine.close();
@@ -76,6 +79,7 @@ export const Manager = {
       guard = new StateDirGuard({ stateDir, lock, log, onLost });
       return manager;
     } catch (error) {
+      stopKeepingReserve();
       await lock.release();
       throw error;
     }

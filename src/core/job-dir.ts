@@ -48,7 +48,7 @@ export class JobDir {
     return `${this.path}/process`;
   }
 
-  /** The exit record. The server creates it empty, the runner fills it with one write. */
+  /** The exit record. The server creates it without one, the runner fills it with one write. */
   get exit(): string {
     return `${this.path}/exit`;
   }

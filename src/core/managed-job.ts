@@ -475,7 +475,8 @@ export class ManagedJob {
       return;
     }
     const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
-    await this.#record.write({ ...next, stop });
+    // Where the new job has no room, the old one is not ended for it.
+    await this.#record.write({ ...next, stop }, { mayUseReserve: restart === undefined });
     // The command ended by itself where its exit record is there before any signal.
     const seen = await this.#inspectPastEnding();
     if (seen.kind !== "exited") return;

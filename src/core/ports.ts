@@ -225,6 +225,11 @@ export interface LoadedJobs {
   readonly unreadable: readonly UnreadableRecord[];
 }
 
+export interface WriteOptions {
+  /** Whether, on a full disk, it may take the room that is kept for what frees more. Default: false. */
+  readonly mayUseReserve?: boolean;
+}
+
 /** Stores jobs' records. When a method resolves, its effect is on disk. */
 export interface JobStore {
   /** Finds all jobs. Also finishes removals and creations that a crash interrupted. */
@@ -238,8 +243,11 @@ export interface JobStore {
   remember(job: EndedJob): void;
   /** Writes a new job's directory, where nobody finds it yet. */
   draft(record: JobRecord): JobDraft;
-  /** @throws ProcmanError JOB_NOT_FOUND where the job's directory has been deleted */
-  write(record: JobRecord): Promise<void>;
+  /**
+   * Writes a job's record.
+   * @throws ProcmanError JOB_NOT_FOUND where the job's directory has been deleted
+   */
+  write(record: JobRecord, options?: WriteOptions): Promise<void>;
   /** Deletes the job's directory, atomically. It is no error where that is gone already. */
   remove(id: string): Promise<void>;
   dirOf(id: string): JobDir;

@@ -1,6 +1,6 @@
 import { ProcmanError } from "../contract/errors.js";
 import type { Log } from "../contract/log.js";
-import type { JobRecord, JobStore } from "./ports.js";
+import type { JobRecord, JobStore, WriteOptions } from "./ports.js";
 
 export interface SavedRecordOptions {
   readonly store: JobStore;
@@ -45,9 +45,9 @@ export class SavedRecord {
    * directory has been deleted.
    * @throws ProcmanError; the record is then unchanged
    */
-  async write(next: JobRecord): Promise<void> {
+  async write(next: JobRecord, options?: WriteOptions): Promise<void> {
     try {
-      await this.#options.store.write(next);
+      await this.#options.store.write(next, options);
       this.#saved = next;
     } catch (error) {
       if (!isGone(error)) throw error;

@@ -1,4 +1,4 @@
-import { closeSync, fsync, openSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { crashPoint } from "./crash-point.js";
@@ -35,13 +35,19 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
  */
 export function replaceFile(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.tmp`;
-  const fd = openSync(temporary, REPLACE, 0o600);
   try {
-    writeFileSync(fd, content);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(temporary, REPLACE, 0o600);
+    try {
+      writeFileSync(fd, content);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    // On a full disk it would keep what room was left.
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, path);
 }
 
 /** Writes a file that only its owner can access, and resolves when its content is on disk. */

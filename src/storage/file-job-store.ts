@@ -5,7 +5,14 @@ import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.j
 import { type Exit, type JobState, STREAMS } from "../contract/job.js";
 import { JobDir } from "../core/job-dir.js";
 import { type EndedJob, endedJob, isSettled } from "../core/ended-jobs.js";
-import type { JobDraft, JobRecord, JobStore, LoadedJobs, UnreadableRecord } from "../core/ports.js";
+import type {
+  JobDraft,
+  JobRecord,
+  JobStore,
+  LoadedJobs,
+  UnreadableRecord,
+  WriteOptions,
+} from "../core/ports.js";
 import { logLimitOf } from "../core/transitions.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { codeOf, hasCode } from "../platform/errno.js";
@@ -17,6 +24,7 @@ import {
 } from "../platform/durable-file.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { Turns } from "../platform/turns.js";
+import { withReserve } from "./disk-reserve.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { type BareProcess, goExit, goOrphan, parseGoRecord } from "./go-record.js";
@@ -48,6 +56,7 @@ export function readGoExit(dir: JobDir): Exit | undefined {
 
 /** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
+  readonly #stateDir: string;
   readonly #jobsDir: string;
   /** The jobs' names in it, which all jobs wait for. */
   readonly #names: SharedSync;
@@ -57,6 +66,7 @@ export class FileJobStore implements JobStore {
 
   private constructor(stateDir: string, takeOver: TakeOver) {
     this.#takeOver = takeOver;
+    this.#stateDir = stateDir;
     this.#jobsDir = join(stateDir, "jobs");
     this.#names = new SharedSync(this.#jobsDir);
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
@@ -148,11 +158,12 @@ export class FileJobStore implements JobStore {
     };
   }
 
-  async write(record: JobRecord): Promise<void> {
+  async write(record: JobRecord, { mayUseReserve = false }: WriteOptions = {}): Promise<void> {
     const { id } = record.spec;
     const path = this.dirOf(id).record;
+    const write = () => writeFileAtomic(path, formatRecord(record));
     try {
-      await writeFileAtomic(path, formatRecord(record));
+      await (mayUseReserve ? withReserve(this.#stateDir, write) : write());
     } catch (error) {
       if (this.#isDeleted(id)) throw jobNotFound(id);
       throw fromSystemError(error, `write ${path}`, id);
@@ -162,7 +173,9 @@ export class FileJobStore implements JobStore {
   async remove(id: string): Promise<void> {
     const removed = this.dirOf(REMOVED_PREFIX + id);
     try {
-      await rename(this.dirOf(id).path, removed.path).catch((error: unknown) => {
+      // A name more may be a block more of `jobs/`.
+      const renamed = () => rename(this.dirOf(id).path, removed.path);
+      await withReserve(this.#stateDir, renamed).catch((error: unknown) => {
         if (!hasCode(error, "ENOENT")) throw error;
       });
       crashPoint("remove:renamed");

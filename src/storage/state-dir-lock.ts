@@ -1,14 +1,15 @@
-import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, truncateSync } from "node:fs";
 import { link, readdir, rm } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ProcmanError } from "../contract/errors.js";
+import { fromSystemError, ProcmanError } from "../contract/errors.js";
 import { hasCode } from "../platform/errno.js";
 import { loadLibc } from "../platform/libc.js";
 import { directoryId, formatDirectoryId } from "../platform/own-dir.js";
-import { writeFileAtomic, writeFileDurable } from "../platform/durable-file.js";
+import { writeFileDurable } from "../platform/durable-file.js";
 import { readSmallFile } from "../platform/small-file.js";
+import { withReserve } from "./disk-reserve.js";
 
 /** Identifies processes across pid reuse and reboots. The engine implements it. */
 export interface ProcessIdentifier {
@@ -19,7 +20,6 @@ export interface ProcessIdentifier {
 }
 
 const LOCK_FILE = /^lock\.(\d+)$/;
-const RELEASED = "released";
 /** How long a holder whose lock file was deleted may take to make it again. */
 const RENEWAL_TIMEOUT_MS = 15_000;
 const RENEWAL_POLL_INTERVAL_MS = 50;
@@ -35,7 +35,7 @@ const RENEWAL_POLL_INTERVAL_MS = 50;
  *
  * Where somebody else has deleted it, its holder still has the directory locked by
  * flock(2), on the systems that have that.
- * @throws ProcmanError STORAGE_UNAVAILABLE with the holder's pid in the message
+ * @throws ProcmanError STORAGE_UNAVAILABLE with the holder's pid in the message, DISK_FULL
  */
 export async function lockStateDir(
   stateDir: string,
@@ -49,7 +49,7 @@ export async function lockStateDir(
     return lock;
   } catch (error) {
     closeSync(fd);
-    throw error;
+    throw fromSystemError(error, `lock ${stateDir}`);
   }
 }
 
@@ -111,18 +111,21 @@ export class StateDirLock {
   async renew(): Promise<boolean> {
     if (await this.isHeld()) return false;
     const draft = join(this.#stateDir, `.lock-${process.pid}-${process.hrtime.bigint()}`);
-    await writeFileDurable(draft, this.#content);
     try {
-      this.#path = await this.#take(draft);
+      this.#path = await withReserve(this.#stateDir, async () => {
+        await writeFileDurable(draft, this.#content);
+        return this.#take(draft);
+      });
       return true;
     } finally {
       await rm(draft, { force: true });
     }
   }
 
-  /** Marks the lock as released, unless the directory was replaced and the lock is another's. */
+  /** Has the lock name nobody, unless the directory was replaced and the lock is another's. */
   async release(): Promise<void> {
-    if (await this.#isOwn()) await writeFileAtomic(this.#path, `${RELEASED}\n`);
+    // Needs no room on the disk, and no sync: after a power cut this process is not alive.
+    if (await this.#isOwn()) truncateSync(this.#path);
     closeSync(this.#fd);
   }
 

@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { readExitRecord } from "../../src/engine/local/runner/runner-records.js";
 import { eventually } from "../helpers/eventually.js";
 import { readOutput } from "../helpers/output.js";
 import { TestServer } from "../helpers/test-server.js";
@@ -102,7 +103,7 @@ test("a server that dies between the command's end and that of its children ends
   );
   await crashDuring(server, () => server.client.cancel({ id: job!.id }));
   await eventually("the exit record", () =>
-    readFileSync(join(server.stateDir, "jobs", job!.id, "exit"), "utf8"),
+    readExitRecord(join(server.stateDir, "jobs", job!.id, "exit")),
   );
   expect(existsSync(`/proc/${child}/exe`)).toBe(true);
   await server.start();

@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -10,12 +9,12 @@ import {
   renameSync,
   rmSync,
   statSync,
-  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { mounted, smallDisk } from "../helpers/disks.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { isRoot } from "../helpers/machine.js";
@@ -25,175 +24,6 @@ import { tempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
 
 const canMount = isRoot();
-
-/** A file system of a given size, gone when the test is over. */
-function smallDisk(sizeKib: number): string {
-  return mounted("tmpfs", `size=${sizeKib}k,mode=700`);
-}
-
-function mounted(type: string, options: string): string {
-  const dir = join(tempDir(), "disk");
-  mkdirSync(dir);
-  execFileSync("mount", ["-t", type, "-o", options, type, dir]);
-  onTestFinished(() => {
-    execFileSync("umount", ["-l", dir]);
-  });
-  return dir;
-}
-
-function fill(disk: string): void {
-  try {
-    writeFileSync(join(disk, "filler"), "");
-    for (;;)
-      execFileSync("sh", ["-c", `head -c 65536 /dev/zero >>${disk}/filler`], { stdio: "pipe" });
-  } catch {
-    // Full.
-  }
-}
-
-/** Room for so much after all. */
-function giveBack(disk: string, bytes: number): void {
-  const filler = join(disk, "filler");
-  truncateSync(filler, statSync(filler).size - bytes);
-}
-
-function makeRoom(disk: string): void {
-  rmSync(join(disk, "filler"));
-}
-
-describe.skipIf(!canMount)("disk full", () => {
-  test("within a piece of input: the part that was taken does not come twice", async () => {
-    const disk = smallDisk(4096);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    const { job } = await server.client.start({ command: "sha256sum", stdin: true });
-    const { id } = job!;
-    const data = randomBytes(256 * 1024);
-    fill(disk);
-    giveBack(disk, 64 * 1024);
-    const piece = { id, sender: "a", offset: 0n, data, close: true };
-    const error = await errorOf(server.client.sendInput(piece));
-    expect(error).toMatchObject({ code: "ResourceExhausted", reason: "DISK_FULL" });
-    expect(error.message).toMatch(/after [1-9]\d* bytes were taken/);
-    const { nextOffset } = await server.client.sendInput({ id, sender: "a" });
-    expect(nextOffset).toBe(BigInt(statSync(join(disk, "state/jobs", id, "stdin.log")).size));
-    expect(nextOffset).toBeGreaterThan(0n);
-    makeRoom(disk);
-    expect((await server.client.sendInput(piece)).nextOffset).toBe(BigInt(data.length));
-    await server.client.wait({ id });
-    const hash = createHash("sha256").update(data).digest("hex");
-    expect((await readOutput(server.client, id)).toString()).toContain(hash);
-  });
-
-  test("at Start: a clear error, nothing left, and all is well once there is room", async () => {
-    const disk = smallDisk(2048);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    fill(disk);
-    const error = await errorOf(server.client.start({ command: "true" }));
-    expect(error).toMatchObject({ code: "ResourceExhausted", reason: "DISK_FULL" });
-    expect((await server.client.list({})).jobs).toEqual([]);
-    makeRoom(disk);
-    expect(readdirSync(join(server.stateDir, "jobs"))).toEqual([]);
-    const { job } = await server.client.start({ command: "true" });
-    expect((await server.client.wait({ id: job!.id })).job!.status).toBe(Status.COMPLETED);
-  });
-
-  test("by one job after another: it is said to be that, whatever step comes to it first", async () => {
-    const disk = smallDisk(400);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    const answers: (string | undefined)[] = [];
-    for (let refused = 0; refused < 5; ) {
-      const answer = await errorOf(server.client.start({ command: "true" })).then(
-        ({ reason }) => reason,
-        () => "started",
-      );
-      answers.push(answer);
-      if (answer !== "started") refused += 1;
-    }
-    expect(new Set(answers)).toEqual(new Set(["started", "DISK_FULL"]));
-    const { jobs } = await server.client.list({ pageSize: 1000 });
-    expect(jobs.length).toBe(answers.filter((answer) => answer === "started").length);
-  });
-
-  test("when the exit must be recorded: the job ends as it did once there is room", async () => {
-    const disk = smallDisk(2048);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    const go = join(tempDir(), "go");
-    const { job } = await server.client.start({
-      command: "sh",
-      args: ["-c", `while [ ! -e ${go} ]; do sleep 0.01; done; exit 6`],
-    });
-    fill(disk);
-    writeFileSync(go, "");
-    await eventually("the command's end", () => !existsSync(`/proc/${job!.pid}/exe`));
-    const { job: meanwhile } = await server.client.wait({
-      id: job!.id,
-      timeout: { seconds: 0n, nanos: 300_000_000 },
-    });
-    // Not known yet, and nothing else is claimed.
-    expect(meanwhile!.status).toBe(Status.RUNNING);
-    makeRoom(disk);
-    const { job: ended } = await server.client.wait({ id: job!.id });
-    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 6 });
-    await server.restart();
-    const { job: after } = await server.client.get({ id: job!.id });
-    expect(after).toMatchObject({ status: Status.FAILED, exitCode: 6 });
-  });
-
-  test("while a job writes: what it wrote is there, its own error is its exit", async () => {
-    const disk = smallDisk(2048);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    const { job } = await server.client.start({
-      command: "sh",
-      args: ["-c", "head -c 4000000 /dev/zero; echo code $? >&2; exit 8"],
-    });
-    await eventually("the disk to be full or the job to have ended", async () => {
-      const { job: seen } = await server.client.get({ id: job!.id });
-      return seen!.stdoutBytes > 1_000_000n;
-    });
-    // The log itself fills the disk; room comes from elsewhere.
-    execFileSync("mount", ["-o", "remount,size=16m", disk]);
-    const { job: ended } = await server.client.wait({ id: job!.id });
-    expect(ended!.exitCode).toBe(8);
-    expect((await readOutput(server.client, job!.id)).length).toBe(Number(ended!.stdoutBytes));
-  });
-
-  test("a log limit makes room, with no room left to write down how", async () => {
-    const disk = smallDisk(8192);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    const go = join(tempDir(), "go");
-    const write = "head -c 3000000 /dev/zero | tr '\\0' x";
-    const { job } = await server.client.start({
-      command: "sh",
-      args: ["-c", `until [ -e ${go} ]; do sleep 0.01; done; ${write}; sleep 1000`],
-      logLimitBytes: 65_536n,
-    });
-    process.kill(server.pid, "SIGSTOP");
-    writeFileSync(go, "");
-    const log = join(server.stateDir, "jobs", job!.id, "stdout.log");
-    await eventually("the output", () => statSync(log).size === 3_000_000);
-    fill(disk);
-    process.kill(server.pid, "SIGCONT");
-    await eventually("the disk space", () => statSync(log).blocks * 512 < 200_000);
-    const { job: after } = await server.client.get({ id: job!.id });
-    expect(after!.stdoutFirstOffset).toBeGreaterThan(2_800_000n);
-    // There is room for others.
-    await server.client.start({ command: "true" });
-  });
-
-  test("a cancel that cannot be recorded is refused, and works once there is room", async () => {
-    const disk = smallDisk(2048);
-    const server = await TestServer.start({ stateDir: join(disk, "state") });
-    const { job } = await server.client.start({ command: "sleep", args: ["1000"] });
-    fill(disk);
-    expect(await errorOf(server.client.cancel({ id: job!.id }))).toMatchObject({
-      reason: "DISK_FULL",
-    });
-    expect((await server.client.get({ id: job!.id })).job!.status).toBe(Status.RUNNING);
-    makeRoom(disk);
-    const { job: ended } = await server.client.cancel({ id: job!.id });
-    expect(ended!.status).toBe(Status.CANCELLED);
-  });
-});
 
 test.skipIf(!canMount)(
   "a file system without holes: logs with a limit begin later all the same, which is said once",
@@ -229,7 +59,7 @@ test.skipIf(!canMount)(
 
 describe.skipIf(!canMount)("a state directory that cannot be written", () => {
   test("read-only: Start says so, reading goes on, and it heals", async () => {
-    const disk = smallDisk(4096);
+    const disk = smallDisk("tmpfs", 4096);
     const server = await TestServer.start({ stateDir: join(disk, "state") });
     const { job } = await server.client.start({ command: "echo", args: ["hi"] });
     await server.client.wait({ id: job!.id });

@@ -2,6 +2,7 @@ import { readdirSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { readExitRecord } from "../../src/engine/local/runner/runner-records.js";
 import { blockUntil } from "../helpers/block-until.js";
 import { TestManager } from "../helpers/test-manager.js";
 
@@ -89,7 +90,8 @@ const OPERATIONS: Record<string, (at: TestManager) => Promise<() => Promise<unkn
     });
     at.write("..", "go", "");
     return () => {
-      blockUntil("the exit record", () => at.read(id, "exit") !== "");
+      const exit = join(at.stateDir, "jobs", id, "exit");
+      blockUntil("the exit record", () => readExitRecord(exit) !== undefined);
       return at.manager.refresh();
     };
   },

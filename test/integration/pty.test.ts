@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Containment, Status, Stream, Terminator } from "../../gen/procman/v1/procman_pb.js";
+import { readExitRecord } from "../../src/engine/local/runner/runner-records.js";
 import { errorOf, collect } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { linesOf, readOutput } from "../helpers/output.js";
@@ -31,8 +32,7 @@ async function output(server: TestServer, id: string, text: string): Promise<voi
 
 /** Whether a record of the job's end is whole. */
 function recordOf(server: TestServer, id: string, name: "exit" | "ended"): boolean {
-  const path = join(server.stateDir, "jobs", id, name);
-  return existsSync(path) && readFileSync(path, "utf8").endsWith("\n");
+  return readExitRecord(join(server.stateDir, "jobs", id, name)) !== undefined;
 }
 
 /** The script(1) of a job: /proc names the job's directory among its parent's words. */

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { Status, Stream } from "../../gen/procman/v1/procman_pb.js";
+import { readExitRecord } from "../../src/engine/local/runner/runner-records.js";
 import { eventually } from "../helpers/eventually.js";
 import { readOutput } from "../helpers/output.js";
 import { TestServer } from "../helpers/test-server.js";
@@ -46,7 +47,7 @@ test.each([
   await server.kill();
   writeFileSync(`${server.stateDir}/go`, "");
   await eventually("the exit record", () =>
-    readFileSync(`${server.stateDir}/jobs/${job!.id}/exit`, "utf8"),
+    readExitRecord(`${server.stateDir}/jobs/${job!.id}/exit`),
   );
   await server.start();
   const { job: after } = await server.client.get({ id: job!.id });

@@ -92,7 +92,7 @@ export class LocalJobProcess implements JobProcess {
   }
 
   async abandon(): Promise<boolean> {
-    if (await claimProcessRecord(this.#dir)) return true;
+    if (claimProcessRecord(this.#dir)) return true;
     // The runner has created the record, and usually writes all of it at once.
     for (;;) {
       const observation = await this.inspect();

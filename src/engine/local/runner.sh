@@ -117,14 +117,15 @@ procman_exit=exit
 [ ! -e "$procman_at/recorder" ] || procman_exit=ended
 # `times` prints, so its lines are read back from a file: the short one that is written
 # next, since the shell reads byte by byte. What it holds until then is no exit record.
+# All is written over what the file has, which needs no room on a full disk.
 # In braces: a shell would end where it cannot open the file of a special builtin.
 if [ ! -p "$procman_at/$procman_exit" ]; then
-	{ times; } >"$procman_at/$procman_exit"
+	{ times; } 1<>"$procman_at/$procman_exit"
 	{ read -r procman_self; read -r procman_kids; } <"$procman_at/$procman_exit"
 fi
 # Retries while the disk is full, unless the job's directory is gone.
 until [ ! -p "$procman_at/$procman_exit" ] &&
-	printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" >"$procman_at/$procman_exit"; do
+	printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" 1<>"$procman_at/$procman_exit"; do
 	procman_pause
 	procman_await
 done

@@ -22,5 +22,5 @@ exec 7<"$procman_dir" || exit
 "$@" <"$procman_stdin" >>"$procman_dir/stdout.log" 2>"$procman_dir/complaint" 7<&- 8>&- 9>&-
 [ ! -e /proc/self/fd/7/ended ] || procman_dir=/proc/self/fd/7
 # The exit record that the runner has written.
-PATH=/bin:/usr/bin:$PATH cat "$procman_dir/ended" >"$procman_dir/exit"
+PATH=/bin:/usr/bin:$PATH cat "$procman_dir/ended" 1<>"$procman_dir/exit"
 }

@@ -103,7 +103,7 @@ describe("what the job has become", () => {
     record.replaceSoon(next);
     await record[how](later);
     expect(vi.getTimerCount()).toBe(0);
-    expect(store.write.mock.calls).toEqual([[later]]);
+    expect(store.write.mock.calls.map(([record]) => record)).toEqual([later]);
   });
 
   test("is not written where the job's directory was deleted", async () => {

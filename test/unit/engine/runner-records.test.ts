@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { JobDir } from "../../../src/core/job-dir.js";
 import {
   claimProcessRecord,
+  NO_EXIT_YET,
   isInTerminal,
   readExitRecord,
   readProcessRecord,
@@ -90,26 +91,28 @@ describe.skipIf(process.platform !== "linux")("what the runner writes of itself"
   });
 });
 
-test("a job without the file is told apart from one that was given up", async () => {
+test("a job without the file is told apart from one that was given up", () => {
   const dir = newJob();
   expect(readProcessRecord(dir)).toEqual({ kind: "missing" });
-  expect(await claimProcessRecord(dir)).toBe(true);
+  expect(claimProcessRecord(dir)).toBe(true);
   expect(readProcessRecord(dir)).toEqual({ kind: "abandoned" });
   expect(statSync(dir.process).mode & 0o777).toBe(0o600);
 });
 
-test("a runner that was first is not given up", async () => {
+test("a runner that was first is not given up", () => {
   const dir = newJob("boot-1\n");
-  expect(await claimProcessRecord(dir)).toBe(false);
+  expect(claimProcessRecord(dir)).toBe(false);
   expect(readFileSync(dir.process, "utf8")).toBe("boot-1\n");
 });
 
-test("what the file system says is passed on", async () => {
+test("what the file system says is passed on", () => {
   const dir = new JobDir(join(tempDir(), "gone"));
-  await expect(claimProcessRecord(dir)).rejects.toMatchObject({
-    reason: "STORAGE_UNAVAILABLE",
-    message: expect.stringContaining(`create ${dir.process}: ENOENT`),
-  });
+  expect(() => claimProcessRecord(dir)).toThrow(
+    expect.objectContaining({
+      reason: "STORAGE_UNAVAILABLE",
+      message: expect.stringContaining(`create ${dir.process}: ENOENT`),
+    }),
+  );
   expect(existsSync(dir.path)).toBe(false);
   mkdirSync(dir.process, { recursive: true });
   expect(() => readProcessRecord(dir)).toThrow(`read ${dir.process}: EFTYPE`);
@@ -134,11 +137,26 @@ describe("an exit record", () => {
     ["1\n\nx0m1s 0m1s\n", { exitCode: 1 }],
     ["1\n\n0m1s 0m1sx\n", { exitCode: 1 }],
     ["1\n\n0m1s\n", { exitCode: 1 }],
+    // Written over what was there before.
+    [`3\n0m0s 0m0s\n0m1s 0m0s\n${" ".repeat(20)}\n`, { exitCode: 3, cpuTimeMs: 1000 }],
+    ["3\n0m0s 0m0s\n0m1s 0m0s\nwhat the command wrote", { exitCode: 3, cpuTimeMs: 1000 }],
   ])("%j means %o", (content, exit) => {
     expect(read(content)).toStrictEqual(exit);
   });
 
-  test.each(["", "3", "3\n0m", "x\n", "1234\n", "\n"])("%j is none", (content) => {
+  test.each([
+    "",
+    "3",
+    "3\n0m",
+    "3\n0m0s 0m0s\n0m1s",
+    "x\n",
+    "1234\n",
+    "\n",
+    NO_EXIT_YET,
+    // Half-written over that, for a reader of the same moment.
+    `14${NO_EXIT_YET.slice(2)}`,
+    `0m0.00s 0m0.00s\n0m0.01s 0m0.00s\n${NO_EXIT_YET.slice(32)}`,
+  ])("%j is none", (content) => {
     expect(read(content)).toBeUndefined();
   });
 

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { fromSystemError } from "../../../contract/errors.js";
 import type { Exit } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
@@ -87,26 +87,40 @@ export function readProcessRecord(dir: JobDir): ProcessRecord {
  * that it exists, and runs nothing.
  * @returns false where the runner was first
  */
-export async function claimProcessRecord(dir: JobDir): Promise<boolean> {
+export function claimProcessRecord(dir: JobDir): boolean {
+  let fd: number;
   try {
-    await writeFile(dir.process, ABANDONED, { mode: 0o600, flag: "wx" });
-    return true;
+    fd = openSync(dir.process, "wx", 0o600);
   } catch (error) {
     if (hasCode(error, "EEXIST")) return false;
     throw fromSystemError(error, `create ${dir.process}`);
   }
+  try {
+    writeFileSync(fd, ABANDONED);
+  } catch {
+    // On a full disk it is empty, which names no process either.
+  } finally {
+    closeSync(fd);
+  }
+  return true;
 }
+
+/** A new job's exit record: none, but with room for one, which is written over it. */
+export const NO_EXIT_YET = `${" ".repeat(63)}\n`;
 
 /**
  * Reads how the command ended. The record is the exit code, then what `times` printed
- * (the runner's own times, then its children's), each line ended by a newline.
+ * (the runner's own times, then its children's), each line ended by a newline. After these
+ * three lines, what was there before may be left.
  * @param path the job's `exit`, or `ended`, which the runner in a terminal writes first
  * @returns undefined until the record is complete
  */
 export function readExitRecord(path: string): Exit | undefined {
   const file = readWithTime(path);
-  if (!file || !file.text.endsWith("\n")) return undefined;
-  const [code, , children] = completeLines(file.text);
+  if (!file) return undefined;
+  const lines = completeLines(file.text);
+  if (lines.length < EXIT_LINES && !file.text.endsWith("\n")) return undefined;
+  const [code, , children] = lines;
   if (code === undefined || !/^\d{1,3}$/.test(code)) return undefined;
   const exitCode = Number(code);
   return {
@@ -120,6 +134,8 @@ export function readExitRecord(path: string): Exit | undefined {
 export const NO_RUNNER = "no runner";
 /** What no process has as its start time. */
 export const NEVER = "0";
+
+const EXIT_LINES = 3;
 
 /** Before the boot id, so that this and all other versions take it for another boot's. */
 const COPIED = "copied ";

@@ -25,7 +25,7 @@ import {
   runnerScript,
   waitingRunner,
 } from "./runner-command.js";
-import { type Identity, isInTerminal, readProcessRecord } from "./runner-records.js";
+import { type Identity, isInTerminal, NO_EXIT_YET, readProcessRecord } from "./runner-records.js";
 import type { StandbyRunner } from "./standby-runner.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 
@@ -61,9 +61,11 @@ export async function spawnRunner(
   const { spec } = command;
   const attempt = `start the command of job ${spec.id}`;
   try {
-    // Created empty, so that its change can be watched. Watching the directory would
-    // report all growth of the logs.
-    writeFileSync(dir.exit, "", { mode: 0o600, flag: "wx" });
+    // Created before, so that its change can be watched (watching the directory would
+    // report all growth of the logs), and with room, so that the end is known on a full disk.
+    for (const path of spec.pty ? [dir.exit, dir.ended] : [dir.exit]) {
+      writeFileSync(path, NO_EXIT_YET, { mode: 0o600, flag: "wx" });
+    }
     if (spec.stdin) writeFileSync(dir.input, "", { mode: 0o600, flag: "wx" });
   } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
