@@ -1,4 +1,5 @@
 import type { Procman } from "../contract/procman.js";
+import type { ProcessAttributes } from "./caller-attributes.js";
 import type { RawProcess } from "./command-line-bytes.js";
 import type { Input } from "./terminal/input.js";
 import type { Output } from "./terminal/output.js";
@@ -15,6 +16,8 @@ export interface Cli {
   readonly env: NodeJS.ProcessEnv;
   /** The bytes behind the arguments, the environment and the current directory. */
   readonly raw: RawProcess;
+  /** Returns what a job that is to run as in this shell inherits of it. */
+  readonly attributes: () => ProcessAttributes;
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;

@@ -1,9 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { withoutInherited } from "../platform/inherited-descriptors.js";
 import { foreignOwner, homeDir, makePrivateDirs } from "../platform/own-dir.js";
 import { appendToOwnFile } from "../platform/own-file.js";
 import { socketPathIn } from "../platform/socket-path.js";
@@ -11,7 +9,8 @@ import { awaitAnswer, silenceReason } from "./await-answer.js";
 import type { ConnectOptions } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
-import { findStartNotice } from "./start-notice.js";
+import { type NeutralProcess, spawnNeutral } from "./spawn-neutral.js";
+import { findStartNotice, nicenessNotice } from "./start-notice.js";
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 20;
@@ -53,7 +52,13 @@ export async function ensureServer(
   let started: BackgroundServer | undefined;
   for (;;) {
     if (await awaitAnswer(socketPath, serverPid)) {
-      return started && findStartNotice(await logTail(stateDir, started.logOffset));
+      if (!started) return undefined;
+      const notices = [
+        findStartNotice(await logTail(stateDir, started.logOffset)),
+        // Unless it is another command's that answers.
+        started.niceness === 0 || started.hasEnded() ? undefined : nicenessNotice(started.niceness),
+      ].filter((notice) => notice !== undefined);
+      return notices.length === 0 ? undefined : notices.join("; ");
     }
     const pid = await serverPid();
     const waitedMs = performance.now() - sinceMs;
@@ -81,8 +86,7 @@ function noServer(stateDir: string): CliError {
   return new CliError(`no server runs for ${stateDir}`, { exitCode: EXIT.noServer });
 }
 
-interface BackgroundServer {
-  readonly child: ChildProcess;
+interface BackgroundServer extends NeutralProcess {
   /** The log's size before it was started. */
   readonly logOffset: number;
   /** Why it could not even be started. */
@@ -90,7 +94,6 @@ interface BackgroundServer {
   hasEnded(): boolean;
 }
 
-/** Starts it in a session of its own, which neither Ctrl-C nor the terminal's hangup reaches. */
 function startInBackground(stateDir: string): BackgroundServer {
   const logPath = logPathOf(stateDir);
   let log: number;
@@ -104,16 +107,13 @@ function startInBackground(stateDir: string): BackgroundServer {
     const logOffset = statSync(logPath).size;
     // This command line's own program.
     const [, main = ""] = process.argv;
-    const child = withoutInherited(["ignore", log, log], (stdio) =>
-      spawn(process.execPath, [main, "serve", "--state-dir", stateDir], {
-        detached: true,
-        stdio,
-        // Not the caller's directory, which could then not be unmounted while the server lives.
-        cwd: workDirOf(homeDir()),
-      }),
-    );
+    const words = [process.execPath, main, "serve", "--state-dir", stateDir] as const;
+    // Not the caller's directory, which could then not be unmounted while the server lives.
+    const cwd = workDirOf(homeDir());
+    const { child, niceness } = spawnNeutral(words, { cwd, output: log });
     const server: BackgroundServer = {
       child,
+      niceness,
       logOffset,
       hasEnded: () =>
         server.error !== undefined || child.exitCode !== null || child.signalCode !== null,

@@ -13,6 +13,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   if_running: "--if-running",
   timeout: "--timeout",
   log_limit_bytes: "--log-limit",
+  umask: "--umask",
+  nice: "--nice",
   window_size: "the size",
   pty: "--tty",
   stdin: "--stdin",
@@ -52,6 +54,8 @@ function optionOf(field: string): string {
   if (known !== undefined) return known;
   const index = /^args\[(\d+)\]$/.exec(field)?.[1];
   if (index !== undefined) return `argument ${Number(index) + 1}`;
+  const limit = /^soft_limits\["(\w+)"\]$/.exec(field)?.[1];
+  if (limit !== undefined) return `--ulimit ${limit}`;
   const variable = /^env\["(.*)"\]$/s.exec(field)?.[1];
   return variable === undefined ? field : `--env ${variable}`;
 }

@@ -1,4 +1,5 @@
 import { socketPathIn } from "../platform/socket-path.js";
+import { callerAttributes } from "./caller-attributes.js";
 import type { Cli } from "./cli.js";
 import { thisProcessRaw } from "./command-line-bytes.js";
 import { ensureServer } from "./ensure-server.js";
@@ -12,6 +13,7 @@ const { env } = process;
 const thisProcess: Cli = {
   env,
   raw: thisProcessRaw,
+  attributes: callerAttributes,
   // A getter, since reading process.stdin opens it.
   get stdin() {
     return new Input(process.stdin);

@@ -17,3 +17,11 @@ export function findStartNotice(log: string): string | undefined {
   const notice = NOTICE.exec(log)?.[1];
   return notice && `the server ${notice}`;
 }
+
+/** What a server cannot know itself: who started it. */
+export function nicenessNotice(niceness: number): string {
+  return (
+    `the server runs with this shell's niceness of ${niceness}, which it may not lower, and so ` +
+    `do its jobs. To have others, end it ("procman stop") and start it from another shell`
+  );
+}

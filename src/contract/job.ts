@@ -1,3 +1,5 @@
+import type { Resource } from "../platform/resource-limits.js";
+
 /** The statuses of a job, in the order they can come; the last four are terminal. */
 export const STATUSES = [
   "pending",
@@ -48,7 +50,21 @@ export interface JobSpec {
   readonly windowSize?: WindowSize;
   /** Standard input is what `sendInput` sends, and /dev/null otherwise. */
   readonly stdin: boolean;
+  /** Absent where the manager's own was asked for, as with the next two. */
+  readonly umask?: number;
+  readonly nice?: number;
+  readonly softLimits?: SoftLimits;
 }
+
+/**
+ * Soft limits of setrlimit(2), in its units: bytes, seconds of "cpu", how many of "nofile"
+ * and "nproc"; -1 is no limit.
+ */
+export type SoftLimits = Readonly<Partial<Record<Resource, number>>>;
+
+export const NO_LIMIT = -1;
+
+export const MAX_UMASK = 0o777;
 
 /** The most that one `sendInput` may add to a job's input. */
 export const MAX_INPUT_PIECE_BYTES = 1024 * 1024;

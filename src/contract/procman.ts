@@ -1,4 +1,4 @@
-import type { Job, Progress, Status, Stream, WindowSize } from "./job.js";
+import type { Job, Progress, SoftLimits, Status, Stream, WindowSize } from "./job.js";
 
 /**
  * What can be done with jobs. The manager in this process and the client of a
@@ -117,6 +117,15 @@ export interface StartOptions extends CallOptions {
   readonly windowSize?: WindowSize;
   /** Keep standard input open for `sendInput`. Default false: it is /dev/null. */
   readonly stdin?: boolean;
+  /** The permissions that files made by the command do not get: 0 to 0o777. Default: the manager's own. */
+  readonly umask?: number;
+  /** -20, the most favoured, to 19. Default: the manager's own; lower takes a privilege. */
+  readonly nice?: number;
+  /**
+   * For each process of the job by itself. No more than the manager's hard limits, which
+   * are the job's too. Default: the manager's own; of "nofile" its hard one.
+   */
+  readonly softLimits?: SoftLimits;
 }
 
 export interface GetOptions extends CallOptions {

@@ -1,6 +1,13 @@
 import { invalidArgument, Violations } from "../contract/errors.js";
 import { MAX_LABELS_BYTES } from "../contract/listed-job.js";
-import { type JobSpec, MAX_INPUT_PIECE_BYTES, type WindowSize } from "../contract/job.js";
+import {
+  type JobSpec,
+  MAX_INPUT_PIECE_BYTES,
+  MAX_UMASK,
+  NO_LIMIT,
+  type SoftLimits,
+  type WindowSize,
+} from "../contract/job.js";
 import {
   IF_RUNNING,
   type ListOptions,
@@ -9,6 +16,7 @@ import {
   type StartOptions,
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
+import { RESOURCES } from "../platform/resource-limits.js";
 import type { InputPiece } from "./ports.js";
 
 const MAX_PAGE_SIZE = 1000;
@@ -22,6 +30,8 @@ const INPUT_SENDER = /^[\w.:-]{0,64}$/;
 const MAX_WINDOW_SIDE = 65_535;
 /** A lower limit would have the log cut all the time, to save next to nothing. */
 const MIN_LOG_LIMIT_BYTES = 64 * 1024;
+const MIN_NICE = -20;
+const MAX_NICE = 19;
 const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
 
 /** What a request asks a job to be. Its id is chosen when the job is made. */
@@ -63,6 +73,14 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   const { rows, columns } = windowSize ?? DEFAULT_WINDOW_SIZE;
   if (windowSize) checkWindowSize(windowSize, violations);
   if (windowSize && !pty) violations.add("window_size", "is only for a job with pty");
+  const { umask, nice, softLimits = {} } = options;
+  if (umask !== undefined && !isWholeNumber(umask, 0, MAX_UMASK)) {
+    violations.add("umask", "must be from 0 to 0777");
+  }
+  if (nice !== undefined && !isWholeNumber(nice, MIN_NICE, MAX_NICE)) {
+    violations.add("nice", `must be a whole number from ${MIN_NICE} to ${MAX_NICE}`);
+  }
+  checkSoftLimits(softLimits, violations);
   violations.throwIfAny();
   return {
     requestId,
@@ -80,6 +98,9 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
       timeoutMs,
       logLimitBytes: logLimitBytes || undefined,
       windowSize: pty ? { rows, columns } : undefined,
+      umask,
+      nice,
+      softLimits: Object.keys(softLimits).length > 0 ? { ...softLimits } : undefined,
     }),
     stdin: options.stdin ?? false,
   };
@@ -185,6 +206,18 @@ function checkWindowSize(size: WindowSize, violations: Violations): void {
   for (const side of ["rows", "columns"] as const) {
     if (isWholeNumber(size[side], 1, MAX_WINDOW_SIDE)) continue;
     violations.add("window_size", `${side} must be a whole number from 1 to ${MAX_WINDOW_SIDE}`);
+  }
+}
+
+function checkSoftLimits(limits: SoftLimits, violations: Violations): void {
+  for (const [name, limit] of Object.entries(limits)) {
+    const field = `soft_limits[${JSON.stringify(name)}]`;
+    if (!RESOURCES.some((resource) => resource === name)) {
+      violations.add(field, `is no limit; the limits are ${RESOURCES.join(", ")}`);
+    }
+    if (!isWholeNumber(limit, NO_LIMIT, Number.MAX_SAFE_INTEGER)) {
+      violations.add(field, `must be a whole number, or ${NO_LIMIT} for no limit`);
+    }
   }
 }
 

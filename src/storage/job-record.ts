@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CONTAINMENTS, type JobSpec, type JobState } from "../contract/job.js";
+import { CONTAINMENTS, type JobSpec, type JobState, MAX_UMASK } from "../contract/job.js";
 import type { ForeignFields, JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
 
@@ -46,6 +46,9 @@ const specSchema = z.object({
   pty: z.boolean().default(false),
   windowSize: z.object({ rows: z.int().positive(), columns: z.int().positive() }).optional(),
   stdin: z.boolean().default(false),
+  umask: z.int().min(0).max(MAX_UMASK).optional(),
+  nice: z.int().optional(),
+  softLimits: z.record(z.string(), z.int()).optional(),
 });
 
 const stateSchema = z.discriminatedUnion("status", [

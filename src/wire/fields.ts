@@ -5,7 +5,7 @@ import {
   timestampFromDate,
 } from "@bufbuild/protobuf/wkt";
 import { invalidArgument, Violations } from "../contract/errors.js";
-import type { WindowSize } from "../contract/job.js";
+import type { SoftLimits, WindowSize } from "../contract/job.js";
 import { MAX_DURATION_MS } from "../contract/procman.js";
 import { malformedResponse } from "./error-map.js";
 
@@ -99,6 +99,37 @@ export function encodeWindowSize({ rows, columns }: WindowSize): WindowSize {
     rows: encodeInt32("window_size", rows),
     columns: encodeInt32("window_size", columns),
   };
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function encodeUmask(umask: number | undefined): string {
+  if (umask === undefined) return "";
+  if (Number.isInteger(umask) && umask >= 0) return umask.toString(8).padStart(3, "0");
+  throw invalidArgument("umask", `${umask} is no umask`);
+}
+
+/** @returns undefined for "" */
+export function decodeUmask(octal: string, violations?: Violations): number | undefined {
+  if (octal === "") return undefined;
+  if (/^[0-7]{1,4}$/.test(octal)) return Number.parseInt(octal, 8);
+  violations?.add("umask", 'must be octal digits, such as "022"');
+  return undefined;
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function encodeSoftLimits(limits: SoftLimits): Record<string, bigint> {
+  return Object.fromEntries(
+    Object.entries(limits).map(([name, limit]) => [
+      name,
+      encodeInt64(`soft_limits[${JSON.stringify(name)}]`, limit),
+    ]),
+  );
+}
+
+/** Names that this version does not know are left for core to refuse. */
+export function decodeSoftLimits(limits: Readonly<Record<string, bigint>>): SoftLimits | undefined {
+  const decoded = Object.entries(limits).map(([name, limit]) => [name, Number(limit)] as const);
+  return decoded.length === 0 ? undefined : Object.fromEntries(decoded);
 }
 
 export function decodeWindowSize({ rows, columns }: WindowSize): WindowSize {

@@ -21,7 +21,16 @@ import {
 import { defined } from "../platform/defined.js";
 import { CONTAINMENT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
-import { decodeName, decodeWindowSize, encodeDuration, encodeTime } from "./fields.js";
+import {
+  decodeName,
+  decodeSoftLimits,
+  decodeUmask,
+  decodeWindowSize,
+  encodeDuration,
+  encodeSoftLimits,
+  encodeTime,
+  encodeUmask,
+} from "./fields.js";
 
 /** What only some states of a job have. */
 type StateDetails = Partial<Started & Exit & { readonly error: string }>;
@@ -43,6 +52,8 @@ export function encodeJob(job: Job): ProtoJob {
     logLimitBytes: BigInt(job.logLimitBytes ?? 0),
     pty: job.pty,
     stdin: job.stdin,
+    umask: encodeUmask(job.umask),
+    softLimits: encodeSoftLimits(job.softLimits ?? {}),
     status: STATUS.encode(job.status),
     pid: details.pid ?? 0,
     signal: details.signal ?? "",
@@ -58,6 +69,7 @@ export function encodeJob(job: Job): ProtoJob {
     ...defined({
       timeout: encodeDuration(job.timeoutMs),
       windowSize: job.windowSize,
+      nice: job.nice,
       containment: details.containment && CONTAINMENT.encode(details.containment),
       exitCode: details.exitCode,
       cpuTime: encodeDuration(details.cpuTimeMs),
@@ -117,6 +129,7 @@ function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
   const { timeout, logLimitBytes, pty, windowSize, stdin, name, previousId } = job;
+  const { umask, nice, softLimits } = job;
   return {
     id: decodeName("an id", id),
     requestId,
@@ -135,6 +148,9 @@ function decodeSpec(job: ProtoJob): JobSpec {
       timeoutMs: timeout && durationMs(timeout),
       logLimitBytes: Number(logLimitBytes) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),
+      umask: decodeUmask(umask),
+      nice,
+      softLimits: decodeSoftLimits(softLimits),
     }),
   };
 }

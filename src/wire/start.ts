@@ -7,14 +7,19 @@ import {
   decodeRequestedDuration,
   decodeRequest,
   decodeNotNegative,
+  decodeSoftLimits,
   decodeWindowSize,
   encodeRequestedDuration,
+  decodeUmask,
+  encodeInt32,
   encodeInt64,
+  encodeSoftLimits,
+  encodeUmask,
   encodeWindowSize,
 } from "./fields.js";
 
 export function encodeStart(options: StartOptions): Init<typeof StartRequestSchema> {
-  const { windowSize, ifRunning } = options;
+  const { windowSize, ifRunning, umask, nice, softLimits = {} } = options;
   return {
     command: options.command,
     args: [...(options.args ?? [])],
@@ -28,7 +33,10 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
     logLimitBytes: encodeInt64("log_limit_bytes", options.logLimitBytes ?? 0),
     pty: options.pty ?? false,
     stdin: options.stdin ?? false,
+    umask: encodeUmask(umask),
+    softLimits: encodeSoftLimits(softLimits),
     ...defined({
+      nice: nice === undefined ? undefined : encodeInt32("nice", nice),
       timeout: encodeRequestedDuration("timeout", options.timeoutMs),
       windowSize: windowSize && encodeWindowSize(windowSize),
       ifRunning: ifRunning && IF_RUNNING.encodeRequested("if_running", ifRunning),
@@ -39,6 +47,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
   const { timeout, logLimitBytes, pty, windowSize, stdin, name, ifRunning } = request;
+  const { umask, nice, softLimits } = request;
   return decodeRequest((violations) => ({
     command,
     args,
@@ -56,6 +65,9 @@ export function decodeStart(request: StartRequest): StartOptions {
       timeoutMs: decodeRequestedDuration("timeout", timeout, violations),
       logLimitBytes: decodeNotNegative("log_limit_bytes", logLimitBytes, violations) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),
+      umask: decodeUmask(umask, violations),
+      nice,
+      softLimits: decodeSoftLimits(softLimits),
     }),
   }));
 }

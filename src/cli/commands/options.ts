@@ -1,8 +1,16 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import parseDuration from "parse-duration";
-import { STREAMS, type Stream, type WindowSize } from "../../contract/job.js";
+import {
+  MAX_UMASK,
+  NO_LIMIT,
+  type SoftLimits,
+  STREAMS,
+  type Stream,
+  type WindowSize,
+} from "../../contract/job.js";
 import type { OutputStart } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
+import { RESOURCES } from "../../platform/resource-limits.js";
 import { type DetachKey, parseDetachKey } from "../terminal/keys.js";
 
 /*
@@ -124,6 +132,29 @@ export function parseWholeNumber(text: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(number)) return number;
   throw new InvalidArgumentError("Give a whole number from 0 on.");
+}
+
+/** Parses a whole number that may be negative. */
+export function parseInteger(text: string): number {
+  if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError("Give a whole number.");
+}
+
+/** Parses permission bits as umask(1) does: "022". */
+export function parseUmask(text: string): number {
+  const umask = Number.parseInt(text, 8);
+  if (/^[0-7]+$/.test(text) && umask <= MAX_UMASK) return umask;
+  throw new InvalidArgumentError('Give octal digits: "022".');
+}
+
+/** Parses "nofile=1024" or "core=unlimited"; a later limit of a name replaces the one before. */
+export function parseSoftLimit(text: string, before: SoftLimits | undefined): SoftLimits {
+  const [name = "", amount = ""] = text.split(/=(.*)/s);
+  const resource = RESOURCES.find((each) => each === name);
+  if (resource === undefined) {
+    throw new InvalidArgumentError(`Give NAME=LIMIT, with a name of ${RESOURCES.join(", ")}.`);
+  }
+  return { ...before, [resource]: amount === "unlimited" ? NO_LIMIT : parseWholeNumber(amount) };
 }
 
 /** Parses the size of a terminal, columns first: "120x40". */

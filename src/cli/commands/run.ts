@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { nanoid } from "nanoid";
-import type { Job } from "../../contract/job.js";
+import type { Job, SoftLimits } from "../../contract/job.js";
 import {
   IF_RUNNING,
   type IfRunning,
@@ -10,6 +10,7 @@ import {
 } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
+import { startAsCaller } from "../caller-attributes.js";
 import type { Cli } from "../cli.js";
 import { checkVariables, checkWorkDir } from "../command-line-bytes.js";
 import { CliError, EXIT, runExitCode } from "../exit-codes.js";
@@ -25,8 +26,11 @@ import {
   type KeyValues,
   parseKeyValue,
   parseVariable,
+  parseInteger,
   parsePositiveDurationMs,
   parseSizeBytes,
+  parseSoftLimit,
+  parseUmask,
   type Variables,
 } from "./options.js";
 
@@ -44,13 +48,17 @@ interface RunOptions extends JsonOption, DetachKeyOption {
   readonly timeout?: number;
   readonly progress: boolean;
   readonly logLimit?: number;
+  readonly umask?: number;
+  readonly nice?: number;
+  readonly ulimit?: SoftLimits;
   readonly stdin?: boolean;
   readonly tty?: boolean;
 }
 
 const HELP = `
-The command runs with this shell's environment and in this directory. Its
-environment is saved with the job, in a file that only you can read.
+The command runs with this shell's environment, in this directory, and with this
+shell's umask, niceness and soft limits. Its environment is saved with the job, in a
+file that only you can read.
 
 run shows the output byte by byte. On a terminal it also shows the progress that
 the output tells of. It exits as the job did: "procman --help" lists all codes.
@@ -96,7 +104,10 @@ export function runCommand(context: CommandContext): Command {
         "start with an empty environment; only --env sets variables",
       ).conflicts("serverEnv"),
     )
-    .option("--server-env", "use the server's environment, not this shell's")
+    .option(
+      "--server-env",
+      "use the server's environment, umask, niceness and limits, not this shell's",
+    )
     .option("--cwd, --work-dir <dir>", "the directory to run in (default: the current one)")
     .option(
       "-l, --label <key=value>",
@@ -133,6 +144,14 @@ export function runCommand(context: CommandContext): Command {
         "of the rest (default: serve --log-limit; without it everything is kept)",
       parseSizeBytes,
     )
+    .option("--umask <mask>", "the permissions that new files do not get (022)", parseUmask)
+    .option("--nice <niceness>", "from -20, the most favoured, to 19", parseInteger)
+    .option(
+      "--ulimit <name=limit>",
+      "a soft limit of each process by itself, such as nofile=1024, core=unlimited or " +
+        "as=4294967296 (bytes, seconds of cpu); may be given several times",
+      parseSoftLimit,
+    )
     .option("-i, --stdin", "send stdin to the job; with -d, keep its input open for later")
     .option("-t, --tty", "run the command in a terminal of its own")
     .addOption(detachKeyOption())
@@ -141,15 +160,16 @@ export function runCommand(context: CommandContext): Command {
     .action((parsed: string[], options: RunOptions) => {
       const request = startRequest(context.allWords(parsed), options, cli);
       const act = async (client: Procman) => {
+        const start = () => startJob(client, request, options, cli);
         if (options.detach) {
-          const job = await client.start(request);
+          const job = await start();
           return cli.stdout.line(options.json ? jobJson(job) : job.id);
         }
         const { tty: pty = false, stdin = false } = options;
         const signals = canInteract({ pty, stdin }, cli) ? DETACH_SIGNALS : undefined;
         // From before the start, so that Ctrl-C cannot hide which job was started.
         const interruption = cli.interruption(signals);
-        const job = await client.start(request);
+        const job = await start();
         // Another one that bears the name.
         const isFound = options.ifRunning === "return" && job.requestId !== request.requestId;
         await printDetachKey(job, { ...options, isFound }, cli);
@@ -159,6 +179,17 @@ export function runCommand(context: CommandContext): Command {
       };
       return context.withClient(act, { makesStateDir: true });
     });
+}
+
+function startJob(
+  client: Procman,
+  request: StartOptions,
+  { umask, nice, ulimit, serverEnv }: RunOptions,
+  cli: Cli,
+): Promise<Job> {
+  const given = defined({ umask, nice, softLimits: ulimit });
+  if (serverEnv) return client.start({ ...request, ...given });
+  return startAsCaller(client, request, given, cli);
 }
 
 /** The job that is followed, which this command may not have started. */

@@ -1,4 +1,4 @@
-import type { Job, Stream } from "../../contract/job.js";
+import { type Job, NO_LIMIT, type SoftLimits, type Stream } from "../../contract/job.js";
 import type { Output } from "../terminal/output.js";
 import {
   byteCount,
@@ -46,6 +46,9 @@ export function formatJobDetails(
     ["time limit", ifKnown(job.timeoutMs, shortDuration)],
     ["CPU time", "cpuTimeMs" in job ? ifKnown(job.cpuTimeMs, shortDuration) : undefined],
     ["log limit", ifKnown(job.logLimitBytes, byteCount)],
+    ["umask", ifKnown(job.umask, (umask) => umask.toString(8).padStart(3, "0"))],
+    ["nice", ifKnown(job.nice, String)],
+    ["soft limits", ifKnown(job.softLimits, softLimitsText)],
     ["stdout", logText(job, "stdout") + (job.mergeOutput ? " (with stderr)" : "")],
     ["stderr", job.mergeOutput ? undefined : logText(job, "stderr")],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
@@ -92,6 +95,13 @@ function logText(job: Job, stream: Stream): string {
   const truncated = times === 0 ? "" : `; truncated by the command, ${times} times`;
   const gone = firstOffset === 0 ? "" : `; the last ${byteCount(bytes - firstOffset)} are kept`;
   return byteCount(bytes) + truncated + gone;
+}
+
+/** As --ulimit takes them. */
+function softLimitsText(limits: SoftLimits): string {
+  return Object.entries(limits)
+    .map(([name, limit]) => `${name}=${limit === NO_LIMIT ? "unlimited" : limit}`)
+    .join(" ");
 }
 
 function variablesText({ env }: Job): string | undefined {

@@ -16,7 +16,7 @@
 {
 procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stderr=$4 procman_cgroup=$5
 shift 5
-procman_recorder=
+procman_recorder= procman_limits=
 umask 077
 procman_newline='
 '
@@ -64,6 +64,7 @@ exec 7<"$procman_dir" || exit
 	printf '%s\n' "$procman_boot" "$procman_runner" "$procman_me" "cgroup $procman_cgroup" \
 		${procman_recorder:+"recorder $procman_recorder"} >"$procman_dir/process" || exit
 	umask "$procman_mask"
+	eval "$procman_limits" || exit 126
 	exec "$@"
 ) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr" 7<&-
 procman_code=$?

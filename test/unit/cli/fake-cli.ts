@@ -107,6 +107,7 @@ export class FakeCli implements Cli {
     variables: () => undefined,
     workDir: () => undefined,
   };
+  attributes = () => ({ umask: 0o022, nice: 0, softLimits: { nofile: 1024 } });
   readonly typed: Typed;
   readonly stdin: Input;
   readonly out: Captured;

@@ -166,6 +166,14 @@ test("details tell of a log limit, and what is kept", () => {
   expect(text).toContain("stderr:      0 B\n");
 });
 
+test("details tell of umask, niceness and limits as the command line takes them", () => {
+  const asked = { umask: 0o7, nice: 0, softLimits: { core: -1, nofile: 1024 } };
+  const text = formatJobDetails(endedJob(asked), plain, now).join("\n");
+  expect(text).toContain("umask:       007\n");
+  expect(text).toContain("nice:        0\n");
+  expect(text).toContain("soft limits: core=unlimited nofile=1024\n");
+});
+
 test("a summary is one line", () => {
   expect(formatJobSummary(endedJob({ exitCode: 3 }), plain, now)).toBe(
     "job1 completed, exit code 3, after 55m 53s",
@@ -208,6 +216,8 @@ describe("--json", () => {
       stderrTruncations: 0,
       missingLogs: [],
       lastSignal: "",
+      umask: "",
+      softLimits: {},
     });
     expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
   });

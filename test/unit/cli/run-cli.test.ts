@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { AttachOptions, StartOptions } from "../../../src/contract/procman.js";
-import { invalidArgument, ProcmanError } from "../../../src/contract/errors.js";
+import { invalidArgument, ProcmanError, Violations } from "../../../src/contract/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { endedJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
@@ -32,13 +32,17 @@ describe("run", () => {
       workDir: "/home/me",
       labels: {},
       mergeOutput: false,
+      umask: 0o022,
+      nice: 0,
+      softLimits: { nofile: 1024 },
     });
   });
 
   test("takes every option, and leaves those after -- to the command", async () => {
     const options = ["-e", "A=1", "--env", "PATH=/x", "--work-dir", "sub", "-l", "team=ml"];
     const more = ["--request-id", "once", "--merge-output", "--timeout", "10m"];
-    const limit = ["--log-limit", "100MB"];
+    const limit = ["--log-limit", "100MB", "--umask", "077", "--nice", "-5"];
+    limit.push("--ulimit", "core=unlimited", "--ulimit", "as=4096");
     const env = { PATH: "/bin", PWD: "/home/me" };
     const request = await requestOf(
       { env },
@@ -60,7 +64,68 @@ describe("run", () => {
       mergeOutput: true,
       timeoutMs: 600_000,
       logLimitBytes: 100_000_000,
+      umask: 0o077,
+      nice: -5,
+      softLimits: { nofile: 1024, core: -1, as: 4096 },
     });
+  });
+
+  test("takes all that the server has with --server-env, but what is given", async () => {
+    const request = await requestOf({}, "--server-env", "--nice", "5", "x");
+    expect(request).toMatchObject({ nice: 5 });
+    expect(request).not.toHaveProperty("umask");
+    expect(request).not.toHaveProperty("softLimits");
+  });
+
+  describe("of this shell's attributes, those that the server may not hand on", () => {
+    /** A server whose niceness is 5 and which has few files. */
+    function restricted(): FakeCli {
+      const cli = new FakeCli();
+      const start = cli.procman.start.bind(cli.procman);
+      cli.procman.start = async (request) => {
+        const violations = new Violations();
+        if (request.nice !== undefined) violations.add("nice", "must be at least 5");
+        if (request.softLimits?.nofile) violations.add('soft_limits["nofile"]', "must be less");
+        violations.throwIfAny();
+        return start(request);
+      };
+      return cli;
+    }
+
+    test("are left out, which is said", async () => {
+      const cli = restricted();
+      expect(await cli.run("run", "-d", "--ulimit", "core=0", "x")).toBe(0);
+      expect(cli.out.text).toBe("job1\n");
+      expect(cli.err.text).toBe(
+        "procman: the job has the server's niceness, not this shell's: it must be at least 5\n" +
+          "procman: the job has the server's soft limit nofile, not this shell's: it must be less\n",
+      );
+      const [request] = cli.procman.lastCall("start") as [StartOptions];
+      expect(request).toMatchObject({ umask: 0o022, softLimits: { core: 0 } });
+      expect(request).not.toHaveProperty("nice");
+      expect(request.softLimits).not.toHaveProperty("nofile");
+    });
+
+    test.each([
+      [["--nice", "0"], "--nice: must be at least 5"],
+      [["--ulimit", "nofile=9"], "--ulimit nofile: must be less"],
+    ])("fail where they were given: %j", async (words, message) => {
+      const cli = restricted();
+      expect(await cli.run("run", "-d", ...words, "x")).toBe(125);
+      expect(cli.err.text).toContain(message);
+    });
+  });
+
+  test.each([
+    ["--umask", "8", "octal digits"],
+    ["--umask", "1000", "octal digits"],
+    ["--nice", "1.5", "whole number"],
+    ["--ulimit", "nofile", "whole number"],
+    ["--ulimit", "rss=1", "name of as, core"],
+  ])("refuses %s %s", async (option, value, message) => {
+    const cli = new FakeCli();
+    expect(await cli.run("run", option, value, "x")).toBe(125);
+    expect(cli.err.text).toContain(message);
   });
 
   test("takes an environment of --env only, or the server's", async () => {

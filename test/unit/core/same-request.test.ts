@@ -21,6 +21,9 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   stdin: true,
   name: "web",
   ifRunning: "return",
+  umask: 0o027,
+  nice: 5,
+  softLimits: { nofile: 1024, core: -1 },
 };
 
 /** With what only a Restart asks for. */

@@ -46,6 +46,7 @@ describe("a Start", () => {
     });
     expect(start({ workDir: "" }).workDir).toBe("/srv");
     expect(start({ logLimitBytes: 0 })).not.toHaveProperty("logLimitBytes");
+    expect(start({ softLimits: {} })).not.toHaveProperty("softLimits");
   });
 
   test("of everything has what was asked for", () => {
@@ -63,6 +64,9 @@ describe("a Start", () => {
       pty: true,
       windowSize: { rows: 1, columns: 65_535 },
       stdin: true,
+      umask: 0o777,
+      nice: -20,
+      softLimits: { core: -1, nofile: 0 },
     };
     expect(start(options)).toEqual(options);
     expect(start({ mergeOutput: true }).mergeOutput).toBe(true);
@@ -104,6 +108,18 @@ describe("a Start", () => {
     [{ timeoutMs: Infinity }, "timeout: must be positive"],
     [{ timeoutMs: Number.NaN }, "timeout: must be positive"],
     [{ logLimitBytes: 65_535 }, "log_limit_bytes: must be at least 65536"],
+    [{ umask: 0o1000 }, "umask: must be from 0 to 0777"],
+    [{ umask: "022" as never }, "umask: must be from 0 to 0777"],
+    [{ nice: 20 }, "nice: must be a whole number from -20 to 19"],
+    [{ nice: -21 }, "nice: must be a whole number from -20 to 19"],
+    [
+      { softLimits: { rss: 1 } as never },
+      'soft_limits["rss"]: is no limit; the limits are as, core, cpu, data, fsize, memlock, nofile, nproc, stack',
+    ],
+    [
+      { softLimits: { core: -2 } },
+      'soft_limits["core"]: must be a whole number, or -1 for no limit',
+    ],
     [{ windowSize: { rows: 24, columns: 80 } }, "window_size: is only for a job with pty"],
     [
       { pty: true, windowSize: { rows: 0, columns: 80 } },

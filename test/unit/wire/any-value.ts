@@ -86,8 +86,22 @@ export const anyStart = anyOf<StartOptions>(
     stdin: fc.boolean(),
     name: someText,
     ifRunning: fc.constantFrom(...IF_RUNNING),
+    umask: fc.nat({ max: 0o777 }),
+    nice: fc.integer({ min: -20, max: 19 }),
+    softLimits: plain({ nofile: offset, core: fc.constant(-1) }),
   },
-  ["workDir", "requestId", "timeoutMs", "logLimitBytes", "windowSize", "name", "ifRunning"],
+  [
+    "workDir",
+    "requestId",
+    "timeoutMs",
+    "logLimitBytes",
+    "windowSize",
+    "name",
+    "ifRunning",
+    "umask",
+    "nice",
+    "softLimits",
+  ],
 );
 
 export const anyGet = anyOf<GetOptions>({ includeEnv: fc.boolean() });

@@ -76,6 +76,9 @@ test("what is set arrives", () => {
     pty: true,
     windowSize: { rows: 50, columns: 132 },
     stdin: true,
+    umask: "0027",
+    nice: -5,
+    softLimits: { nofile: 1024n, core: -1n },
   });
   expect(decodeStart(start)).toEqual({
     command: "make",
@@ -91,6 +94,9 @@ test("what is set arrives", () => {
     pty: true,
     windowSize: { rows: 50, columns: 132 },
     stdin: true,
+    umask: 0o027,
+    nice: -5,
+    softLimits: { nofile: 1024, core: -1 },
   });
   const attach = create(AttachRequestSchema, {
     id: "a",

@@ -72,6 +72,9 @@ test("an ended job has all there is", () => {
     completedTime: new Date("2026-01-02T03:05:00Z"),
     timeoutMs: 1500,
     logLimitBytes: 2 ** 30,
+    umask: 0o007,
+    nice: 0,
+    softLimits: { core: -1 },
     stdoutFirstOffset: 2 ** 40 - 2 ** 30,
     progress: { percent: 50, unit: "B", text: "50%", etaMs: 1000.3 },
   };
@@ -87,6 +90,9 @@ test("an ended job has all there is", () => {
     cpuTime: "0.013s",
     timeout: "1.500s",
     logLimitBytes: String(2 ** 30),
+    umask: "007",
+    nice: 0,
+    softLimits: { core: "-1" },
     stdoutFirstOffset: String(2 ** 40 - 2 ** 30),
     progress: { percent: 50, unit: "B", text: "50%", eta: "1s" },
   });

@@ -196,6 +196,9 @@ describe("what the client encodes, the server decodes", () => {
       pty: true,
       windowSize: { rows: 50, columns: 132 },
       stdin: true,
+      umask: 0,
+      nice: 0,
+      softLimits: { nofile: 0, core: -1 },
     };
     expect(decodeStart(sent(StartRequestSchema, encodeStart(request)))).toEqual(request);
     expect(decodeStart(sent(StartRequestSchema, encodeStart({ command: "x" })))).toEqual({
@@ -341,6 +344,9 @@ describe("what the client encodes, the server decodes", () => {
   test.each([
     ["timeout", () => encodeStart({ command: "x", timeoutMs: Number.NaN })],
     ["log_limit_bytes", () => encodeStart({ command: "x", logLimitBytes: 1.5 })],
+    ["umask", () => encodeStart({ command: "x", umask: -1 })],
+    ["nice", () => encodeStart({ command: "x", nice: 0.5 })],
+    ['soft_limits["cpu"]', () => encodeStart({ command: "x", softLimits: { cpu: 0.5 } })],
     ["stdout_offset", () => encodeAttach("i", { stdoutOffset: 1.5 })],
     ["stderr_offset", () => encodeAttach("i", { stderrOffset: Number.NaN })],
     ["tail_lines", () => encodeAttach("i", { tailLines: 0.5 })],

@@ -5,6 +5,7 @@ import type { JobSpec } from "../../../contract/job.js";
 import { defined } from "../../../platform/defined.js";
 import { codeOf, hasCode } from "../../../platform/errno.js";
 import { quoted } from "../../../platform/shell-word.js";
+import { addedNice, checkAttributes, limitsScript } from "./process-attributes.js";
 import {
   checkExecLength,
   checkWordLengths,
@@ -38,8 +39,10 @@ export interface LocalCommand {
   readonly argv: readonly string[];
   /** The runner's environment: the part of the command's that a shell passes on unchanged. */
   readonly runnerEnv: Readonly<Record<string, string>>;
-  /** Shell commands that add the rest of the environment, or "". */
+  /** Shell commands that have the rest of the environment, and the niceness, added; or "". */
   readonly envScript: string;
+  /** Shell commands that set the soft limits, or "". */
+  readonly limitsScript: string;
   /**
    * Whether the kernel may refuse so many arguments and variables. It can do so before
    * anything runs only where they are the runner's own.
@@ -55,6 +58,7 @@ export interface LocalCommand {
  * @throws ProcmanError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND
  */
 export function prepareCommand(spec: JobSpec): LocalCommand {
+  checkAttributes(spec);
   const env = jobEnvironment(spec);
   checkWorkDir(spec.workDir);
   const file = findCommand(spec.command, spec.workDir, env["PATH"]);
@@ -76,15 +80,24 @@ export function prepareCommand(spec: JobSpec): LocalCommand {
     },
     () => findCommand("env", "/", DEFAULT_PATH),
   );
+  const added = addedNice(spec);
   // env(1) would take a command with "=" in its name for a variable.
-  const wrapper = envScript !== "" && command.includes("=") ? wrapperScript() : "";
+  const isWrapped = added !== 0 || (envScript !== "" && command.includes("="));
   const script = spec.pty ? findScript() : undefined;
-  return { spec, argv, runnerEnv, envScript: wrapper + envScript, isLong, ...defined({ script }) };
+  return {
+    spec,
+    argv,
+    runnerEnv,
+    envScript: (isWrapped ? niceScript(added) : "") + envScript,
+    limitsScript: limitsScript(spec),
+    isLong,
+    ...defined({ script }),
+  };
 }
 
-/** Puts a program before the command that does nothing but execute it: nice(1). */
-function wrapperScript(): string {
-  return `set -- ${quoted(findCommand("nice", "/", DEFAULT_PATH))} -n 0 "$@"\n`;
+/** Puts nice(1) before the command, which executes it: no more process. */
+function niceScript(added: number): string {
+  return `set -- ${quoted(findCommand("nice", "/", DEFAULT_PATH))} -n ${added} "$@"\n`;
 }
 
 function findScript(): string {

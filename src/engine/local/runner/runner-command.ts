@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { JobDir } from "../../../core/job-dir.js";
+import { defined } from "../../../platform/defined.js";
 import { quoted } from "../../../platform/shell-word.js";
 import { processTable } from "../process/processes.js";
 import { TERMINAL_FD } from "../terminal/terminal.js";
@@ -13,8 +14,8 @@ export type Words = [string, ...string[]];
 /** Runs all scripts of a job. */
 export const SHELL = "/bin/sh";
 
-/** The umask for commands, which they inherit from the server. The runner itself uses 077. */
-const UMASK = process.umask().toString(8);
+/** The umask of this process. The runner itself uses 077. */
+const UMASK = process.umask();
 
 /** Where a job runs, and which shell runs it. */
 export interface RunnerPlace {
@@ -33,7 +34,7 @@ export function runnerCommand(command: LocalCommand, place: RunnerPlace): Words 
   const words = spec.pty
     ? inTerminal(command, place)
     : ([
-        ...runner({ ...place, dir: place.dir.path }, stderrOf(command, place)),
+        ...runner({ ...place, dir: place.dir.path }, stderrOf(command, place), spec.umask),
         ...(isLong ? argv : []),
       ] as Words);
   if (!spec.stdin) return words;
@@ -41,8 +42,10 @@ export function runnerCommand(command: LocalCommand, place: RunnerPlace): Words 
 }
 
 /** Returns the script that the runner sources right before it executes the command, or "". */
-export function runnerScript({ spec, argv, envScript, isLong }: LocalCommand): string {
+export function runnerScript(command: LocalCommand): string {
+  const { spec, argv, envScript, limitsScript, isLong } = command;
   const lines: string[] = [];
+  if (limitsScript !== "") lines.push(`procman_limits=${quoted(limitsScript)}`);
   if (spec.pty) {
     const input = spec.stdin ? `<&${TERMINAL_FD} ` : "";
     lines.push('read -r procman_recorder <"$procman_dir/recorder"');
@@ -74,10 +77,13 @@ export function runnerInstructions(
   place: RunnerPlace,
   adjust: string,
 ): string {
+  const { umask } = command.spec;
   const variables = {
     procman_dir: place.dir.path,
     procman_stderr: stderrOf(command, place),
     ...(place.cgroup === "" ? {} : { procman_cgroup: place.cgroup }),
+    procman_limits: command.limitsScript,
+    ...defined({ procman_mask: umask?.toString(8) }),
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}`);
   const lines = ["{", assignments.join(" "), `${adjust}${setWords(command.argv)}`];
@@ -100,7 +106,7 @@ function stderrOf({ spec }: LocalCommand, { dir }: RunnerPlace): string {
 function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlace): Words {
   const { dir, shell, scriptsDir } = place;
   const { rows, columns } = spec.windowSize ?? { rows: 0, columns: 0 };
-  const words = runner({ ...place, dir: dir.path }, NULL_DEVICE)
+  const words = runner({ ...place, dir: dir.path }, NULL_DEVICE, spec.umask)
     .map(quoted)
     .join(" ");
   const line = [
@@ -120,7 +126,8 @@ function inTerminal({ spec, script = "script" }: LocalCommand, place: RunnerPlac
 function runner(
   { dir, cgroup, shell, scriptsDir }: Omit<RunnerPlace, "dir"> & { readonly dir: string },
   stderr: string,
+  umask = UMASK,
 ): Words {
   const script = join(scriptsDir, "runner.sh");
-  return [shell, script, dir, processTable().bootId(), UMASK, stderr, cgroup];
+  return [shell, script, dir, processTable().bootId(), umask.toString(8), stderr, cgroup];
 }

@@ -1,0 +1,79 @@
+import { getPriority, setPriority } from "node:os";
+import { Violations } from "../../../contract/errors.js";
+import { type JobSpec, NO_LIMIT } from "../../../contract/job.js";
+import {
+  limitUnit,
+  RESOURCES,
+  type Resource,
+  resourceLimits,
+  setSoftLimits,
+} from "../../../platform/resource-limits.js";
+
+/** What a process inherits, and a job may ask to have otherwise. */
+type Attributes = Pick<JobSpec, "nice" | "softLimits">;
+
+/**
+ * Checks that this process may give a job what it asks for.
+ * @throws ProcmanError INVALID_ARGUMENT with a violation for each that it may not
+ */
+export function checkAttributes({ nice, softLimits }: Attributes): void {
+  const violations = new Violations();
+  const lowest = lowestNice(nice);
+  if (nice !== undefined && nice < lowest) {
+    violations.add("nice", `must be at least ${lowest}, as the server has it: it may not go below`);
+  }
+  if (softLimits) {
+    const own = resourceLimits();
+    for (const resource of RESOURCES) {
+      const asked = softLimits[resource];
+      if (asked === undefined) continue;
+      const fault = limitFault(resource, asked, own[resource]?.hard);
+      if (fault !== undefined) violations.add(`soft_limits[${JSON.stringify(resource)}]`, fault);
+    }
+  }
+  violations.throwIfAny();
+}
+
+/** @returns what `nice` may be at least: itself, unless this process may not have it */
+function lowestNice(nice: number | undefined): number {
+  const own = getPriority();
+  if (nice === undefined || nice >= own) return own;
+  // Only the kernel knows. It is at once taken back, which is always allowed.
+  try {
+    setPriority(nice);
+    setPriority(own);
+    return nice;
+  } catch {
+    return own;
+  }
+}
+
+function limitFault(
+  resource: Resource,
+  asked: number,
+  hard: number | undefined,
+): string | undefined {
+  const unit = limitUnit(resource);
+  if (asked !== NO_LIMIT && asked % unit !== 0) return `must be a multiple of ${unit}`;
+  if (hard === undefined || amountOf(asked) <= hard) return undefined;
+  return `must be at most ${hard}, the server's hard limit`;
+}
+
+/**
+ * Returns shell commands that set a job's soft limits, or "". To be run last: by them the
+ * shell may become unable to do anything but to execute the command.
+ */
+export function limitsScript({ softLimits = {} }: Attributes): string {
+  return setSoftLimits(
+    Object.fromEntries(Object.entries(softLimits).map(([name, limit]) => [name, amountOf(limit)])),
+  );
+}
+
+/** Returns what nice(1) is to add to this process's niceness, which a job inherits; 0: nothing. */
+export function addedNice({ nice }: Attributes): number {
+  return nice === undefined ? 0 : nice - getPriority();
+}
+
+function amountOf(limit: number): number {
+  return limit === NO_LIMIT ? Number.POSITIVE_INFINITY : limit;
+}
