@@ -19,6 +19,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   pty: "--tty",
   stdin: "--stdin",
   merge_output: "--merge-output",
+  output: "--pipe",
   grace_period: "--grace",
   older_than: "--older-than",
   signal: "the signal",

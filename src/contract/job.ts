@@ -17,6 +17,14 @@ export const STREAMS = ["stdout", "stderr"] as const;
 /** One of a job's two outputs. */
 export type Stream = (typeof STREAMS)[number];
 
+export const OUTPUT_KINDS = ["file", "pipe"] as const;
+
+/**
+ * What a command has as its standard output and standard error: its logs themselves, or
+ * pipes, as under a shell's `|`, which processes of the job's copy to the logs.
+ */
+export type OutputKind = (typeof OUTPUT_KINDS)[number];
+
 /** What a job was asked to be. Never changes after Start. */
 export interface JobSpec {
   readonly id: string;
@@ -40,6 +48,8 @@ export interface JobSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** Stderr is in the stdout log. */
   readonly mergeOutput: boolean;
+  /** "file" with `pty`, whose output is a terminal. */
+  readonly output: OutputKind;
   /** Absent where there is no time limit. */
   readonly timeoutMs?: number;
   /** How much of the end of each log to keep; absent where the manager's default was asked for. */

@@ -1,4 +1,4 @@
-import type { Job, Progress, SoftLimits, Status, Stream, WindowSize } from "./job.js";
+import type { Job, OutputKind, Progress, SoftLimits, Status, Stream, WindowSize } from "./job.js";
 
 /**
  * What can be done with jobs. The manager in this process and the client of a
@@ -103,6 +103,11 @@ export interface StartOptions extends CallOptions {
   readonly ifRunning?: IfRunning;
   /** Send stderr to the stdout log too, in the order written. Default false. */
   readonly mergeOutput?: boolean;
+  /**
+   * What stdout and stderr of the command are. "pipe" is for a command that truncates or
+   * seeks in what is a file; it costs two processes. Not with `pty`. Default "file".
+   */
+  readonly output?: OutputKind;
   /** The job is ended, and "failed", when it has run for longer. Positive. Default: no limit. */
   readonly timeoutMs?: number;
   /**

@@ -24,9 +24,19 @@ export class JobDir {
     return `${this.path}/state.json`;
   }
 
-  /** The output of the command, which writes to it directly. */
+  /** The output of the command, which writes to it directly, or through a pipe. */
   log(stream: Stream): string {
     return `${this.path}/${stream}.log`;
+  }
+
+  /** The FIFO that the command writes to, where its output goes through pipes. */
+  fifo(stream: Stream): string {
+    return `${this.path}/${stream}.fifo`;
+  }
+
+  /** The identity of the process that copies the FIFO to the log, if the first one was replaced. */
+  carrier(stream: Stream): string {
+    return `${this.path}/${stream}.carrier`;
   }
 
   /** The first offset of each log, where the job has a log limit. */

@@ -5,6 +5,7 @@ import {
   MAX_INPUT_PIECE_BYTES,
   MAX_UMASK,
   NO_LIMIT,
+  OUTPUT_KINDS,
   type SoftLimits,
   type WindowSize,
 } from "../contract/job.js";
@@ -81,6 +82,11 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     violations.add("nice", `must be a whole number from ${MIN_NICE} to ${MAX_NICE}`);
   }
   checkSoftLimits(softLimits, violations);
+  const { output = "file" } = options;
+  if (!OUTPUT_KINDS.includes(output)) {
+    violations.add("output", `must be one of ${OUTPUT_KINDS.join(", ")}`);
+  }
+  if (output === "pipe" && pty) violations.add("output", "is a terminal for a job with pty");
   violations.throwIfAny();
   return {
     requestId,
@@ -92,6 +98,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     labels: { ...labels },
     // A terminal has a single output stream.
     mergeOutput: pty || (options.mergeOutput ?? false),
+    output,
     pty,
     ...defined({
       name: options.name || undefined,

@@ -60,6 +60,7 @@ export function parseGoRecord(json: object): GoRecord | undefined {
       workDir: job.work_dir?.startsWith("/") ? job.work_dir : "/",
       labels: job.labels ?? {},
       mergeOutput: false,
+      output: "file" as const,
       pty: false,
       stdin: false,
     },

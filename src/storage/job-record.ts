@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { CONTAINMENTS, type JobSpec, type JobState, MAX_UMASK } from "../contract/job.js";
+import {
+  CONTAINMENTS,
+  type JobSpec,
+  type JobState,
+  MAX_UMASK,
+  OUTPUT_KINDS,
+} from "../contract/job.js";
 import type { ForeignFields, JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
 
@@ -41,6 +47,7 @@ const specSchema = z.object({
   workDir: z.string().startsWith("/"),
   labels: texts.default({}),
   mergeOutput: z.boolean().default(false),
+  output: z.enum(OUTPUT_KINDS).default("file"),
   timeoutMs: z.number().positive().optional(),
   logLimitBytes: z.int().positive().optional(),
   pty: z.boolean().default(false),

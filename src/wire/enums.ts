@@ -1,12 +1,13 @@
 import {
   Containment as ProtoContainment,
   IfRunning as ProtoIfRunning,
+  Output as ProtoOutput,
   Status as ProtoStatus,
   Stream as ProtoStream,
   Terminator as ProtoTerminator,
 } from "../../gen/procman/v1/procman_pb.js";
 import { invalidArgument, type Violations } from "../contract/errors.js";
-import type { Containment, Status, Stream } from "../contract/job.js";
+import type { Containment, OutputKind, Status, Stream } from "../contract/job.js";
 import type { IfRunning, Terminator } from "../contract/procman.js";
 
 /** The value of every enum that stands for none. */
@@ -89,6 +90,11 @@ export const TERMINATOR = new EnumTable<Terminator, ProtoTerminator>("terminator
 export const IF_RUNNING = new EnumTable<IfRunning, ProtoIfRunning>("way to start", {
   fail: ProtoIfRunning.FAIL,
   return: ProtoIfRunning.RETURN,
+});
+
+export const OUTPUT = new EnumTable<OutputKind, ProtoOutput>("kind of output", {
+  file: ProtoOutput.FILE,
+  pipe: ProtoOutput.PIPE,
 });
 
 export const CONTAINMENT = new EnumTable<Containment, ProtoContainment>("containment", {

@@ -19,7 +19,7 @@ import {
   type TruncatedField,
 } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
-import { CONTAINMENT, STATUS, STREAM } from "./enums.js";
+import { CONTAINMENT, OUTPUT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
 import {
   decodeName,
@@ -49,6 +49,7 @@ export function encodeJob(job: Job): ProtoJob {
     workDir: job.workDir,
     labels: job.labels,
     mergeOutput: job.mergeOutput,
+    output: OUTPUT.encode(job.output),
     logLimitBytes: BigInt(job.logLimitBytes ?? 0),
     pty: job.pty,
     stdin: job.stdin,
@@ -140,6 +141,8 @@ function decodeSpec(job: ProtoJob): JobSpec {
     workDir,
     labels,
     mergeOutput,
+    // An older server has no other.
+    output: OUTPUT.decode(job.output) ?? "file",
     pty,
     stdin,
     ...defined({

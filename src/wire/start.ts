@@ -2,7 +2,7 @@ import type { MessageInitShape as Init } from "@bufbuild/protobuf";
 import type { StartRequest, StartRequestSchema } from "../../gen/procman/v1/procman_pb.js";
 import type { StartOptions } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
-import { IF_RUNNING } from "./enums.js";
+import { IF_RUNNING, OUTPUT } from "./enums.js";
 import {
   decodeRequestedDuration,
   decodeRequest,
@@ -19,7 +19,7 @@ import {
 } from "./fields.js";
 
 export function encodeStart(options: StartOptions): Init<typeof StartRequestSchema> {
-  const { windowSize, ifRunning, umask, nice, softLimits = {} } = options;
+  const { windowSize, ifRunning, output, umask, nice, softLimits = {} } = options;
   return {
     command: options.command,
     args: [...(options.args ?? [])],
@@ -36,6 +36,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
     umask: encodeUmask(umask),
     softLimits: encodeSoftLimits(softLimits),
     ...defined({
+      output: output && OUTPUT.encodeRequested("output", output),
       nice: nice === undefined ? undefined : encodeInt32("nice", nice),
       timeout: encodeRequestedDuration("timeout", options.timeoutMs),
       windowSize: windowSize && encodeWindowSize(windowSize),
@@ -46,7 +47,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
-  const { timeout, logLimitBytes, pty, windowSize, stdin, name, ifRunning } = request;
+  const { timeout, logLimitBytes, output, pty, windowSize, stdin, name, ifRunning } = request;
   const { umask, nice, softLimits } = request;
   return decodeRequest((violations) => ({
     command,
@@ -62,6 +63,7 @@ export function decodeStart(request: StartRequest): StartOptions {
       requestId: requestId || undefined,
       name: name || undefined,
       ifRunning: IF_RUNNING.decodeRequested("if_running", ifRunning, violations),
+      output: OUTPUT.decodeRequested("output", output, violations),
       timeoutMs: decodeRequestedDuration("timeout", timeout, violations),
       logLimitBytes: decodeNotNegative("log_limit_bytes", logLimitBytes, violations) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Containment, Status } from "../../gen/procman/v1/procman_pb.js";
+import { Containment, Output, Status } from "../../gen/procman/v1/procman_pb.js";
 import { formatRecord, parseRecord } from "../../src/storage/job-record.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
@@ -57,6 +57,14 @@ const ended = { cpuTime: { seconds: 1n, nanos: 750_000_000 }, signal: "", error:
 const EXPECTED: Record<string, object> = {
   "v1-pending-that-ran": { ...start, ...ended, status: Status.COMPLETED, pid: 4101, exitCode: 0 },
   "v1-running-that-ended": { ...start, ...ended, status: Status.FAILED, pid: 4201, exitCode: 3 },
+  "v1-running-with-pipes": {
+    ...start,
+    ...ended,
+    status: Status.FAILED,
+    pid: 5001,
+    exitCode: 3,
+    output: Output.PIPE,
+  },
   "v1-running-before-a-reboot": {
     ...start,
     status: Status.ORPHANED,
@@ -71,7 +79,14 @@ const EXPECTED: Record<string, object> = {
     exitCode: 143,
     signal: "SIGTERM",
   },
-  "v1-completed": { ...start, ...ended, status: Status.COMPLETED, exitCode: 0, mergeOutput: true },
+  "v1-completed": {
+    ...start,
+    ...ended,
+    status: Status.COMPLETED,
+    exitCode: 0,
+    mergeOutput: true,
+    output: Output.FILE,
+  },
   "v1-failed": { ...start, ...ended, status: Status.FAILED, exitCode: 137, signal: "SIGKILL" },
   "v1-failed-by-timeout": {
     ...start,
@@ -134,7 +149,7 @@ test("every checked-in job is expected here", () => {
 });
 
 /** Fields that have come since. */
-const ADDED = { pty: false, stdin: false };
+const ADDED = { output: "file", pty: false, stdin: false };
 
 test.each(v1)("%s is what this version writes, field for field", (id) => {
   const text = recordText(JOBS, id);

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   existsSync,
   readdirSync,
+  readFileSync,
   statfsSync,
   statSync,
   truncateSync,
@@ -10,11 +11,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { Output, Status } from "../../gen/procman/v1/procman_pb.js";
 import { type DiskType, ext4Disk, fill, giveBack, makeRoom, smallDisk } from "../helpers/disks.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { isRoot } from "../helpers/machine.js";
+import { checkNumbered, writeLines } from "../helpers/numbered-lines.js";
 import { readOutput } from "../helpers/output.js";
 import { endAll, procman } from "../helpers/procman-command.js";
 import { tempDir } from "../helpers/temp-dir.js";
@@ -102,6 +104,49 @@ describe.skipIf(!isRoot())("disk full", () => {
     expect(new Set(answers)).toEqual(new Set(["started", "DISK_FULL"]));
     const { jobs } = await server.client.list({ pageSize: 1000 });
     expect(jobs.length).toBe(answers.filter((answer) => answer === "started").length);
+  });
+
+  describe("what goes through pipes", () => {
+    /** A job that waits, with all of the disk full and its carrier gone. */
+    async function startWaiting(rest: string) {
+      const disk = smallDisk("tmpfs", 40 * 1024);
+      const server = await TestServer.start({ stateDir: join(disk, "state") });
+      const go = join(tempDir(), "go");
+      const script = `until [ -e ${go} ]; do sleep 0.01; done; ${writeLines("1", "40000")}`;
+      const { job } = await server.client.start({
+        command: "sh",
+        args: ["-c", `${script}; ${rest}`],
+        output: Output.PIPE,
+      });
+      const read = (name: string) => readFileSync(join(disk, "state/jobs", job!.id, name));
+      leave(disk, 100_000);
+      writeFileSync(go, "");
+      const carrier = /^carrier stdout (\d+)/m.exec(read("process").toString())?.[1];
+      await eventually("its carrier to find no room", () => !existsSync(`/proc/${carrier}`));
+      return { disk, client: server.client, id: job!.id, read };
+    }
+
+    test("the command waits, and goes on once there is room", async () => {
+      const { disk, client, id, read } = await startWaiting("exit 6");
+      const seen = await client.wait({ id, timeout: { seconds: 0n, nanos: 300_000_000 } });
+      expect(seen.job!.status).toBe(Status.RUNNING);
+      const before = read("stdout.log");
+      makeRoom(disk);
+      expect((await client.wait({ id })).job).toMatchObject({ exitCode: 6 });
+      const after = read("stdout.log").subarray(before.length);
+      // What that carrier had read and not written is lost, and nothing else.
+      const all = 40_000 * 16;
+      checkNumbered(0, before);
+      checkNumbered(all - after.length, after);
+      expect(all - after.length - before.length).toBeLessThanOrEqual(64 * 1024);
+    });
+
+    test.each([0n, 5n])("a cancel with a grace of %d s does not wait for room", async (seconds) => {
+      const { client, id } = await startWaiting("exit 6");
+      const { job } = await client.cancel({ id, gracePeriod: { seconds } });
+      expect(job!.status).toBe(Status.CANCELLED);
+      await client.remove({ id });
+    });
   });
 
   test("when the exit of an earlier version's job must be recorded: it ends as it did once there is room", async () => {

@@ -69,6 +69,7 @@ export class FakeProcman implements ServedProcman {
       workDir: "/",
       labels: {},
       mergeOutput: false,
+      output: "file",
       pty: false,
       stdin: false,
       createdTime: new Date("2026-01-02T03:04:05.678Z"),

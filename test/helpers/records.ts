@@ -20,6 +20,7 @@ export function someRecord(
       workDir: "/",
       labels: {},
       mergeOutput: false,
+      output: "file",
       pty: false,
       stdin: false,
       ...rest.spec,

@@ -45,6 +45,7 @@ interface RunOptions extends JsonOption, DetachKeyOption {
   readonly ifRunning?: IfRunning;
   readonly requestId?: string;
   readonly mergeOutput?: boolean;
+  readonly pipe?: boolean;
   readonly timeout?: number;
   readonly progress: boolean;
   readonly logLimit?: number;
@@ -80,6 +81,7 @@ Examples:
   procman run -t -- pip install numpy
   procman run -it -- bash
   procman run -i -- sort < words.txt
+  procman run --pipe -- zip -qr - src > src.zip
   procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
   procman run -d --name web -- npm run dev               then: procman logs web
   procman run -d --name web --if-running return -- npm run dev
@@ -132,6 +134,13 @@ export function runCommand(context: CommandContext): Command {
         "With -i, the part of stdin that was sent before is not sent again",
     )
     .option("--merge-output", "write stderr to stdout, in the order in which it was written")
+    .addOption(
+      new Option(
+        "--pipe",
+        "give the command pipes as its stdout and stderr, not files: for one that opens " +
+          "/dev/stdout or /dev/stderr, or seeks in what is a file",
+      ).conflicts("tty"),
+    )
     .option(
       "--timeout <duration>",
       "end the job after this time; run then exits with 124",
@@ -246,7 +255,8 @@ async function followStarted(
 
 function startRequest(words: readonly string[], options: RunOptions, cli: Cli): StartOptions {
   const [command = "", ...args] = words;
-  const { requestId, mergeOutput = false, label = {}, tty, stdin, name, ifRunning } = options;
+  const { requestId, mergeOutput = false, pipe, label = {}, tty, stdin } = options;
+  const { name, ifRunning } = options;
   const workDir = options.workDir?.startsWith("/")
     ? options.workDir
     : resolve(currentDir(cli), options.workDir ?? "");
@@ -264,6 +274,7 @@ function startRequest(words: readonly string[], options: RunOptions, cli: Cli): 
       ifRunning,
       // It tells a job that was found from one that was started.
       requestId: requestId ?? (ifRunning === "return" ? nanoid() : undefined),
+      output: pipe ? ("pipe" as const) : undefined,
       timeoutMs: options.timeout,
       logLimitBytes: options.logLimit,
       pty: tty,

@@ -51,6 +51,7 @@ export function formatJobDetails(
     ["soft limits", ifKnown(job.softLimits, softLimitsText)],
     ["stdout", logText(job, "stdout") + (job.mergeOutput ? " (with stderr)" : "")],
     ["stderr", job.mergeOutput ? undefined : logText(job, "stderr")],
+    ["output", job.output === "pipe" ? "through pipes" : undefined],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
     ["terminal", ifKnown(job.windowSize, ({ columns, rows }) => `${columns}x${rows} at the start`)],
     ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],

@@ -13,6 +13,7 @@ import type { Ticker } from "../../platform/ticker.js";
 import { removeCgroup } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
+import { OutputCarriers } from "./output/output-carriers.js";
 import { listeningPort } from "./listening-port.js";
 import { isAlive, type ProcessRef, processTable } from "./process/processes.js";
 import { signalName } from "../../platform/signal-name.js";
@@ -65,6 +66,7 @@ export class LocalJobProcess implements JobProcess {
   readonly #shared: SharedEngine;
   readonly #stop: SessionStop;
   readonly #input: JobInput;
+  readonly #carriers: OutputCarriers;
   /** Set while the runner is a living child of this process. */
   #runner: DetachedProcess | undefined;
   /** Kept until the release, so that a job that deletes its files can still be ended. */
@@ -78,6 +80,7 @@ export class LocalJobProcess implements JobProcess {
     this.#shared = shared;
     this.#stop = new SessionStop(dir);
     this.#input = new JobInput(dir);
+    this.#carriers = new OutputCarriers(dir, shared.scriptsDir);
   }
 
   /** Implements `PreparedCommand.start`. */
@@ -143,12 +146,14 @@ export class LocalJobProcess implements JobProcess {
       onFullCheck: () => this.#continueTerminal(),
     };
     const stopWatching = watchExit(exit, this.#shared.ticker);
+    const stopCarrying = this.#watchCarriers();
     this.#continueTerminal();
     ended?.addEventListener("abort", listener);
     // It may have ended before the watch began.
     if (!ended || ended.aborted || mayHaveEnded(this.#dir)) queueMicrotask(listener);
     return () => {
       stopWatching();
+      stopCarrying();
       ended?.removeEventListener("abort", listener);
     };
   }
@@ -204,6 +209,7 @@ export class LocalJobProcess implements JobProcess {
 
   async close(): Promise<void> {
     this.#stopDraining();
+    await this.#carriers.close();
     await this.#input.close();
   }
 
@@ -368,7 +374,7 @@ export class LocalJobProcess implements JobProcess {
 
   /** Whether a process that runs has the job's directory as an argument, or writes its errors there. */
   #isNamedByProcess(): boolean {
-    const errors = STREAMS.map((stream) => this.#dir.log(stream));
+    const errors = STREAMS.flatMap((stream) => [this.#dir.log(stream), this.#dir.fifo(stream)]);
     // A runner that was told of its job has no argument that names it, but its logs open.
     return processTable().hasArgument(this.#dir.path) || processTable().hasErrorOutput(errors);
   }
@@ -425,6 +431,12 @@ export class LocalJobProcess implements JobProcess {
     } catch {
       // Without descriptors for a look at it, say: the next check tries again.
     }
+  }
+
+  #watchCarriers(): () => void {
+    const identity = this.#identity ?? this.#knownIdentity();
+    if (!identity?.carriers) return () => {};
+    return this.#shared.ticker.add(() => this.#carriers.restore(identity));
   }
 
   #stopDraining(): void {

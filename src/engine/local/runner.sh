@@ -16,7 +16,7 @@
 {
 procman_dir=$1 procman_boot=$2 procman_mask=$3 procman_stderr=$4 procman_cgroup=$5
 shift 5
-procman_recorder= procman_limits=
+procman_recorder= procman_limits= procman_redirect= procman_carriers= procman_drain=
 umask 077
 procman_newline='
 '
@@ -52,6 +52,10 @@ else
 fi
 # Open until the end, so that the directory is found again wherever it was moved.
 exec 7<"$procman_dir" || exit
+# The command's streams are files, or pipes where STDERR_LOG names one.
+case $procman_stderr in
+*.fifo) . "${0%/*}/pipe.sh" ;;
+esac
 # In the foreground: the signals above do not interrupt a shell that waits for that.
 (
 	procman_identify
@@ -62,8 +66,10 @@ exec 7<"$procman_dir" || exit
 	# Only one process can create this file: the runner, or a server that abandons the job.
 	set -C
 	printf '%s\n' "$procman_boot" "$procman_runner" "$procman_me" "cgroup $procman_cgroup" \
-		${procman_recorder:+"recorder $procman_recorder"} >"$procman_dir/process" || exit
+		${procman_recorder:+"recorder $procman_recorder"} ${procman_carriers:+"$procman_carriers"} \
+		>"$procman_dir/process" || exit
 	umask "$procman_mask"
+	$procman_redirect
 	eval "$procman_limits" || exit 126
 	exec "$@"
 ) </dev/null >>"$procman_dir/stdout.log" 2>>"$procman_stderr" 7<&-
@@ -99,6 +105,7 @@ procman_await
 # Where the command could not be executed, its log holds only an error of this shell's.
 case $procman_code in
 126 | 127)
+	$procman_drain
 	[ "$procman_stderr" = /dev/null ] || procman_stderr=$procman_at/${procman_stderr##*/}
 	# Reads one block only: the log may be a hole of many gigabytes, and `read` goes
 	# through it byte by byte.
@@ -124,6 +131,7 @@ if [ ! -p "$procman_at/$procman_exit" ]; then
 	{ times; } 1<>"$procman_at/$procman_exit"
 	{ read -r procman_self; read -r procman_kids; } <"$procman_at/$procman_exit"
 fi
+$procman_drain
 # Retries while the disk is full, unless the job's directory is gone.
 until [ ! -p "$procman_at/$procman_exit" ] &&
 	printf '%s\n' "$procman_code" "$procman_self" "$procman_kids" 1<>"$procman_at/$procman_exit"; do

@@ -36,6 +36,7 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
         clearEnv: true,
         workDir: "/usr",
         mergeOutput: true,
+        output: "OUTPUT_PIPE",
         timeout: "60s",
       };
       const job = await start(client, 'pwd; echo "$SECRET$HOME" >&2', request);

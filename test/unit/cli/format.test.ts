@@ -207,6 +207,7 @@ describe("--json", () => {
       stderrFirstOffset: "0",
       logLimitBytes: "0",
       mergeOutput: false,
+      output: "file",
       clearEnv: false,
       containment: "session",
       pty: false,

@@ -41,7 +41,7 @@ describe("run", () => {
   test("takes every option, and leaves those after -- to the command", async () => {
     const options = ["-e", "A=1", "--env", "PATH=/x", "--work-dir", "sub", "-l", "team=ml"];
     const more = ["--request-id", "once", "--merge-output", "--timeout", "10m"];
-    const limit = ["--log-limit", "100MB", "--umask", "077", "--nice", "-5"];
+    const limit = ["--log-limit", "100MB", "--pipe", "--umask", "077", "--nice", "-5"];
     limit.push("--ulimit", "core=unlimited", "--ulimit", "as=4096");
     const env = { PATH: "/bin", PWD: "/home/me" };
     const request = await requestOf(
@@ -62,6 +62,7 @@ describe("run", () => {
       labels: { team: "ml" },
       requestId: "once",
       mergeOutput: true,
+      output: "pipe",
       timeoutMs: 600_000,
       logLimitBytes: 100_000_000,
       umask: 0o077,
@@ -179,6 +180,10 @@ describe("run", () => {
     expect(sent.map(({ args }) => args[1])).not.toContainEqual(
       expect.objectContaining({ close: true }),
     );
+  });
+
+  test("takes pipes or a terminal, not both", async () => {
+    expect(await new FakeCli().run("run", "--pipe", "--tty", "x")).toBe(125);
   });
 
   test("--cwd is --work-dir", async () => {

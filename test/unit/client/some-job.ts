@@ -1,5 +1,11 @@
 import fc from "fast-check";
-import { CONTAINMENTS, type Job, STREAMS, TRUNCATED_FIELDS } from "../../../src/contract/job.js";
+import {
+  CONTAINMENTS,
+  type Job,
+  OUTPUT_KINDS,
+  STREAMS,
+  TRUNCATED_FIELDS,
+} from "../../../src/contract/job.js";
 
 export const T0 = new Date("2026-01-02T03:04:05.678Z");
 const T1 = new Date("2026-01-02T03:04:06.789Z");
@@ -15,6 +21,7 @@ const spec = {
   workDir: "/",
   labels: {},
   mergeOutput: false,
+  output: "file" as const,
   pty: false,
   stdin: false,
   createdTime: T0,
@@ -114,6 +121,7 @@ export const anyJob = fc
         workDir: text,
         labels: texts,
         mergeOutput: fc.boolean(),
+        output: fc.constantFrom(...OUTPUT_KINDS),
         pty: fc.boolean(),
         windowSize: fc.record({ rows: side, columns: side }, { noNullPrototype: true }),
         stdin: fc.boolean(),
@@ -150,6 +158,7 @@ export const anyJob = fc
           "workDir",
           "labels",
           "mergeOutput",
+          "output",
           "pty",
           "stdin",
           "createdTime",

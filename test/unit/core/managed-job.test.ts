@@ -61,6 +61,7 @@ function spec(id: string, script: string): JobSpec {
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    output: "file",
     pty: false,
     stdin: false,
   };

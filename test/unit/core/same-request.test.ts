@@ -14,6 +14,8 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   labels: { l: "v" },
   requestId: "once",
   mergeOutput: true,
+  // "pipe" is refused with pty.
+  output: "file",
   timeoutMs: 1500,
   logLimitBytes: 100_000,
   pty: true,

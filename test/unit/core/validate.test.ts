@@ -41,6 +41,7 @@ describe("a Start", () => {
       workDir: "/srv",
       labels: {},
       mergeOutput: false,
+      output: "file",
       pty: false,
       stdin: false,
     });
@@ -59,6 +60,7 @@ describe("a Start", () => {
       workDir: "/tmp",
       labels: { team: "x", empty: "" },
       mergeOutput: true,
+      output: "file" as const,
       timeoutMs: 0.5,
       logLimitBytes: 65_536,
       pty: true,
@@ -70,6 +72,7 @@ describe("a Start", () => {
     };
     expect(start(options)).toEqual(options);
     expect(start({ mergeOutput: true }).mergeOutput).toBe(true);
+    expect(start({ output: "pipe" }).output).toBe("pipe");
   });
 
   test("is not changed by what the caller does with its lists afterwards", () => {
@@ -120,6 +123,8 @@ describe("a Start", () => {
       { softLimits: { core: -2 } },
       'soft_limits["core"]: must be a whole number, or -1 for no limit',
     ],
+    [{ output: "pipes" as never }, "output: must be one of file, pipe"],
+    [{ output: "pipe", pty: true }, "output: is a terminal for a job with pty"],
     [{ windowSize: { rows: 24, columns: 80 } }, "window_size: is only for a job with pty"],
     [
       { pty: true, windowSize: { rows: 0, columns: 80 } },

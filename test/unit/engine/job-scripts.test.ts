@@ -12,7 +12,15 @@ import { expect, test } from "vitest";
 import { JobScripts, PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
-const NAMES = ["feed.sh", "identify.sh", "input.sh", "runner.sh", "terminal.sh"];
+const NAMES = [
+  "carry.sh",
+  "feed.sh",
+  "identify.sh",
+  "input.sh",
+  "pipe.sh",
+  "runner.sh",
+  "terminal.sh",
+];
 
 function newPackage() {
   const packageDir = join(tempDir(), "package");

@@ -34,6 +34,7 @@ async function startJob(command: string, ...args: string[]) {
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    output: "file",
     pty: false,
     stdin: false,
   });

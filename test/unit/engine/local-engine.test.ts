@@ -53,6 +53,7 @@ function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {})
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    output: "file",
     pty: false,
     stdin: false,
     ...rest,

@@ -61,6 +61,7 @@ function spec(rest: Partial<JobSpec> = {}): JobSpec {
     workDir: "/",
     labels: {},
     mergeOutput: false,
+    output: "file",
     pty: false,
     stdin: false,
     ...rest,

@@ -54,6 +54,7 @@ export async function startJob(
     workDir: dir.path,
     labels: {},
     mergeOutput: false,
+    output: "file",
     pty: false,
     stdin: false,
     ...options,

@@ -43,6 +43,7 @@ function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {})
     workDir: process.cwd(),
     labels: {},
     mergeOutput: false,
+    output: "file",
     pty: false,
     stdin: false,
     ...rest,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { JobState } from "../../../src/contract/job.js";
+import { type JobState, OUTPUT_KINDS } from "../../../src/contract/job.js";
 import type { JobRecord } from "../../../src/core/ports.js";
 import { formatRecord, parseRecord } from "../../../src/storage/job-record.js";
 import { someRecord } from "../../helpers/records.js";
@@ -51,6 +51,7 @@ const record: fc.Arbitrary<JobRecord> = fc
       workDir: text.map((path) => `/${path}`),
       labels: texts,
       mergeOutput: fc.boolean(),
+      output: fc.constantFrom(...OUTPUT_KINDS),
       pty: fc.boolean(),
       stdin: fc.boolean(),
     }),
@@ -173,6 +174,7 @@ test("a record of an old version has the defaults of what has come since", () =>
       workDir: "/",
       labels: {},
       mergeOutput: false,
+      output: "file",
       pty: false,
       stdin: false,
     },

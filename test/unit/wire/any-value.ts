@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { STATUSES, STREAMS } from "../../../src/contract/job.js";
+import { OUTPUT_KINDS, STATUSES, STREAMS } from "../../../src/contract/job.js";
 import {
   type AttachEvent,
   type AttachOptions,
@@ -79,6 +79,7 @@ export const anyStart = anyOf<StartOptions>(
     labels: texts,
     requestId: someText,
     mergeOutput: fc.boolean(),
+    output: fc.constantFrom(...OUTPUT_KINDS),
     timeoutMs: durationMs,
     logLimitBytes: offset.map((bytes) => bytes || 1),
     pty: fc.boolean(),
@@ -93,6 +94,7 @@ export const anyStart = anyOf<StartOptions>(
   [
     "workDir",
     "requestId",
+    "output",
     "timeoutMs",
     "logLimitBytes",
     "windowSize",

@@ -5,6 +5,7 @@ import {
   CancelRequestSchema,
   CleanupRequestSchema,
   ListRequestSchema,
+  Output,
   ResizeWindowRequestSchema,
   SendInputRequestSchema,
   StartRequestSchema,
@@ -28,6 +29,7 @@ import { decodeWait } from "../../../src/wire/wait.js";
 
 /** As of a client that is newer than this server. */
 const UNKNOWN_STREAM = 9 as unknown as Stream;
+const UNKNOWN_OUTPUT = 9 as unknown as Output;
 
 /** The fields that are wrong, with why. */
 function violationsOf(decode: () => unknown): Record<string, string> {
@@ -71,6 +73,7 @@ test("what is set arrives", () => {
     labels: { l: "v" },
     requestId: "r",
     mergeOutput: true,
+    output: Output.PIPE,
     timeout: { seconds: 2n },
     logLimitBytes: 100_000n,
     pty: true,
@@ -89,6 +92,7 @@ test("what is set arrives", () => {
     labels: { l: "v" },
     requestId: "r",
     mergeOutput: true,
+    output: "pipe",
     timeoutMs: 2000,
     logLimitBytes: 100_000,
     pty: true,
@@ -197,6 +201,8 @@ test("everything that is wrong is told at once", () => {
     statuses: "0 is not a status",
     page_size: "must not be negative",
   });
+  const output = create(StartRequestSchema, { output: UNKNOWN_OUTPUT });
+  expect(violationsOf(() => decodeStart(output))).toEqual({ output: "9 is not a kind of output" });
   expect(violationsOf(() => decodeId({ id: "" }))).toEqual({ id: "must not be empty" });
   expect(violationsOf(() => decodeResizeWindow(create(ResizeWindowRequestSchema)))).toEqual({
     id: "must not be empty",

@@ -20,6 +20,7 @@ const job: Job = {
   workDir: "/",
   labels: {},
   mergeOutput: false,
+  output: "file",
   pty: false,
   stdin: false,
   createdTime: T0,
@@ -36,7 +37,7 @@ const JOB =
   '"createdTime":"2026-01-02T03:04:05.678Z","stdoutBytes":"0","stderrBytes":"0",' +
   '"mergeOutput":false,"containment":"unspecified","clearEnv":false,' +
   '"logLimitBytes":"0","stdoutFirstOffset":"0","stderrFirstOffset":"0","pty":false,"stdin":false,' +
-  '"truncatedFields":[],"stdoutTruncations":0,"stderrTruncations":0,"missingLogs":[],"lastSignal":"","name":"","previousId":"",' +
+  '"truncatedFields":[],"stdoutTruncations":0,"stderrTruncations":0,"missingLogs":[],"lastSignal":"","name":"","previousId":"","output":"file",' +
   '"umask":"","softLimits":{}}';
 
 const TIME = "2026-01-02T03:04:05.678Z";

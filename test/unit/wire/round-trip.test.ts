@@ -191,6 +191,7 @@ describe("what the client encodes, the server decodes", () => {
       labels: { team: "x" },
       requestId: "once",
       mergeOutput: true,
+      output: "pipe" as const,
       timeoutMs: 1500,
       logLimitBytes: 2 ** 40,
       pty: true,

@@ -92,25 +92,29 @@ export function leaveCgroup(dir: string, pid: number): void {
   }
 }
 
-/** Whether the cgroup, or one within it, has a living process that is not the spared one. */
-export function isPopulated(dir: string, sparedPid: number): boolean {
+/** Whether the cgroup, or one within it, has a living process that is not one of the spared. */
+export function isPopulated(dir: string, sparedPids: readonly number[]): boolean {
   if (dir === "" || !hasProcess(dir)) return false;
   const members = cgroupMembers(dir);
-  if (!members.includes(sparedPid)) return true;
-  return members.length > 1 || childCgroups(dir).some(hasProcess);
+  const others = members.filter((pid) => !sparedPids.includes(pid));
+  // Where none of the spared is in, it need not be asked which of them has a process.
+  return (
+    others.length > 0 || others.length === members.length || childCgroups(dir).some(hasProcess)
+  );
 }
 
 /** Sends SIGKILL to all processes of a cgroup at once, so that no fork escapes. */
-export function killCgroup(dir: string, sparedPid: number): void {
+export function killCgroup(dir: string, sparedPids: readonly number[]): void {
   if (dir === "") return;
   const members = cgroupMembers(dir);
+  const others = members.filter((pid) => !sparedPids.includes(pid));
   try {
-    if (members.includes(sparedPid)) throw new Error("it would kill the spared process");
+    if (others.length < members.length) throw new Error("it would kill a spared process");
     writeFileSync(join(dir, "cgroup.kill"), "1");
   } catch (error) {
     if (hasCode(error, "ENOENT")) return;
     // The hierarchy may have become read-only since the job was started.
-    for (const pid of members) if (pid !== sparedPid) sendSignal(pid, "SIGKILL");
+    for (const pid of others) sendSignal(pid, "SIGKILL");
   }
 }
 

@@ -6,7 +6,7 @@ import { isAlive, processTable } from "../process/processes.js";
 import { sendSignal, signalGroup, signalTerminal } from "../process/signals.js";
 import type { Identity } from "../runner/runner-records.js";
 import { killCgroup, leaveCgroup } from "./cgroup.js";
-import { Session } from "./session.js";
+import { Session, sparedPids } from "./session.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 
 const INITIAL_BACKOFF_MS = 5;
@@ -54,7 +54,7 @@ export class SessionStop {
 }
 
 /**
- * Ends every process of the job's session but the runner: SIGTERM to the group,
+ * Ends every process of the job's session but the runner and the carriers: SIGTERM to the group,
  * and after the grace period SIGKILL to each until none is left.
  */
 async function stopSession(
@@ -87,14 +87,20 @@ async function stopSession(
   }
   const killRemaining = () => {
     if (session.isEmpty()) return true;
-    killCgroup(cgroup, runner.pid);
+    const spared = sparedPids(identity);
+    for (const pid of spared) leaveCgroup(cgroup, pid);
+    killCgroup(cgroup, spared);
     session.kill();
     return false;
   };
   await pollUntil(killRemaining, () => Number.POSITIVE_INFINITY, signal);
   // A runner that was stopped with SIGSTOP cannot record the exit.
   signalTerminal(identity, "SIGCONT");
-  if (isAlive(bootId, runner)) sendSignal(runner.pid, "SIGCONT");
+  if (isAlive(bootId, runner)) {
+    sendSignal(runner.pid, "SIGCONT");
+    // What goes through pipes may still have to be written, which on a full disk it waits to.
+    if (identity.carriers) sendSignal(runner.pid, "SIGTERM");
+  }
   rmSync(dir.stopping, { force: true, recursive: true });
 }
 

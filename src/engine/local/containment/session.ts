@@ -1,8 +1,14 @@
 import { cgroupMembers, isPopulated } from "./cgroup.js";
 import type { ProcessInfo } from "../process/process-table.js";
-import { lookupAlive, type ProcessRef, processTable, sameProcess } from "../process/processes.js";
+import {
+  isAlive,
+  lookupAlive,
+  type ProcessRef,
+  processTable,
+  sameProcess,
+} from "../process/processes.js";
 import { sendSignal } from "../process/signals.js";
-import type { Identity } from "../runner/runner-records.js";
+import { type Identity, isRunnerOrCarrier, runnerAndCarriers } from "../runner/runner-records.js";
 
 /**
  * How long a session counts as the job's after it was proven to be. A pid is not
@@ -53,20 +59,20 @@ export class Session {
   /** Whether no process is left that can be ended. */
   isEmpty(): boolean {
     if (this.#someKnownLives()) return false;
-    const { cgroup, runner } = this.#identity;
-    return this.members().length === 0 && !isPopulated(cgroup, runner.pid);
+    const { cgroup } = this.#identity;
+    return this.members().length === 0 && !isPopulated(cgroup, sparedPids(this.#identity));
   }
 
-  /** Lists the living members of the job's sessions except the runner, and makes them known. */
+  /** Lists the living members of the job's sessions except the runner and carriers, and makes them known. */
   members(): ProcessInfo[] {
-    const { bootId, runner } = this.#identity;
-    if (bootId !== processTable().bootId()) return [];
+    if (this.#identity.bootId !== processTable().bootId()) return [];
     this.#trackOwnSession();
     const mark = processTable().mark();
     const all = processTable().all();
     const members = this.#sessions.flatMap((session) => membersOf(session, all, mark));
     return members.filter(
-      (info) => !info.zombie && !sameProcess(info, runner) && !this.#refused.has(info.pid),
+      (info) =>
+        !info.zombie && !isRunnerOrCarrier(this.#identity, info) && !this.#refused.has(info.pid),
     );
   }
 
@@ -103,12 +109,12 @@ export class Session {
 
   /** Looks up known members only, so it is much cheaper than `members`. */
   #someKnownLives(): boolean {
-    const { bootId, runner } = this.#identity;
+    const { bootId } = this.#identity;
     for (const session of this.#sessions) {
       const { known, leader } = session;
       const isMember = (ref: ProcessRef) =>
         lookupAlive(bootId, ref)?.sessionId === leader.pid && !this.#refused.has(ref.pid);
-      if (!known.some((ref) => ref.pid !== runner.pid && isMember(ref))) continue;
+      if (!known.some((ref) => !isRunnerOrCarrier(this.#identity, ref) && isMember(ref))) continue;
       session.provenAtMs = performance.now();
       return true;
     }
@@ -125,11 +131,17 @@ export class Session {
   }
 }
 
-/** Returns the living processes of the job's sessions and cgroup, except the runner. */
+/** Returns the pids of what a stop spares: the runner and the carriers, as far as they are alive. */
+export function sparedPids(identity: Identity): number[] {
+  const alive = runnerAndCarriers(identity).filter((ref) => isAlive(identity.bootId, ref));
+  return alive.map(({ pid }) => pid);
+}
+
+/** Returns the living processes of the job's sessions and cgroup, except the runner and carriers. */
 export function jobProcesses(identity: Identity): ProcessInfo[] {
   const inSession = new Session(identity).members();
   const known = new Set(inSession.map(({ pid }) => pid));
-  known.add(identity.runner.pid);
+  for (const { pid } of runnerAndCarriers(identity)) known.add(pid);
   const escaped = cgroupMembers(identity.cgroup)
     .filter((pid) => !known.has(pid))
     .flatMap((pid) => processTable().lookup(pid) ?? []);

@@ -13,7 +13,7 @@ export interface ProcessRef {
   readonly startTime: string;
 }
 
-export function sameProcess(info: ProcessInfo, ref: ProcessRef): boolean {
+export function sameProcess(info: ProcessRef, ref: ProcessRef): boolean {
   return info.pid === ref.pid && info.startTime === ref.startTime;
 }
 

@@ -1,6 +1,6 @@
 import { hasCode } from "../../../platform/errno.js";
-import { type Identity, isInTerminal } from "../runner/runner-records.js";
-import { lookupAlive, processTable, sameProcess } from "./processes.js";
+import { type Identity, isInTerminal, isRunnerOrCarrier } from "../runner/runner-records.js";
+import { lookupAlive, processTable } from "./processes.js";
 
 /** The signals that the runner survives: they can go to the whole group. */
 const CAUGHT_BY_RUNNER = new Set<NodeJS.Signals>([
@@ -15,8 +15,8 @@ const CAUGHT_BY_RUNNER = new Set<NodeJS.Signals>([
 ]);
 
 /**
- * Sends a signal to the process group that the command runs in, except the runner
- * where that would not survive it.
+ * Sends a signal to the process group that the command runs in, except the runner and
+ * the carriers where they would not survive it.
  * @returns whether the job has a process to signal
  */
 export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean {
@@ -31,7 +31,7 @@ export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean
     sendSignal(-group, signal);
   } else {
     for (const member of processTable().all()) {
-      if (member.groupId === group && !sameProcess(member, identity.runner)) {
+      if (member.groupId === group && !isRunnerOrCarrier(identity, member)) {
         sendSignal(member.pid, signal);
       }
     }

@@ -10,7 +10,15 @@ import { hasCode } from "../../../platform/errno.js";
 export const PACKAGE_SCRIPTS_DIR = fileURLToPath(new URL("..", import.meta.url));
 
 /** All of them: they call each other, and look for each other in their own directory. */
-const NAMES = ["runner.sh", "identify.sh", "input.sh", "feed.sh", "terminal.sh"];
+const NAMES = [
+  "runner.sh",
+  "identify.sh",
+  "input.sh",
+  "feed.sh",
+  "pipe.sh",
+  "carry.sh",
+  "terminal.sh",
+];
 
 /**
  * The shell scripts that run jobs. An upgrade may remove the package of a server that

@@ -95,8 +95,10 @@ function setWords(argv: readonly string[]): string {
   return `set -- ${argv.map(quoted).join(" ")}`;
 }
 
+/** A FIFO tells the runner that both streams are to be pipes. */
 function stderrOf({ spec }: LocalCommand, { dir }: RunnerPlace): string {
-  return dir.log(spec.mergeOutput ? "stdout" : "stderr");
+  const stream = spec.mergeOutput ? "stdout" : "stderr";
+  return spec.output === "pipe" ? dir.fifo(stream) : dir.log(stream);
 }
 
 /**

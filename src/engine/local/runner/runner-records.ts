@@ -1,12 +1,12 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { fromSystemError } from "../../../contract/errors.js";
-import type { Exit } from "../../../contract/job.js";
+import { type Exit, type Stream, STREAMS } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
 
 import { defined } from "../../../platform/defined.js";
 import { hasCode } from "../../../platform/errno.js";
 import { signalOfNumber } from "../../../platform/signal-name.js";
-import { type ProcessRef, processTable } from "../process/processes.js";
+import { type ProcessRef, processTable, sameProcess } from "../process/processes.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 
 /** The identities of a job's processes, as the `process` file records them. */
@@ -17,6 +17,11 @@ export interface Identity {
   /** Writes the exit record: the runner or, with a terminal, the parent of script(1). */
   readonly exitRecorder: ProcessRef;
   readonly command: ProcessRef;
+  /**
+   * The processes that copy the command's output from pipes to its logs, as it was started.
+   * They are in its session, but never to be ended with it.
+   */
+  readonly carriers?: Carriers;
   /** When the runner recorded the identities. */
   readonly startedTime: Date;
   /** The directory of the job's cgroup, or "". */
@@ -25,6 +30,17 @@ export interface Identity {
   readonly notExecuted?: string;
   /** Another program has started the command: there is no runner, and no exit record to come. */
   readonly isBare?: boolean;
+}
+
+export type Carriers = Partial<Readonly<Record<Stream, ProcessRef>>>;
+
+/** Returns what is not ended with the job's session: it ends by itself. */
+export function runnerAndCarriers({ runner, carriers = {} }: Identity): ProcessRef[] {
+  return [runner, ...Object.values(carriers)];
+}
+
+export function isRunnerOrCarrier(identity: Identity, process: ProcessRef): boolean {
+  return runnerAndCarriers(identity).some((ref) => sameProcess(ref, process));
 }
 
 /** Whether the job has a terminal. Its exit recorder is then not the runner. */
@@ -68,6 +84,7 @@ export function readProcessRecord(dir: JobDir): ProcessRecord {
   const exitRecorder =
     recorderLine === undefined ? runner : processTable().parseIdentity(recorderLine);
   if (!exitRecorder) return { kind: "incomplete" };
+  const carriers = parseCarriers((stream) => after(`${CARRIER}${stream} `));
   const complaint = after(NOT_EXECUTED);
   const notExecuted = complaint === undefined ? undefined : withoutShellPrefix(complaint);
   return {
@@ -78,7 +95,7 @@ export function readProcessRecord(dir: JobDir): ProcessRecord {
     command: { pid: command.pid, startTime: command.startTime },
     cgroup: cgroupLine.slice(CGROUP.length),
     startedTime: file.createdTime,
-    ...defined({ notExecuted, isBare: rest.includes(NO_RUNNER) || undefined }),
+    ...defined({ carriers, notExecuted, isBare: rest.includes(NO_RUNNER) || undefined }),
   };
 }
 
@@ -141,7 +158,17 @@ const EXIT_LINES = 3;
 const COPIED = "copied ";
 const CGROUP = "cgroup ";
 const RECORDER = "recorder ";
+const CARRIER = "carrier ";
 const NOT_EXECUTED = "not executed: ";
+
+function parseCarriers(lineOf: (stream: Stream) => string | undefined): Carriers | undefined {
+  const found = STREAMS.flatMap((stream) => {
+    const line = lineOf(stream);
+    const carrier = line === undefined ? undefined : processTable().parseIdentity(line);
+    return carrier ? [[stream, { pid: carrier.pid, startTime: carrier.startTime }] as const] : [];
+  });
+  return found.length === 0 ? undefined : Object.fromEntries(found);
+}
 
 /** Turns `44: exec: x: not found`, and its forms in bash and busybox, into `x: not found`. */
 function withoutShellPrefix(complaint: string): string {
