@@ -43,9 +43,15 @@ type FromWorker =
 /** A process of its own that makes calls, so that the one that measures something else is not in their way. */
 export class CallWorker {
   readonly #child: ChildProcess;
+  readonly #exited: Promise<never>;
 
   constructor(scratch: Scratch) {
     this.#child = scratch.child(fork(PROGRAM, [], { stdio: "inherit" }));
+    this.#exited = once(this.#child, "exit").then(() => {
+      throw new Error("the process that calls has ended");
+    });
+    // It ends with the benchmark, when nobody waits for it any more.
+    this.#exited.catch(() => {});
   }
 
   /** Makes the calls. Those at fixed times go on until `during` has resolved. */
@@ -65,10 +71,8 @@ export class CallWorker {
   }
 
   async #answer(): Promise<readonly LoopRun[]> {
-    const exited = once(this.#child, "exit").then(() => {
-      throw new Error("the process that calls has ended");
-    });
-    const [message] = (await Promise.race([once(this.#child, "message"), exited])) as [FromWorker];
+    const answered = once(this.#child, "message") as Promise<[FromWorker]>;
+    const [message] = await Promise.race([answered, this.#exited]);
     if (message.kind === "failed") throw new Error(`calling: ${message.message}`);
     return message.results;
   }
