@@ -14,7 +14,7 @@ export const EXIT = {
   fault: 70,
   /** `run`, `wait`: how the job ended is not known. */
   orphaned: 123,
-  /** `run`: the job's time limit; `wait`: its own timeout passed first (as timeout(1) does). */
+  /** `run`: the job's time limit; `wait`, `run --for`: the time passed first (as timeout(1) does). */
   timeout: 124,
   /** `run`, `wait`: procman itself failed, and no exit code is the job's (as docker and env do). */
   procmanFailed: 125,
@@ -35,7 +35,8 @@ Exit codes:
 Exit codes of run and wait, which pass on the job's:
   the job's own; 1 where the job was cancelled or timed out and yet exited with 0
   123  how the job ended is not known (it is orphaned)
-  124  run: --timeout ended the job; wait: --timeout passed first, the job goes on
+  124  run: --timeout ended the job, or --for passed first and the job goes on;
+       wait: --timeout passed first, the job goes on
   125  procman itself failed, or the command line is wrong
   126  run: the command is not executable
   127  run: the command was not found

@@ -15,6 +15,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   log_limit_bytes: "--log-limit",
   umask: "--umask",
   nice: "--nice",
+  max_bytes: "--max-output",
   window_size: "the size",
   pty: "--tty",
   stdin: "--stdin",

@@ -4,6 +4,7 @@ import { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type {
   AttachEvent,
   AttachOptions,
+  BoundedOutput,
   CallOptions,
   CancelOptions,
   CleanupOptions,
@@ -14,6 +15,7 @@ import type {
   ListOptions,
   OutputStart,
   Procman,
+  ReadOutputOptions,
   RemoveOptions,
   RestartOptions,
   SendInputOptions,
@@ -42,6 +44,7 @@ import { decodeName } from "../wire/fields.js";
 import { decodeJob } from "../wire/job.js";
 import { decodePage, encodeList, encodeWatchJobs } from "../wire/jobs.js";
 import { decodeAttachEvent, decodeWatchEvent, encodeAttach, encodeWatch } from "../wire/output.js";
+import { decodeBoundedOutput, encodeReadOutput } from "../wire/read-output.js";
 import { encodeStart } from "../wire/start.js";
 import { decodeWaited, encodeWait } from "../wire/wait.js";
 import { defined } from "../platform/defined.js";
@@ -150,6 +153,17 @@ class ProcmanClient implements Procman {
         this.#locateTail(id, { ...asked, stream }, connection),
       job: (id, signal) => this.get(id, { signal }),
     });
+  }
+
+  async readOutput(
+    id: string,
+    { signal, ...options }: ReadOutputOptions = {},
+  ): Promise<BoundedOutput> {
+    const request = encodeReadOutput(id, options);
+    const response = await this.#calls.retrySafe(signal, (signal) =>
+      this.#rpc.readOutput(request, { signal }),
+    );
+    return decodeBoundedOutput(response);
   }
 
   watch(idOrName: string, { signal, ...asked }: WatchOptions = {}): AsyncIterable<WatchEvent> {

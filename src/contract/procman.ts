@@ -24,6 +24,8 @@ export interface Procman {
   list(options?: ListOptions): Promise<JobPage>;
   /** Streams output as bytes. @throws OFFSET_OUT_OF_RANGE */
   attach(id: string, options?: AttachOptions): AsyncIterable<AttachEvent>;
+  /** Returns the output that there is now, or a bounded part of it. @throws OFFSET_OUT_OF_RANGE */
+  readOutput(id: string, options?: ReadOutputOptions): Promise<BoundedOutput>;
   /** Streams output as lines until the job has ended. @throws OFFSET_OUT_OF_RANGE */
   watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
   /**
@@ -211,6 +213,48 @@ export interface OutputStart {
 export interface AttachOptions extends OutputStart, CallOptions {
   /** Go on with new output until the job has ended. Default false. */
   readonly follow?: boolean;
+}
+
+export const OUTPUT_ENDS = ["both", "head", "tail"] as const;
+
+/** What `readOutput` returns of output that is longer than it may return. */
+export type OutputEnds = (typeof OUTPUT_ENDS)[number];
+
+export interface ReadOutputOptions extends Omit<OutputStart, "tailLines">, CallOptions {
+  /**
+   * How many bytes of output to return at most, of both streams together: up to 262144.
+   * 0, the default, is 65536. What one stream does not need of its half is the other's.
+   */
+  readonly maxBytes?: number;
+  /** What to return of output that is longer. Default "both": half from each end. */
+  readonly ends?: OutputEnds;
+}
+
+/** A run of bytes of one stream. */
+export interface OutputPart {
+  readonly stream: Stream;
+  /** Position of the first byte. */
+  readonly offset: number;
+  readonly data: Uint8Array;
+  /** How many bytes of this stream were left out right before this part. */
+  readonly omittedBytes: number;
+}
+
+export interface BoundedOutput {
+  /** As it was before its output was read: where it has ended, `parts` are of its whole output. */
+  readonly job: Job;
+  /**
+   * Stdout's parts, then stderr's, each in order. Where only a part of a stream is
+   * returned, no character of UTF-8 is cut in two.
+   */
+  readonly parts: readonly OutputPart[];
+  /**
+   * Where to go on reading stdout: the end of what is returned where `ends` is "head",
+   * else the end of what there was.
+   */
+  readonly stdoutNextOffset: number;
+  /** The same for stderr. */
+  readonly stderrNextOffset: number;
 }
 
 export interface WatchOptions extends OutputStart, CallOptions {}

@@ -7,6 +7,7 @@ import type { Log } from "../contract/log.js";
 import {
   type AttachEvent,
   type AttachOptions,
+  type BoundedOutput,
   type CallOptions,
   type CancelOptions,
   type CleanupOptions,
@@ -18,6 +19,7 @@ import {
   type JobsEvent,
   type ListOptions,
   type OutputTruncation,
+  type ReadOutputOptions,
   type RemoveOptions,
   type RestartOptions,
   type SendInputOptions,
@@ -42,6 +44,7 @@ import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import type { ChunkMemory, Engine, JobStore, Logs, ServedProcman } from "./ports.js";
+import { readOutput } from "./read-output.js";
 import { StartRequests } from "./start-requests.js";
 import { type RequestedSpec, requestedSpec, validDuration, validPageSize } from "./validate.js";
 import { watchJobs } from "./watch-jobs.js";
@@ -220,6 +223,13 @@ export class JobManager implements ServedProcman {
       yield chunk.isTruncation ? truncated(chunk) : { type: "chunk", ...chunk };
     }
     yield { type: "ended", job: await job.view() };
+  }
+
+  async readOutput(id: string, options: ReadOutputOptions = {}): Promise<BoundedOutput> {
+    const job = this.#job(id);
+    // Before its output: where it has ended, all of that is there.
+    const before = await job.view();
+    return { job: before, ...(await readOutput(job.logs, options)) };
   }
 
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {

@@ -13,6 +13,9 @@ import {
   IF_RUNNING,
   type ListOptions,
   MAX_DURATION_MS,
+  OUTPUT_ENDS,
+  type OutputEnds,
+  type ReadOutputOptions,
   type SendInputOptions,
   type StartOptions,
 } from "../contract/procman.js";
@@ -22,6 +25,9 @@ import type { InputPiece } from "./ports.js";
 
 const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
+/** As text, each byte may become the three of U+FFFD: with them, a message stays below 1 MiB. */
+const MAX_OUTPUT_BYTES = 256 * 1024;
+const DEFAULT_OUTPUT_BYTES = 64 * 1024;
 const MAX_REQUEST_ID_BYTES = 1024;
 /** The first character is none that an option could begin with. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -127,6 +133,20 @@ export function validPageSize({ pageSize = 0 }: ListOptions): number {
     throw invalidArgument("page_size", `must be a whole number from 0 to ${MAX_PAGE_SIZE}`);
   }
   return pageSize || DEFAULT_PAGE_SIZE;
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validOutputSize({ maxBytes = 0 }: ReadOutputOptions): number {
+  if (!isWholeNumber(maxBytes, 0, MAX_OUTPUT_BYTES)) {
+    throw invalidArgument("max_bytes", `must be a whole number from 0 to ${MAX_OUTPUT_BYTES}`);
+  }
+  return maxBytes || DEFAULT_OUTPUT_BYTES;
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function validOutputEnds({ ends = "both" }: ReadOutputOptions): OutputEnds {
+  if (OUTPUT_ENDS.includes(ends)) return ends;
+  throw invalidArgument("ends", `must be one of ${OUTPUT_ENDS.join(", ")}`);
 }
 
 /** Caps a duration, even Infinity, at MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */

@@ -31,6 +31,7 @@ import {
   encodeWatchEvent,
   HEARTBEAT,
 } from "../wire/output.js";
+import { decodeReadOutput, encodeBoundedOutput } from "../wire/read-output.js";
 import { decodeStart } from "../wire/start.js";
 import { decodeWait, encodeWaited } from "../wire/wait.js";
 import { startCallLog } from "./call-log.js";
@@ -115,6 +116,11 @@ export function createProcmanService(
       // Every protocol has encoded an event when it asks for the next one.
       return procman.attach(id, { ...options, signal }, { transientData: true });
     }, encodeAttachEvent),
+    readOutput: unary(async (request, signal) => {
+      const { id, options } = decodeReadOutput(request);
+      const output = await procman.readOutput(id, { ...options, signal });
+      return encodeBoundedOutput(output, request.text);
+    }),
     watch: streaming((request, signal) => {
       const { id, options } = decodeWatch(request);
       return procman.watch(id, { ...options, signal });

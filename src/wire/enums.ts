@@ -2,13 +2,14 @@ import {
   Containment as ProtoContainment,
   IfRunning as ProtoIfRunning,
   Output as ProtoOutput,
+  OutputEnds as ProtoOutputEnds,
   Status as ProtoStatus,
   Stream as ProtoStream,
   Terminator as ProtoTerminator,
 } from "../../gen/procman/v1/procman_pb.js";
 import { invalidArgument, type Violations } from "../contract/errors.js";
 import type { Containment, OutputKind, Status, Stream } from "../contract/job.js";
-import type { IfRunning, Terminator } from "../contract/procman.js";
+import type { IfRunning, OutputEnds, Terminator } from "../contract/procman.js";
 
 /** The value of every enum that stands for none. */
 const UNSPECIFIED = 0;
@@ -95,6 +96,12 @@ export const IF_RUNNING = new EnumTable<IfRunning, ProtoIfRunning>("way to start
 export const OUTPUT = new EnumTable<OutputKind, ProtoOutput>("kind of output", {
   file: ProtoOutput.FILE,
   pipe: ProtoOutput.PIPE,
+});
+
+export const OUTPUT_ENDS = new EnumTable<OutputEnds, ProtoOutputEnds>("way to shorten output", {
+  both: ProtoOutputEnds.BOTH,
+  head: ProtoOutputEnds.HEAD,
+  tail: ProtoOutputEnds.TAIL,
 });
 
 export const CONTAINMENT = new EnumTable<Containment, ProtoContainment>("containment", {

@@ -10,6 +10,7 @@ import {
 import {
   AttachResponseSchema,
   JobSchema,
+  ReadOutputResponseSchema,
   WaitResponseSchema,
   WatchJobsResponseSchema,
   WatchResponseSchema,
@@ -18,6 +19,7 @@ import type { Job } from "../contract/job.js";
 import { UNPRINTABLE } from "../platform/unprintable.js";
 import type {
   AttachEvent,
+  BoundedOutput,
   JobsEvent,
   UnreadableJob,
   WaitedJob,
@@ -25,6 +27,7 @@ import type {
 } from "../contract/procman.js";
 import { encodeJob } from "./job.js";
 import { encodeAttachEvent, encodeWatchEvent } from "./output.js";
+import { encodeBoundedOutput } from "./read-output.js";
 import { encodeWaited } from "./wait.js";
 import { encodeJobsEvent } from "./jobs.js";
 
@@ -50,6 +53,11 @@ export function watchEventJson(event: WatchEvent): string {
 
 export function waitedJson(waited: WaitedJob): string {
   return messageJson(WaitResponseSchema, encodeWaited(waited));
+}
+
+/** With text in place of bytes. */
+export function boundedOutputJson(output: BoundedOutput): string {
+  return messageJson(ReadOutputResponseSchema, encodeBoundedOutput(output, true));
 }
 
 export function jobsEventJson(event: JobsEvent): string {

@@ -217,7 +217,8 @@ export function decodeLine(line: Line): OutputLine {
   };
 }
 
-function knownStream(value: ProtoStream): Stream {
+/** @throws ProcmanError INTERNAL */
+export function knownStream(value: ProtoStream): Stream {
   const stream = STREAM.decode(value);
   if (!stream) throw malformedResponse(`output of the unknown stream ${value}`);
   return stream;

@@ -6,6 +6,7 @@ export type Method =
   | "Get"
   | "List"
   | "Attach"
+  | "ReadOutput"
   | "Watch"
   | "Wait"
   | "WatchJobs"

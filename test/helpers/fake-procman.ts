@@ -2,6 +2,7 @@ import { EventEmitter, on } from "node:events";
 import type {
   AttachEvent,
   AttachOptions,
+  BoundedOutput,
   CallOptions,
   CancelOptions,
   CleanupOptions,
@@ -9,6 +10,7 @@ import type {
   JobPage,
   JobsEvent,
   ListOptions,
+  ReadOutputOptions,
   RemoveOptions,
   RestartOptions,
   SendInputOptions,
@@ -148,6 +150,18 @@ export class FakeProcman implements ServedProcman {
       unreadable,
       unreadableSize,
     };
+  }
+
+  async readOutput(id: string, options: ReadOutputOptions = {}): Promise<BoundedOutput> {
+    this.#note("readOutput", id, options);
+    const { job, output } = this.#entry(id);
+    const next = { stdout: 0, stderr: 0 };
+    const parts = output.map(({ stream, data }) => {
+      const offset = next[stream];
+      next[stream] += data.length;
+      return { stream, offset, data, omittedBytes: 0 };
+    });
+    return { job, parts, stdoutNextOffset: next.stdout, stderrNextOffset: next.stderr };
   }
 
   async *attach(

@@ -67,6 +67,37 @@ describe("run", () => {
     expect((await cli("cancel", id)).code).toBe(0);
   });
 
+  test("--for waits for a time, then prints a bounded output", async () => {
+    const ended = await cli(
+      "run",
+      "--for",
+      "20s",
+      "--",
+      "sh",
+      "-c",
+      "echo out; echo err >&2; exit 3",
+    );
+    expect(ended).toMatchObject({
+      code: 3,
+      stdout: "out\n",
+      stderr: expect.stringContaining("err\n"),
+    });
+
+    const script = "printf 0123456789; sleep 1000";
+    const begun = ["--name", "bounded", "--", "sh", "-c", script];
+    const still = await cli("run", "--for", "500ms", "--max-output", "4B", ...begun);
+    expect(still).toMatchObject({ code: 124, stdout: "01\n[6 B left out]\n89" });
+    expect(still.stderr).toContain("has not ended yet");
+    const asJson = await cli("run", "--for", "0s", "--if-running", "return", "--json", ...begun);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({
+      job: { name: "bounded", status: "running" },
+      parts: [{ stream: "stdout", text: "0123456789" }],
+      stdoutNextOffset: "10",
+    });
+    expect((await cli("cancel", "bounded")).code).toBe(0);
+    expect(await cli("run", "--max-output", "4B", "--", "true")).toMatchObject({ code: 125 });
+  });
+
   test("a timeout fails the job, and says so", async () => {
     const ran = await cli("run", "--timeout", "200ms", "--", "sleep", "1000");
     expect(ran.code).toBe(124);

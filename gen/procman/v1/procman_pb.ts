@@ -35,7 +35,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi1QoKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRIiCgZvdXRwdXQYJiABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgnIAEoCRIRCgRuaWNlGCggASgFSAGIAQESNAoLc29mdF9saW1pdHMYKSADKAsyHy5wcm9jbWFuLnYxLkpvYi5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgwKCl9leGl0X2NvZGVCBwoFX25pY2UiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUixQUKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBIMCgRuYW1lGA4gASgJEikKCmlmX3J1bm5pbmcYDyABKA4yFS5wcm9jbWFuLnYxLklmUnVubmluZxIiCgZvdXRwdXQYECABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgRIAEoCRIRCgRuaWNlGBIgASgFSACIAQESPQoLc29mdF9saW1pdHMYEyADKAsyKC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgcKBV9uaWNlIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiLMAQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBG5hbWUYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIscBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJEgwKBG5hbWUYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ik0KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIfCgtKb2JzUmVzdW1lZBIQCghyZXZpc2lvbhgBIAEoCSJKCgpKb2JDaGFuZ2VkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiKgoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJhCg5SZXN0YXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSIvCg9SZXN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNAoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJEgwKBG1vcmUYAiABKAgiEAoOUmVmcmVzaFJlcXVlc3QiRQoPUmVmcmVzaFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhITCgtmdXJ0aGVyX2lkcxgCIAMoCSqcAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESEgoOU1RBVFVTX1JVTk5JTkcQAhIUChBTVEFUVVNfQ09NUExFVEVEEAMSEQoNU1RBVFVTX0ZBSUxFRBAEEhQKEFNUQVRVU19DQU5DRUxMRUQQBRITCg9TVEFUVVNfT1JQSEFORUQQBipGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAip4CgpUZXJtaW5hdG9yEhoKFlRFUk1JTkFUT1JfVU5TUEVDSUZJRUQQABIRCg1URVJNSU5BVE9SX0xGEAESEwoPVEVSTUlOQVRPUl9DUkxGEAISEQoNVEVSTUlOQVRPUl9DUhADEhMKD1RFUk1JTkFUT1JfTk9ORRAEKkIKBk91dHB1dBIWChJPVVRQVVRfVU5TUEVDSUZJRUQQABIPCgtPVVRQVVRfRklMRRABEg8KC09VVFBVVF9QSVBFEAIqWwoLQ29udGFpbm1lbnQSGwoXQ09OVEFJTk1FTlRfVU5TUEVDSUZJRUQQABIXChNDT05UQUlOTUVOVF9TRVNTSU9OEAESFgoSQ09OVEFJTk1FTlRfQ0dST1VQEAIqUwoJSWZSdW5uaW5nEhoKFklGX1JVTk5JTkdfVU5TUEVDSUZJRUQQABITCg9JRl9SVU5OSU5HX0ZBSUwQARIVChFJRl9SVU5OSU5HX1JFVFVSThACMpUICg5Qcm9jbWFuU2VydmljZRI8CgVTdGFydBIYLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0GhkucHJvY21hbi52MS5TdGFydFJlc3BvbnNlEjsKA0dldBIWLnByb2NtYW4udjEuR2V0UmVxdWVzdBoXLnByb2NtYW4udjEuR2V0UmVzcG9uc2UiA5ACARI+CgRMaXN0EhcucHJvY21hbi52MS5MaXN0UmVxdWVzdBoYLnByb2NtYW4udjEuTGlzdFJlc3BvbnNlIgOQAgESRgoGQXR0YWNoEhkucHJvY21hbi52MS5BdHRhY2hSZXF1ZXN0GhoucHJvY21hbi52MS5BdHRhY2hSZXNwb25zZSIDkAIBMAESQwoFV2F0Y2gSGC5wcm9jbWFuLnYxLldhdGNoUmVxdWVzdBoZLnByb2NtYW4udjEuV2F0Y2hSZXNwb25zZSIDkAIBMAESPgoEV2FpdBIXLnByb2NtYW4udjEuV2FpdFJlcXVlc3QaGC5wcm9jbWFuLnYxLldhaXRSZXNwb25zZSIDkAIBEk8KCVdhdGNoSm9icxIcLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdBodLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVzcG9uc2UiA5ACATABEj8KBlNpZ25hbBIZLnByb2NtYW4udjEuU2lnbmFsUmVxdWVzdBoaLnByb2NtYW4udjEuU2lnbmFsUmVzcG9uc2USPwoGQ2FuY2VsEhkucHJvY21hbi52MS5DYW5jZWxSZXF1ZXN0GhoucHJvY21hbi52MS5DYW5jZWxSZXNwb25zZRJCCgdSZXN0YXJ0EhoucHJvY21hbi52MS5SZXN0YXJ0UmVxdWVzdBobLnByb2NtYW4udjEuUmVzdGFydFJlc3BvbnNlEkgKCVNlbmRJbnB1dBIcLnByb2NtYW4udjEuU2VuZElucHV0UmVxdWVzdBodLnByb2NtYW4udjEuU2VuZElucHV0UmVzcG9uc2USUQoMUmVzaXplV2luZG93Eh8ucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXF1ZXN0GiAucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXNwb25zZRI/CgZSZW1vdmUSGS5wcm9jbWFuLnYxLlJlbW92ZVJlcXVlc3QaGi5wcm9jbWFuLnYxLlJlbW92ZVJlc3BvbnNlEkIKB0NsZWFudXASGi5wcm9jbWFuLnYxLkNsZWFudXBSZXF1ZXN0GhsucHJvY21hbi52MS5DbGVhbnVwUmVzcG9uc2USQgoHUmVmcmVzaBIaLnByb2NtYW4udjEuUmVmcmVzaFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlZnJlc2hSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi1QoKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRIiCgZvdXRwdXQYJiABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgnIAEoCRIRCgRuaWNlGCggASgFSAGIAQESNAoLc29mdF9saW1pdHMYKSADKAsyHy5wcm9jbWFuLnYxLkpvYi5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgwKCl9leGl0X2NvZGVCBwoFX25pY2UiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUixQUKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBIMCgRuYW1lGA4gASgJEikKCmlmX3J1bm5pbmcYDyABKA4yFS5wcm9jbWFuLnYxLklmUnVubmluZxIiCgZvdXRwdXQYECABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgRIAEoCRIRCgRuaWNlGBIgASgFSACIAQESPQoLc29mdF9saW1pdHMYEyADKAsyKC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgcKBV9uaWNlIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiLMAQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBG5hbWUYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiuQEKEVJlYWRPdXRwdXRSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIRCgltYXhfYnl0ZXMYAyABKAUSJAoEZW5kcxgEIAEoDjIWLnByb2NtYW4udjEuT3V0cHV0RW5kcxIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKAMSDAoEdGV4dBgHIAEoCCKRAQoSUmVhZE91dHB1dFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiUKBXBhcnRzGAIgAygLMhYucHJvY21hbi52MS5PdXRwdXRQYXJ0EhoKEnN0ZG91dF9uZXh0X29mZnNldBgDIAEoAxIaChJzdGRlcnJfbmV4dF9vZmZzZXQYBCABKAMicwoKT3V0cHV0UGFydBIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBIMCgR0ZXh0GAQgASgJEhUKDW9taXR0ZWRfYnl0ZXMYBSABKAMilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIscBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJEgwKBG5hbWUYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ik0KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIfCgtKb2JzUmVzdW1lZBIQCghyZXZpc2lvbhgBIAEoCSJKCgpKb2JDaGFuZ2VkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiKgoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJhCg5SZXN0YXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSIvCg9SZXN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNAoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJEgwKBG1vcmUYAiABKAgiEAoOUmVmcmVzaFJlcXVlc3QiRQoPUmVmcmVzaFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhITCgtmdXJ0aGVyX2lkcxgCIAMoCSqcAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESEgoOU1RBVFVTX1JVTk5JTkcQAhIUChBTVEFUVVNfQ09NUExFVEVEEAMSEQoNU1RBVFVTX0ZBSUxFRBAEEhQKEFNUQVRVU19DQU5DRUxMRUQQBRITCg9TVEFUVVNfT1JQSEFORUQQBipGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAip4CgpUZXJtaW5hdG9yEhoKFlRFUk1JTkFUT1JfVU5TUEVDSUZJRUQQABIRCg1URVJNSU5BVE9SX0xGEAESEwoPVEVSTUlOQVRPUl9DUkxGEAISEQoNVEVSTUlOQVRPUl9DUhADEhMKD1RFUk1JTkFUT1JfTk9ORRAEKkIKBk91dHB1dBIWChJPVVRQVVRfVU5TUEVDSUZJRUQQABIPCgtPVVRQVVRfRklMRRABEg8KC09VVFBVVF9QSVBFEAIqWwoLQ29udGFpbm1lbnQSGwoXQ09OVEFJTk1FTlRfVU5TUEVDSUZJRUQQABIXChNDT05UQUlOTUVOVF9TRVNTSU9OEAESFgoSQ09OVEFJTk1FTlRfQ0dST1VQEAIqUwoJSWZSdW5uaW5nEhoKFklGX1JVTk5JTkdfVU5TUEVDSUZJRUQQABITCg9JRl9SVU5OSU5HX0ZBSUwQARIVChFJRl9SVU5OSU5HX1JFVFVSThACKmsKCk91dHB1dEVuZHMSGwoXT1VUUFVUX0VORFNfVU5TUEVDSUZJRUQQABIUChBPVVRQVVRfRU5EU19CT1RIEAESFAoQT1VUUFVUX0VORFNfSEVBRBACEhQKEE9VVFBVVF9FTkRTX1RBSUwQAzLnCAoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABElAKClJlYWRPdXRwdXQSHS5wcm9jbWFuLnYxLlJlYWRPdXRwdXRSZXF1ZXN0Gh4ucHJvY21hbi52MS5SZWFkT3V0cHV0UmVzcG9uc2UiA5ACARJDCgVXYXRjaBIYLnByb2NtYW4udjEuV2F0Y2hSZXF1ZXN0GhkucHJvY21hbi52MS5XYXRjaFJlc3BvbnNlIgOQAgEwARI+CgRXYWl0EhcucHJvY21hbi52MS5XYWl0UmVxdWVzdBoYLnByb2NtYW4udjEuV2FpdFJlc3BvbnNlIgOQAgESTwoJV2F0Y2hKb2JzEhwucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0Gh0ucHJvY21hbi52MS5XYXRjaEpvYnNSZXNwb25zZSIDkAIBMAESPwoGU2lnbmFsEhkucHJvY21hbi52MS5TaWduYWxSZXF1ZXN0GhoucHJvY21hbi52MS5TaWduYWxSZXNwb25zZRI/CgZDYW5jZWwSGS5wcm9jbWFuLnYxLkNhbmNlbFJlcXVlc3QaGi5wcm9jbWFuLnYxLkNhbmNlbFJlc3BvbnNlEkIKB1Jlc3RhcnQSGi5wcm9jbWFuLnYxLlJlc3RhcnRSZXF1ZXN0GhsucHJvY21hbi52MS5SZXN0YXJ0UmVzcG9uc2USSAoJU2VuZElucHV0EhwucHJvY21hbi52MS5TZW5kSW5wdXRSZXF1ZXN0Gh0ucHJvY21hbi52MS5TZW5kSW5wdXRSZXNwb25zZRJRCgxSZXNpemVXaW5kb3cSHy5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1JlcXVlc3QaIC5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1Jlc3BvbnNlEj8KBlJlbW92ZRIZLnByb2NtYW4udjEuUmVtb3ZlUmVxdWVzdBoaLnByb2NtYW4udjEuUmVtb3ZlUmVzcG9uc2USQgoHQ2xlYW51cBIaLnByb2NtYW4udjEuQ2xlYW51cFJlcXVlc3QaGy5wcm9jbWFuLnYxLkNsZWFudXBSZXNwb25zZRJCCgdSZWZyZXNoEhoucHJvY21hbi52MS5SZWZyZXNoUmVxdWVzdBobLnByb2NtYW4udjEuUmVmcmVzaFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -946,6 +946,166 @@ export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 11);
 
 /**
+ * ReadOutputRequest names a job, where in its output to begin, and how much to
+ * return.
+ *
+ * @generated from message procman.v1.ReadOutputRequest
+ */
+export type ReadOutputRequest = Message<"procman.v1.ReadOutputRequest"> & {
+  /**
+   * The job's id, or its name.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The streams to read. Empty: both.
+   *
+   * @generated from field: repeated procman.v1.Stream streams = 2;
+   */
+  streams: Stream[];
+
+  /**
+   * How many bytes of output to return at most, of both streams together: up to
+   * 262144 (256 KiB). 0: 65536. What one stream does not need of its half is the
+   * other's.
+   *
+   * @generated from field: int32 max_bytes = 3;
+   */
+  maxBytes: number;
+
+  /**
+   * What to return of output that is longer.
+   *
+   * @generated from field: procman.v1.OutputEnds ends = 4;
+   */
+  ends: OutputEnds;
+
+  /**
+   * Return nothing of stdout before this byte, as in AttachRequest.
+   *
+   * @generated from field: int64 stdout_offset = 5;
+   */
+  stdoutOffset: bigint;
+
+  /**
+   * Return nothing of stderr before this byte, as in AttachRequest.
+   *
+   * @generated from field: int64 stderr_offset = 6;
+   */
+  stderrOffset: bigint;
+
+  /**
+   * Return text in place of bytes: what is not UTF-8 is replaced by U+FFFD.
+   *
+   * @generated from field: bool text = 7;
+   */
+  text: boolean;
+};
+
+/**
+ * Describes the message procman.v1.ReadOutputRequest.
+ * Use `create(ReadOutputRequestSchema)` to create a new message.
+ */
+export const ReadOutputRequestSchema: GenMessage<ReadOutputRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 12);
+
+/**
+ * ReadOutputResponse is a part of a job's output.
+ *
+ * @generated from message procman.v1.ReadOutputResponse
+ */
+export type ReadOutputResponse = Message<"procman.v1.ReadOutputResponse"> & {
+  /**
+   * The job as it was before its output was read: where it has ended, `parts`
+   * are of its whole output.
+   *
+   * @generated from field: procman.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * Stdout's parts, then stderr's, each in order. Where only a part of a stream is
+   * returned, no character of UTF-8 is cut in two.
+   *
+   * @generated from field: repeated procman.v1.OutputPart parts = 2;
+   */
+  parts: OutputPart[];
+
+  /**
+   * Where to go on reading stdout: the end of what is returned where `ends` is
+   * OUTPUT_ENDS_HEAD, else the end of what there was.
+   *
+   * @generated from field: int64 stdout_next_offset = 3;
+   */
+  stdoutNextOffset: bigint;
+
+  /**
+   * The same for stderr.
+   *
+   * @generated from field: int64 stderr_next_offset = 4;
+   */
+  stderrNextOffset: bigint;
+};
+
+/**
+ * Describes the message procman.v1.ReadOutputResponse.
+ * Use `create(ReadOutputResponseSchema)` to create a new message.
+ */
+export const ReadOutputResponseSchema: GenMessage<ReadOutputResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 13);
+
+/**
+ * OutputPart is a run of bytes of one stream.
+ *
+ * @generated from message procman.v1.OutputPart
+ */
+export type OutputPart = Message<"procman.v1.OutputPart"> & {
+  /**
+   * The stream they belong to.
+   *
+   * @generated from field: procman.v1.Stream stream = 1;
+   */
+  stream: Stream;
+
+  /**
+   * Position of the first byte.
+   *
+   * @generated from field: int64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * The bytes as the command wrote them; empty where `text` was asked for.
+   *
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+
+  /**
+   * The same as text, where that was asked for.
+   *
+   * @generated from field: string text = 4;
+   */
+  text: string;
+
+  /**
+   * How many bytes of this stream were left out right before this part.
+   *
+   * @generated from field: int64 omitted_bytes = 5;
+   */
+  omittedBytes: bigint;
+};
+
+/**
+ * Describes the message procman.v1.OutputPart.
+ * Use `create(OutputPartSchema)` to create a new message.
+ */
+export const OutputPartSchema: GenMessage<OutputPart> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 14);
+
+/**
  * WatchRequest names a job and where in its output to begin.
  *
  * @generated from message procman.v1.WatchRequest
@@ -992,7 +1152,7 @@ export type WatchRequest = Message<"procman.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 12);
+  messageDesc(file_procman_v1_procman, 15);
 
 /**
  * WatchResponse is one event of Watch.
@@ -1053,7 +1213,7 @@ export type WatchResponse = Message<"procman.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 13);
+  messageDesc(file_procman_v1_procman, 16);
 
 /**
  * Truncated says that the command has truncated the log of one of its streams.
@@ -1090,7 +1250,7 @@ export type Truncated = Message<"procman.v1.Truncated"> & {
  * Use `create(TruncatedSchema)` to create a new message.
  */
 export const TruncatedSchema: GenMessage<Truncated> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 14);
+  messageDesc(file_procman_v1_procman, 17);
 
 /**
  * Opened says that a stream is open.
@@ -1111,7 +1271,7 @@ export type Opened = Message<"procman.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 15);
+  messageDesc(file_procman_v1_procman, 18);
 
 /**
  * Chunk is a run of bytes of one stream.
@@ -1157,7 +1317,7 @@ export type Chunk = Message<"procman.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 16);
+  messageDesc(file_procman_v1_procman, 19);
 
 /**
  * Line is one line of one stream.
@@ -1224,7 +1384,7 @@ export type Line = Message<"procman.v1.Line"> & {
  * Use `create(LineSchema)` to create a new message.
  */
 export const LineSchema: GenMessage<Line> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 17);
+  messageDesc(file_procman_v1_procman, 20);
 
 /**
  * Heartbeat says that the stream lives while there is nothing to send.
@@ -1239,7 +1399,7 @@ export type Heartbeat = Message<"procman.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 18);
+  messageDesc(file_procman_v1_procman, 21);
 
 /**
  * Ended says that a stream is complete.
@@ -1261,7 +1421,7 @@ export type Ended = Message<"procman.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 19);
+  messageDesc(file_procman_v1_procman, 22);
 
 /**
  * WaitRequest names a job, what to wait for, and how long.
@@ -1317,7 +1477,7 @@ export type WaitRequest = Message<"procman.v1.WaitRequest"> & {
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 20);
+  messageDesc(file_procman_v1_procman, 23);
 
 /**
  * OutputPattern describes a line of output to look for: the first one that the
@@ -1372,7 +1532,7 @@ export type OutputPattern = Message<"procman.v1.OutputPattern"> & {
  * Use `create(OutputPatternSchema)` to create a new message.
  */
 export const OutputPatternSchema: GenMessage<OutputPattern> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 21);
+  messageDesc(file_procman_v1_procman, 24);
 
 /**
  * WaitResponse holds the job and what came first.
@@ -1426,7 +1586,7 @@ export type WaitResponse = Message<"procman.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 22);
+  messageDesc(file_procman_v1_procman, 25);
 
 /**
  * OutputSearched tells how far output has been looked at. The same request with
@@ -1457,7 +1617,7 @@ export type OutputSearched = Message<"procman.v1.OutputSearched"> & {
  * Use `create(OutputSearchedSchema)` to create a new message.
  */
 export const OutputSearchedSchema: GenMessage<OutputSearched> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 23);
+  messageDesc(file_procman_v1_procman, 26);
 
 /**
  * WatchJobsRequest filters the jobs to watch.
@@ -1502,7 +1662,7 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
  * Use `create(WatchJobsRequestSchema)` to create a new message.
  */
 export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 24);
+  messageDesc(file_procman_v1_procman, 27);
 
 /**
  * WatchJobsResponse is one event of WatchJobs.
@@ -1565,7 +1725,7 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
  * Use `create(WatchJobsResponseSchema)` to create a new message.
  */
 export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 25);
+  messageDesc(file_procman_v1_procman, 28);
 
 /**
  * JobsSnapshot is the state that later changes build on.
@@ -1602,7 +1762,7 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  * Use `create(JobsSnapshotSchema)` to create a new message.
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 26);
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * JobsResumed says that the client has missed nothing.
@@ -1623,7 +1783,7 @@ export type JobsResumed = Message<"procman.v1.JobsResumed"> & {
  * Use `create(JobsResumedSchema)` to create a new message.
  */
 export const JobsResumedSchema: GenMessage<JobsResumed> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 27);
+  messageDesc(file_procman_v1_procman, 30);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1658,7 +1818,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 31);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1686,7 +1846,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 32);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1715,7 +1875,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 33);
 
 /**
  * SignalResponse holds the job.
@@ -1736,7 +1896,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 34);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1764,7 +1924,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * CancelResponse holds the job.
@@ -1785,7 +1945,7 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * RestartRequest names a job and how patient to be.
@@ -1823,7 +1983,7 @@ export type RestartRequest = Message<"procman.v1.RestartRequest"> & {
  * Use `create(RestartRequestSchema)` to create a new message.
  */
 export const RestartRequestSchema: GenMessage<RestartRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 37);
 
 /**
  * RestartResponse holds the new job.
@@ -1844,7 +2004,7 @@ export type RestartResponse = Message<"procman.v1.RestartResponse"> & {
  * Use `create(RestartResponseSchema)` to create a new message.
  */
 export const RestartResponseSchema: GenMessage<RestartResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 38);
 
 /**
  * SendInputRequest holds a piece of a job's input.
@@ -1901,7 +2061,7 @@ export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
  * Use `create(SendInputRequestSchema)` to create a new message.
  */
 export const SendInputRequestSchema: GenMessage<SendInputRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 36);
+  messageDesc(file_procman_v1_procman, 39);
 
 /**
  * SendInputResponse tells how far the sender has come.
@@ -1922,7 +2082,7 @@ export type SendInputResponse = Message<"procman.v1.SendInputResponse"> & {
  * Use `create(SendInputResponseSchema)` to create a new message.
  */
 export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 37);
+  messageDesc(file_procman_v1_procman, 40);
 
 /**
  * ResizeWindowRequest names a job and its terminal's new size.
@@ -1950,7 +2110,7 @@ export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
  * Use `create(ResizeWindowRequestSchema)` to create a new message.
  */
 export const ResizeWindowRequestSchema: GenMessage<ResizeWindowRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 38);
+  messageDesc(file_procman_v1_procman, 41);
 
 /**
  * ResizeWindowResponse holds the job.
@@ -1971,7 +2131,7 @@ export type ResizeWindowResponse = Message<"procman.v1.ResizeWindowResponse"> & 
  * Use `create(ResizeWindowResponseSchema)` to create a new message.
  */
 export const ResizeWindowResponseSchema: GenMessage<ResizeWindowResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 39);
+  messageDesc(file_procman_v1_procman, 42);
 
 /**
  * RemoveRequest names a job.
@@ -2001,7 +2161,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 40);
+  messageDesc(file_procman_v1_procman, 43);
 
 /**
  * RemoveResponse is empty.
@@ -2016,7 +2176,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 41);
+  messageDesc(file_procman_v1_procman, 44);
 
 /**
  * CleanupRequest says what is old.
@@ -2038,7 +2198,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 42);
+  messageDesc(file_procman_v1_procman, 45);
 
 /**
  * CleanupResponse tells what was removed.
@@ -2066,7 +2226,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 43);
+  messageDesc(file_procman_v1_procman, 46);
 
 /**
  * RefreshRequest is empty.
@@ -2081,7 +2241,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 44);
+  messageDesc(file_procman_v1_procman, 47);
 
 /**
  * RefreshResponse tells what changed.
@@ -2109,7 +2269,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 45);
+  messageDesc(file_procman_v1_procman, 48);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -2361,6 +2521,48 @@ export const IfRunningSchema: GenEnum<IfRunning> = /*@__PURE__*/
   enumDesc(file_procman_v1_procman, 5);
 
 /**
+ * OutputEnds is what ReadOutput returns of output that is longer than it may
+ * return.
+ *
+ * @generated from enum procman.v1.OutputEnds
+ */
+export enum OutputEnds {
+  /**
+   * As OUTPUT_ENDS_BOTH.
+   *
+   * @generated from enum value: OUTPUT_ENDS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Half from the beginning and half from the end.
+   *
+   * @generated from enum value: OUTPUT_ENDS_BOTH = 1;
+   */
+  BOTH = 1,
+
+  /**
+   * The beginning.
+   *
+   * @generated from enum value: OUTPUT_ENDS_HEAD = 2;
+   */
+  HEAD = 2,
+
+  /**
+   * The end.
+   *
+   * @generated from enum value: OUTPUT_ENDS_TAIL = 3;
+   */
+  TAIL = 3,
+}
+
+/**
+ * Describes the enum procman.v1.OutputEnds.
+ */
+export const OutputEndsSchema: GenEnum<OutputEnds> = /*@__PURE__*/
+  enumDesc(file_procman_v1_procman, 6);
+
+/**
  * ProcmanService starts commands detached from the server and keeps their
  * state and output on disk.
  *
@@ -2433,6 +2635,20 @@ export const ProcmanService: GenService<{
     methodKind: "server_streaming";
     input: typeof AttachRequestSchema;
     output: typeof AttachResponseSchema;
+  },
+  /**
+   * ReadOutput returns the output that there is now in one answer: all of it, or
+   * as many bytes as asked for from its beginning, its end or both, and how many
+   * were left out. It is for callers that want no stream.
+   *
+   * Errors: as Attach.
+   *
+   * @generated from rpc procman.v1.ProcmanService.ReadOutput
+   */
+  readOutput: {
+    methodKind: "unary";
+    input: typeof ReadOutputRequestSchema;
+    output: typeof ReadOutputResponseSchema;
   },
   /**
    * Watch streams a job's output as lines, always following until the job has

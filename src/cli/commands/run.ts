@@ -19,11 +19,13 @@ import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS, syncWindowSize } from "../terminal/interact.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob, followWithInput } from "./follow-job.js";
+import { waitAndPrint } from "./wait-and-print.js";
 import {
   type DetachKeyOption,
   detachKeyOption,
   type JsonOption,
   type KeyValues,
+  parseDurationMs,
   parseKeyValue,
   parseVariable,
   parseInteger,
@@ -52,6 +54,8 @@ interface RunOptions extends JsonOption, DetachKeyOption {
   readonly umask?: number;
   readonly nice?: number;
   readonly ulimit?: SoftLimits;
+  readonly for?: number;
+  readonly maxOutput?: number;
   readonly stdin?: boolean;
   readonly tty?: boolean;
 }
@@ -74,8 +78,13 @@ With -t the job runs in a terminal of its own, so programs draw progress bars; s
 and stderr are then one stream. With -it your terminal becomes the job's, and Ctrl-]
 leaves it.
 
+With --for, run shows nothing until the job has ended or that time has passed. Then it
+prints the output, of a long one the beginning and the end, and exits as the job did, or
+with 124 where the job goes on. That suits scripts and agents, which take one answer.
+
 Examples:
   procman run -- make -j8
+  procman run --for 60s --max-output 20kB -- npm test
   procman run -d --label team=ml --timeout 12h -- ./train.sh --epochs 10
   procman run -d --log-limit 100MB -- ./server --verbose
   procman run -t -- pip install numpy
@@ -161,12 +170,31 @@ export function runCommand(context: CommandContext): Command {
         "as=4294967296 (bytes, seconds of cpu); may be given several times",
       parseSoftLimit,
     )
+    .addOption(
+      new Option(
+        "--for <duration>",
+        "wait no longer than this, then print the output so far; the job goes on, and run exits with 124",
+      )
+        .argParser(parseDurationMs)
+        .conflicts(["detach", "stdin", "tty"]),
+    )
+    .option(
+      "--max-output <size>",
+      "with --for: print at most this much, up to 256KiB (default: 64KiB)",
+      parseSizeBytes,
+    )
     .option("-i, --stdin", "send stdin to the job; with -d, keep its input open for later")
     .option("-t, --tty", "run the command in a terminal of its own")
     .addOption(detachKeyOption())
-    .option("--json", "print JSON: with -d the job, else an event a line")
+    .option(
+      "--json",
+      "print JSON: with -d the job, with --for one object with job and output, else an event a line",
+    )
     .addHelpText("after", HELP)
     .action((parsed: string[], options: RunOptions) => {
+      if (options.maxOutput !== undefined && options.for === undefined) {
+        throw new CliError("--max-output goes with --for", { exitCode: EXIT.usage });
+      }
       const request = startRequest(context.allWords(parsed), options, cli);
       const act = async (client: Procman) => {
         const start = () => startJob(client, request, options, cli);
@@ -183,8 +211,11 @@ export function runCommand(context: CommandContext): Command {
         const isFound = options.ifRunning === "return" && job.requestId !== request.requestId;
         await printDetachKey(job, { ...options, isFound }, cli);
         const follow = { ...options, isFound, interruption };
-        const ended = await followStarted(context, client, job, follow);
-        if (ended) context.exitCode = runExitCode(ended);
+        const last =
+          options.for === undefined
+            ? await followStarted(context, client, job, follow)
+            : await waitAndPrint(context, client, job, { ...follow, waitMs: options.for });
+        if (last) context.exitCode = runExitCode(last);
       };
       return context.withClient(act, { makesStateDir: true });
     });

@@ -53,6 +53,45 @@ export const OUTPUT_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "ReadOutput: one answer, bounded",
+    async run(client) {
+      const { id } = await start(client, "printf 0123456789; printf err >&2");
+      await wait(client, id);
+      const read = async (request: JsonObject) => client.call("ReadOutput", { id, ...request });
+      expect(await read({ text: true })).toMatchObject({
+        job: { status: "STATUS_COMPLETED" },
+        parts: [
+          { stream: "STREAM_STDOUT", text: "0123456789" },
+          { stream: "STREAM_STDERR", text: "err" },
+        ],
+        stdoutNextOffset: "10",
+        stderrNextOffset: "3",
+      });
+      const one = { streams: ["STREAM_STDOUT"], maxBytes: 4 };
+      const part = (offset: string, text: string, more = {}) => ({
+        stream: "STREAM_STDOUT",
+        data: Buffer.from(text).toString("base64"),
+        ...(offset === "0" ? {} : { offset }),
+        ...more,
+      });
+      expect((await read(one))["parts"]).toEqual([
+        part("0", "01"),
+        part("8", "89", { omittedBytes: "6" }),
+      ]);
+      const head = await read({ ...one, ends: "OUTPUT_ENDS_HEAD", stdoutOffset: "1" });
+      expect(head).toMatchObject({ parts: [part("1", "1234")], stdoutNextOffset: "5" });
+      const tail = await read({ ...one, ends: "OUTPUT_ENDS_TAIL" });
+      expect(tail["parts"]).toEqual([part("6", "6789", { omittedBytes: "6" })]);
+      await fails(client, "ReadOutput", { id, maxBytes: 262145 }, "INVALID_ARGUMENT", {
+        fields: ["max_bytes"],
+      });
+      await fails(client, "ReadOutput", { id, stdoutOffset: "11" }, "OFFSET_OUT_OF_RANGE", {
+        fields: ["stdout_offset"],
+      });
+      await fails(client, "ReadOutput", { id: "nobody" }, "JOB_NOT_FOUND");
+    },
+  },
+  {
     name: "Attach: a megabyte of any bytes",
     async run(client) {
       const program =

@@ -3,12 +3,15 @@ import { OUTPUT_KINDS, STATUSES, STREAMS } from "../../../src/contract/job.js";
 import {
   type AttachEvent,
   type AttachOptions,
+  type BoundedOutput,
   type CancelOptions,
   type CleanupOptions,
   type GetOptions,
   IF_RUNNING,
   type InputPosition,
   type JobPage,
+  OUTPUT_ENDS,
+  type ReadOutputOptions,
   type RemoveOptions,
   type RestartOptions,
   type ListOptions,
@@ -134,6 +137,20 @@ export const anyAttach = anyOf<AttachOptions>(
   { ...start, tailLines: int32, follow: fc.boolean() },
   ["tailLines"],
 );
+
+export const anyReadOutput = anyOf<ReadOutputOptions>(
+  { ...start, maxBytes: int32, ends: fc.constantFrom(...OUTPUT_ENDS) },
+  ["ends"],
+);
+
+const part = plain({ stream: fc.constantFrom(...STREAMS), offset, data, omittedBytes: offset });
+
+export const anyBoundedOutput = plain<BoundedOutput>({
+  job: anyJob,
+  parts: fc.array(part, { maxLength: 4 }),
+  stdoutNextOffset: offset,
+  stderrNextOffset: offset,
+});
 
 export const anyWatch = anyOf<WatchOptions>({ ...start, tailLines: int32 }, ["tailLines"]);
 

@@ -15,6 +15,7 @@ import {
   CleanupRequestSchema,
   GetRequestSchema,
   ListRequestSchema,
+  ReadOutputRequestSchema,
   ResizeWindowRequestSchema,
   SendInputRequestSchema,
   SignalRequestSchema,
@@ -30,6 +31,8 @@ import {
   requestedSpec,
   validDuration,
   validInputPiece,
+  validOutputEnds,
+  validOutputSize,
   validPageSize,
   validPort,
   validWindowSize,
@@ -44,6 +47,7 @@ import {
 import { decodeId } from "../../../src/wire/fields.js";
 import { decodeList, decodeWatchJobs } from "../../../src/wire/jobs.js";
 import { decodeAttach, decodeWatch } from "../../../src/wire/output.js";
+import { decodeReadOutput } from "../../../src/wire/read-output.js";
 import { decodeStart } from "../../../src/wire/start.js";
 import { decodeWait } from "../../../src/wire/wait.js";
 
@@ -53,6 +57,14 @@ const REQUESTS: [DescMessage, (message: never) => unknown][] = [
   [GetRequestSchema, decodeId],
   [ListRequestSchema, (message) => validPageSize(decodeList(message))],
   [AttachRequestSchema, decodeAttach],
+  [
+    ReadOutputRequestSchema,
+    (message) => {
+      const { options } = decodeReadOutput(message);
+      validOutputEnds(options);
+      return validOutputSize(options);
+    },
+  ],
   [WatchRequestSchema, decodeWatch],
   [WaitRequestSchema, (message) => checkWait(decodeWait(message).options)],
   [WatchJobsRequestSchema, decodeWatchJobs],

@@ -23,6 +23,9 @@ import {
   JobSchema,
   ListRequestSchema,
   ListResponseSchema,
+  OutputEndsSchema,
+  ReadOutputRequestSchema,
+  ReadOutputResponseSchema,
   ResizeWindowRequestSchema,
   RestartRequestSchema,
   SendInputRequestSchema,
@@ -40,7 +43,7 @@ import {
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
 import { CONTAINMENTS, STATUSES, STREAMS } from "../../../src/contract/job.js";
-import { IF_RUNNING, TERMINATORS } from "../../../src/contract/procman.js";
+import { IF_RUNNING, OUTPUT_ENDS, TERMINATORS } from "../../../src/contract/procman.js";
 import {
   decodeCancel,
   decodeRemove,
@@ -64,6 +67,7 @@ import {
 import {
   CONTAINMENT,
   IF_RUNNING as IF_RUNNING_TABLE,
+  OUTPUT_ENDS as OUTPUT_ENDS_TABLE,
   STATUS,
   STREAM,
   TERMINATOR,
@@ -89,6 +93,12 @@ import {
   encodeWatch,
   encodeWatchEvent,
 } from "../../../src/wire/output.js";
+import {
+  decodeBoundedOutput,
+  decodeReadOutput,
+  encodeBoundedOutput,
+  encodeReadOutput,
+} from "../../../src/wire/read-output.js";
 import { decodeStart, encodeStart } from "../../../src/wire/start.js";
 import { decodeWait, decodeWaited, encodeWait, encodeWaited } from "../../../src/wire/wait.js";
 import { anyJob } from "../client/some-job.js";
@@ -104,6 +114,8 @@ import {
   anyJobsEvent,
   anyList,
   anyPage,
+  anyBoundedOutput,
+  anyReadOutput,
   anyRestart,
   anySendInput,
   anySize,
@@ -151,6 +163,13 @@ const MESSAGES: readonly RoundTrip[] = [
   roundTrip(ListResponseSchema, anyPage, encodePage, decodePage),
   onJob(AttachRequestSchema, anyAttach, encodeAttach, decodeAttach),
   roundTrip(AttachResponseSchema, anyAttachEvent, encodeAttachEvent, decodeAttachEvent),
+  onJob(ReadOutputRequestSchema, anyReadOutput, encodeReadOutput, decodeReadOutput),
+  roundTrip(
+    ReadOutputResponseSchema,
+    anyBoundedOutput,
+    (output) => encodeBoundedOutput(output, false),
+    decodeBoundedOutput,
+  ),
   onJob(WatchRequestSchema, anyWatch, encodeWatch, decodeWatch),
   roundTrip(WatchResponseSchema, anyWatchEvent, encodeWatchEvent, decodeWatchEvent),
   onJob(WaitRequestSchema, anyWait, encodeWait, decodeWait),
@@ -194,12 +213,19 @@ describe.each(MESSAGES.map((each) => [each.desc.name, each] as const))(
   },
 );
 
+/** Text in place of bytes, for clients that are not ours. */
+const ONLY_OTHERS_ASK = new Set([
+  "procman.v1.ReadOutputRequest.text",
+  "procman.v1.OutputPart.text",
+]);
+
 /** By its full name, each field of a message and of the messages in it. */
 function fieldsOf(desc: DescMessage, found = new Set<string>()): Set<string> {
   for (const field of desc.fields) {
     // Nobody's event: it says only that the stream lives.
     if (field.name === "heartbeat") continue;
     const name = `${desc.typeName}.${field.name}`;
+    if (ONLY_OTHERS_ASK.has(name)) continue;
     if (found.has(name)) continue;
     found.add(name);
     if (field.message && isOurs(field.message)) fieldsOf(field.message, found);
@@ -234,6 +260,7 @@ test.each([
   [TerminatorSchema, TERMINATORS, TERMINATOR],
   [ContainmentSchema, CONTAINMENTS, CONTAINMENT],
   [IfRunningSchema, IF_RUNNING, IF_RUNNING_TABLE],
+  [OutputEndsSchema, OUTPUT_ENDS, OUTPUT_ENDS_TABLE],
 ] as const)("$name has the names of the contract, in the same order", (desc, names, table) => {
   const values = desc.values.slice(1);
   expect(values.map(({ localName }) => localName.toLowerCase())).toEqual(names);
