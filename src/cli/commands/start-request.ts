@@ -1,0 +1,110 @@
+import { resolve } from "node:path";
+import { nanoid } from "nanoid";
+import type { IfRunning, StartOptions } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
+import type { Cli } from "../cli.js";
+import { checkVariables, checkWorkDir } from "../command-line-bytes.js";
+import { CliError, EXIT } from "../exit-codes.js";
+import { printable } from "../format/printable.js";
+import type { KeyValues, Variables } from "./options.js";
+
+/** The options of `run` that say what the job is to be. */
+export interface StartRequestOptions {
+  readonly env?: Variables;
+  readonly clearEnv?: boolean;
+  readonly serverEnv?: boolean;
+  readonly workDir?: string;
+  readonly label?: KeyValues;
+  readonly name?: string;
+  readonly ifRunning?: IfRunning;
+  readonly requestId?: string;
+  readonly mergeOutput?: boolean;
+  readonly pipe?: boolean;
+  readonly timeout?: number;
+  readonly logLimit?: number;
+  readonly stdin?: boolean;
+  readonly tty?: boolean;
+}
+
+/**
+ * Returns the request of a `run`: of its words, its options, and this process's environment
+ * and directory.
+ * @throws CliError
+ */
+export function startRequest(
+  words: readonly string[],
+  options: StartRequestOptions,
+  cli: Cli,
+): StartOptions {
+  const [command = "", ...args] = words;
+  const { requestId, mergeOutput = false, pipe, label = {}, tty, stdin } = options;
+  const { name, ifRunning } = options;
+  const workDir = options.workDir?.startsWith("/")
+    ? options.workDir
+    : resolve(currentDir(cli), options.workDir ?? "");
+  const given = environment(options, workDir, cli);
+  checkVariables(given.env, cli.env, cli.raw);
+  return {
+    command,
+    args,
+    ...given,
+    workDir,
+    labels: label,
+    mergeOutput,
+    ...defined({
+      name,
+      ifRunning,
+      // It tells a job that was found from one that was started.
+      requestId: requestId ?? (ifRunning === "return" ? nanoid() : undefined),
+      output: pipe ? ("pipe" as const) : undefined,
+      timeoutMs: options.timeout,
+      logLimitBytes: options.logLimit,
+      pty: tty,
+      windowSize: tty ? cli.stdout.windowSize : undefined,
+      stdin,
+    }),
+  };
+}
+
+function environment(
+  { env: given = {}, clearEnv, serverEnv }: StartRequestOptions,
+  workDir: string,
+  cli: Cli,
+): Required<Pick<StartOptions, "env" | "clearEnv">> {
+  const env = withValues(given, cli);
+  if (serverEnv) return { env, clearEnv: false };
+  if (clearEnv) return { env, clearEnv: true };
+  // Not by assignment, to which the name __proto__ would mean something else.
+  const own: Record<string, string> = Object.fromEntries(
+    Object.entries(cli.env).flatMap(([name, value]) =>
+      value === undefined || SHELL_BOOKKEEPING.has(name) ? [] : [[name, value]],
+    ),
+  );
+  if (own["PWD"] !== undefined) own["PWD"] = workDir;
+  return { env: { ...own, ...env }, clearEnv: true };
+}
+
+/** @throws CliError for a variable without a value that is not set here */
+function withValues(given: Variables, cli: Cli): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value = cli.env[name]]) => {
+      if (value !== undefined) return [name, value];
+      const message = `--env ${printable(name)}: there is no such variable here; give NAME=VALUE`;
+      throw new CliError(message, { exitCode: EXIT.usage });
+    }),
+  );
+}
+
+/** What each shell sets anew: with it, the same request would differ from shell to shell. */
+const SHELL_BOOKKEEPING = new Set(["_", "SHLVL", "OLDPWD"]);
+
+function currentDir(cli: Cli): string {
+  let workDir: string;
+  try {
+    workDir = cli.workDir();
+  } catch (cause) {
+    throw new CliError("the current directory is gone; give --work-dir", { cause });
+  }
+  checkWorkDir(workDir, cli.raw);
+  return workDir;
+}
