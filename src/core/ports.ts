@@ -90,7 +90,8 @@ export type Observation =
       readonly kind: "exited";
       /** Why the command could not be executed at all; absent where it was. */
       readonly notExecuted?: string;
-    } & Started &
+      // Absent where the record of its processes is damaged.
+    } & Partial<Started> &
       Exit)
   /** It is gone without an exit record. */
   | { readonly kind: "gone"; readonly reason: string; readonly started?: Started };

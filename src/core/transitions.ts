@@ -59,12 +59,15 @@ export function advanceRecord(record: JobRecord, observation: Observation, now: 
       return record;
     case "not-started":
       if (state.status === "pending") return record;
-      return orphan(record, "the record of its process was deleted", now);
+      return orphan(record, "the record of its process was deleted or damaged", now);
     case "alive":
       if (state.status === "running") return record;
       return started(record, startOf(observation));
-    case "exited":
-      return ended(record, observation, observation.notExecuted);
+    case "exited": {
+      const start = state.status === "running" ? state : startIn(observation);
+      if (!start) return orphan(record, "it is not known which process it was", now);
+      return ended(record, { ...observation, ...startOf(start) }, observation.notExecuted);
+    }
     case "gone":
       return orphan(record, observation.reason, now, observation.started);
   }
@@ -106,7 +109,7 @@ function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): J
     ...defined({ stop: stop?.kind }),
   });
   const facts: Started & Exit = {
-    ...(record.state.status === "running" ? startOf(record.state) : startOf(seen)),
+    ...startOf(seen),
     exitCode: seen.exitCode,
     completedTime: seen.completedTime,
     ...defined({ signal: seen.signal, cpuTimeMs: seen.cpuTimeMs }),
@@ -137,6 +140,11 @@ function orphan(record: JobRecord, error: string, now: Date, seen?: Started): Jo
   const start = record.state.status === "running" ? record.state : seen;
   const state: JobState = { status: "orphaned", error, completedTime: now };
   return { ...record, state: start ? { ...state, ...startOf(start) } : state };
+}
+
+function startIn({ pid, startedTime, containment }: Partial<Started>): Started | undefined {
+  if (pid === undefined || !startedTime || !containment) return undefined;
+  return { pid, startedTime, containment };
 }
 
 function startOf({ pid, startedTime, containment }: Started): Started {

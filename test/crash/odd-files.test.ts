@@ -70,7 +70,7 @@ describe.each(USERS)("%s", (user, options) => {
   // The modes of what they are in make no difference to most.
   const kinds = Object.entries(KINDS).slice(0, user === USERS[0]?.[0] ? undefined : 1);
 
-  test.each(kinds)("a job's files become a %s each", async (kind, make) => {
+  test.each(kinds)("a job's files become a %s each", async (_kind, make) => {
     const server = await TestServer.start(options());
     const jobs = await Promise.all(NAMES.map(() => startJob(server)));
     const processPath = jobPath(jobs[0], "process");
@@ -84,8 +84,6 @@ describe.each(USERS)("%s", (user, options) => {
       writeFileSync(exitPath, "");
     });
     NAMES.forEach((name, index) => {
-      // The job's own shell would read all of it.
-      if (name === "process" && kind === "huge") return;
       const path = jobs[index]?.path(name) as string;
       rmSync(path, { force: true });
       make(path);
@@ -105,6 +103,30 @@ describe.each(USERS)("%s", (user, options) => {
     const { jobs: listed } = await server.client.list({});
     for (const { id } of others.slice(0, -1)) expect(listed.map((job) => job.id)).toContain(id);
   });
+
+  test.each(kinds)(
+    "that one that was a %s is told as it ends, after a restart",
+    async (kind, make) => {
+      const server = await TestServer.start(options());
+      const { id, pid, path } = await startJob(server);
+      await eventually("its record", () =>
+        /"running"/.test(readFileSync(path("state.json"), "utf8")),
+      );
+      rmSync(path("process"));
+      make(path("process"));
+      await server.restart();
+      expect((await server.client.get({ id })).job?.status).toBe(Status.RUNNING);
+      process.kill(pid, "SIGKILL");
+      const { job } = await server.client.wait({ id });
+      // A link to itself is taken for none: then the job may have been given up.
+      expect(job).toMatchObject(
+        kind === "loop"
+          ? { status: Status.ORPHANED, error: "the record of its process was deleted or damaged" }
+          : { status: Status.FAILED, signal: "SIGKILL", pid },
+      );
+      await server.client.remove({ id });
+    },
+  );
 
   test("a job's directory, and all of them, cannot be entered for a while", async () => {
     const server = await TestServer.start(options());

@@ -304,19 +304,25 @@ export class LocalJobProcess implements JobProcess {
     }
   }
 
-  /** Returns the record, or what was last read of it where it cannot be read. */
+  /** Returns the record, or what was last read of it where it cannot be read, or was damaged since. */
   #readRecord(): ProcessRecord {
     try {
-      return readProcessRecord(this.#dir);
+      const record = readProcessRecord(this.#dir);
+      if (record.kind !== "incomplete" || !this.#identity) return record;
     } catch (error) {
       if (!this.#identity) throw error;
-      return { kind: "complete", ...this.#identity };
     }
+    return { kind: "complete", ...this.#identity };
   }
 
   /** @returns undefined where there is no record of its processes, and none is known to be alive */
   #inspectNow(): Observation | undefined {
-    const record = this.#readRecord();
+    let record: ProcessRecord;
+    try {
+      record = this.#readRecord();
+    } catch (error) {
+      return this.#inspectDamaged(error);
+    }
     switch (record.kind) {
       case "missing": {
         const seen = this.#identity && this.#inspectStarted(this.#identity);
@@ -369,7 +375,22 @@ export class LocalJobProcess implements JobProcess {
     if (this.#isNamedByProcess()) return { kind: "starting" };
     // The runner may have completed the record and ended since. Now the record is final.
     const record = readProcessRecord(this.#dir);
-    return record.kind === "complete" ? this.#inspectStarted(record) : { kind: "not-started" };
+    return record.kind === "complete" ? this.#inspectStarted(record) : this.#inspectUnidentified();
+  }
+
+  /** Its command can have made something else of the record. @throws for what may be read later */
+  #inspectDamaged(error: unknown): Observation {
+    const { cause } = error as Error;
+    if (!hasCode(cause, "EFTYPE", "EFBIG", "ELOOP", "ENXIO")) throw error;
+    // Who runs cannot be told, and neither be signalled.
+    if (!readExitRecord(this.#dir.exit) && this.#isNamedByProcess()) throw error;
+    return this.#inspectUnidentified();
+  }
+
+  /** Of processes that are gone, and of which no record tells which they were. */
+  #inspectUnidentified(): Observation {
+    const exit = readExitRecord(this.#dir.exit) ?? readExitRecord(this.#dir.ended);
+    return exit ? { kind: "exited", ...exit } : { kind: "not-started" };
   }
 
   /** Whether a process that runs has the job's directory as an argument, or writes its errors there. */

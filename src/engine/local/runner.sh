@@ -67,7 +67,7 @@ esac
 	set -C
 	printf '%s\n' "$procman_boot" "$procman_runner" "$procman_me" "cgroup $procman_cgroup" \
 		${procman_recorder:+"recorder $procman_recorder"} ${procman_carriers:+"$procman_carriers"} \
-		>"$procman_dir/process" || exit
+		>"$procman_dir/process" || exit 125
 	umask "$procman_mask"
 	$procman_redirect
 	eval "$procman_limits" || exit 126
@@ -78,13 +78,21 @@ procman_code=$?
 # Sets $procman_at to where the job's directory is now: on Linux by the descriptor; else,
 # or where that was deleted and restored, by its path.
 procman_find() {
+	procman_at=/proc/self/fd/7
+	# The child has made the record, where it does not say that it could not.
+	[ "$procman_code" = 125 ] || [ ! -e "$procman_at/process" ] || return 0
 	for procman_at in /proc/self/fd/7 "$procman_dir"; do
 		procman_owner=
 		# The job can have made anything of its files: a pipe would block this shell.
-		[ ! -f "$procman_at/process" ] || read -r procman_owner <"$procman_at/process"
-		[ "$procman_owner" != "$procman_boot" ] || return 0
+		[ ! -f "$procman_at/process" ] || procman_owner=$(procman_head "$procman_at/process")
+		[ "${procman_owner%%"$procman_newline"*}" != "$procman_boot" ] || return 0
 	done
 	return 1
+}
+# Reads one block only: a file may be a hole of many gigabytes, and `read` goes through it
+# byte by byte.
+procman_head() {
+	PATH=$PATH:/bin:/usr/bin dd bs=4096 count=1 <"$1" 2>/dev/null
 }
 # Waits while the directory is away. Ends the runner where there is nothing to wait for.
 procman_await() {
@@ -107,14 +115,13 @@ case $procman_code in
 126 | 127)
 	$procman_drain
 	[ "$procman_stderr" = /dev/null ] || procman_stderr=$procman_at/${procman_stderr##*/}
-	# Reads one block only: the log may be a hole of many gigabytes, and `read` goes
-	# through it byte by byte.
-	procman_why=$(PATH=$PATH:/bin:/usr/bin dd bs=4096 count=1 <"$procman_stderr" 2>/dev/null)
+	procman_why=$(procman_head "$procman_stderr")
 	case $procman_why in
 	"$0:"*)
 		: >"$procman_stderr"
 		procman_why=${procman_why%%"$procman_newline"*}
-		printf 'not executed%s\n' "${procman_why#"$0"}" >>"$procman_at/process"
+		[ ! -f "$procman_at/process" ] ||
+			printf 'not executed%s\n' "${procman_why#"$0"}" >>"$procman_at/process"
 		;;
 	esac
 	;;

@@ -157,9 +157,24 @@ describe("what is known of the start and the end", () => {
     );
   });
 
+  test("of an exit by nobody knows whom is that of the job, where that is known to run", () => {
+    const seen = { kind: "exited", exitCode: 7, completedTime } as const;
+    expect(advanceRecord(someRecord(running), seen, now).state).toEqual({
+      ...start,
+      status: "failed",
+      exitCode: 7,
+      completedTime,
+    });
+    expect(advanceRecord(someRecord(), seen, now).state).toEqual({
+      status: "orphaned",
+      error: "it is not known which process it was",
+      completedTime: now,
+    });
+  });
+
   test("a running job whose process record was deleted says so", () => {
     const { state } = advanceRecord(someRecord(running), { kind: "not-started" }, now);
-    expect(state).toMatchObject({ error: "the record of its process was deleted" });
+    expect(state).toMatchObject({ error: "the record of its process was deleted or damaged" });
   });
 });
 

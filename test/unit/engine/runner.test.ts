@@ -172,6 +172,28 @@ describe.each(shells())("%s", (_program, shell) => {
     expect(statSync(join(job.dir, "stderr.log")).size).toBe(100 * 1024 ** 3);
   });
 
+  test("its end is recorded whatever the command has made of the record of who it is", async () => {
+    const makes = [
+      "truncate -s 100G process",
+      "rm process; mkdir process",
+      "rm process; mkfifo process",
+    ];
+    for (const [index, make] of makes.entries()) {
+      const job = run(["sh", "-c", `${make}; exit ${index}`]);
+      await job.ended;
+      expect(readExitRecord(new JobDir(job.dir).exit)?.exitCode, make).toBe(index);
+    }
+  });
+
+  test("the command's own 125 is its own, and not that of a job that was given up", async () => {
+    const job = run(["sh", "-c", "exit 125"]);
+    await job.ended;
+    expect(readExitRecord(new JobDir(job.dir).exit)?.exitCode).toBe(125);
+    const damaged = run(["sh", "-c", "truncate -s 100G process; exit 125"]);
+    await damaged.ended;
+    expect(readExitRecord(new JobDir(damaged.dir).exit)?.exitCode).toBe(125);
+  });
+
   test("arguments arrive as they are", async () => {
     const args = ["", " a  b ", "$HOME", "`id`", "*", "-n", "\n", "\\", '"', "ü\u{1f600}", "--"];
     const job = run(["printf", "<%s>", ...args]);

@@ -9,6 +9,29 @@ import { tempDir } from "../../helpers/temp-dir.js";
 
 const never = new AbortController().signal;
 
+test.each(["", "not a record\n"])(
+  "a record that became %j is that which was read of it",
+  async (text) => {
+    const dir = new JobDir(join(tempDir(), "job"));
+    mkdirSync(dir.path);
+    for (const stream of ["stdout", "stderr"] as const) writeFileSync(dir.log(stream), "");
+    const engine = new LocalEngine({ pollIntervalMs: 5 });
+    onTestFinished(() => engine.close());
+    const { spec } = someRecord();
+    const wanted = { ...spec, command: "sleep", args: ["1000"], workDir: "/" };
+    const { process, started } = await (await engine.prepare(wanted)).start(dir);
+    writeFileSync(dir.process, text);
+    expect(await process.inspect()).toMatchObject({ kind: "alive", pid: started.pid });
+    await process.stop(0, never);
+    await eventually("its end", async () => (await process.inspect()).kind === "exited");
+    // Nobody knows who it was, but how it ended.
+    const later = await engine.open(dir).inspect();
+    expect(later).toMatchObject({ kind: "exited", signal: "SIGKILL" });
+    expect(later).not.toHaveProperty("pid");
+    process.release();
+  },
+);
+
 test("a process record that became a directory ends nobody, and the job can still be ended", async () => {
   const dir = new JobDir(join(tempDir(), "job"));
   mkdirSync(dir.path);
