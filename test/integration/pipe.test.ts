@@ -46,8 +46,9 @@ function make({ workDir }: Job, name: string): void {
   writeFileSync(join(workDir, name), "");
 }
 
+/** Waits for a file; also ends once the directory is gone with its test. */
 function until(name: string): string {
-  return `until [ -e ${name} ]; do sleep 0.01; done`;
+  return `until [ -e ${name} ] || [ ! -e "$PWD" ]; do sleep 0.01; done`;
 }
 
 /** The pids of what copies the job's output, as it was started. */
