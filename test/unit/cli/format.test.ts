@@ -166,6 +166,13 @@ test("details tell of a log limit, and what is kept", () => {
   expect(text).toContain("stderr:      0 B\n");
 });
 
+test("details tell of pipes, and not of files", () => {
+  const details = (output: "file" | "pipe") =>
+    formatJobDetails(endedJob({ output }), plain, now).join("\n");
+  expect(details("pipe")).toContain("output:      through pipes\n");
+  expect(details("file")).not.toContain("output:");
+});
+
 test("details tell of umask, niceness and limits as the command line takes them", () => {
   const asked = { umask: 0o7, nice: 0, softLimits: { core: -1, nofile: 1024 } };
   const text = formatJobDetails(endedJob(asked), plain, now).join("\n");
