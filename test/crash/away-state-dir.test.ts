@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Status } from "../../gen/procman/v1/procman_pb.js";
+import { Output, Status } from "../../gen/procman/v1/procman_pb.js";
 import { JobDir } from "../../src/core/job-dir.js";
 import { readProcessRecord } from "../../src/engine/local/runner/runner-records.js";
 import { eventually } from "../helpers/eventually.js";
@@ -17,7 +17,7 @@ import { TestServer } from "../helpers/test-server.js";
  * the job ends: moved, unmounted, locked.
  */
 
-const KINDS = [{}, { stdin: true }, { pty: true, stdin: true }];
+const KINDS = [{}, { stdin: true }, { pty: true, stdin: true }, { output: Output.PIPE }];
 
 /** A job of each kind, which all end with 7 once `end` is called. */
 async function startJobs({ client, stateDir }: TestServer) {

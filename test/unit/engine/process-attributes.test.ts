@@ -82,15 +82,18 @@ const nice = getPriority() + 3;
 const asked = { umask: 0o027, nice, softLimits: ALL, env: { A: "a b", "x.y": "1" } };
 
 describe.skipIf(process.platform !== "linux").each(shells())("%s", (_program, shell) => {
-  test.each([{}, { stdin: true }, { pty: true }, { clearEnv: true, env: { A: "a b" } }])(
-    "a command has what it is to have: %j",
-    async (options) => {
-      const job = await startJob(shell, ["sh", "-c", TELLS], { ...asked, ...options });
-      await job.ended;
-      expectAll(job.log(), nice);
-      expect(readExitRecord(job.dir.exit)).toMatchObject({ exitCode: 0 });
-    },
-  );
+  test.each([
+    {},
+    { stdin: true },
+    { pty: true },
+    { output: "pipe" as const },
+    { clearEnv: true, env: { A: "a b" } },
+  ])("a command has what it is to have: %j", async (options) => {
+    const job = await startJob(shell, ["sh", "-c", TELLS], { ...asked, ...options });
+    await job.ended;
+    expectAll(job.log(), nice);
+    expect(readExitRecord(job.dir.exit)).toMatchObject({ exitCode: 0 });
+  });
 
   test("its runner has none of it, and can do its work", async () => {
     const softLimits = { fsize: 0, nofile: 5, nproc: 0, core: -1 };
