@@ -1,20 +1,32 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
-import { Socket } from "node:net";
+import { resolve } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { invalidArgument } from "../contract/errors.js";
+import { Violations } from "../contract/errors.js";
 import { defaultStateDir } from "../platform/default-state-dir.js";
-import { foreignOwner } from "../platform/own-dir.js";
 import { socketPathIn } from "../platform/socket-path.js";
 import { checkBaseUrl, checkOptions, checkToken } from "./client-options.js";
 import { sendToken } from "./procman-client.js";
+import { SocketAgent } from "./socket-agent.js";
 
-/** The address of a server: its unix socket, or its place on the network. */
+/** The address of a server: its state directory, its unix socket, or its place on the network. */
 export type ServerAddress =
   | {
-      /** Default: that of the state directory PROCMAN_STATE_DIR, else of ~/.cache/procman. */
-      readonly socketPath?: string;
+      /** Default: PROCMAN_STATE_DIR, else ~/.cache/procman. */
+      readonly stateDir?: string;
+      /**
+       * Whether to start a server in the background where none runs, as the command line
+       * does: at the first call, and again when a connection is made anew. Default false.
+       */
+      readonly startServer?: boolean;
+      readonly socketPath?: never;
+      readonly baseUrl?: never;
+    }
+  | {
+      readonly socketPath: string;
+      readonly stateDir?: never;
+      readonly startServer?: never;
       readonly baseUrl?: never;
     }
   | {
@@ -48,8 +60,8 @@ export interface NodeTransport {
 export function createNodeTransport(address: ServerAddress): NodeTransport {
   const checked = validAddress(address);
   if (checked.kind === "socket") {
-    const { socketPath } = checked;
-    const agent = new OwnSocketAgent({ keepAlive: true, ...WITHOUT_SERVER_NAME });
+    const { socketPath, startIn } = checked;
+    const agent = new SocketAgent({ keepAlive: true, startIn, ...WITHOUT_SERVER_NAME });
     const transport = createConnectTransport({
       // The host is for the Host header only.
       baseUrl: "http://localhost",
@@ -75,7 +87,7 @@ export function createNodeTransport(address: ServerAddress): NodeTransport {
 }
 
 type CheckedAddress =
-  | { readonly kind: "socket"; readonly socketPath: string }
+  | { readonly kind: "socket"; readonly socketPath: string; readonly startIn?: string }
   | {
       readonly kind: "network";
       readonly baseUrl: string;
@@ -85,46 +97,52 @@ type CheckedAddress =
 
 /** @throws ProcmanError INVALID_ARGUMENT with a violation for each part that is wrong */
 function validAddress(address: ServerAddress): CheckedAddress {
-  if (address.baseUrl !== undefined) {
-    const { baseUrl, token, tls } = address;
-    checkOptions((violations) => {
-      if ("socketPath" in address && address.socketPath !== undefined) {
-        violations.add("socketPath", "does not go with baseUrl");
-      }
-      checkBaseUrl(baseUrl, violations);
-      checkToken(token, violations);
-      if (tls !== undefined && (typeof tls !== "object" || tls === null)) {
-        violations.add("tls", "must be an object");
-      }
-    });
-    return { kind: "network", baseUrl, token, tls };
+  if (address.baseUrl !== undefined) return validNetworkAddress(address);
+  const { socketPath, stateDir, startServer } = address as Record<string, unknown>;
+  const violations = new Violations();
+  if (socketPath !== undefined) {
+    checkPath("socketPath", socketPath, "of a server's socket", violations);
+    if (stateDir !== undefined) violations.add("stateDir", "does not go with socketPath");
+    if (startServer) violations.add("startServer", "needs stateDir, not socketPath");
+    violations.throwIfAny();
+    return { kind: "socket", socketPath: socketPath as string };
   }
-  const { socketPath = defaultSocketPath() } = address;
-  if (typeof socketPath === "string" && socketPath !== "" && !socketPath.includes("\0")) {
-    return { kind: "socket", socketPath };
+  const given = stateDir ?? defaultStateDir();
+  if (given === undefined) {
+    violations.add("stateDir", "must be given, as this user has no home directory (HOME)");
+  } else {
+    checkPath("stateDir", given, "of a directory", violations);
   }
-  throw invalidArgument("socketPath", "must be the path of a server's socket");
+  if (startServer !== undefined && typeof startServer !== "boolean") {
+    violations.add("startServer", "must be true or false");
+  }
+  violations.throwIfAny();
+  const dir = resolve(given as string);
+  return {
+    kind: "socket",
+    socketPath: socketPathIn(dir),
+    ...(startServer ? { startIn: dir } : {}),
+  };
 }
 
-function defaultSocketPath(): string | undefined {
-  const stateDir = defaultStateDir();
-  return stateDir === undefined ? undefined : socketPathIn(stateDir);
+function validNetworkAddress(address: ServerAddress & { baseUrl: string }): CheckedAddress {
+  const { baseUrl, token, tls } = address;
+  checkOptions((violations) => {
+    for (const name of ["socketPath", "stateDir", "startServer"] as const) {
+      if (name in address) violations.add(name, "does not go with baseUrl");
+    }
+    checkBaseUrl(baseUrl, violations);
+    checkToken(token, violations);
+    if (tls !== undefined && (typeof tls !== "object" || tls === null)) {
+      violations.add("tls", "must be an object");
+    }
+  });
+  return { kind: "network", baseUrl, token, tls };
 }
 
-/**
- * Connects to sockets of this user's own only: what is sent over one, arguments and
- * environments among it, is for no other user.
- */
-class OwnSocketAgent extends HttpAgent {
-  override createConnection(
-    ...[options, callback]: Parameters<HttpAgent["createConnection"]>
-  ): ReturnType<HttpAgent["createConnection"]> {
-    const foreign = foreignOwner(options.socketPath ?? "");
-    if (foreign === undefined) return super.createConnection(options, callback);
-    const error = Object.assign(new Error(foreign), { code: "EACCES" });
-    callback?.(error, new Socket());
-    return undefined;
-  }
+function checkPath(field: string, path: unknown, what: string, violations: Violations): void {
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return;
+  violations.add(field, `must be the path ${what}`);
 }
 
 /**

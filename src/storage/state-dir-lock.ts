@@ -224,7 +224,7 @@ async function newestLock(stateDir: string): Promise<{ number: number; path: str
 
 async function lockNumbers(stateDir: string): Promise<number[]> {
   const names = await readdir(stateDir).catch((error: unknown) => {
-    if (hasCode(error, "ENOENT")) return [];
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
   });
   return names.flatMap((name) => {

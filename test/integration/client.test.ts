@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createProcmanClient } from "../../src/client/index.js";
 import type { Procman } from "../../src/contract/procman.js";
 import { ProcmanError } from "../../src/contract/errors.js";
 import { Manager } from "../../src/manager.js";
 import { eventually } from "../helpers/eventually.js";
+import { newStateDir, procman } from "../helpers/procman-command.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { endJobs, TestServer } from "../helpers/test-server.js";
 
@@ -203,4 +206,34 @@ test("a server that is not there is UNREACHABLE", async () => {
   });
   await expect(client.get("x")).rejects.toMatchObject({ reason: "UNREACHABLE" });
   await client.close();
+});
+
+describe("a client that may start the server", () => {
+  const open = (stateDir: string) => {
+    const client = createProcmanClient({ stateDir, startServer: true });
+    onTestFinished(() => client.close());
+    return client;
+  };
+
+  test("starts it at the first call, and again where it has ended", async () => {
+    const stateDir = newStateDir();
+    const client = open(stateDir);
+    const jobs = await Promise.all([1, 2].map(() => client.start({ command: "true" })));
+    expect((await procman(stateDir, "stop")).code).toBe(0);
+    await expect(
+      createProcmanClient({ stateDir, reconnect: false }).get("x"),
+    ).rejects.toMatchObject({ reason: "UNREACHABLE" });
+    for (const { id } of jobs) expect(await client.get(id)).toMatchObject({ id });
+    // With one that runs, no other is started.
+    expect((await open(stateDir).list()).totalSize).toBe(2);
+  });
+
+  test("fails at once where none can be started, with the reason", async () => {
+    const stateDir = join(tempDir(), "file");
+    writeFileSync(stateDir, "");
+    await expect(open(stateDir).list()).rejects.toMatchObject({
+      reason: "UNREACHABLE",
+      message: expect.stringContaining("cannot start a server"),
+    });
+  });
 });

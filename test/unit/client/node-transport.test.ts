@@ -165,3 +165,21 @@ test("without an address it is the socket of the default state directory", async
     message: expect.stringContaining(join(stateDir, "procman.sock")),
   });
 });
+
+test.each<[string, object, string[]]>([
+  ["a state directory that is none", { stateDir: "" }, ["stateDir"]],
+  ["a flag that is none", { stateDir: "/tmp", startServer: 1 }, ["startServer"]],
+  [
+    "what does not go together",
+    { socketPath: "/tmp/s", stateDir: "/tmp", startServer: true },
+    ["stateDir", "startServer"],
+  ],
+  ["nor with a URL", { baseUrl: "http://x", startServer: true }, ["startServer"]],
+])("%s is refused by name", (_, address, fields) => {
+  expect(() => clientOf(address as ServerAddress)).toThrow(
+    expect.objectContaining({
+      reason: "INVALID_ARGUMENT",
+      violations: fields.map((field) => expect.objectContaining({ field })),
+    }),
+  );
+});
