@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { chmod, copyFile, readFile, realpath, rm } from "node:fs/promises";
+import { chmod, copyFile, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { build } from "esbuild";
+import { bundledLicenses } from "./bundled-licenses.js";
 
 /*
  * Makes the command line: dist/bin/procman.cjs, which loads the bundle cli.cjs, and
@@ -12,7 +13,8 @@ import { build } from "esbuild";
  * it needs, starts in a fraction of the time.
  *
  * Each is whole: what is needed late is in it too, wrapped in a function. A server may
- * need it when an upgrade has long replaced the files it was started from.
+ * need it when an upgrade has long replaced the files it was started from. So a package that
+ * only they use is a development dependency, and its license is in LICENSES.txt.
  */
 
 const ROOT = join(import.meta.dirname, "..");
@@ -52,13 +54,14 @@ const OPTIONS = {
     js: 'const urlOf = (path) => require("node:url").pathToFileURL(__dirname + path).href;',
   },
   inject: ["src/platform/headers.ts"],
+  metafile: true,
   logLevel: "warning",
   logOverride: { "require-resolve-not-external": "silent" },
 };
 
 // Caches of the bundles from before, too.
 await rm(BIN, { recursive: true, force: true });
-await build({
+const cli = await build({
   ...OPTIONS,
   entryPoints: ["src/cli/main.ts"],
   outfile: "dist/bin/cli.cjs",
@@ -69,12 +72,14 @@ await build({
     otherBundle(/\/run-server\.js$/, "./server.cjs"),
   ],
 });
-await build({
+const server = await build({
   ...OPTIONS,
   entryPoints: ["src/cli/run-server.ts"],
   outfile: "dist/bin/server.cjs",
   plugins: [writtenDescriptors(), lateBuiltins(), moduleUrls(), embeddedProtos()],
 });
+const licenses = await bundledLicenses([cli.metafile, server.metafile], ROOT);
+await writeFile(join(BIN, "LICENSES.txt"), licenses);
 await copyFile(join(ROOT, "scripts/launcher.cjs"), join(BIN, "procman.cjs"));
 await chmod(join(BIN, "procman.cjs"), 0o755);
 try {

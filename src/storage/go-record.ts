@@ -1,9 +1,18 @@
 import { createHash } from "node:crypto";
-import { z } from "zod";
 import type { Exit, JobState } from "../contract/job.js";
 import type { JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
-import { texts } from "./job-record.js";
+import {
+  type Check,
+  integer,
+  listOf,
+  optional,
+  shape,
+  someText,
+  text,
+  textMatching,
+  texts,
+} from "./json-shape.js";
 
 /*
  * Records of the Go library procman, which keeps its jobs in the same directory. They are
@@ -11,24 +20,31 @@ import { texts } from "./job-record.js";
  */
 
 /** Go writes nil as null, and leaves out what is empty. */
-const schema = z.object({
+function orNull<T>(present: Check<T>): Check<T | undefined> {
+  return (value, field) => (value === null ? undefined : optional(present)(value, field));
+}
+
+const variables: Check<Readonly<Record<string, string>>> = (value, field) =>
+  Array.isArray(value) ? variablesOf(listOf(text)(value, field)) : texts(value, field);
+
+const parse = shape({
   // As ids are printed and typed.
-  id: z.string().regex(/^[\x21-\x7e]+$/),
-  command: z.string().min(1),
-  args: z.array(z.string()).nullish(),
-  env: z.union([texts, z.array(z.string())]).nullish(),
-  work_dir: z.string().nullish(),
-  labels: texts.nullish(),
-  pid: z.int().nullish(),
-  status: z.string(),
-  created_at: z.string().nullish(),
-  started_at: z.string().nullish(),
-  completed_at: z.string().nullish(),
-  exit_code: z.int().nullish(),
-  error: z.string().nullish(),
+  id: textMatching(/^[\x21-\x7e]+$/, "an id"),
+  command: someText,
+  args: orNull(listOf(text)),
+  env: orNull(variables),
+  work_dir: orNull(text),
+  labels: orNull(texts),
+  pid: orNull(integer()),
+  status: text,
+  created_at: orNull(text),
+  started_at: orNull(text),
+  completed_at: orNull(text),
+  exit_code: orNull(integer()),
+  error: orNull(text),
 });
 
-type GoJob = z.infer<typeof schema>;
+type GoJob = ReturnType<typeof parse>;
 
 /** What a record says of a command that runs without a runner. */
 export interface BareProcess {
@@ -45,7 +61,7 @@ export type GoRecord = { readonly record: Omit<JobRecord, "state"> } & (
 /** Returns undefined for what is no record of the Go library's. @throws Error for one that is broken */
 export function parseGoRecord(json: object): GoRecord | undefined {
   if ("version" in json || !("status" in json) || !("id" in json)) return undefined;
-  const job = schema.parse(json);
+  const job = parse(json);
   const startedTime = timeOf(job.started_at);
   const createdTime = timeOf(job.created_at) ?? startedTime ?? timeOf(job.completed_at);
   if (!createdTime) throw new Error("started_at: it has no time at all");
@@ -55,7 +71,7 @@ export function parseGoRecord(json: object): GoRecord | undefined {
       requestId: "",
       command: job.command,
       args: job.args ?? [],
-      env: Array.isArray(job.env) ? variablesOf(job.env) : (job.env ?? {}),
+      env: job.env ?? {},
       clearEnv: false,
       workDir: job.work_dir?.startsWith("/") ? job.work_dir : "/",
       labels: job.labels ?? {},
@@ -114,7 +130,7 @@ function endedState(job: GoJob, startedTime: Date | undefined, createdTime: Date
 }
 
 /** Go's zero time, of the year 1, is none. */
-function timeOf(text: string | null | undefined): Date | undefined {
+function timeOf(text: string | undefined): Date | undefined {
   const time = new Date(text ?? "");
   return time.getTime() > 0 ? time : undefined;
 }

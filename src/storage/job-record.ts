@@ -1,4 +1,3 @@
-import { z } from "zod";
 import {
   CONTAINMENTS,
   type JobSpec,
@@ -8,110 +7,117 @@ import {
 } from "../contract/job.js";
 import type { ForeignFields, JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
+import {
+  flag,
+  integer,
+  listOf,
+  looseShape,
+  notNegative,
+  oneOf,
+  optional,
+  orDefault,
+  positive,
+  recordOf,
+  shape,
+  someText,
+  text,
+  textMatching,
+  texts,
+  time,
+} from "./json-shape.js";
 
 /** The version that is written. Of a newer one's record, the known fields are used. */
 export const RECORD_VERSION = 1;
 
-const time = z.iso.datetime().transform((text) => new Date(text));
+const containment = oneOf(CONTAINMENTS);
 const started = {
-  pid: z.int().positive(),
+  pid: integer(1),
   startedTime: time,
-  containment: z.enum(CONTAINMENTS).default("session"),
+  containment: orDefault(containment, "session"),
 };
 const exit = {
-  exitCode: z.int().min(0),
-  signal: z.string().optional(),
-  cpuTimeMs: z.number().nonnegative().optional(),
+  exitCode: integer(0),
+  signal: optional(text),
+  cpuTimeMs: optional(notNegative),
   completedTime: time,
 };
 
-/** Texts by keys of the user's. z.record would leave out the key __proto__. */
-export const texts = z.custom<Readonly<Record<string, string>>>(
-  (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.values(value).every((each) => typeof each === "string"),
-  "must be texts by their keys",
-);
+const SPEC = {
+  id: someText,
+  requestId: orDefault(text, ""),
+  name: optional(someText),
+  previousId: optional(someText),
+  command: someText,
+  args: orDefault(listOf(text), []),
+  env: orDefault(texts, {}),
+  clearEnv: orDefault(flag, false),
+  workDir: textMatching(/^\//, "an absolute path"),
+  labels: orDefault(texts, {}),
+  mergeOutput: orDefault(flag, false),
+  output: orDefault(oneOf(OUTPUT_KINDS), "file"),
+  timeoutMs: optional(positive),
+  logLimitBytes: optional(integer(1)),
+  pty: orDefault(flag, false),
+  windowSize: optional(shape({ rows: integer(1), columns: integer(1) })),
+  stdin: orDefault(flag, false),
+  umask: optional(integer(0, MAX_UMASK)),
+  nice: optional(integer()),
+  softLimits: optional(recordOf(integer())),
+};
 
-const specSchema = z.object({
-  id: z.string().min(1),
-  requestId: z.string().default(""),
-  name: z.string().min(1).optional(),
-  previousId: z.string().min(1).optional(),
-  command: z.string().min(1),
-  args: z.array(z.string()).default([]),
-  env: texts.default({}),
-  clearEnv: z.boolean().default(false),
-  workDir: z.string().startsWith("/"),
-  labels: texts.default({}),
-  mergeOutput: z.boolean().default(false),
-  output: z.enum(OUTPUT_KINDS).default("file"),
-  timeoutMs: z.number().positive().optional(),
-  logLimitBytes: z.int().positive().optional(),
-  pty: z.boolean().default(false),
-  windowSize: z.object({ rows: z.int().positive(), columns: z.int().positive() }).optional(),
-  stdin: z.boolean().default(false),
-  umask: z.int().min(0).max(MAX_UMASK).optional(),
-  nice: z.int().optional(),
-  softLimits: z.record(z.string(), z.int()).optional(),
-});
-
-const stateSchema = z.discriminatedUnion("status", [
-  z.object({ status: z.literal("pending") }),
-  z.object({ status: z.literal("running"), ...started }),
-  z.object({ status: z.literal("completed"), ...started, ...exit }),
-  z.object({ status: z.literal("failed"), ...started, ...exit, error: z.string().optional() }),
-  z.object({ status: z.literal("cancelled"), ...started, ...exit }),
-  z.object({
-    status: z.literal("orphaned"),
-    pid: started.pid.optional(),
-    startedTime: time.optional(),
-    containment: z.enum(CONTAINMENTS).optional(),
-    error: z.string(),
+/** What there is of each status, besides the status itself. */
+const STATES = {
+  pending: {},
+  running: started,
+  completed: { ...started, ...exit },
+  failed: { ...started, ...exit, error: optional(text) },
+  cancelled: { ...started, ...exit },
+  orphaned: {
+    pid: optional(started.pid),
+    startedTime: optional(time),
+    containment: optional(containment),
+    error: text,
     completedTime: time,
-  }),
-]);
+  },
+} satisfies Record<JobState["status"], object>;
 
-const headSchema = z.object({
-  version: z.int().min(1),
+const HEAD = {
+  version: integer(1),
   // Below 0 for the jobs of the Go library.
-  sequence: z.int().default(0),
+  sequence: orDefault(integer(), 0),
   createdTime: time,
-  defaultLogLimitBytes: z.int().positive().optional(),
-  lastSignal: z.object({ name: z.string(), sentTime: time }).optional(),
-  // Loose, so that fields that a newer version has added to it are kept.
-  stop: z
-    .looseObject({
-      kind: z.enum(["cancel", "timeout"]),
+  defaultLogLimitBytes: optional(integer(1)),
+  lastSignal: optional(shape({ name: text, sentTime: time })),
+  stop: optional(
+    looseShape({
+      kind: oneOf(["cancel", "timeout"]),
       requestedTime: time,
-      gracePeriodMs: z.number().nonnegative(),
-    })
-    .optional(),
-  restart: z
-    .looseObject({
-      newId: z.string().min(1),
-      requestId: z.string(),
-      requestedTime: time,
-    })
-    .optional(),
-});
+      gracePeriodMs: notNegative,
+    }),
+  ),
+  restart: optional(looseShape({ newId: someText, requestId: text, requestedTime: time })),
+};
 
 const KNOWN_FIELDS = new Set([
-  ...Object.keys(headSchema.shape),
-  ...Object.keys(specSchema.shape),
-  ...stateSchema.options.flatMap((option) => Object.keys(option.shape)),
+  "status",
+  ...[HEAD, SPEC, ...Object.values(STATES)].flatMap((fields) => Object.keys(fields)),
 ]);
+
+const parseHead = shape(HEAD);
+const parseSpec = shape(SPEC);
+const parseStatus = shape({ status: oneOf(Object.keys(STATES) as JobState["status"][]) });
+const parseState = (json: object): object => {
+  const { status } = parseStatus(json);
+  return { status, ...shape(STATES[status])(json) };
+};
 
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, restart, lastSignal, defaultLogLimitBytes, ...head } =
-    headSchema.parse(json);
+  const { version, stop, restart, lastSignal, defaultLogLimitBytes, ...head } = parseHead(json);
   return {
-    spec: defined(specSchema.parse(json)) as JobSpec,
-    state: defined(stateSchema.parse(json)) as JobState,
+    spec: defined(parseSpec(json)) as JobSpec,
+    state: defined(parseState(json)) as JobState,
     ...head,
     ...defined({
       stop,

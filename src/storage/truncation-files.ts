@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
-import { z } from "zod";
 import { fromSystemError } from "../contract/errors.js";
 import type { Truncation, TruncationStore } from "../core/ports.js";
 import { replaceFile } from "../platform/durable-file.js";
 import { hasCode } from "../platform/errno.js";
 import { readSmallFile } from "../platform/small-file.js";
+import { integer, shape } from "./json-shape.js";
 
-const truncation = z.object({ base: z.int().nonnegative(), truncations: z.int().nonnegative() });
-const schema = z.object({ stdout: truncation, stderr: truncation });
+const truncation = shape({ base: integer(0), truncations: integer(0) });
+const parse = shape({ stdout: truncation, stderr: truncation });
 
 /**
  * Stores in a small file how a job has truncated its logs; most jobs have none. It is
@@ -19,7 +19,7 @@ export const truncationFiles: TruncationStore = {
     try {
       // Most jobs have none, and an exception takes longer than to ask.
       if (!existsSync(path)) return undefined;
-      return schema.parse(JSON.parse(readSmallFile(path).text));
+      return parse(JSON.parse(readSmallFile(path).text));
     } catch (error) {
       if (hasCode(error, "ENOENT")) return undefined;
       throw fromSystemError(error, `read ${path}`);

@@ -59,13 +59,22 @@ test("the packed package works, with its types, where it is installed", {
   expect(paths).toContain("dist/bin/server.cjs");
   expect(paths).toContain("proto/procman/v1/procman.proto");
   expect(paths).toContain("LICENSE");
+  expect(paths).toContain("dist/bin/LICENSES.txt");
   expect(paths.filter((path) => path.startsWith("test/") || path.startsWith("src/"))).toEqual([]);
   expect(paths.flatMap((path) => brokenLinks(path, paths))).toEqual([]);
 
   const run = (program: string, ...args: string[]) =>
     execFileSync(program, args, { cwd: app, stdio: ["ignore", "pipe", "pipe"] }).toString();
   writeFileSync(join(app, "package.json"), '{"name":"app","version":"1.0.0","type":"module"}');
-  run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", packed.filename);
+  const install = (what: string) =>
+    run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", what);
+  install(packed.filename);
+  // Only what the library needs: the command line has its own in it.
+  const installed = run("npm", "ls", "--all", "--parseable").trim().split("\n");
+  expect(installed.length).toBeLessThan(20);
+  expect(installed.join(" ")).not.toMatch(/@types|@grpc|protobufjs/);
+  // Those who use `procman/grpc` bring it.
+  install("@grpc/grpc-js@1.14");
   writeFileSync(join(app, "program.ts"), PROGRAM);
   writeFileSync(
     join(app, "tsconfig.json"),
