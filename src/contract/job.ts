@@ -66,6 +66,8 @@ export interface JobSpec {
   readonly softLimits?: SoftLimits;
 }
 
+export type { Resource, RESOURCES } from "../platform/resource-limits.js";
+
 /**
  * Soft limits of setrlimit(2), in its units: bytes, seconds of "cpu", how many of "nofile"
  * and "nproc"; -1 is no limit.
