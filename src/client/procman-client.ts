@@ -11,11 +11,14 @@ import type {
   GetOptions,
   InputPosition,
   JobPage,
+  JobResults,
+  JobSelection,
   JobsEvent,
   ListOptions,
   OutputStart,
   Procman,
   ReadOutputOptions,
+  RemoveJobsOptions,
   RemoveOptions,
   RestartOptions,
   SendInputOptions,
@@ -45,6 +48,12 @@ import { decodeJob } from "../wire/job.js";
 import { decodePage, encodeList, encodeWatchJobs } from "../wire/jobs.js";
 import { decodeAttachEvent, decodeWatchEvent, encodeAttach, encodeWatch } from "../wire/output.js";
 import { decodeBoundedOutput, encodeReadOutput } from "../wire/read-output.js";
+import {
+  decodeResults,
+  encodeCancelJobs,
+  encodeRemoveJobs,
+  encodeSignalJobs,
+} from "../wire/several-jobs.js";
 import { encodeStart } from "../wire/start.js";
 import { decodeWaited, encodeWait } from "../wire/wait.js";
 import { defined } from "../platform/defined.js";
@@ -245,6 +254,34 @@ class ProcmanClient implements Procman {
   async remove(id: string, { signal, ...options }: RemoveOptions = {}): Promise<void> {
     const request = encodeRemove(id, options);
     await this.#calls.once(signal, (signal) => this.#rpc.remove(request, { signal }));
+  }
+
+  async cancelJobs(
+    selection: JobSelection,
+    { signal, ...options }: CancelOptions = {},
+  ): Promise<JobResults> {
+    const request = encodeCancelJobs(selection, options);
+    const call = (signal: AbortSignal) => this.#rpc.cancelJobs(request, { signal });
+    return decodeResults(await this.#calls.once(signal, call));
+  }
+
+  async signalJobs(
+    selection: JobSelection,
+    name: string,
+    { signal }: CallOptions = {},
+  ): Promise<JobResults> {
+    const request = encodeSignalJobs(selection, name);
+    const call = (signal: AbortSignal) => this.#rpc.signalJobs(request, { signal });
+    return decodeResults(await this.#calls.once(signal, call));
+  }
+
+  async removeJobs(
+    selection: JobSelection,
+    { signal, ...options }: RemoveJobsOptions = {},
+  ): Promise<JobResults> {
+    const request = encodeRemoveJobs(selection, options);
+    const call = (signal: AbortSignal) => this.#rpc.removeJobs(request, { signal });
+    return decodeResults(await this.#calls.once(signal, call));
   }
 
   async cleanup({ signal, ...options }: CleanupOptions = {}): Promise<readonly string[]> {

@@ -44,7 +44,7 @@ export function jobsWithin(jobs: readonly Job[], maxBytes: number): readonly Job
 }
 
 /** About what a job takes in a message. */
-function jobBytes(job: Job): number {
+export function jobBytes(job: Job): number {
   const { id, requestId, command, workDir, args, env, labels } = job;
   const error = "error" in job ? (job.error ?? "") : "";
   const texts = [id, requestId, command, workDir, error, ...args];

@@ -1,3 +1,4 @@
+import type { ProcmanError } from "./errors.js";
 import type { Job, OutputKind, Progress, SoftLimits, Status, Stream, WindowSize } from "./job.js";
 
 /**
@@ -9,7 +10,7 @@ import type { Job, OutputKind, Progress, SoftLimits, Status, Stream, WindowSize 
  * call with INVALID_ARGUMENT, STORAGE_UNAVAILABLE, SHUTTING_DOWN, INTERNAL and,
  * from a client, UNREACHABLE or UNAUTHENTICATED. The other reasons are named below.
  *
- * Every call but `remove` takes a job's name in place of its id. An id that matches
+ * Every call but `remove` and `removeJobs` takes a job's name in place of its id. An id that matches
  * comes first; else the newest job of that name is meant, at the moment of the call.
  */
 export interface Procman {
@@ -58,6 +59,19 @@ export interface Procman {
   resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job>;
   /** Deletes an ended job with its files. @throws JOB_RUNNING */
   remove(id: string, options?: RemoveOptions): Promise<void>;
+  /**
+   * Cancels several jobs at once: those that have not ended, where they are selected by
+   * filters. Resolves when all of them have ended. What a single one fails with is in its
+   * result, here and in the next two.
+   */
+  cancelJobs(selection: JobSelection, options?: CancelOptions): Promise<JobResults>;
+  /** Sends a signal to several jobs: those that have not ended, where filters select them. */
+  signalJobs(selection: JobSelection, signal: string, options?: CallOptions): Promise<JobResults>;
+  /**
+   * Deletes several jobs with their files: those that have ended, where filters select
+   * them and `cancel` is not set.
+   */
+  removeJobs(selection: JobSelection, options?: RemoveJobsOptions): Promise<JobResults>;
   /** Removes old ended jobs; returns their ids. */
   cleanup(options?: CleanupOptions): Promise<readonly string[]>;
   /** Compares every running job with its files and processes; returns those whose status changed. */
@@ -147,6 +161,32 @@ export interface JobFilter {
   readonly labels?: Readonly<Record<string, string>>;
   /** The job bears it. Empty or absent: any name, and none. */
   readonly name?: string;
+}
+
+/**
+ * Which jobs a call is for: either those of these ids, or those that match all filters.
+ * One that says nothing is refused.
+ */
+export interface JobSelection extends JobFilter {
+  /** At most 10,000. */
+  readonly ids?: readonly string[];
+  /** Every job, where there are no filters. Default false. */
+  readonly all?: boolean;
+}
+
+/** What has become of one of several jobs. */
+export type JobResult =
+  /** `job` is absent where it was removed, and where the answer of a server has no room. */
+  | { readonly type: "done"; readonly id: string; readonly job?: Job }
+  /** Where there is no such job, `id` is as it was given. */
+  | { readonly type: "failed"; readonly id: string; readonly error: ProcmanError };
+
+export interface JobResults {
+  /** In the order of the ids, or newest first. From a server, as many as fit into a message. */
+  readonly results: readonly JobResult[];
+  /** How many jobs it was done with in all. */
+  readonly doneSize: number;
+  readonly failedSize: number;
 }
 
 /** The fields of a job that a filter tests. */
@@ -423,6 +463,13 @@ export interface RemoveOptions extends CallOptions {
    * from its other files and the machine's processes. Default false.
    */
   readonly unreadable?: boolean;
+}
+
+export interface RemoveJobsOptions extends CallOptions {
+  /** Cancel those that have not ended, and then remove them. Default false. */
+  readonly cancel?: boolean;
+  /** Time between SIGTERM and SIGKILL for those. Default 5000. */
+  readonly gracePeriodMs?: number;
 }
 
 export interface CleanupOptions extends CallOptions {

@@ -16,10 +16,13 @@ import {
   type InputPosition,
   type JobFilter,
   type JobPage,
+  type JobResults,
+  type JobSelection,
   type JobsEvent,
   type ListOptions,
   type OutputTruncation,
   type ReadOutputOptions,
+  type RemoveJobsOptions,
   type RemoveOptions,
   type RestartOptions,
   type SendInputOptions,
@@ -45,6 +48,7 @@ import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import type { ChunkMemory, Engine, JobStore, Logs, ServedProcman } from "./ports.js";
 import { readOutput } from "./read-output.js";
+import { SeveralJobs } from "./several-jobs.js";
 import { StartRequests } from "./start-requests.js";
 import { type RequestedSpec, requestedSpec, validDuration, validPageSize } from "./validate.js";
 import { watchJobs } from "./watch-jobs.js";
@@ -87,6 +91,7 @@ export class JobManager implements ServedProcman {
   readonly #requests: StartRequests;
   readonly #names: JobNames;
   readonly #restarts: JobRestarts;
+  readonly #several: SeveralJobs;
   readonly #changes: JobChanges;
   readonly #growth: OutputGrowth;
   readonly #closing = new AbortController();
@@ -119,6 +124,12 @@ export class JobManager implements ServedProcman {
       resolve: (idOrName) => this.#jobs.resolve(idOrName),
       newId,
       start: (id, spec, beforeShown) => this.#startJob(spec, id, beforeShown),
+    });
+    this.#several = new SeveralJobs({
+      context: this.#context,
+      single: this,
+      hasId: (id) => this.#jobs.hasId(id),
+      idsOf: (filter, eligible) => this.#jobs.idsOf(filter, eligible),
     });
     this.#changes = new JobChanges(options.keptRemovals);
     this.#growth = new OutputGrowth({
@@ -279,6 +290,22 @@ export class JobManager implements ServedProcman {
     return job.view();
   }
 
+  cancelJobs(selection: JobSelection, options: CancelOptions = {}): Promise<JobResults> {
+    return this.#withSeveral(options, (several) => several.cancel(selection, options));
+  }
+
+  signalJobs(
+    selection: JobSelection,
+    signal: string,
+    options: CallOptions = {},
+  ): Promise<JobResults> {
+    return this.#withSeveral(options, (several) => several.signal(selection, signal, options));
+  }
+
+  removeJobs(selection: JobSelection, options: RemoveJobsOptions = {}): Promise<JobResults> {
+    return this.#withSeveral(options, (several) => several.remove(selection, options));
+  }
+
   async sendInput(id: string, options: SendInputOptions): Promise<InputPosition> {
     const job = this.#job(id);
     return withLinkedSignal([options.signal, this.#closing.signal], (signal) =>
@@ -410,6 +437,15 @@ export class JobManager implements ServedProcman {
     return job;
   }
 
+  async #withSeveral(
+    options: CallOptions,
+    act: (several: SeveralJobs) => Promise<JobResults>,
+  ): Promise<JobResults> {
+    options.signal?.throwIfAborted();
+    this.#throwIfClosing();
+    return this.#orLeave(act(this.#several), options);
+  }
+
   /** Has a close wait for what starts a job. */
   #untilClosed(starting: Promise<ManagedJob>): Promise<ManagedJob> {
     this.#starting.add(starting);
@@ -421,13 +457,16 @@ export class JobManager implements ServedProcman {
    * Waits for an operation on a job that goes on where its caller leaves. Nobody is then
    * there to report a failure to, so it is logged.
    */
-  #orLeave<T>(operation: Promise<T>, { signal }: CallOptions, jobId: string): Promise<T> {
+  #orLeave<T>(operation: Promise<T>, { signal }: CallOptions, jobId?: string): Promise<T> {
     return withLinkedSignal([signal, this.#closing.signal], async (either) => {
       try {
         return await abortable(operation, either);
       } catch (error) {
         if (either.aborted) {
-          operation.catch((late: unknown) => this.#logUnlessClosing(late, { id: jobId }));
+          operation.catch((late: unknown) => {
+            // It has ended with its caller, as it should.
+            if (late !== either.reason) this.#logUnlessClosing(late, { id: jobId });
+          });
         }
         throw error;
       }
@@ -461,9 +500,10 @@ export class JobManager implements ServedProcman {
     this.#closing.signal.throwIfAborted();
   }
 
-  #logUnlessClosing(error: unknown, { id }: { readonly id: string }): void {
+  #logUnlessClosing(error: unknown, { id }: { readonly id?: string | undefined }): void {
     if (this.#closing.signal.aborted) return;
-    this.#options.log.error({ jobId: id, err: error }, "an operation on a job failed");
+    const fields = { ...defined({ jobId: id }), err: error };
+    this.#options.log.error(fields, "an operation on a job failed");
   }
 }
 

@@ -6,6 +6,7 @@ import { type EndedJob, EndedJobs } from "./ended-jobs.js";
 import { JobsByName } from "./jobs-by-name.js";
 import { type JobContext, ManagedJob } from "./managed-job.js";
 import { RecentObjects } from "./recent-objects.js";
+import type { Eligible } from "./several-jobs.js";
 import { UnreadableJobs } from "./unreadable-jobs.js";
 
 /** How many ended jobs that somebody has asked for are kept open, whether still in use or not. */
@@ -185,6 +186,16 @@ export class JobRegistry {
     }
     const hasMore = rest.length > 0 || nextEnded !== undefined;
     return { jobs, hasMore, total: open.length + this.#ended.count(filter) };
+  }
+
+  /** Returns the ids of the jobs that match, newest first. */
+  idsOf(filter: JobFilter, eligible: Eligible): readonly string[] {
+    const open = [...this.#open.values()].filter((job) => {
+      const isEligible = eligible === "all" || job.ended.aborted === (eligible === "ended");
+      return isEligible && isMatch(job, filter);
+    });
+    const ended = eligible === "unended" ? [] : this.#ended.newestFirst(filter, Infinity);
+    return [...open, ...ended].sort((a, b) => b.sequence - a.sequence).map(({ id }) => id);
   }
 
   #selectedEnded({ id, sequence }: EndedJob): SelectedJob {

@@ -11,6 +11,7 @@ import {
 } from "../contract/job.js";
 import {
   IF_RUNNING,
+  type JobSelection,
   type ListOptions,
   MAX_DURATION_MS,
   OUTPUT_ENDS,
@@ -28,6 +29,7 @@ const DEFAULT_PAGE_SIZE = 100;
 /** As text, each byte may become the three of U+FFFD: with them, a message stays below 1 MiB. */
 const MAX_OUTPUT_BYTES = 256 * 1024;
 const DEFAULT_OUTPUT_BYTES = 64 * 1024;
+const MAX_SELECTED_IDS = 10_000;
 const MAX_REQUEST_ID_BYTES = 1024;
 /** The first character is none that an option could begin with. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -117,6 +119,28 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     }),
     stdin: options.stdin ?? false,
   };
+}
+
+/**
+ * Checks that a selection says which jobs are meant, and in one way only.
+ * @throws ProcmanError INVALID_ARGUMENT
+ */
+export function validSelection(selection: JobSelection): JobSelection {
+  const { ids = [], statuses = [], labels = {}, name = "", all = false } = selection;
+  const hasFilters = statuses.length > 0 || Object.keys(labels).length > 0 || name !== "";
+  const violations = new Violations();
+  if (ids.length > MAX_SELECTED_IDS) {
+    violations.add("selection.ids", `must not be more than ${MAX_SELECTED_IDS}`);
+  }
+  if (ids.includes("")) violations.add("selection.ids", "must not be empty");
+  if (ids.length > 0 && (hasFilters || all)) {
+    violations.add("selection", "must have either ids or filters");
+  }
+  if (ids.length === 0 && !hasFilters && !all) {
+    violations.add("selection", "must have ids, filters or all");
+  }
+  violations.throwIfAny();
+  return selection;
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */

@@ -32,6 +32,12 @@ import {
   HEARTBEAT,
 } from "../wire/output.js";
 import { decodeReadOutput, encodeBoundedOutput } from "../wire/read-output.js";
+import {
+  decodeCancelJobs,
+  decodeRemoveJobs,
+  decodeSignalJobs,
+  encodeResults,
+} from "../wire/several-jobs.js";
 import { decodeStart } from "../wire/start.js";
 import { decodeWait, encodeWaited } from "../wire/wait.js";
 import { startCallLog } from "./call-log.js";
@@ -145,6 +151,18 @@ export function createProcmanService(
     restart: unary(async (request, signal) => {
       const { id, options } = decodeRestart(request);
       return { job: encodeJob(await procman.restart(id, { ...options, signal })) };
+    }),
+    cancelJobs: unary(async (request, signal) => {
+      const { selection, options } = decodeCancelJobs(request);
+      return encodeResults(await procman.cancelJobs(selection, { ...options, signal }));
+    }),
+    signalJobs: unary(async (request, callSignal) => {
+      const { selection, signal } = decodeSignalJobs(request);
+      return encodeResults(await procman.signalJobs(selection, signal, { signal: callSignal }));
+    }),
+    removeJobs: unary(async (request, signal) => {
+      const { selection, options } = decodeRemoveJobs(request);
+      return encodeResults(await procman.removeJobs(selection, { ...options, signal }));
     }),
     sendInput: unary(async (request, signal) => {
       const { id, options } = decodeSendInput(request);

@@ -146,7 +146,7 @@ function isAbortError(error: unknown): boolean {
 }
 
 /** Cuts a text, and replaces lone surrogates, since gRPC sends well-formed strings only. */
-function clipped(text: string, maxChars: number): string {
+export function clipped(text: string, maxChars: number): string {
   const short = text.length > maxChars ? `${text.slice(0, maxChars - 1)}…` : text;
   return short.replace(/\p{Surrogate}/gu, "\uFFFD");
 }

@@ -149,16 +149,22 @@ export function decodeJobsEvent({ event }: WatchJobsResponse): JobsMessage | und
   }
 }
 
-function encodeFilter({ statuses, labels, name = "" }: JobFilter) {
-  return { statuses: STATUS.encodeList("statuses", statuses), labels: { ...labels }, name };
+/** @param within where the fields are, for errors: "selection." where they are that field's */
+export function encodeFilter({ statuses, labels, name = "" }: JobFilter, within = "") {
+  return {
+    statuses: STATUS.encodeList(`${within}statuses`, statuses),
+    labels: { ...labels },
+    name,
+  };
 }
 
-function decodeFilter(
+export function decodeFilter(
   { statuses, labels, name }: Pick<ListRequest, "statuses" | "labels" | "name">,
   violations: Violations,
+  within = "",
 ): JobFilter {
   return {
-    statuses: STATUS.decodeList("statuses", statuses, violations),
+    statuses: STATUS.decodeList(`${within}statuses`, statuses, violations),
     labels,
     ...(name !== "" && { name }),
   };

@@ -68,7 +68,7 @@ export function unreadableJson({ id, error }: UnreadableJob): string {
   return printableJson({ id, error });
 }
 
-export function removedJson(id: string): string {
+export function idJson(id: string): string {
   return printableJson({ id });
 }
 

@@ -16,6 +16,9 @@ export type Method =
   | "SendInput"
   | "ResizeWindow"
   | "Remove"
+  | "CancelJobs"
+  | "SignalJobs"
+  | "RemoveJobs"
   | "Cleanup"
   | "Refresh";
 

@@ -8,9 +8,13 @@ import type {
   CleanupOptions,
   InputPosition,
   JobPage,
+  JobResult,
+  JobResults,
+  JobSelection,
   JobsEvent,
   ListOptions,
   ReadOutputOptions,
+  RemoveJobsOptions,
   RemoveOptions,
   RestartOptions,
   SendInputOptions,
@@ -23,6 +27,7 @@ import type {
   WatchJobsOptions,
   WatchOptions,
 } from "../../src/contract/procman.js";
+import { isMatch } from "../../src/contract/procman.js";
 import { jobNotFound, ProcmanError } from "../../src/contract/errors.js";
 import type { Job, Stream, WindowSize } from "../../src/contract/job.js";
 import type { ChunkMemory, ServedProcman } from "../../src/core/ports.js";
@@ -292,6 +297,25 @@ export class FakeProcman implements ServedProcman {
     this.#changed.emit("change", id);
   }
 
+  async cancelJobs(selection: JobSelection, options?: CancelOptions): Promise<JobResults> {
+    this.#note("cancelJobs", selection, options);
+    return this.#onEach(selection, (id) => this.cancel(id));
+  }
+
+  async signalJobs(
+    selection: JobSelection,
+    signal: string,
+    options?: CallOptions,
+  ): Promise<JobResults> {
+    this.#note("signalJobs", selection, signal, options);
+    return this.#onEach(selection, (id) => this.signal(id, signal));
+  }
+
+  async removeJobs(selection: JobSelection, options?: RemoveJobsOptions): Promise<JobResults> {
+    this.#note("removeJobs", selection, options);
+    return this.#onEach(selection, (id) => this.remove(id));
+  }
+
   async cleanup(options?: CleanupOptions): Promise<readonly string[]> {
     this.#note("cleanup", options);
     return ["old1", "old2"];
@@ -303,6 +327,25 @@ export class FakeProcman implements ServedProcman {
   }
 
   async close(): Promise<void> {}
+
+  async #onEach(
+    { ids = [], ...filter }: JobSelection,
+    act: (id: string) => Promise<Job | void>,
+  ): Promise<JobResults> {
+    const matching = [...this.#jobs.values()].filter(({ job }) => isMatch(job, filter));
+    const chosen = ids.length > 0 ? ids : matching.map(({ job }) => job.id).toReversed();
+    const results: JobResult[] = [];
+    for (const id of chosen) {
+      try {
+        const job = await act(id);
+        results.push({ type: "done", id, ...(job && { job }) });
+      } catch (error) {
+        results.push({ type: "failed", id, error: error as ProcmanError });
+      }
+    }
+    const doneSize = results.filter(({ type }) => type === "done").length;
+    return { results, doneSize, failedSize: results.length - doneSize };
+  }
 
   #note(method: string, ...args: unknown[]): void {
     this.calls.push({ method, args });

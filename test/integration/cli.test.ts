@@ -144,6 +144,29 @@ test("a name: one job at a time, started again with what it was started with", a
   expect(JSON.parse(stdout)).toMatchObject({ name: "web", previousId: first });
 });
 
+test("several jobs at once: their output, a signal, their end, their removal", async () => {
+  const label = ["--label", "batch=7"];
+  const lines = 'echo "$0 begun"; trap "echo $0 told" USR1; while :; do sleep 0.05; done';
+  for (const name of ["one", "two"]) {
+    await started("--name", name, ...label, "--", "sh", "-c", lines, name);
+  }
+  const attached = launch(shared, ["attach", ...label]);
+  const shows = (text: string) => attached.stdout().includes(text);
+  await eventually("both", () => shows("one | one begun\n") && shows("two | two begun\n"));
+  expect((await cli("signal", ...label, "USR1")).stdout).toMatch(
+    /^\S+ running.*\n\S+ running.*\n$/,
+  );
+  await eventually("the signals", () => shows("one | one told\n") && shows("two | two told\n"));
+  expect((await cli("wait", "--timeout", "0", "one", "two")).code).toBe(124);
+  expect((await cli("cancel", ...label)).stdout).toMatch(/^\S+ cancelled.*\n\S+ cancelled.*\n$/);
+  expect((await attached.ended).code).toBe(0);
+  expect((await cli("wait", ...label)).code).toBe(143);
+  const failed = await started(...label, "--", "sleep", "1000");
+  expect((await cli("rm", ...label)).stdout).toMatch(/^\S+ removed\n\S+ removed\n$/);
+  expect((await cli("rm", "-f", ...label)).stdout).toBe(`${failed} removed\n`);
+  expect((await cli("rm", ...label)).stderr).toBe("procman: there are no such jobs\n");
+});
+
 describe("what a command is given", () => {
   test("130,000 arguments are passed on, whichever options come before", async () => {
     const many = Array.from({ length: 130_000 }, (_, n) => String(n % 10));

@@ -4,7 +4,7 @@
 // Rules that hold for every RPC:
 //   * Job ids are opaque strings made by the server.
 //   * Where a request has the id of one job, the job's name does as well, except
-//     in Remove. An id that matches comes first; else the newest job of that name
+//     in Remove and RemoveJobs. An id that matches comes first; else the newest job of that name
 //     is meant, at the moment of the call. A client that makes several calls about
 //     one job takes its id from the first answer: by the next call, another job may
 //     bear the name.
@@ -35,7 +35,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi1QoKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRIiCgZvdXRwdXQYJiABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgnIAEoCRIRCgRuaWNlGCggASgFSAGIAQESNAoLc29mdF9saW1pdHMYKSADKAsyHy5wcm9jbWFuLnYxLkpvYi5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgwKCl9leGl0X2NvZGVCBwoFX25pY2UiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUixQUKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBIMCgRuYW1lGA4gASgJEikKCmlmX3J1bm5pbmcYDyABKA4yFS5wcm9jbWFuLnYxLklmUnVubmluZxIiCgZvdXRwdXQYECABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgRIAEoCRIRCgRuaWNlGBIgASgFSACIAQESPQoLc29mdF9saW1pdHMYEyADKAsyKC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgcKBV9uaWNlIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiLMAQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBG5hbWUYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiuQEKEVJlYWRPdXRwdXRSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIRCgltYXhfYnl0ZXMYAyABKAUSJAoEZW5kcxgEIAEoDjIWLnByb2NtYW4udjEuT3V0cHV0RW5kcxIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKAMSDAoEdGV4dBgHIAEoCCKRAQoSUmVhZE91dHB1dFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiUKBXBhcnRzGAIgAygLMhYucHJvY21hbi52MS5PdXRwdXRQYXJ0EhoKEnN0ZG91dF9uZXh0X29mZnNldBgDIAEoAxIaChJzdGRlcnJfbmV4dF9vZmZzZXQYBCABKAMicwoKT3V0cHV0UGFydBIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBIMCgR0ZXh0GAQgASgJEhUKDW9taXR0ZWRfYnl0ZXMYBSABKAMilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIscBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJEgwKBG5hbWUYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ik0KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIfCgtKb2JzUmVzdW1lZBIQCghyZXZpc2lvbhgBIAEoCSJKCgpKb2JDaGFuZ2VkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiKgoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJhCg5SZXN0YXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSIvCg9SZXN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIj8KDkNsZWFudXBSZXF1ZXN0Ei0KCm9sZGVyX3RoYW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNAoPQ2xlYW51cFJlc3BvbnNlEhMKC3JlbW92ZWRfaWRzGAEgAygJEgwKBG1vcmUYAiABKAgiEAoOUmVmcmVzaFJlcXVlc3QiRQoPUmVmcmVzaFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhITCgtmdXJ0aGVyX2lkcxgCIAMoCSqcAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESEgoOU1RBVFVTX1JVTk5JTkcQAhIUChBTVEFUVVNfQ09NUExFVEVEEAMSEQoNU1RBVFVTX0ZBSUxFRBAEEhQKEFNUQVRVU19DQU5DRUxMRUQQBRITCg9TVEFUVVNfT1JQSEFORUQQBipGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAip4CgpUZXJtaW5hdG9yEhoKFlRFUk1JTkFUT1JfVU5TUEVDSUZJRUQQABIRCg1URVJNSU5BVE9SX0xGEAESEwoPVEVSTUlOQVRPUl9DUkxGEAISEQoNVEVSTUlOQVRPUl9DUhADEhMKD1RFUk1JTkFUT1JfTk9ORRAEKkIKBk91dHB1dBIWChJPVVRQVVRfVU5TUEVDSUZJRUQQABIPCgtPVVRQVVRfRklMRRABEg8KC09VVFBVVF9QSVBFEAIqWwoLQ29udGFpbm1lbnQSGwoXQ09OVEFJTk1FTlRfVU5TUEVDSUZJRUQQABIXChNDT05UQUlOTUVOVF9TRVNTSU9OEAESFgoSQ09OVEFJTk1FTlRfQ0dST1VQEAIqUwoJSWZSdW5uaW5nEhoKFklGX1JVTk5JTkdfVU5TUEVDSUZJRUQQABITCg9JRl9SVU5OSU5HX0ZBSUwQARIVChFJRl9SVU5OSU5HX1JFVFVSThACKmsKCk91dHB1dEVuZHMSGwoXT1VUUFVUX0VORFNfVU5TUEVDSUZJRUQQABIUChBPVVRQVVRfRU5EU19CT1RIEAESFAoQT1VUUFVUX0VORFNfSEVBRBACEhQKEE9VVFBVVF9FTkRTX1RBSUwQAzLnCAoOUHJvY21hblNlcnZpY2USPAoFU3RhcnQSGC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdBoZLnByb2NtYW4udjEuU3RhcnRSZXNwb25zZRI7CgNHZXQSFi5wcm9jbWFuLnYxLkdldFJlcXVlc3QaFy5wcm9jbWFuLnYxLkdldFJlc3BvbnNlIgOQAgESPgoETGlzdBIXLnByb2NtYW4udjEuTGlzdFJlcXVlc3QaGC5wcm9jbWFuLnYxLkxpc3RSZXNwb25zZSIDkAIBEkYKBkF0dGFjaBIZLnByb2NtYW4udjEuQXR0YWNoUmVxdWVzdBoaLnByb2NtYW4udjEuQXR0YWNoUmVzcG9uc2UiA5ACATABElAKClJlYWRPdXRwdXQSHS5wcm9jbWFuLnYxLlJlYWRPdXRwdXRSZXF1ZXN0Gh4ucHJvY21hbi52MS5SZWFkT3V0cHV0UmVzcG9uc2UiA5ACARJDCgVXYXRjaBIYLnByb2NtYW4udjEuV2F0Y2hSZXF1ZXN0GhkucHJvY21hbi52MS5XYXRjaFJlc3BvbnNlIgOQAgEwARI+CgRXYWl0EhcucHJvY21hbi52MS5XYWl0UmVxdWVzdBoYLnByb2NtYW4udjEuV2FpdFJlc3BvbnNlIgOQAgESTwoJV2F0Y2hKb2JzEhwucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0Gh0ucHJvY21hbi52MS5XYXRjaEpvYnNSZXNwb25zZSIDkAIBMAESPwoGU2lnbmFsEhkucHJvY21hbi52MS5TaWduYWxSZXF1ZXN0GhoucHJvY21hbi52MS5TaWduYWxSZXNwb25zZRI/CgZDYW5jZWwSGS5wcm9jbWFuLnYxLkNhbmNlbFJlcXVlc3QaGi5wcm9jbWFuLnYxLkNhbmNlbFJlc3BvbnNlEkIKB1Jlc3RhcnQSGi5wcm9jbWFuLnYxLlJlc3RhcnRSZXF1ZXN0GhsucHJvY21hbi52MS5SZXN0YXJ0UmVzcG9uc2USSAoJU2VuZElucHV0EhwucHJvY21hbi52MS5TZW5kSW5wdXRSZXF1ZXN0Gh0ucHJvY21hbi52MS5TZW5kSW5wdXRSZXNwb25zZRJRCgxSZXNpemVXaW5kb3cSHy5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1JlcXVlc3QaIC5wcm9jbWFuLnYxLlJlc2l6ZVdpbmRvd1Jlc3BvbnNlEj8KBlJlbW92ZRIZLnByb2NtYW4udjEuUmVtb3ZlUmVxdWVzdBoaLnByb2NtYW4udjEuUmVtb3ZlUmVzcG9uc2USQgoHQ2xlYW51cBIaLnByb2NtYW4udjEuQ2xlYW51cFJlcXVlc3QaGy5wcm9jbWFuLnYxLkNsZWFudXBSZXNwb25zZRJCCgdSZWZyZXNoEhoucHJvY21hbi52MS5SZWZyZXNoUmVxdWVzdBobLnByb2NtYW4udjEuUmVmcmVzaFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi1QoKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRIiCgZvdXRwdXQYJiABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgnIAEoCRIRCgRuaWNlGCggASgFSAGIAQESNAoLc29mdF9saW1pdHMYKSADKAsyHy5wcm9jbWFuLnYxLkpvYi5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgwKCl9leGl0X2NvZGVCBwoFX25pY2UiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUixQUKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBIMCgRuYW1lGA4gASgJEikKCmlmX3J1bm5pbmcYDyABKA4yFS5wcm9jbWFuLnYxLklmUnVubmluZxIiCgZvdXRwdXQYECABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgRIAEoCRIRCgRuaWNlGBIgASgFSACIAQESPQoLc29mdF9saW1pdHMYEyADKAsyKC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgcKBV9uaWNlIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiLMAQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBG5hbWUYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiuQEKEVJlYWRPdXRwdXRSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIRCgltYXhfYnl0ZXMYAyABKAUSJAoEZW5kcxgEIAEoDjIWLnByb2NtYW4udjEuT3V0cHV0RW5kcxIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKAMSDAoEdGV4dBgHIAEoCCKRAQoSUmVhZE91dHB1dFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiUKBXBhcnRzGAIgAygLMhYucHJvY21hbi52MS5PdXRwdXRQYXJ0EhoKEnN0ZG91dF9uZXh0X29mZnNldBgDIAEoAxIaChJzdGRlcnJfbmV4dF9vZmZzZXQYBCABKAMicwoKT3V0cHV0UGFydBIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBIMCgR0ZXh0GAQgASgJEhUKDW9taXR0ZWRfYnl0ZXMYBSABKAMilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIscBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJEgwKBG5hbWUYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ik0KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIfCgtKb2JzUmVzdW1lZBIQCghyZXZpc2lvbhgBIAEoCSJKCgpKb2JDaGFuZ2VkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiKgoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJhCg5SZXN0YXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSIvCg9SZXN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIsEBCgxKb2JTZWxlY3Rpb24SCwoDaWRzGAEgAygJEiQKCHN0YXR1c2VzGAIgAygOMhIucHJvY21hbi52MS5TdGF0dXMSNAoGbGFiZWxzGAMgAygLMiQucHJvY21hbi52MS5Kb2JTZWxlY3Rpb24uTGFiZWxzRW50cnkSDAoEbmFtZRgEIAEoCRILCgNhbGwYBSABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJeCglKb2JSZXN1bHQSCgoCaWQYASABKAkSHAoDam9iGAIgASgLMg8ucHJvY21hbi52MS5Kb2ISJwoHZmFpbHVyZRgDIAEoCzIWLnByb2NtYW4udjEuSm9iRmFpbHVyZSItCgpKb2JGYWlsdXJlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJInEKEUNhbmNlbEpvYnNSZXF1ZXN0EisKCXNlbGVjdGlvbhgBIAEoCzIYLnByb2NtYW4udjEuSm9iU2VsZWN0aW9uEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJkChJDYW5jZWxKb2JzUmVzcG9uc2USJgoHcmVzdWx0cxgBIAMoCzIVLnByb2NtYW4udjEuSm9iUmVzdWx0EhEKCWRvbmVfc2l6ZRgCIAEoBRITCgtmYWlsZWRfc2l6ZRgDIAEoBSJQChFTaWduYWxKb2JzUmVxdWVzdBIrCglzZWxlY3Rpb24YASABKAsyGC5wcm9jbWFuLnYxLkpvYlNlbGVjdGlvbhIOCgZzaWduYWwYAiABKAkiZAoSU2lnbmFsSm9ic1Jlc3BvbnNlEiYKB3Jlc3VsdHMYASADKAsyFS5wcm9jbWFuLnYxLkpvYlJlc3VsdBIRCglkb25lX3NpemUYAiABKAUSEwoLZmFpbGVkX3NpemUYAyABKAUigQEKEVJlbW92ZUpvYnNSZXF1ZXN0EisKCXNlbGVjdGlvbhgBIAEoCzIYLnByb2NtYW4udjEuSm9iU2VsZWN0aW9uEg4KBmNhbmNlbBgCIAEoCBIvCgxncmFjZV9wZXJpb2QYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoSUmVtb3ZlSm9ic1Jlc3BvbnNlEiYKB3Jlc3VsdHMYASADKAsyFS5wcm9jbWFuLnYxLkpvYlJlc3VsdBIRCglkb25lX3NpemUYAiABKAUSEwoLZmFpbGVkX3NpemUYAyABKAUiPwoOQ2xlYW51cFJlcXVlc3QSLQoKb2xkZXJfdGhhbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI0Cg9DbGVhbnVwUmVzcG9uc2USEwoLcmVtb3ZlZF9pZHMYASADKAkSDAoEbW9yZRgCIAEoCCIQCg5SZWZyZXNoUmVxdWVzdCJFCg9SZWZyZXNoUmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhMKC2Z1cnRoZXJfaWRzGAIgAygJKpwBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BFTkRJTkcQARISCg5TVEFUVVNfUlVOTklORxACEhQKEFNUQVRVU19DT01QTEVURUQQAxIRCg1TVEFUVVNfRkFJTEVEEAQSFAoQU1RBVFVTX0NBTkNFTExFRBAFEhMKD1NUQVRVU19PUlBIQU5FRBAGKkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACKngKClRlcm1pbmF0b3ISGgoWVEVSTUlOQVRPUl9VTlNQRUNJRklFRBAAEhEKDVRFUk1JTkFUT1JfTEYQARITCg9URVJNSU5BVE9SX0NSTEYQAhIRCg1URVJNSU5BVE9SX0NSEAMSEwoPVEVSTUlOQVRPUl9OT05FEAQqQgoGT3V0cHV0EhYKEk9VVFBVVF9VTlNQRUNJRklFRBAAEg8KC09VVFBVVF9GSUxFEAESDwoLT1VUUFVUX1BJUEUQAipbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAipTCglJZlJ1bm5pbmcSGgoWSUZfUlVOTklOR19VTlNQRUNJRklFRBAAEhMKD0lGX1JVTk5JTkdfRkFJTBABEhUKEUlGX1JVTk5JTkdfUkVUVVJOEAIqawoKT3V0cHV0RW5kcxIbChdPVVRQVVRfRU5EU19VTlNQRUNJRklFRBAAEhQKEE9VVFBVVF9FTkRTX0JPVEgQARIUChBPVVRQVVRfRU5EU19IRUFEEAISFAoQT1VUUFVUX0VORFNfVEFJTBADMs4KCg5Qcm9jbWFuU2VydmljZRI8CgVTdGFydBIYLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0GhkucHJvY21hbi52MS5TdGFydFJlc3BvbnNlEjsKA0dldBIWLnByb2NtYW4udjEuR2V0UmVxdWVzdBoXLnByb2NtYW4udjEuR2V0UmVzcG9uc2UiA5ACARI+CgRMaXN0EhcucHJvY21hbi52MS5MaXN0UmVxdWVzdBoYLnByb2NtYW4udjEuTGlzdFJlc3BvbnNlIgOQAgESRgoGQXR0YWNoEhkucHJvY21hbi52MS5BdHRhY2hSZXF1ZXN0GhoucHJvY21hbi52MS5BdHRhY2hSZXNwb25zZSIDkAIBMAESUAoKUmVhZE91dHB1dBIdLnByb2NtYW4udjEuUmVhZE91dHB1dFJlcXVlc3QaHi5wcm9jbWFuLnYxLlJlYWRPdXRwdXRSZXNwb25zZSIDkAIBEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USQgoHUmVzdGFydBIaLnByb2NtYW4udjEuUmVzdGFydFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlc3RhcnRSZXNwb25zZRJICglTZW5kSW5wdXQSHC5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlcXVlc3QaHS5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlc3BvbnNlElEKDFJlc2l6ZVdpbmRvdxIfLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVxdWVzdBogLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJLCgpDYW5jZWxKb2JzEh0ucHJvY21hbi52MS5DYW5jZWxKb2JzUmVxdWVzdBoeLnByb2NtYW4udjEuQ2FuY2VsSm9ic1Jlc3BvbnNlEksKClNpZ25hbEpvYnMSHS5wcm9jbWFuLnYxLlNpZ25hbEpvYnNSZXF1ZXN0Gh4ucHJvY21hbi52MS5TaWduYWxKb2JzUmVzcG9uc2USSwoKUmVtb3ZlSm9icxIdLnByb2NtYW4udjEuUmVtb3ZlSm9ic1JlcXVlc3QaHi5wcm9jbWFuLnYxLlJlbW92ZUpvYnNSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -2179,6 +2179,316 @@ export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 44);
 
 /**
+ * JobSelection says which jobs a call is for: either those of these ids, or those
+ * that match all filters. One that says nothing is refused.
+ *
+ * @generated from message procman.v1.JobSelection
+ */
+export type JobSelection = Message<"procman.v1.JobSelection"> & {
+  /**
+   * The jobs' ids, 10,000 at most. Where the call takes names, or their names.
+   *
+   * @generated from field: repeated string ids = 1;
+   */
+  ids: string[];
+
+  /**
+   * Only jobs in one of these statuses. Empty: every status.
+   *
+   * @generated from field: repeated procman.v1.Status statuses = 2;
+   */
+  statuses: Status[];
+
+  /**
+   * Only jobs that have all of these labels with these values.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Only jobs with this name. Empty: every name, and none.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
+
+  /**
+   * Every job, where there are no filters.
+   *
+   * @generated from field: bool all = 5;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message procman.v1.JobSelection.
+ * Use `create(JobSelectionSchema)` to create a new message.
+ */
+export const JobSelectionSchema: GenMessage<JobSelection> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 45);
+
+/**
+ * JobResult is what has become of one of several jobs.
+ *
+ * @generated from message procman.v1.JobResult
+ */
+export type JobResult = Message<"procman.v1.JobResult"> & {
+  /**
+   * The job's id; where there is no such job, as it was given.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The job as it is now. Unset where it was removed or has failed, and where there
+   * are more jobs than fit into the message.
+   *
+   * @generated from field: procman.v1.Job job = 2;
+   */
+  job?: Job | undefined;
+
+  /**
+   * Why it was not done; unset where it was.
+   *
+   * @generated from field: procman.v1.JobFailure failure = 3;
+   */
+  failure?: JobFailure | undefined;
+};
+
+/**
+ * Describes the message procman.v1.JobResult.
+ * Use `create(JobResultSchema)` to create a new message.
+ */
+export const JobResultSchema: GenMessage<JobResult> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 46);
+
+/**
+ * JobFailure is what the call for one job alone would have failed with.
+ *
+ * @generated from message procman.v1.JobFailure
+ */
+export type JobFailure = Message<"procman.v1.JobFailure"> & {
+  /**
+   * The reason, as in ErrorInfo.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * The error's message.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message procman.v1.JobFailure.
+ * Use `create(JobFailureSchema)` to create a new message.
+ */
+export const JobFailureSchema: GenMessage<JobFailure> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 47);
+
+/**
+ * CancelJobsRequest names jobs and how patient to be.
+ *
+ * @generated from message procman.v1.CancelJobsRequest
+ */
+export type CancelJobsRequest = Message<"procman.v1.CancelJobsRequest"> & {
+  /**
+   * Which jobs. Required.
+   *
+   * @generated from field: procman.v1.JobSelection selection = 1;
+   */
+  selection?: JobSelection | undefined;
+
+  /**
+   * As in CancelRequest.
+   *
+   * @generated from field: google.protobuf.Duration grace_period = 2;
+   */
+  gracePeriod?: Duration | undefined;
+};
+
+/**
+ * Describes the message procman.v1.CancelJobsRequest.
+ * Use `create(CancelJobsRequestSchema)` to create a new message.
+ */
+export const CancelJobsRequestSchema: GenMessage<CancelJobsRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 48);
+
+/**
+ * CancelJobsResponse tells what has become of each job.
+ *
+ * @generated from message procman.v1.CancelJobsResponse
+ */
+export type CancelJobsResponse = Message<"procman.v1.CancelJobsResponse"> & {
+  /**
+   * In the order of the ids, or newest first; as many as fit into the message.
+   *
+   * @generated from field: repeated procman.v1.JobResult results = 1;
+   */
+  results: JobResult[];
+
+  /**
+   * How many jobs were cancelled in all.
+   *
+   * @generated from field: int32 done_size = 2;
+   */
+  doneSize: number;
+
+  /**
+   * How many were not.
+   *
+   * @generated from field: int32 failed_size = 3;
+   */
+  failedSize: number;
+};
+
+/**
+ * Describes the message procman.v1.CancelJobsResponse.
+ * Use `create(CancelJobsResponseSchema)` to create a new message.
+ */
+export const CancelJobsResponseSchema: GenMessage<CancelJobsResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 49);
+
+/**
+ * SignalJobsRequest names jobs and a signal.
+ *
+ * @generated from message procman.v1.SignalJobsRequest
+ */
+export type SignalJobsRequest = Message<"procman.v1.SignalJobsRequest"> & {
+  /**
+   * Which jobs. Required.
+   *
+   * @generated from field: procman.v1.JobSelection selection = 1;
+   */
+  selection?: JobSelection | undefined;
+
+  /**
+   * As in SignalRequest. Required.
+   *
+   * @generated from field: string signal = 2;
+   */
+  signal: string;
+};
+
+/**
+ * Describes the message procman.v1.SignalJobsRequest.
+ * Use `create(SignalJobsRequestSchema)` to create a new message.
+ */
+export const SignalJobsRequestSchema: GenMessage<SignalJobsRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 50);
+
+/**
+ * SignalJobsResponse tells what has become of each job.
+ *
+ * @generated from message procman.v1.SignalJobsResponse
+ */
+export type SignalJobsResponse = Message<"procman.v1.SignalJobsResponse"> & {
+  /**
+   * As in CancelJobsResponse.
+   *
+   * @generated from field: repeated procman.v1.JobResult results = 1;
+   */
+  results: JobResult[];
+
+  /**
+   * How many jobs were signalled in all.
+   *
+   * @generated from field: int32 done_size = 2;
+   */
+  doneSize: number;
+
+  /**
+   * How many were not.
+   *
+   * @generated from field: int32 failed_size = 3;
+   */
+  failedSize: number;
+};
+
+/**
+ * Describes the message procman.v1.SignalJobsResponse.
+ * Use `create(SignalJobsResponseSchema)` to create a new message.
+ */
+export const SignalJobsResponseSchema: GenMessage<SignalJobsResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 51);
+
+/**
+ * RemoveJobsRequest names jobs, and whether to end them first.
+ *
+ * @generated from message procman.v1.RemoveJobsRequest
+ */
+export type RemoveJobsRequest = Message<"procman.v1.RemoveJobsRequest"> & {
+  /**
+   * Which jobs. Required. Names are not taken for ids, as in Remove.
+   *
+   * @generated from field: procman.v1.JobSelection selection = 1;
+   */
+  selection?: JobSelection | undefined;
+
+  /**
+   * Cancel those that have not ended, and then remove them.
+   *
+   * @generated from field: bool cancel = 2;
+   */
+  cancel: boolean;
+
+  /**
+   * As in CancelRequest, for those.
+   *
+   * @generated from field: google.protobuf.Duration grace_period = 3;
+   */
+  gracePeriod?: Duration | undefined;
+};
+
+/**
+ * Describes the message procman.v1.RemoveJobsRequest.
+ * Use `create(RemoveJobsRequestSchema)` to create a new message.
+ */
+export const RemoveJobsRequestSchema: GenMessage<RemoveJobsRequest> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 52);
+
+/**
+ * RemoveJobsResponse tells what has become of each job.
+ *
+ * @generated from message procman.v1.RemoveJobsResponse
+ */
+export type RemoveJobsResponse = Message<"procman.v1.RemoveJobsResponse"> & {
+  /**
+   * As in CancelJobsResponse, without jobs.
+   *
+   * @generated from field: repeated procman.v1.JobResult results = 1;
+   */
+  results: JobResult[];
+
+  /**
+   * How many jobs were removed in all.
+   *
+   * @generated from field: int32 done_size = 2;
+   */
+  doneSize: number;
+
+  /**
+   * How many were not.
+   *
+   * @generated from field: int32 failed_size = 3;
+   */
+  failedSize: number;
+};
+
+/**
+ * Describes the message procman.v1.RemoveJobsResponse.
+ * Use `create(RemoveJobsResponseSchema)` to create a new message.
+ */
+export const RemoveJobsResponseSchema: GenMessage<RemoveJobsResponse> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 53);
+
+/**
  * CleanupRequest says what is old.
  *
  * @generated from message procman.v1.CleanupRequest
@@ -2198,7 +2508,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 45);
+  messageDesc(file_procman_v1_procman, 54);
 
 /**
  * CleanupResponse tells what was removed.
@@ -2226,7 +2536,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 46);
+  messageDesc(file_procman_v1_procman, 55);
 
 /**
  * RefreshRequest is empty.
@@ -2241,7 +2551,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 47);
+  messageDesc(file_procman_v1_procman, 56);
 
 /**
  * RefreshResponse tells what changed.
@@ -2269,7 +2579,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 48);
+  messageDesc(file_procman_v1_procman, 57);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -2804,6 +3114,43 @@ export const ProcmanService: GenService<{
     methodKind: "unary";
     input: typeof RemoveRequestSchema;
     output: typeof RemoveResponseSchema;
+  },
+  /**
+   * CancelJobs cancels several jobs at once, as Cancel does each of them: those that
+   * have not ended, where they are selected by filters. It returns when all of them
+   * have ended, with a result for each. Errors: INVALID_ARGUMENT; those of a single
+   * job are in its result.
+   *
+   * @generated from rpc procman.v1.ProcmanService.CancelJobs
+   */
+  cancelJobs: {
+    methodKind: "unary";
+    input: typeof CancelJobsRequestSchema;
+    output: typeof CancelJobsResponseSchema;
+  },
+  /**
+   * SignalJobs sends a signal to several jobs at once, as Signal does to each of
+   * them: those that have not ended, where they are selected by filters. Errors: as
+   * CancelJobs.
+   *
+   * @generated from rpc procman.v1.ProcmanService.SignalJobs
+   */
+  signalJobs: {
+    methodKind: "unary";
+    input: typeof SignalJobsRequestSchema;
+    output: typeof SignalJobsResponseSchema;
+  },
+  /**
+   * RemoveJobs deletes several jobs with their files, as Remove does each of them:
+   * those that have ended, where they are selected by filters and `cancel` is not
+   * set. Errors: as CancelJobs.
+   *
+   * @generated from rpc procman.v1.ProcmanService.RemoveJobs
+   */
+  removeJobs: {
+    methodKind: "unary";
+    input: typeof RemoveJobsRequestSchema;
+    output: typeof RemoveJobsResponseSchema;
   },
   /**
    * Cleanup removes every job that ended longer ago than `older_than`.

@@ -5,8 +5,15 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS } from "../terminal/interact.js";
 import type { CommandContext } from "./command-context.js";
-import { followJob, followWithInput } from "./follow-job.js";
-import { addJobArgument, type LastOption } from "./job-argument.js";
+import { followJob, followSeveral, followWithInput } from "./follow-job.js";
+import {
+  addSelection,
+  chosenJobs,
+  type SelectionOptions,
+  selectionOf,
+  UNENDED_STATUSES,
+  usageError,
+} from "./job-argument.js";
 import {
   addOutputStartOptions,
   type DetachKeyOption,
@@ -16,7 +23,7 @@ import {
   type OutputStartOptions,
 } from "./options.js";
 
-interface AttachOptions extends JsonOption, LastOption, OutputStartOptions, DetachKeyOption {
+interface AttachOptions extends JsonOption, SelectionOptions, OutputStartOptions, DetachKeyOption {
   readonly follow: boolean;
   readonly interactive?: boolean;
 }
@@ -26,6 +33,9 @@ The stdout of the job goes to stdout and its stderr to stderr, byte by byte. An
 offset is a position in a stream, from 0; "procman get" shows how long each one is.
 Ctrl-C leaves, and the job goes on.
 
+Of several jobs each line has its job before it, by its name or id. --label, --name and
+--all select those that have not ended, unless --status says otherwise.
+
 With -i, stdin goes to the job. The job must have been started with -i, too. When
 stdin ends, the input of the job stays open; "procman send --close" closes it. If the
 job has a terminal, and this is one, every key goes to the job, also Ctrl-C. Ctrl-]
@@ -33,6 +43,8 @@ leaves. The last screenful of output is shown first.
 
 Examples:
   procman attach k3x
+  procman attach web db
+  procman attach --label team=ml --tail 5
   procman attach -i k3x
   procman attach --tail 20 k3x
   procman attach --no-follow --stream stdout k3x > out.log`;
@@ -40,16 +52,19 @@ Examples:
 export function attachCommand(context: CommandContext): Command {
   const { cli } = context;
   const command = new Command("attach")
-    .description("show the output of a job, and follow it to the end")
+    .description("show the output of jobs, and follow it to the end")
     .option("--follow", "show new output until the job has ended", true)
     .option("--no-follow", "show only the output that is there now");
-  return addOutputStartOptions(addJobArgument(command))
+  return addOutputStartOptions(addSelection(command, "every job that runs"))
     .option("-i, --interactive", "send stdin to the job; in a terminal, every key")
     .addOption(detachKeyOption())
     .option("--json", "print each event as a JSON line, data in base64")
     .addHelpText("after", HELP)
-    .action((given: string | undefined, options: AttachOptions) =>
-      context.withJob(given, options, async (client, id) => {
+    .action((parsed: string[], options: AttachOptions) => {
+      const given = context.allWords(parsed);
+      const selection = selectionOf(given, options);
+      if (selection || given.length > 1) return attachSeveral(context, given, options);
+      return context.withJob(given[0], options, async (client, id) => {
         if (options.interactive) {
           await attachInput(context, client, id, options);
           return;
@@ -59,8 +74,27 @@ export function attachCommand(context: CommandContext): Command {
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
           copyOutput(client, id, { ...copy, signal }, cli),
         );
-      }),
-    );
+      });
+    });
+}
+
+/** @throws CliError for what is for a single job */
+async function attachSeveral(
+  context: CommandContext,
+  given: readonly string[],
+  options: AttachOptions,
+): Promise<void> {
+  const { interactive, json, stdoutOffset, stderrOffset, follow } = options;
+  if ((interactive ?? json ?? stdoutOffset ?? stderrOffset) !== undefined) {
+    throw usageError("-i, --json, --stdout-offset and --stderr-offset are for a single job");
+  }
+  await context.withClient(async (client) => {
+    const jobs = await chosenJobs(client, given, options, (filter) => ({
+      statuses: UNENDED_STATUSES,
+      ...filter,
+    }));
+    await followSeveral(context, client, jobs, { ...outputStart(options), follow });
+  });
 }
 
 async function attachInput(

@@ -1,10 +1,11 @@
 import { Command } from "commander";
+import type { Procman } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import type { CommandContext } from "./command-context.js";
-import { addJobsArgument, type LastOption } from "./job-argument.js";
+import { addSelection, type SelectionOptions, selectionOf } from "./job-argument.js";
 import { type JsonOption, parseDurationMs } from "./options.js";
 
-interface CancelOptions extends JsonOption, LastOption {
+interface CancelOptions extends JsonOption, SelectionOptions {
   readonly grace?: number;
 }
 
@@ -12,14 +13,17 @@ const HELP = `
 The job gets SIGTERM. If it has not ended after the grace period, SIGKILL ends it
 and every process it has started. cancel returns when the job has ended.
 
+--label, --status, --name and --all select jobs that have not ended.
+
 Examples:
-  procman cancel k3x
+  procman cancel k3x web
+  procman cancel --label team=ml
   procman cancel --grace 1m k3x
   procman cancel --grace 0 k3x       SIGKILL at once`;
 
 export function cancelCommand(context: CommandContext): Command {
   const description = "end jobs: SIGTERM first, SIGKILL after the grace period";
-  return addJobsArgument(new Command("cancel").description(description))
+  return addSelection(new Command("cancel").description(description), "every job that runs")
     .option(
       "-g, --grace <duration>",
       "how long a job may take to end after SIGTERM (default: 5s)",
@@ -28,9 +32,30 @@ export function cancelCommand(context: CommandContext): Command {
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string[], options: CancelOptions) =>
-      context.forEachJob(context.allWords(given), options, async (client, id) => {
-        const job = await client.cancel(id, defined({ gracePeriodMs: options.grace }));
-        await context.printJob(job, options);
-      }),
+      cancelJobs(context, given, options, defined({ gracePeriodMs: options.grace })),
     );
+}
+
+/** How many jobs are cancelled at a time: each may take its whole grace period. */
+const CONCURRENCY = 32;
+
+/** Cancels the jobs that are given or selected. */
+export function cancelJobs(
+  context: CommandContext,
+  parsed: readonly string[],
+  options: JsonOption & SelectionOptions,
+  grace: { readonly gracePeriodMs?: number },
+): Promise<void> {
+  const given = context.allWords(parsed);
+  const selection = selectionOf(given, options);
+  if (selection) {
+    return context.withSelection(
+      (client) => client.cancelJobs(selection, grace),
+      (result) => context.printResult(result, options, "cancelled"),
+    );
+  }
+  const cancel = async (client: Procman, id: string) => {
+    await context.printJob(await client.cancel(id, grace), options);
+  };
+  return context.forEachJob(given, options, cancel, { concurrency: CONCURRENCY });
 }

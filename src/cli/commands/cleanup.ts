@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { defined } from "../../platform/defined.js";
-import { removedJson } from "../../wire/json.js";
+import { idJson } from "../../wire/json.js";
 import type { CommandContext } from "./command-context.js";
 import { type JsonOption, parseDurationMs } from "./options.js";
 
@@ -28,7 +28,7 @@ export function cleanupCommand(context: CommandContext): Command {
     .action(({ olderThan, json }: CleanupOptions) =>
       context.withClient(async (client) => {
         const ids = await client.cleanup(defined({ olderThanMs: olderThan }));
-        await stdout.lines(ids.map((id) => (json ? removedJson(id) : `${id} removed`)));
+        await stdout.lines(ids.map((id) => (json ? idJson(id) : `${id} removed`)));
         if (ids.length === 0 && stderr.isTerminal) await stderr.line("nothing to remove");
       }),
     );

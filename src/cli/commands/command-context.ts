@@ -1,15 +1,26 @@
 import { join, resolve } from "node:path";
 import type { Job } from "../../contract/job.js";
-import type { Procman } from "../../contract/procman.js";
+import type { JobResult, JobResults, Procman } from "../../contract/procman.js";
+import { inParallel } from "../../platform/in-parallel.js";
 import { homeDir } from "../../platform/own-dir.js";
 import type { Cli, ConnectOptions } from "../cli.js";
-import { CliError, EXIT } from "../exit-codes.js";
+import { CliError, EXIT, failureExitCode } from "../exit-codes.js";
 import { failureText } from "../failure-text.js";
 import { formatJobSummary } from "../format/job-details.js";
+import { printable } from "../format/printable.js";
 import { OutputClosed } from "../terminal/output.js";
 import type { resolveJobId } from "./find-jobs.js";
 import { jobFinder, type LastOption } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
+
+/** One of several jobs with which something was done. */
+export type DoneJob = Extract<JobResult, { type: "done" }>;
+
+export interface ForEachJobOptions {
+  readonly resolveId?: typeof resolveJobId;
+  /** How many at a time. Default: one after another. */
+  readonly concurrency?: number;
+}
 
 /** What the commands share: the process they run in, the server they act on, their exit code. */
 export class CommandContext {
@@ -70,31 +81,66 @@ export class CommandContext {
   }
 
   /**
-   * Does the same for several jobs, one after another. One that fails does not keep
-   * the others from it; each failure is a line on stderr.
+   * Does the same for several jobs. One that fails does not keep the others from it; each
+   * failure is a line on stderr.
    * @param given what stands for each job
    */
   async forEachJob(
     given: readonly string[],
     last: LastOption,
     act: (client: Procman, id: string) => Promise<void>,
-    resolveId?: typeof resolveJobId,
+    { resolveId, concurrency = 1 }: ForEachJobOptions = {},
   ): Promise<void> {
     const [only, ...others] = given;
     // The error of a single one speaks for itself, and has an exit code of its own.
     if (others.length === 0) return this.withJob(only, last, act, resolveId);
     const finders = given.map((each) => jobFinder(each, last, resolveId));
     await this.withClient(async (client) => {
-      for (const find of finders) {
+      await inParallel(finders, concurrency, async (find) => {
         try {
           await act(client, await find(client));
         } catch (error) {
-          if (!(error instanceof Error) || error instanceof OutputClosed) throw error;
-          await this.cli.stderr.line(`procman: ${failureText(error)}`);
-          this.exitCode = EXIT.error;
+          await this.reportFailure(error);
         }
-      }
+      });
     });
+  }
+
+  /**
+   * Does something with all jobs that are selected, by one call, and prints what has become
+   * of each.
+   */
+  async withSelection(
+    act: (client: Procman) => Promise<JobResults>,
+    print: (result: DoneJob) => Promise<void>,
+  ): Promise<void> {
+    const { stderr } = this.cli;
+    await this.withClient(async (client) => {
+      const { results, doneSize, failedSize } = await act(client);
+      for (const result of results) {
+        if (result.type === "done") await print(result);
+        else await this.reportFailure(result.error);
+      }
+      const untold = doneSize + failedSize - results.length;
+      if (untold > 0) await stderr.line(`procman: and ${untold} more`);
+      if (failedSize > 0) this.exitCode = EXIT.error;
+      if (doneSize + failedSize === 0) await stderr.line("procman: there are no such jobs");
+    });
+  }
+
+  /** Says on stderr what failed with one job of several. @throws what ends the command */
+  async reportFailure(error: unknown): Promise<void> {
+    if (!(error instanceof Error) || error instanceof OutputClosed) throw error;
+    await this.cli.stderr.line(`procman: ${failureText(error)}`);
+    this.exitCode = failureExitCode(new CliError(error.message), this.commandName);
+  }
+
+  /** Prints what was done with one of several jobs. @param done the word for it */
+  async printResult({ id, job }: DoneJob, options: JsonOption, done: string): Promise<void> {
+    if (job) return this.printJob(job, options);
+    // The answer had no room for the job.
+    const { idJson } = await import("../../wire/json.js");
+    await this.cli.stdout.line(options.json ? idJson(id) : `${printable(id)} ${done}`);
   }
 
   /** Prints a job: what has become of it in one line, or all of it as JSON. */

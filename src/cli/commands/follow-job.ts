@@ -8,6 +8,8 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { shellWord } from "../format/printable.js";
 import { copyOutput } from "../terminal/copy-output.js";
+import { OutputClosed } from "../terminal/output.js";
+import { copyPrefixed, type LinePrefix, linePrefixes } from "../terminal/prefixed-output.js";
 import { canInteract, interact } from "../terminal/interact.js";
 import type { DetachKey } from "../terminal/keys.js";
 import { type PumpOptions, pumpInput, withPump } from "../terminal/pump-input.js";
@@ -55,6 +57,37 @@ export async function followJob(
   }
   await reportEnd(job, context.cli);
   return job;
+}
+
+/**
+ * Follows several jobs at once until all have ended, or the user leaves. One that fails
+ * does not keep the others from it.
+ */
+export async function followSeveral(
+  context: CommandContext,
+  client: Procman,
+  jobs: readonly Job[],
+  attach: Omit<AttachOptions, "signal">,
+): Promise<void> {
+  const { cli } = context;
+  const signal = cli.interruption();
+  const prefixes = linePrefixes(jobs);
+  const leaving = createLinkedAbortController(signal);
+  const follow = async ({ id }: Job, prefix: LinePrefix) => {
+    try {
+      const options = { ...attach, signal: leaving.signal };
+      await reportEnd(await copyPrefixed(client, id, prefix, options, cli), cli);
+    } catch (error) {
+      if (leaving.signal.aborted) return;
+      // Where nobody reads any more, there is nothing left to do for the others either.
+      if (error instanceof OutputClosed) leaving.abort(error);
+      await context.reportFailure(error);
+    }
+  };
+  await Promise.all(jobs.map((job, index) => follow(job, prefixes[index] as LinePrefix)));
+  if (!signal.aborted) return;
+  await cli.stderr.line(`${cli.stderr.isTerminal ? "\n" : ""}detached; the jobs go on`);
+  context.exitCode = EXIT.interrupted;
 }
 
 /** Commands that come back to a job. */

@@ -1,9 +1,11 @@
 import { Command, Option } from "commander";
 import type { CommandContext } from "./command-context.js";
-import { addJobsArgument, type LastOption } from "./job-argument.js";
+import { cancelJobs } from "./cancel.js";
+import { addSelection, type SelectionOptions } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
+import { signalJobs } from "./signal.js";
 
-interface KillOptions extends JsonOption, LastOption {
+interface KillOptions extends JsonOption, SelectionOptions {
   readonly signal?: string;
 }
 
@@ -18,18 +20,14 @@ Examples:
 
 export function killCommand(context: CommandContext): Command {
   const description = "end jobs at once with SIGKILL, or send them a signal";
-  return addJobsArgument(new Command("kill").description(description))
+  return addSelection(new Command("kill").description(description), "every job that runs")
     .option("-s, --signal <signal>", "send only this signal, to the job's process group")
     .addOption(new Option("-9", "SIGKILL, as without it").hideHelp())
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
     .action((given: string[], { signal, ...options }: KillOptions) =>
-      context.forEachJob(context.allWords(given), options, async (client, id) => {
-        const job =
-          signal === undefined
-            ? await client.cancel(id, { gracePeriodMs: 0 })
-            : await client.signal(id, signal);
-        await context.printJob(job, options);
-      }),
+      signal === undefined
+        ? cancelJobs(context, given, options, { gracePeriodMs: 0 })
+        : signalJobs(context, context.allWords(given), options, signal),
     );
 }

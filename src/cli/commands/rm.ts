@@ -1,59 +1,64 @@
 import { Command, Option } from "commander";
 import { ProcmanError } from "../../contract/errors.js";
 import type { Procman } from "../../contract/procman.js";
-import { removedJson, unreadableJson } from "../../wire/json.js";
+import { unreadableJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { formatJobTable } from "../format/job-table.js";
-import { printable } from "../format/printable.js";
 import type { CommandContext } from "./command-context.js";
-import { addJobsArgument, type LastOption } from "./job-argument.js";
+import { addSelection, type SelectionOptions, selectionOf } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 
 const HELP = `
+--label, --status, --name and --all select jobs that have ended, and with -f all jobs.
+
 Examples:
   procman rm k3x
   procman rm -f k3x                  cancels it first
+  procman rm --label team=ml
+  procman rm --status completed,cancelled
   procman rm --unreadable            lists the jobs whose records cannot be read
-  procman rm --unreadable k3x9       removes one of them; its whole id is needed
-  procman rm $(procman ls --status completed --all --json | jq -r .id)`;
+  procman rm --unreadable k3x9       removes one of them; its whole id is needed`;
 
-interface RmOptions extends JsonOption, LastOption {
+interface RmOptions extends JsonOption, SelectionOptions {
   readonly force?: boolean;
   readonly unreadable?: boolean;
 }
 
 export function rmCommand(context: CommandContext): Command {
   const { cli } = context;
-  const { stdout } = cli;
   const description = "delete jobs that have ended, with their output";
-  return addJobsArgument(new Command("rm").description(description))
+  return addSelection(new Command("rm").description(description), "every job that has ended")
     .option("-f, --force", "cancel a job first if it has not ended")
     .addOption(
       new Option(
         "--unreadable",
         "remove jobs whose records cannot be read, unless they run; without ids, list them",
-      ).conflicts(["force", "last"]),
+      ).conflicts(["force", "last", "label", "status", "name", "all"]),
     )
     .option("--json", "print each id as a JSON object")
     .addHelpText("after", HELP)
     .action(async (given: string[], options: RmOptions) => {
-      const { force, unreadable = false, json = false } = options;
-      if (given.length === 0 && unreadable) {
+      const { force = false, unreadable = false, json = false } = options;
+      const ids = context.allWords(given);
+      if (ids.length === 0 && unreadable) {
         return context.withClient((client) => listUnreadable(client, json, cli));
+      }
+      const print = (id: string) => context.printResult({ type: "done", id }, options, "removed");
+      const selection = selectionOf(ids, options);
+      if (selection) {
+        return context.withSelection(
+          (client) => client.removeJobs(selection, { cancel: force }),
+          ({ id }) => print(id),
+        );
       }
       const remove = async (client: Procman, id: string) => {
         if (force) await cancelRunning(client, id);
         await client.remove(id, { unreadable });
-        await stdout.line(json ? removedJson(id) : `${printable(id)} removed`);
+        await print(id);
       };
       // A list of jobs to find an id in does not have them.
-      await context.forEachJob(
-        context.allWords(given),
-        options,
-        remove,
-        unreadable ? wholeId : undefined,
-      );
+      await context.forEachJob(ids, options, remove, unreadable ? { resolveId: wholeId } : {});
     });
 }
 

@@ -1,7 +1,6 @@
 import { Command } from "commander";
-import { CliError, EXIT } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
-import { addJobsArgument, type LastOption } from "./job-argument.js";
+import { addSelection, type SelectionOptions, selectionOf, usageError } from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 
 const HELP = `
@@ -14,23 +13,41 @@ Examples:
   procman signal k3x HUP
   procman signal web SIGUSR1
   procman signal --last INT
+  procman signal --label team=ml STOP
   procman signal k3x 10`;
 
 export function signalCommand(context: CommandContext): Command {
-  return addJobsArgument(
-    new Command("signal").description("send a signal to the process groups of jobs"),
-  )
+  const description = "send a signal to the process groups of jobs";
+  return addSelection(new Command("signal").description(description), "every job that runs")
     .usage("[options] <id...> <signal>")
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
-    .action((words: string[], options: JsonOption & LastOption) => {
+    .action((words: string[], options: JsonOption & SelectionOptions) => {
       const all = context.allWords(words);
-      const signal = all.at(-1);
-      if (signal === undefined || (all.length === 1 && !options.last)) {
-        throw new CliError("missing required argument 'signal'", { exitCode: EXIT.usage });
+      const [given, signal] = [all.slice(0, -1), all.at(-1)];
+      const needsId = !options.last && !selectionOf(given, options);
+      if (signal === undefined || (needsId && given.length === 0)) {
+        throw usageError("missing required argument 'signal'");
       }
-      return context.forEachJob(all.slice(0, -1), options, async (client, id) => {
-        await context.printJob(await client.signal(id, signal), options);
-      });
+      return signalJobs(context, given, options, signal);
     });
+}
+
+/** Sends a signal to the jobs that are given or selected. */
+export function signalJobs(
+  context: CommandContext,
+  given: readonly string[],
+  options: JsonOption & SelectionOptions,
+  signal: string,
+): Promise<void> {
+  const selection = selectionOf(given, options);
+  if (selection) {
+    return context.withSelection(
+      (client) => client.signalJobs(selection, signal),
+      (result) => context.printResult(result, options, "signalled"),
+    );
+  }
+  return context.forEachJob(given, options, async (client, id) => {
+    await context.printJob(await client.signal(id, signal), options);
+  });
 }

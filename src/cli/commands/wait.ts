@@ -1,14 +1,22 @@
 import { Command, Option } from "commander";
-import { isTerminal, type Stream, STREAMS } from "../../contract/job.js";
-import type { WaitedJob, WaitUntil } from "../../contract/procman.js";
+import { isTerminal, type Job, type Stream, STREAMS } from "../../contract/job.js";
+import type { JobFilter, Procman, WaitedJob, WaitUntil } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
+import { inParallel } from "../../platform/in-parallel.js";
 import { waitedJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { CliError, EXIT, jobExitCode } from "../exit-codes.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { printable } from "../format/printable.js";
 import type { CommandContext } from "./command-context.js";
-import { addJobArgument, type LastOption } from "./job-argument.js";
+import {
+  addSelection,
+  chosenJobs,
+  type SelectionOptions,
+  selectionOf,
+  UNENDED_STATUSES,
+  usageError,
+} from "./job-argument.js";
 import {
   choiceParser,
   type JsonOption,
@@ -18,7 +26,7 @@ import {
   parseWholeNumber,
 } from "./options.js";
 
-interface WaitOptions extends JsonOption, LastOption, Omit<OutputStartOptions, "tail"> {
+interface WaitOptions extends JsonOption, SelectionOptions, Omit<OutputStartOptions, "tail"> {
   readonly timeout?: number;
   readonly forOutput?: string;
   readonly forPort?: number;
@@ -33,8 +41,13 @@ exits with 0. If the job ends first, it exits as the job did, but with 1 instead
 of 0. A pattern has RE2's syntax and may match anywhere in a line. The search
 begins at the start of the output, or at the offsets.
 
+Of several jobs it waits for all, and exits as the first of them that did not end with 0,
+or with 124 where one goes on. --label, --status and --name select all that match, also
+those that have ended; --all selects those that have not.
+
 Examples:
   procman wait k3x && echo done
+  procman wait --label build=7 && ./deploy.sh
   procman wait --timeout 10m k3x
   procman wait --timeout 0 k3x                        124: it still runs
   procman wait --for-output 'ready in \\d+ ms' --timeout 1m k3x
@@ -44,8 +57,9 @@ Examples:
 
 export function waitCommand(context: CommandContext): Command {
   const { cli } = context;
-  const description = "wait for the end of a job and exit as it did, or wait for a line or a port";
-  return addJobArgument(new Command("wait").description(description))
+  const description =
+    "wait for the end of jobs and exit as they did, or wait for a line or a port of one";
+  return addSelection(new Command("wait").description(description), "every job that runs")
     .option("-t, --timeout <duration>", "wait no longer than this; 0: do not wait", parseDurationMs)
     .addOption(
       new Option("--for-output <pattern>", "wait for a line of output that matches").conflicts(
@@ -66,9 +80,17 @@ export function waitCommand(context: CommandContext): Command {
     .option("--stderr-offset <byte>", "look at stderr from this byte on", parseWholeNumber)
     .option("--json", "print a JSON object: the job, and what was waited for")
     .addHelpText("after", HELP)
-    .action((given: string | undefined, options: WaitOptions) => {
+    .action((parsed: string[], options: WaitOptions) => {
       const until = waitUntil(options);
-      return context.withJob(given, options, async (client, id) => {
+      const given = context.allWords(parsed);
+      if (given.length > 1 || selectionOf(given, options)) {
+        if (until) throw usageError("--for-output and --for-port are for a single job");
+        return context.withClient(async (client) => {
+          const jobs = await chosenJobs(client, given, options, awaited);
+          await waitForSeveral(context, client, jobs, options);
+        });
+      }
+      return context.withJob(given[0], options, async (client, id) => {
         const wanted = defined({ timeoutMs: options.timeout, until });
         const waited = await client.wait(id, wanted);
         if (until) {
@@ -80,6 +102,45 @@ export function waitCommand(context: CommandContext): Command {
         context.exitCode = jobExitCode(waited);
       });
     });
+}
+
+/** How many jobs are waited for at a time: each wait is a request that stays open. */
+const CONCURRENCY = 32;
+
+/** Waits for the end of several jobs, and exits as the first of them that did not end with 0. */
+async function waitForSeveral(
+  context: CommandContext,
+  client: Procman,
+  jobs: readonly Job[],
+  options: WaitOptions,
+): Promise<void> {
+  const { timeout = Number.POSITIVE_INFINITY } = options;
+  const deadline = performance.now() + timeout;
+  const waited = await inParallel(jobs, CONCURRENCY, async ({ id }) => {
+    try {
+      const timeoutMs = Math.max(0, deadline - performance.now());
+      const job = await client.wait(
+        id,
+        timeoutMs === Number.POSITIVE_INFINITY ? {} : { timeoutMs },
+      );
+      await context.printJob(job, options);
+      return job;
+    } catch (error) {
+      await context.reportFailure(error);
+      return undefined;
+    }
+  });
+  const known = waited.filter((job) => job !== undefined);
+  if (known.length < waited.length) return;
+  const unended = known.filter((job) => !isTerminal(job)).length;
+  if (unended > 0) await context.cli.stderr.line(`procman: ${unended} jobs have not ended yet`);
+  const codes = known.map(jobExitCode);
+  context.exitCode = unended > 0 ? EXIT.timeout : (codes.find((code) => code !== 0) ?? EXIT.ok);
+}
+
+/** All that match, ended or not, since a label is that of a batch; but of all jobs those that run. */
+function awaited(filter: JobFilter): JobFilter {
+  return Object.keys(filter).length === 0 ? { statuses: UNENDED_STATUSES } : filter;
 }
 
 /** Returns what is waited for besides the job's end. @throws CliError */

@@ -57,6 +57,10 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
         ["Cleanup", { olderThan: "-1s" }, ["older_than"]],
         ["Signal", { id, signal: "NOPE" }, ["signal"]],
         ["Cancel", { id, gracePeriod: "-1s" }, ["grace_period"]],
+        ["CancelJobs", { gracePeriod: "-1s" }, ["grace_period"]],
+        ["CancelJobs", {}, ["selection"]],
+        ["SignalJobs", { selection: { ids: ["x"], all: true }, signal: "TERM" }, ["selection"]],
+        ["RemoveJobs", { selection: { statuses: ["STATUS_UNSPECIFIED"] } }, ["selection.statuses"]],
         ["Restart", { gracePeriod: "-1s" }, ["id", "grace_period"]],
       ];
       for (const [method, request, fields, reason = "INVALID_ARGUMENT"] of wrong) {

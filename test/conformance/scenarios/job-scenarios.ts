@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
@@ -195,6 +196,47 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
       const other = { ...request, id: next.id };
       await fails(client, "Restart", other, "REQUEST_ID_CONFLICT", { fields: ["request_id"] });
       await kill(client, next.id);
+    },
+  },
+  {
+    name: "CancelJobs, SignalJobs and RemoveJobs: by filters and by ids",
+    async run(client) {
+      const labels = { several: `${client.kind} ${client.over}` };
+      const start = async () => jobOf(await client.call("Start", { ...LONG, labels })).id;
+      const ids = [await start(), await start()];
+      const selection = { labels };
+      const newestFirst = ids.toReversed();
+      const results = (of: readonly string[], rest: JsonObject = {}) =>
+        of.map((id) => ({ id, ...rest }));
+      const signalled = await client.call("SignalJobs", { selection, signal: "CONT" });
+      expect(signalled).toMatchObject({
+        results: results(newestFirst, { job: { status: "STATUS_RUNNING" } }),
+        doneSize: 2,
+      });
+      const cancelled = await client.call("CancelJobs", { selection, gracePeriod: "10s" });
+      expect(cancelled).toMatchObject({
+        results: results(newestFirst, { job: { status: "STATUS_CANCELLED" } }),
+      });
+      const again = await client.call("CancelJobs", { selection: { ids: [...ids, "none"] } });
+      const failure = { reason: "JOB_NOT_RUNNING" };
+      expect(again).toMatchObject({
+        results: [
+          ...results(ids, { failure }),
+          { id: "none", failure: { reason: "JOB_NOT_FOUND", message: 'no job "none"' } },
+        ],
+        failedSize: 3,
+      });
+      const running = await start();
+      expect(await client.call("RemoveJobs", { selection })).toMatchObject({
+        results: results(newestFirst),
+        doneSize: 2,
+      });
+      const removal = { selection, cancel: true, gracePeriod: "0s" };
+      expect(await client.call("RemoveJobs", removal)).toMatchObject({
+        results: results([running]),
+        doneSize: 1,
+      });
+      await fails(client, "Get", { id: running }, "JOB_NOT_FOUND", { jobId: running });
     },
   },
   {

@@ -4,7 +4,7 @@ import { jobExitCode, runExitCode } from "../../../src/cli/exit-codes.js";
 import { shortDuration, statusText } from "../../../src/cli/format/job-facts.js";
 import { progressText } from "../../../src/cli/format/progress.js";
 import { formatJobTable, formatLiveTable } from "../../../src/cli/format/job-table.js";
-import { attachEventJson, jobJson, removedJson } from "../../../src/wire/json.js";
+import { attachEventJson, jobJson, idJson } from "../../../src/wire/json.js";
 import { commandLine, printable } from "../../../src/cli/format/printable.js";
 import { displayWidth } from "../../../src/cli/format/columns.js";
 import { formatTable } from "../../../src/cli/format/table.js";
@@ -232,7 +232,7 @@ describe("--json", () => {
 
   test("is one line, whatever is in it", () => {
     expect(jobJson(endedJob({ command: "a\nb" }))).not.toContain("\n");
-    expect(JSON.parse(removedJson("job1"))).toEqual({ id: "job1" });
+    expect(JSON.parse(idJson("job1"))).toEqual({ id: "job1" });
     const data = Buffer.from([0, 255]);
     const event = attachEventJson({ type: "chunk", stream: "stderr", offset: 7, data });
     expect(JSON.parse(event)).toEqual({

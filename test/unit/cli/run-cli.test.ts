@@ -424,6 +424,131 @@ describe("several jobs", () => {
     expect(await cli.run("rm")).toBe(2);
   });
 
+  const ML = { labels: { team: "ml" } };
+  test.each<[words: string[], args: unknown[], printed: string]>([
+    [["cancel"], [ML, {}], "abc cancelled"],
+    [["cancel", "-g", "1s"], [ML, { gracePeriodMs: 1000 }], "abc cancelled"],
+    [["kill"], [ML, { gracePeriodMs: 0 }], "abc cancelled"],
+    [["kill", "-s", "HUP"], [ML, "HUP"], "abc running"],
+    [["signal", "HUP"], [ML, "HUP"], "abc running"],
+    [["rm"], [ML, { cancel: false }], ""],
+    [["rm", "-f"], [ML, { cancel: true }], ""],
+  ])("%j by a label is one call: %j", async (words, args, printed) => {
+    const cli = new FakeCli();
+    cli.procman.addJob("abc", ML);
+    cli.procman.addJob("def");
+    const code = await cli.run(...words, "--label", "team=ml");
+    const several = cli.procman.calls.filter(({ method }) => method.endsWith("Jobs"));
+    expect(several.map((call) => call.args.slice(0, 2))).toEqual([args]);
+    expect(cli.out.text).toMatch(new RegExp(`^${printed}`));
+    // The fake removes no job that runs.
+    expect([code, cli.err.text]).toEqual(
+      printed === "" ? [1, "procman: job abc is running\n"] : [0, ""],
+    );
+  });
+
+  test("each way to select jobs is passed on", async () => {
+    const cli = new FakeCli();
+    const selected = async (...words: string[]) => {
+      expect(await cli.run("rm", ...words), cli.err.text).toBe(0);
+      return cli.procman.lastCall("removeJobs")[0];
+    };
+    expect(await selected("--all")).toEqual({ all: true });
+    expect(await selected("--name", "web")).toEqual({ name: "web" });
+    expect(await selected("--status", "failed,completed", "--label", "a=b")).toEqual({
+      statuses: ["failed", "completed"],
+      labels: { a: "b" },
+    });
+    expect(cli.err.text).toBe("procman: there are no such jobs\n".repeat(3));
+  });
+
+  test("a result without its job is told of by its id, and how many are not", async () => {
+    const cli = new FakeCli();
+    cli.procman.cancelJobs = async () => ({
+      results: [{ type: "done", id: "abc" }],
+      doneSize: 5,
+      failedSize: 2,
+    });
+    expect(await cli.run("cancel", "--all")).toBe(1);
+    expect(await cli.run("cancel", "--all", "--json")).toBe(1);
+    expect(cli.out.text).toBe('abc cancelled\n{"id":"abc"}\n');
+    expect(cli.err.text).toBe("procman: and 6 more\n".repeat(2));
+  });
+
+  test("cancel does not wait for one before the next", async () => {
+    const cli = cliWith({}, "abc", "def");
+    const cancelled: string[] = [];
+    cli.procman.cancel = async (id) => {
+      cancelled.push(id);
+      await eventually("both", () => cancelled.length === 2);
+      return endedJob({ id });
+    };
+    expect(await cli.run("cancel", "abc", "def"), cli.err.text).toBe(0);
+    expect(
+      cli.out.text
+        .split("\n")
+        .map((line) => line.slice(0, 3))
+        .toSorted(),
+    ).toEqual(["", "abc", "def"]);
+  });
+
+  test("wait exits as the first that did not end with 0, once all have ended", async () => {
+    const cli = cliWith({}, "abc", "def", "ghi");
+    for (const id of ["abc", "ghi"])
+      cli.procman.end(id, { exitCode: 4, status: "failed" } as never);
+    const waiting = cli.run("wait", "def", "ghi", "abc");
+    await eventually("the others", () => cli.out.text.split("\n").length === 3);
+    cli.procman.end("def", success);
+    expect(await waiting).toBe(4);
+    expect(cli.out.text.split("\n").map((line) => line.slice(0, 3))).toEqual([
+      "ghi",
+      "abc",
+      "def",
+      "",
+    ]);
+    expect(await cli.run("wait", "def", "--timeout", "0", "abc")).toBe(4);
+    expect(await cli.run("wait", "def", "zzz")).toBe(125);
+  });
+
+  test("wait says where one goes on, with 124", async () => {
+    const cli = cliWith({}, "abc", "def");
+    cli.procman.end("def", { exitCode: 4, status: "failed" } as never);
+    expect(await cli.run("wait", "--timeout", "0", "abc", "def")).toBe(124);
+    expect(cli.err.text).toBe("procman: 1 jobs have not ended yet\n");
+  });
+
+  test.each([
+    [["--label", "a=b"], { labels: { a: "b" } }],
+    [["--name", "web"], { name: "web" }],
+    [["--all"], { statuses: ["pending", "running"] }],
+    [["--all", "--status", "failed"], { statuses: ["failed"] }],
+  ])("wait %j is for %j", async (words, filter) => {
+    const cli = cliWith({}, "abc");
+    cli.procman.end("abc", success);
+    expect(await cli.run("wait", ...words)).toBe(words.includes("--all") ? 125 : 0);
+    const [options] = cli.procman.lastCall("list") as [object];
+    expect(options).toMatchObject(filter);
+    expect(options).not.toHaveProperty("all");
+  });
+
+  test.each([
+    [["attach", "-i", "abc", "def"], "are for a single job"],
+    [["attach", "--json", "--all"], "are for a single job"],
+    [["attach", "--stdout-offset", "5", "abc", "def"], "are for a single job"],
+    [["wait", "--for-port", "1", "abc", "def"], "are for a single job"],
+    [["wait", "--for-output", "x", "--all"], "are for a single job"],
+    [["cancel", "--all", "abc"], "give either ids, --last, or"],
+    [["rm", "--label", "a=b", "-l"], "give either ids, --last, or"],
+    [["rm", "--unreadable", "--all"], "cannot be used with option"],
+    [["signal", "--all"], "missing required argument 'signal'"],
+    [["signal", "--all", "abc", "HUP"], "give either ids, --last, or"],
+  ])("%j is wrong usage", async (words, message) => {
+    const cli = cliWith({}, "abc", "def");
+    expect(await cli.run(...words)).toBe(words[0] === "wait" ? 125 : 2);
+    expect(cli.err.text).toContain(message);
+    expect(cli.procman.calls).toEqual([]);
+  });
+
   test("signal takes the signal last", async () => {
     const cli = cliWith({}, "abc", "def");
     expect(await cli.run("signal", "abc", "def", "HUP")).toBe(0);

@@ -567,6 +567,9 @@ describe("calls", () => {
       (client: Procman) => client.sendInput("job1", { data: Buffer.from("x"), sender: "me" }),
     ],
     ["remove", (client: Procman) => client.remove("job1")],
+    ["cancelJobs", (client: Procman) => client.cancelJobs({ all: true })],
+    ["signalJobs", (client: Procman) => client.signalJobs({ all: true }, "HUP")],
+    ["removeJobs", (client: Procman) => client.removeJobs({ all: true })],
     ["cleanup", (client: Procman) => client.cleanup()],
     ["refresh", (client: Procman) => client.refresh()],
   ] as const)("%s is made once", async (name, call) => {

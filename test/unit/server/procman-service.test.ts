@@ -93,6 +93,22 @@ describe("every RPC asks its verb and answers with what that says", () => {
     ]);
   });
 
+  test("CancelJobs, SignalJobs, RemoveJobs", async () => {
+    const { client, procman } = setUp();
+    procman.addJob("a", { labels: { team: "ml" } });
+    const selection = { labels: { team: "ml" } };
+    const signalled = await client.signalJobs({ selection, signal: "HUP" });
+    expect(signalled).toMatchObject({ results: [{ id: "a", job: { id: "a" } }], doneSize: 1 });
+    await client.cancelJobs({ selection: { ids: ["a", "b"] }, gracePeriod: { seconds: 2n } });
+    expect(procman.lastCall("cancelJobs")).toMatchObject([
+      { ids: ["a", "b"] },
+      { gracePeriodMs: 2000 },
+    ]);
+    const removal = { selection: { all: true }, cancel: true };
+    expect((await client.removeJobs(removal)).results).toMatchObject([{ id: "a" }]);
+    expect(procman.lastCall("removeJobs")).toMatchObject([{ all: true }, { cancel: true }]);
+  });
+
   test("List, Cleanup, Refresh", async () => {
     const { client, procman } = setUp();
     procman.addJob("a");

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { ProcmanError } from "../../../src/contract/errors.js";
 import { OUTPUT_KINDS, STATUSES, STREAMS } from "../../../src/contract/job.js";
 import {
   type AttachEvent,
@@ -12,6 +13,10 @@ import {
   type JobPage,
   OUTPUT_ENDS,
   type ReadOutputOptions,
+  type JobResult,
+  type JobResults,
+  type JobSelection,
+  type RemoveJobsOptions,
   type RemoveOptions,
   type RestartOptions,
   type ListOptions,
@@ -167,6 +172,33 @@ export const anyWait = anyOf<WaitOptions>(
 
 export const anyRemove = anyOf<RemoveOptions>({ unreadable: fc.boolean() });
 export const anyCancel = anyOf<CancelOptions>({ gracePeriodMs: durationMs }, ["gracePeriodMs"]);
+
+export const anySelection = anyOf<JobSelection>(
+  { ids: fc.array(someText, { maxLength: 3 }), all: fc.boolean(), ...filter },
+  ["name"],
+);
+export const anyRemoveJobs = anyOf<RemoveJobsOptions>(
+  { cancel: fc.boolean(), gracePeriodMs: durationMs },
+  ["gracePeriodMs"],
+);
+
+const anyResult: fc.Arbitrary<JobResult> = fc.oneof(
+  plain({ type: fc.constant("done" as const), id: name, job: anyJob }),
+  plain({ type: fc.constant("done" as const), id: name }),
+  fc
+    .tuple(name, text, fc.constantFrom("JOB_NOT_FOUND", "JOB_RUNNING"))
+    .map(([id, message, reason]) => ({
+      type: "failed" as const,
+      id,
+      error: new ProcmanError(reason, message, { jobId: id }),
+    })),
+);
+
+export const anyResults = plain<JobResults>({
+  results: fc.array(anyResult, { maxLength: 5 }),
+  doneSize: int32,
+  failedSize: int32,
+});
 
 export const anyRestart = anyOf<RestartOptions>(
   { gracePeriodMs: durationMs, requestId: someText },

@@ -14,7 +14,10 @@ import { describe, expect, test } from "vitest";
 import {
   AttachRequestSchema,
   AttachResponseSchema,
+  CancelJobsRequestSchema,
+  CancelJobsResponseSchema,
   CancelRequestSchema,
+  RemoveJobsRequestSchema,
   RemoveRequestSchema,
   CleanupRequestSchema,
   ContainmentSchema,
@@ -30,6 +33,7 @@ import {
   RestartRequestSchema,
   SendInputRequestSchema,
   SendInputResponseSchema,
+  SignalJobsRequestSchema,
   SignalRequestSchema,
   StartRequestSchema,
   StatusSchema,
@@ -43,7 +47,12 @@ import {
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
 import { CONTAINMENTS, STATUSES, STREAMS } from "../../../src/contract/job.js";
-import { IF_RUNNING, OUTPUT_ENDS, TERMINATORS } from "../../../src/contract/procman.js";
+import {
+  IF_RUNNING,
+  type JobSelection,
+  OUTPUT_ENDS,
+  TERMINATORS,
+} from "../../../src/contract/procman.js";
 import {
   decodeCancel,
   decodeRemove,
@@ -99,6 +108,16 @@ import {
   encodeBoundedOutput,
   encodeReadOutput,
 } from "../../../src/wire/read-output.js";
+import {
+  decodeCancelJobs,
+  decodeRemoveJobs,
+  decodeResults,
+  decodeSignalJobs,
+  encodeCancelJobs,
+  encodeRemoveJobs,
+  encodeResults,
+  encodeSignalJobs,
+} from "../../../src/wire/several-jobs.js";
 import { decodeStart, encodeStart } from "../../../src/wire/start.js";
 import { decodeWait, decodeWaited, encodeWait, encodeWaited } from "../../../src/wire/wait.js";
 import { anyJob } from "../client/some-job.js";
@@ -116,7 +135,10 @@ import {
   anyPage,
   anyBoundedOutput,
   anyReadOutput,
+  anyRemoveJobs,
   anyRestart,
+  anyResults,
+  anySelection,
   anySendInput,
   anySize,
   anyStart,
@@ -156,6 +178,17 @@ function onJob<Schema extends DescMessage, Options>(
   return roundTrip(desc, call, ({ id, options }) => encode(id, options), decode);
 }
 
+/** A request about several jobs. */
+function onJobs<Schema extends DescMessage, Options>(
+  desc: Schema,
+  any: fc.Arbitrary<Options>,
+  encode: (selection: JobSelection, options: Options) => MessageInitShape<Schema>,
+  decode: (message: MessageShape<Schema>) => { selection: JobSelection; options: Options },
+): RoundTrip {
+  const call = fc.record({ selection: anySelection, options: any }, { noNullPrototype: true });
+  return roundTrip(desc, call, ({ selection, options }) => encode(selection, options), decode);
+}
+
 const MESSAGES: readonly RoundTrip[] = [
   roundTrip(StartRequestSchema, anyStart, encodeStart, decodeStart),
   onJob(GetRequestSchema, anyGet, encodeGet, decodeGet),
@@ -181,6 +214,13 @@ const MESSAGES: readonly RoundTrip[] = [
     return { id, options: signal };
   }),
   onJob(CancelRequestSchema, anyCancel, encodeCancel, decodeCancel),
+  onJobs(CancelJobsRequestSchema, anyCancel, encodeCancelJobs, decodeCancelJobs),
+  onJobs(SignalJobsRequestSchema, anyId, encodeSignalJobs, (request) => {
+    const { selection, signal } = decodeSignalJobs(request);
+    return { selection, options: signal };
+  }),
+  onJobs(RemoveJobsRequestSchema, anyRemoveJobs, encodeRemoveJobs, decodeRemoveJobs),
+  roundTrip(CancelJobsResponseSchema, anyResults, encodeResults, decodeResults),
   onJob(RestartRequestSchema, anyRestart, encodeRestart, decodeRestart),
   onJob(RemoveRequestSchema, anyRemove, encodeRemove, decodeRemove),
   onJob(SendInputRequestSchema, anySendInput, encodeSendInput, decodeSendInput),

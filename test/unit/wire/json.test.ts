@@ -4,7 +4,7 @@ import {
   attachEventJson,
   jobJson,
   jobsEventJson,
-  removedJson,
+  idJson,
   waitedJson,
   watchEventJson,
 } from "../../../src/wire/json.js";
@@ -97,7 +97,7 @@ test.each([
     jobsEventJson({ type: "removed", id: "job1", revision: "" }),
     '{"removed":{"id":"job1","revision":""}}',
   ],
-  ["a job that rm removed", removedJson("job1"), '{"id":"job1"}'],
+  ["a job that rm removed", idJson("job1"), '{"id":"job1"}'],
 ])("--json of %s", (_what, line, expected) => {
   expect(line).toBe(expected);
 });
