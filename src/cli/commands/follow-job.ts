@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job } from "../../contract/job.js";
 import type { AttachOptions, Procman } from "../../contract/procman.js";
@@ -73,6 +74,8 @@ export async function followSeveral(
   const signal = cli.interruption();
   const prefixes = linePrefixes(jobs);
   const leaving = createLinkedAbortController(signal);
+  // Each job adds some.
+  setMaxListeners(0, leaving.signal);
   const follow = async ({ id }: Job, prefix: LinePrefix) => {
     try {
       const options = { ...attach, signal: leaving.signal };
