@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ProcmanError } from "../../../src/contract/errors.js";
+import { MAX_LABELS_BYTES } from "../../../src/contract/listed-job.js";
 import { MAX_INPUT_PIECE_BYTES } from "../../../src/contract/job.js";
 import type { SendInputOptions, StartOptions } from "../../../src/contract/procman.js";
 import {
@@ -7,9 +8,12 @@ import {
   requestedSpec,
   validDuration,
   validInputPiece,
+  validOutputEnds,
+  validOutputSize,
   validPageSize,
   validPort,
   validRequestId,
+  validSelection,
   validWindowSize,
 } from "../../../src/core/validate.js";
 
@@ -276,4 +280,72 @@ describe("a piece of input", () => {
   ] satisfies [SendInputOptions, string][])("%o is refused: %s", (options, fault) => {
     expect(faultsOf(() => validInputPiece(options))).toEqual([fault]);
   });
+});
+
+describe("a bounded output", () => {
+  test("has 64 KiB, where nothing is said", () => {
+    expect(validOutputSize({})).toBe(65_536);
+    expect(validOutputSize({ maxBytes: 0 })).toBe(65_536);
+  });
+
+  test.each([1, 65_537, 262_144])("may have %d bytes", (maxBytes) => {
+    expect(validOutputSize({ maxBytes })).toBe(maxBytes);
+  });
+
+  test.each([-1, 262_145, 0.5, Number.NaN])("may not have %d", (maxBytes) => {
+    expect(() => validOutputSize({ maxBytes })).toThrow(
+      "max_bytes: must be a whole number from 0 to 262144",
+    );
+  });
+
+  test("is of both ends, where nothing is said, or of one", () => {
+    expect(validOutputEnds({})).toBe("both");
+    for (const ends of ["both", "head", "tail"] as const) {
+      expect(validOutputEnds({ ends })).toBe(ends);
+    }
+    const wrong = { ends: "middle" as never };
+    expect(() => validOutputEnds(wrong)).toThrow("ends: must be one of both, head, tail");
+  });
+});
+
+describe("a selection of jobs", () => {
+  test.each([
+    { ids: ["a", "b"] },
+    { ids: Array.from({ length: 10_000 }, (_, index) => `job${index}`) },
+    { statuses: ["running"] },
+    { labels: { team: "ml" } },
+    { name: "web" },
+    { all: true },
+    { all: true, statuses: ["failed"], labels: { a: "b" }, name: "web" },
+  ] as const)("is by ids, by filters, or of all jobs (%#)", (selection) => {
+    expect(validSelection(selection)).toEqual(selection);
+  });
+
+  test.each([
+    [{}, "selection: must have ids, filters or all"],
+    [
+      { ids: [], statuses: [], labels: {}, name: "", all: false },
+      "selection: must have ids, filters or all",
+    ],
+    [{ ids: ["a", ""] }, "selection.ids: must not be empty"],
+    [{ ids: ["a"], all: true }, "selection: must have either ids or filters"],
+    [{ ids: ["a"], statuses: ["running"] }, "selection: must have either ids or filters"],
+    [{ ids: ["a"], labels: { a: "b" } }, "selection: must have either ids or filters"],
+    [{ ids: ["a"], name: "web" }, "selection: must have either ids or filters"],
+    [
+      { ids: Array.from({ length: 10_001 }, () => "a") },
+      "selection.ids: must not be more than 10000",
+    ],
+  ] as const)("is not one of these (%#)", (selection, fault) => {
+    expect(faultsOf(() => validSelection(selection))).toEqual([fault]);
+  });
+});
+
+test("labels have a length in bytes that all of them share", () => {
+  const half = MAX_LABELS_BYTES / 2;
+  const labels = { é: "x".repeat(half - 2), y: "z".repeat(half - 1) };
+  expect(start({ labels }).labels).toEqual(labels);
+  const longer = { ...labels, y: "z".repeat(half) };
+  const fault = `labels: must not be longer than ${MAX_LABELS_BYTES} bytes in all`;
+  expect(faultsOf(() => start({ labels: longer }))).toEqual([fault]);
 });
