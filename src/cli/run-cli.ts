@@ -131,13 +131,24 @@ function throwErrors(command: Command, context: CommandContext): void {
     context.commandName = command.name();
     throw error;
   };
+  // Its own usage, where it has one, tells less than its arguments: some are there for a hint only.
+  const subcommandTerm = (each: Command) =>
+    [[each.name(), ...each.aliases().slice(0, 1)].join("|"), each.usage()].join(" ");
+  command.configureHelp({ subcommandTerm });
   command.exitOverride(rethrow).configureOutput({
     writeOut: (text) => void stdout.write(text),
     writeErr: (text) => void stderr.write(text),
-    outputError: (text, write) => write(text.replace(/^error: /, "procman: ")),
+    outputError: (text, write) => write(commanderText(text)),
     getOutHelpWidth: () => Math.min(stdout.width, 100),
     getErrHelpWidth: () => Math.min(stderr.width, 100),
   });
+}
+
+/** Returns an error of commander's in this program's words. It may end with what is similar. */
+function commanderText(text: string): string {
+  return text
+    .replace(/^error: /, "procman: ")
+    .replace(/^(procman: unknown command '[^\n]*')\n$/, '$1; "procman --help" lists them all\n');
 }
 
 /** Returns the exit code where commander has written its message, or the help. */

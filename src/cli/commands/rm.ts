@@ -54,12 +54,18 @@ export function rmCommand(context: CommandContext): Command {
       }
       const remove = async (client: Procman, id: string) => {
         if (force) await cancelRunning(client, id);
-        await client.remove(id, { unreadable });
+        await client.remove(id, { unreadable }).catch(explain);
         await print(id);
       };
       // A list of jobs to find an id in does not have them.
       await context.forEachJob(ids, options, remove, unreadable ? { resolveId: wholeId } : {});
     });
+}
+
+/** @throws what it is given, for a job that runs with what to do about that */
+function explain(error: unknown): never {
+  if (!(error instanceof ProcmanError && error.reason === "JOB_RUNNING")) throw error;
+  throw new CliError(`${error.message}; "procman rm -f" cancels it first`, { cause: error });
 }
 
 async function wholeId(_client: Procman, given: string): Promise<string> {

@@ -41,8 +41,9 @@ The command runs with this shell's environment, in this directory, and with this
 shell's umask, niceness and soft limits. Its environment is saved with the job, in a
 file that only you can read.
 
-run shows the output byte by byte. On a terminal it also shows the progress that
-the output tells of. It exits as the job did: "procman --help" lists all codes.
+run shows the output byte by byte. On a terminal it also shows progress, where it finds
+some in the output, such as "40%" or "step 3 of 10". It exits as the job did:
+"procman --help" lists all codes.
 
 Ctrl-C leaves run, and the job goes on. "procman attach" shows its output again,
 and "procman cancel" ends it. While a server is still being started there is no job
@@ -81,8 +82,8 @@ export function runCommand(context: CommandContext): Command {
     .option("-d, --detach", "start the command, print the id of the job and return")
     .option(
       "-e, --env <name[=value]>",
-      "set an environment variable, without =value to this shell's value, which no other user can " +
-        "read; may be given several times",
+      "set an environment variable; a name alone takes this shell's value, which then other users " +
+        "cannot read on the command line; may be given several times",
       parseVariable,
     )
     .addOption(
@@ -104,17 +105,17 @@ export function runCommand(context: CommandContext): Command {
     .option(
       "--name <name>",
       "a name for the job, of letters a-z, digits, '.', '_' and '-'; commands take it in place of the " +
-        "id. Only one job of a name can run",
+        "id. Only one job with a name can run at a time",
     )
     .addOption(
       new Option(
         "--if-running <what>",
-        "where a job of that name runs: fail (the default), or return, to follow that job",
+        "what to do if a job with that name runs: fail (the default), or return: follow that job",
       ).choices(IF_RUNNING),
     )
     .option(
       "--request-id <id>",
-      "start the command only once: where a job with this id was started before, follow that one. " +
+      "start the command only once: if a job with this id was started before, follow that one. " +
         "Command, options, directory and environment must be the same (see --server-env). " +
         "With -i, the part of stdin that was sent before is not sent again",
     )
@@ -122,8 +123,8 @@ export function runCommand(context: CommandContext): Command {
     .addOption(
       new Option(
         "--pipe",
-        "give the command pipes as its stdout and stderr, not files: for one that opens " +
-          "/dev/stdout or /dev/stderr, or seeks in what is a file",
+        "make stdout and stderr of the command pipes, not files: for commands that open /dev/stdout " +
+          "or /dev/stderr, or that seek in their output",
       ).conflicts("tty"),
     )
     .option(
@@ -138,7 +139,7 @@ export function runCommand(context: CommandContext): Command {
         "of the rest (default: serve --log-limit; without it everything is kept)",
       parseSizeBytes,
     )
-    .option("--umask <mask>", "the permissions that new files do not get (022)", parseUmask)
+    .option("--umask <mask>", "the permissions that new files do not get, such as 022", parseUmask)
     .option("--nice <niceness>", "from -20, the most favoured, to 19", parseInteger)
     .option(
       "--ulimit <name=limit>",

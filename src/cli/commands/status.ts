@@ -58,7 +58,7 @@ export async function showServer(context: CommandContext, { json }: JsonOption):
       `socket:    ${printable(info?.socketPath ?? "not known")}`,
       `TCP:       ${info ? tcpText(info) : "not known"}`,
       `state:     ${printable(stateDir)}`,
-      `jobs:      ${facts.jobs}, of which ${facts.runningJobs} have not ended`,
+      `jobs:      ${facts.jobs} (${facts.runningJobs} running)`,
     ]);
   };
   await context.withClient(count, { startsServer: false });

@@ -102,7 +102,7 @@ export function formatLiveTable(
     COMMAND,
   ]);
   return [
-    dim(`${jobs.length - ended} not ended, ${ended} ended. Ctrl-C leaves.`),
+    dim(`${jobs.length - ended} running, ${ended} ended. Ctrl-C leaves.`),
     ...table,
     ...(hidden > 0 ? [dim(`… and ${hidden} more`)] : []),
   ];

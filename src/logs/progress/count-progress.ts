@@ -108,7 +108,12 @@ function named(line: string): Counts | undefined {
 
 function numbered(line: string): Counts | undefined {
   const match = NUMBERED.exec(line);
-  return match === null ? undefined : counts(match, match[2], match[3], match[1]);
+  return match === null ? undefined : counts(match, match[2], match[3], pluralOf(match[1] ?? ""));
+}
+
+/** As in `3/10 files`: what is counted, for a text such as "3 of 10 files". */
+function pluralOf(noun: string): string {
+  return `${noun}${/ch$/i.test(noun) ? "es" : "s"}`;
 }
 
 function counts(match: RegExpExecArray, current = "", total = "", unit = ""): Counts {

@@ -16,7 +16,7 @@ async function watching() {
   const cli = new FakeCli(size);
   cli.procman.addJob("job1", { startedTime: new Date() });
   const running = cli.run("ls", "--watch");
-  await eventually("the table", () => cli.out.text.includes("1 not ended, 0 ended"));
+  await eventually("the table", () => cli.out.text.includes("1 running, 0 ended"));
   return { cli, running };
 }
 
@@ -29,7 +29,7 @@ describe("ls --watch on a terminal", () => {
     const { cli, running } = await watching();
     expect(cli.interruptedBy).toEqual(["SIGINT", "SIGTERM", "SIGHUP"]);
     cli.procman.end("job1");
-    await eventually("the end", () => cli.out.text.includes("0 not ended, 1 ended"));
+    await eventually("the end", () => cli.out.text.includes("0 running, 1 ended"));
     cli.interrupt.abort();
     expect(await running).toBe(130);
     expect(cli.out.text.startsWith(ENTER)).toBe(true);

@@ -101,7 +101,7 @@ describe("the table", () => {
       orphanedJob({ id: "f" }),
     ];
     expect(table(jobs, 120)).toEqual([
-      "3 not ended, 3 ended. Ctrl-C leaves.",
+      "3 running, 3 ended. Ctrl-C leaves.",
       "ID  STATUS        TIME   OUTPUT  PROGRESS                                    COMMAND",
       "a   running         1h      0 B  [########--]  75%  3 of 4 files  eta 1m 2s  sleep 1",
       "b   running         1h      0 B  7 it                                        sleep 1",
@@ -116,7 +116,7 @@ describe("the table", () => {
   test("has the percentage in the status where there is no room for bars", () => {
     const jobs = [runningJob({ id: "abcdefghijkl", progress: progress(42) })];
     expect(table(jobs, 40)).toEqual([
-      "1 not ended, 0 ended. Ctrl-C leaves.",
+      "1 running, 0 ended. Ctrl-C leaves.",
       "ID            STATUS       TIME  COMMAND",
       "abcdefghijkl  running 42%    1h  sleep 1",
     ]);

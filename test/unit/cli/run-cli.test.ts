@@ -410,7 +410,9 @@ describe("several jobs", () => {
     cli.procman.end("ghi");
     expect(await cli.run("rm", "abc", "def", "zzz", "ghi")).toBe(1);
     expect(cli.out.text).toBe("abc removed\nghi removed\n");
-    expect(cli.err.text).toBe('procman: job def is running\nprocman: no job "zzz"\n');
+    expect(cli.err.text).toBe(
+      'procman: job def is running; \"procman rm -f\" cancels it first\nprocman: no job "zzz"\n',
+    );
   });
 
   test("rm passes on what is meant by --last, and not what it may mean", async () => {
