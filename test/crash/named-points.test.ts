@@ -155,7 +155,7 @@ test.each(["terminal:ended", "atomic-file:written@2", "atomic-file:renamed@2"])(
     const args = ["-c", "set -m; for i in 1 2 3; do nice -n -20 yes & done; sleep 0.1; exit 9"];
     let id = "";
     let isUp = true;
-    for (let tries = 0; isUp && tries < 20; tries += 1) {
+    for (let tries = 0; isUp && tries < 60; tries += 1) {
       const { job } = await server.client.start({ command: "bash", args, pty: true });
       ({ id } = job!);
       isUp = await server.client.wait({ id }).then(
