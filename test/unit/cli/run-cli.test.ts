@@ -411,7 +411,7 @@ describe("several jobs", () => {
     expect(await cli.run("rm", "abc", "def", "zzz", "ghi")).toBe(1);
     expect(cli.out.text).toBe("abc removed\nghi removed\n");
     expect(cli.err.text).toBe(
-      'procman: job def is running; \"procman rm -f\" cancels it first\nprocman: no job "zzz"\n',
+      'procman: job def is running; "procman rm -f" cancels it first\nprocman: no job "zzz"\n',
     );
   });
 
