@@ -116,6 +116,11 @@ export function jobNotRunning(id: string): ProcmanError {
   return new ProcmanError("JOB_NOT_RUNNING", `job ${id} is not running`, { jobId: id });
 }
 
+/** For a promise's `catch`, where a job that has ended already is as good. */
+export function ignoreNotRunning(error: unknown): void {
+  if (!(error instanceof ProcmanError && error.reason === "JOB_NOT_RUNNING")) throw error;
+}
+
 const REASON_OF_ERRNO: Readonly<Record<string, ErrorReason>> = {
   ENOSPC: "DISK_FULL",
   EDQUOT: "DISK_FULL",

@@ -189,6 +189,11 @@ export interface JobResults {
   readonly failedSize: number;
 }
 
+/** Whether a filter leaves any job out. */
+export function hasFilters({ statuses = [], labels = {}, name = "" }: JobFilter): boolean {
+  return statuses.length > 0 || Object.keys(labels).length > 0 || name !== "";
+}
+
 /** The fields of a job that a filter tests. */
 export interface FilteredFields extends Pick<Job, "labels" | "status"> {
   readonly name?: string | undefined;

@@ -13,6 +13,7 @@ import {
   type CleanupOptions,
   type FilteredFields,
   type GetOptions,
+  hasFilters,
   type InputPosition,
   type JobFilter,
   type JobPage,
@@ -205,14 +206,9 @@ export class JobManager implements ServedProcman {
   }
 
   /** What List tells of jobs whose records cannot be read. Filters need a record. */
-  #unreadable({
-    statuses = [],
-    labels = {},
-    name = "",
-    pageToken = "",
-  }: ListOptions): Pick<JobPage, "unreadable" | "unreadableSize"> {
-    const isFiltered = statuses.length > 0 || Object.keys(labels).length > 0 || name !== "";
-    if (isFiltered || pageToken !== "") return { unreadable: [], unreadableSize: 0 };
+  #unreadable(options: ListOptions): Pick<JobPage, "unreadable" | "unreadableSize"> {
+    const isFirstPage = (options.pageToken ?? "") === "";
+    if (hasFilters(options) || !isFirstPage) return { unreadable: [], unreadableSize: 0 };
     const { unreadable } = this.#jobs;
     return { unreadable: unreadable.told(), unreadableSize: unreadable.size };
   }

@@ -1,4 +1,4 @@
-import { ProcmanError } from "../contract/errors.js";
+import { ignoreNotRunning } from "../contract/errors.js";
 import type { RestartOptions } from "../contract/procman.js";
 import { anyAborted } from "../platform/abort-signals.js";
 import { crashPoint } from "../platform/crash-point.js";
@@ -120,12 +120,7 @@ export class JobRestarts {
   }
 
   async #end(job: ManagedJob, intent: RestartIntent, graceMs: number): Promise<void> {
-    try {
-      await job.stop("cancel", graceMs, intent);
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof ProcmanError && error.reason === "JOB_NOT_RUNNING")) throw error;
-    }
+    await job.stop("cancel", graceMs, intent).catch(ignoreNotRunning);
     crashPoint("restart:ended");
   }
 

@@ -5,6 +5,7 @@ import type {
   OutputPart,
   ReadOutputOptions,
 } from "../contract/procman.js";
+import { characterBorder, isContinuation } from "../platform/character-border.js";
 import { defined } from "../platform/defined.js";
 import type { JobLogs } from "./ports.js";
 import { validOutputEnds, validOutputSize } from "./validate.js";
@@ -36,7 +37,7 @@ export async function readOutput(
     let end = whole.begin;
     for (const span of spansWithin(whole, shares[index] as number, ends)) {
       for await (const part of readSpan(logs, stream, span, signal)) {
-        const cut = withWholeCharacters(part, { isAtBegin: part.offset === whole.begin, whole });
+        const cut = withWholeCharacters(part, whole);
         parts.push({ ...cut, omittedBytes: cut.offset - end });
         end = endOf(cut);
       }
@@ -72,7 +73,7 @@ function spansWithin({ begin, end }: Span, share: number, ends: OutputEnds): Spa
   return [head, tail].filter((span) => lengthOf(span) > 0);
 }
 
-interface Part extends Pick<OutputPart, "stream" | "offset" | "data"> {}
+type Part = Omit<OutputPart, "omittedBytes">;
 
 function endOf({ offset, data }: Part): number {
   return offset + data.length;
@@ -107,13 +108,10 @@ async function* readSpan(
 }
 
 /** Leaves out what is left of a character of UTF-8 where the part was cut out of a whole. */
-function withWholeCharacters(
-  part: Part,
-  { isAtBegin, whole }: { readonly isAtBegin: boolean; readonly whole: Span },
-): Part {
+function withWholeCharacters(part: Part, whole: Span): Part {
   const { stream, offset, data } = part;
-  const begin = isAtBegin ? 0 : firstCharacter(data);
-  const end = endOf(part) === whole.end ? data.length : lastCharacterEnd(data);
+  const begin = offset === whole.begin ? 0 : firstCharacter(data);
+  const end = endOf(part) === whole.end ? data.length : characterBorder(data, data.length);
   // Else who reads on from the end of the head would never get on.
   if (begin >= end) return part;
   return { stream, offset: offset + begin, data: data.subarray(begin, end) };
@@ -121,23 +119,9 @@ function withWholeCharacters(
 
 const MAX_CHARACTER_BYTES = 4;
 
-function isContinuation(byte: number | undefined): boolean {
-  return byte !== undefined && (byte & 0b1100_0000) === 0b1000_0000;
-}
-
 function firstCharacter(data: Uint8Array): number {
   let begin = 0;
   while (begin < MAX_CHARACTER_BYTES && isContinuation(data[begin])) begin += 1;
   // More of them are no UTF-8.
   return begin < MAX_CHARACTER_BYTES ? begin : 0;
-}
-
-function lastCharacterEnd(data: Uint8Array): number {
-  let last = data.length - 1;
-  while (last >= 0 && data.length - last < MAX_CHARACTER_BYTES && isContinuation(data[last])) {
-    last -= 1;
-  }
-  const lead = data[last] ?? 0;
-  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-  return last + length > data.length ? Math.max(last, 0) : data.length;
 }

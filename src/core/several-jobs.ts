@@ -1,4 +1,4 @@
-import { invalidArgument, ProcmanError } from "../contract/errors.js";
+import { ignoreNotRunning, invalidArgument, ProcmanError } from "../contract/errors.js";
 import type { Job } from "../contract/job.js";
 import type {
   CallOptions,
@@ -121,8 +121,4 @@ function validGrace({ gracePeriodMs }: { readonly gracePeriodMs?: number }): Can
 /** Whether a job is no longer one of those that a call is for. */
 function isOutrun({ reason }: ProcmanError): boolean {
   return reason === "JOB_NOT_RUNNING" || reason === "JOB_NOT_FOUND";
-}
-
-function ignoreNotRunning(error: unknown): void {
-  if (!(error instanceof ProcmanError && error.reason === "JOB_NOT_RUNNING")) throw error;
 }

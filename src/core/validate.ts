@@ -10,6 +10,7 @@ import {
   type WindowSize,
 } from "../contract/job.js";
 import {
+  hasFilters,
   IF_RUNNING,
   type JobSelection,
   type ListOptions,
@@ -126,17 +127,17 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
  * @throws ProcmanError INVALID_ARGUMENT
  */
 export function validSelection(selection: JobSelection): JobSelection {
-  const { ids = [], statuses = [], labels = {}, name = "", all = false } = selection;
-  const hasFilters = statuses.length > 0 || Object.keys(labels).length > 0 || name !== "";
+  const { ids = [], all = false } = selection;
+  const isFiltered = hasFilters(selection);
   const violations = new Violations();
   if (ids.length > MAX_SELECTED_IDS) {
     violations.add("selection.ids", `must not be more than ${MAX_SELECTED_IDS}`);
   }
   if (ids.includes("")) violations.add("selection.ids", "must not be empty");
-  if (ids.length > 0 && (hasFilters || all)) {
+  if (ids.length > 0 && (isFiltered || all)) {
     violations.add("selection", "must have either ids or filters");
   }
-  if (ids.length === 0 && !hasFilters && !all) {
+  if (ids.length === 0 && !isFiltered && !all) {
     violations.add("selection", "must have ids, filters or all");
   }
   violations.throwIfAny();

@@ -50,6 +50,16 @@ export function replaceFile(path: string, content: string | Uint8Array): void {
   }
 }
 
+/** Writes a file of that size into a directory, and deletes it. @throws what keeps it from that */
+export function checkRoom(dir: string, bytes: number): void {
+  const probe = `${dir}/probe`;
+  try {
+    writeFileSync(probe, Buffer.alloc(bytes), { mode: 0o600 });
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
+
 /** Writes a file that only its owner can access, and resolves when its content is on disk. */
 export async function writeFileDurable(path: string, content: string): Promise<void> {
   const fd = openSync(path, REPLACE, 0o600);

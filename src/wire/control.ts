@@ -31,12 +31,14 @@ import type {
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import {
+  decodeGrace,
   decodeRequestedDuration,
   decodeRequest,
   decodeId,
   decodeNotNegative,
   decodeJobRequest,
   decodeWindowSize,
+  encodeGrace,
   encodeRequestedDuration,
   encodeInt64,
   encodeWindowSize,
@@ -64,39 +66,26 @@ export function decodeSignal(request: SignalRequest): { id: string; signal: stri
   return { id: decodeId(request), signal: request.signal };
 }
 
-export function encodeCancel(
-  id: string,
-  { gracePeriodMs }: CancelOptions,
-): Init<typeof CancelRequestSchema> {
-  return {
-    id,
-    ...defined({ gracePeriod: encodeRequestedDuration("grace_period", gracePeriodMs) }),
-  };
+export function encodeCancel(id: string, options: CancelOptions): Init<typeof CancelRequestSchema> {
+  return { id, ...encodeGrace(options) };
 }
 
 export function decodeCancel(request: CancelRequest): JobRequest<CancelOptions> {
-  const { gracePeriod } = request;
-  return decodeJobRequest(request, (violations) =>
-    defined({ gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations) }),
-  );
+  return decodeJobRequest(request, (violations) => decodeGrace(request, violations));
 }
 
 export function encodeRestart(
   id: string,
-  { gracePeriodMs, requestId = "" }: RestartOptions,
+  { requestId = "", ...options }: RestartOptions,
 ): Init<typeof RestartRequestSchema> {
-  const gracePeriod = encodeRequestedDuration("grace_period", gracePeriodMs);
-  return { id, requestId, ...defined({ gracePeriod }) };
+  return { id, requestId, ...encodeGrace(options) };
 }
 
 export function decodeRestart(request: RestartRequest): JobRequest<RestartOptions> {
-  const { gracePeriod, requestId } = request;
-  return decodeJobRequest(request, (violations) =>
-    defined({
-      gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations),
-      requestId: requestId || undefined,
-    }),
-  );
+  return decodeJobRequest(request, (violations) => ({
+    ...decodeGrace(request, violations),
+    ...defined({ requestId: request.requestId || undefined }),
+  }));
 }
 
 export function encodeSendInput(

@@ -6,7 +6,8 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { invalidArgument, Violations } from "../contract/errors.js";
 import type { SoftLimits, WindowSize } from "../contract/job.js";
-import { MAX_DURATION_MS } from "../contract/procman.js";
+import { type CancelOptions, MAX_DURATION_MS } from "../contract/procman.js";
+import { defined } from "../platform/defined.js";
 import { malformedResponse } from "./error-map.js";
 
 /*
@@ -99,6 +100,20 @@ export function encodeWindowSize({ rows, columns }: WindowSize): WindowSize {
     rows: encodeInt32("window_size", rows),
     columns: encodeInt32("window_size", columns),
   };
+}
+
+/** The grace period of a request that ends jobs. @throws ProcmanError INVALID_ARGUMENT */
+export function encodeGrace({ gracePeriodMs }: CancelOptions): { gracePeriod?: Duration } {
+  return defined({ gracePeriod: encodeRequestedDuration("grace_period", gracePeriodMs) });
+}
+
+export function decodeGrace(
+  { gracePeriod }: { readonly gracePeriod?: Duration | undefined },
+  violations: Violations,
+): Pick<CancelOptions, "gracePeriodMs"> {
+  return defined({
+    gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations),
+  });
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */

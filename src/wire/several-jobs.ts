@@ -21,14 +21,8 @@ import type {
   JobSelection,
   RemoveJobsOptions,
 } from "../contract/procman.js";
-import { defined } from "../platform/defined.js";
 import { clipped } from "./error-map.js";
-import {
-  decodeName,
-  decodeRequest,
-  decodeRequestedDuration,
-  encodeRequestedDuration,
-} from "./fields.js";
+import { decodeGrace, decodeName, decodeRequest, encodeGrace } from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
 import { decodeFilter, encodeFilter } from "./jobs.js";
 
@@ -49,19 +43,15 @@ const FAILURE_OVERHEAD_BYTES = 64;
 
 export function encodeCancelJobs(
   selection: JobSelection,
-  { gracePeriodMs }: CancelOptions,
+  options: CancelOptions,
 ): Init<typeof CancelJobsRequestSchema> {
-  const gracePeriod = encodeRequestedDuration("grace_period", gracePeriodMs);
-  return { selection: encodeSelection(selection), ...defined({ gracePeriod }) };
+  return { selection: encodeSelection(selection), ...encodeGrace(options) };
 }
 
 export function decodeCancelJobs(request: CancelJobsRequest): JobsRequest<CancelOptions> {
-  const { selection, gracePeriod } = request;
   return decodeRequest((violations) => ({
-    selection: decodeSelection(selection, violations),
-    options: defined({
-      gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations),
-    }),
+    selection: decodeSelection(request.selection, violations),
+    options: decodeGrace(request, violations),
   }));
 }
 
@@ -81,22 +71,16 @@ export function decodeSignalJobs({ selection, signal }: SignalJobsRequest) {
 
 export function encodeRemoveJobs(
   selection: JobSelection,
-  { cancel = false, gracePeriodMs }: RemoveJobsOptions,
+  { cancel = false, ...options }: RemoveJobsOptions,
 ): Init<typeof RemoveJobsRequestSchema> {
-  const gracePeriod = encodeRequestedDuration("grace_period", gracePeriodMs);
-  return { selection: encodeSelection(selection), cancel, ...defined({ gracePeriod }) };
+  return { selection: encodeSelection(selection), cancel, ...encodeGrace(options) };
 }
 
 export function decodeRemoveJobs(request: RemoveJobsRequest): JobsRequest<RemoveJobsOptions> {
-  const { selection, cancel, gracePeriod } = request;
+  const { selection, cancel } = request;
   return decodeRequest((violations) => ({
     selection: decodeSelection(selection, violations),
-    options: {
-      cancel,
-      ...defined({
-        gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations),
-      }),
-    },
+    options: { cancel, ...decodeGrace(request, violations) },
   }));
 }
 

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { ProcmanError } from "../../contract/errors.js";
+import { ignoreNotRunning, ProcmanError } from "../../contract/errors.js";
 import type { Procman } from "../../contract/procman.js";
 import { unreadableJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
@@ -53,7 +53,7 @@ export function rmCommand(context: CommandContext): Command {
         );
       }
       const remove = async (client: Procman, id: string) => {
-        if (force) await cancelRunning(client, id);
+        if (force) await client.cancel(id).catch(ignoreNotRunning);
         await client.remove(id, { unreadable }).catch(explain);
         await print(id);
       };
@@ -80,13 +80,4 @@ async function listUnreadable(client: Procman, json: boolean, { stdout, stderr }
   const more = unreadableSize - unreadable.length;
   const these = more > 0 ? `those to remove of these and ${more} more` : "those to remove";
   throw new CliError(`name ${these}: procman rm --unreadable ID...`, { exitCode: EXIT.usage });
-}
-
-async function cancelRunning(client: Procman, id: string): Promise<void> {
-  try {
-    await client.cancel(id);
-  } catch (error) {
-    // It has ended.
-    if (!(error instanceof ProcmanError && error.reason === "JOB_NOT_RUNNING")) throw error;
-  }
 }

@@ -1,12 +1,12 @@
-import { access, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { access } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
 import { type Exit, type Started, STREAMS, type WindowSize } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
-import { syncPath } from "../../platform/durable-file.js";
+import { checkRoom, syncPath } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
 import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
@@ -43,6 +43,9 @@ import { TerminalDrain } from "./terminal/terminal-drain.js";
 
 /** How often a process record that is being written is read. */
 const RECORD_POLL_INTERVAL_MS = 20;
+
+/** A block: what the runner writes first takes one. */
+const NEEDED_BYTES = 4096;
 
 /** How long a runner that is no child of this process is given to end after its last act. */
 const RUNNER_END_MS = 1000;
@@ -284,13 +287,18 @@ export class LocalJobProcess implements JobProcess {
   async #abortStart(): Promise<Identity> {
     const identity = (await this.abandon()) ? undefined : this.#knownIdentity();
     if (identity) return identity;
-    await checkWritable(this.#dir);
+    const { jobId, path } = this.#dir;
+    try {
+      // Whether files can be written, since the runner does not say.
+      checkRoom(path, NEEDED_BYTES);
+    } catch (error) {
+      throw fromSystemError(error, `write to ${path}`, jobId);
+    }
     const complaint = terminalComplaint(this.#dir);
     const why =
       complaint === undefined
         ? "its runner could not start it (out of processes or memory)"
         : `its terminal could not be made: ${complaint}`;
-    const { jobId } = this.#dir;
     throw new ProcmanError("PROCESS_LIMIT", `start the command of job ${jobId}: ${why}`, { jobId });
   }
 
@@ -463,17 +471,6 @@ export class LocalJobProcess implements JobProcess {
   #stopDraining(): void {
     this.#drain?.dispose();
     this.#drain = undefined;
-  }
-}
-
-/** Tests whether files can be written, since the runner does not say. @throws ProcmanError */
-async function checkWritable(dir: JobDir): Promise<void> {
-  const probe = join(dir.path, "probe");
-  try {
-    await writeFile(probe, Buffer.alloc(4096), { mode: 0o600 });
-    await rm(probe, { force: true });
-  } catch (error) {
-    throw fromSystemError(error, `write to ${dir.path}`, dir.jobId);
   }
 }
 

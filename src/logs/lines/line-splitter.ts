@@ -1,5 +1,6 @@
 import { isAscii } from "node:buffer";
 import type { OutputLine } from "../../contract/procman.js";
+import { characterBorder } from "../../platform/character-border.js";
 
 /** The longest line that comes in one piece, without its terminator. */
 export const MAX_LINE_BYTES = 64 * 1024;
@@ -120,26 +121,4 @@ export class LineSplitter {
     const at = this.#data.indexOf(byte, from);
     return at === -1 ? this.#data.length : at;
   }
-}
-
-const CONTINUATION = 0x80;
-
-/**
- * Returns `at`, or the beginning of the UTF-8 character that would be split there.
- * What follows the data may continue its last character.
- */
-function characterBorder(data: Buffer, at: number): number {
-  for (let back = 0; back <= 3; back += 1) {
-    const byte = data[at - back] ?? CONTINUATION;
-    const isContinuation = (byte & 0xc0) === 0x80;
-    if (!isContinuation) return characterLength(byte) > back ? at - back : at;
-  }
-  return at;
-}
-
-/** Bytes of the UTF-8 character that begins with this byte. */
-function characterLength(lead: number): number {
-  if (lead >= 0xf0) return 4;
-  if (lead >= 0xe0) return 3;
-  return lead >= 0xc0 ? 2 : 1;
 }

@@ -1,5 +1,6 @@
 import { CHUNK_BYTES } from "./log-file.js";
 import { MAX_LINE_BYTES } from "../lines/line-splitter.js";
+import { isContinuation } from "../../platform/character-border.js";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -88,8 +89,4 @@ async function afterSplitCharacter(
   let skip = 0;
   while (skip < 3 && skip < bytes.length && isContinuation(bytes[skip])) skip += 1;
   return position + skip;
-}
-
-function isContinuation(byte: number | undefined): boolean {
-  return byte !== undefined && (byte & 0xc0) === 0x80;
 }

@@ -9,6 +9,7 @@ import { parseListeners } from "../../../src/engine/local/process/listeners-darw
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
+import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const never = new AbortController().signal;
@@ -24,20 +25,8 @@ async function startJob(command: string, ...args: string[]) {
   const dir = new JobDir(join(tempDir(), "job"));
   mkdirSync(dir.path, { mode: 0o700 });
   for (const stream of ["stdout", "stderr"]) writeFileSync(join(dir.path, `${stream}.log`), "");
-  const prepared = await engine.prepare({
-    id: `test-${Math.random().toString(36).slice(2)}`,
-    requestId: "",
-    command,
-    args,
-    env: {},
-    clearEnv: false,
-    workDir: "/",
-    labels: {},
-    mergeOutput: false,
-    output: "file",
-    pty: false,
-    stdin: false,
-  });
+  const id = `test-${Math.random().toString(36).slice(2)}`;
+  const prepared = await engine.prepare(someSpec({ id, command, args }));
   const { started } = await prepared.start(dir);
   onTestFinished(async () => {
     await engine.open(dir).stop(0, never);

@@ -15,6 +15,7 @@ import { StandbyRunner } from "../../../src/engine/local/runner/standby-runner.j
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import { eventually } from "../../helpers/eventually.js";
 import { needsCgroup } from "../../helpers/machine.js";
+import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const NEWLINE = 10;
@@ -43,21 +44,7 @@ function jobDir(engine: LocalEngine): JobDir {
 }
 
 function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id: `test-${Math.random().toString(36).slice(2)}`,
-    requestId: "",
-    command,
-    args,
-    env: {},
-    clearEnv: false,
-    workDir: "/",
-    labels: {},
-    mergeOutput: false,
-    output: "file",
-    pty: false,
-    stdin: false,
-    ...rest,
-  };
+  return someSpec({ id: `test-${Math.random().toString(36).slice(2)}`, command, args, ...rest });
 }
 
 async function start(engine: LocalEngine, dir: JobDir, wanted: JobSpec) {

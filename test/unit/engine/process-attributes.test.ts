@@ -13,6 +13,7 @@ import {
 import { RESOURCES, resourceLimits } from "../../../src/platform/resource-limits.js";
 import { eventually } from "../../helpers/eventually.js";
 import { shells } from "../../helpers/shells.js";
+import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { startJob } from "./shell-job.js";
 
@@ -51,21 +52,7 @@ function softLimitIn(text: string, resource: string): string | undefined {
 }
 
 function spec(rest: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id: "job",
-    requestId: "",
-    command: "sh",
-    args: ["-c", TELLS],
-    env: {},
-    clearEnv: false,
-    workDir: "/",
-    labels: {},
-    mergeOutput: false,
-    output: "file",
-    pty: false,
-    stdin: false,
-    ...rest,
-  };
+  return someSpec({ command: "sh", args: ["-c", TELLS], ...rest });
 }
 
 function expectAll(text: string, nice: number): void {

@@ -17,6 +17,7 @@ import { runnerCommand, runnerScript } from "../../../src/engine/local/runner/ru
 import { SessionStop } from "../../../src/engine/local/containment/session-stop.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
+import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 export const never = new AbortController().signal;
@@ -44,21 +45,7 @@ export async function startJob(
   mkdirSync(dir.path, { mode: 0o700 });
   for (const name of ["stdout.log", "stderr.log", "exit"]) writeFileSync(join(dir.path, name), "");
   if (options.stdin) writeFileSync(join(dir.path, "stdin.log"), "");
-  const spec: JobSpec = {
-    id: "job",
-    requestId: "",
-    command,
-    args,
-    env: {},
-    clearEnv: false,
-    workDir: dir.path,
-    labels: {},
-    mergeOutput: false,
-    output: "file",
-    pty: false,
-    stdin: false,
-    ...options,
-  };
+  const spec = someSpec({ id: "job", command, args, workDir: dir.path, ...options });
   const prepared = prepareCommand(spec);
   writeFileSync(join(dir.path, "env"), runnerScript(prepared));
   const [program, ...words] = runnerCommand(prepared, {

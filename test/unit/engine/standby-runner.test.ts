@@ -26,6 +26,7 @@ import {
 import { eventually } from "../../helpers/eventually.js";
 import { needsCgroup } from "../../helpers/machine.js";
 import { shells } from "../../helpers/shells.js";
+import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const DIST = join(import.meta.dirname, "../../../dist/src/index.js");
@@ -33,21 +34,8 @@ const never = new AbortController().signal;
 const onLinux = describe.skipIf(process.platform !== "linux");
 
 function spec(command: string, args: string[] = [], rest: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id: `test-${Math.random().toString(36).slice(2)}`,
-    requestId: "",
-    command,
-    args,
-    env: {},
-    clearEnv: false,
-    workDir: process.cwd(),
-    labels: {},
-    mergeOutput: false,
-    output: "file",
-    pty: false,
-    stdin: false,
-    ...rest,
-  };
+  const id = `test-${Math.random().toString(36).slice(2)}`;
+  return someSpec({ id, command, args, workDir: process.cwd(), ...rest });
 }
 
 function newDir(): JobDir {
@@ -311,7 +299,7 @@ describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
   function tell(instructions: string): void {
     const file = join(tempDir(), "instructions");
     writeFileSync(file, instructions);
-    const [, ...rest] = waitingRunner(shell, scriptsDir);
+    const [, ...rest] = waitingRunner(shell, scriptsDir, "");
     spawnPipeline(file, [shell, ...rest]);
   }
 
@@ -323,7 +311,7 @@ describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
   test("runs what it is told, with the words as they are", () => {
     const dir = newDir();
     const command = prepareCommand(spec("printf", ["[%s]", ...ODD_WORDS], { env: { "a.b": "1" } }));
-    tell(runnerInstructions(command, { dir, cgroup: "", shell, scriptsDir }, ""));
+    tell(runnerInstructions(command, { dir }, ""));
     expect(readExitRecord(dir.exit)?.exitCode).toBe(0);
     expect(readFileSync(dir.log("stdout"), "utf8")).toBe(
       ODD_WORDS.map((word) => `[${word}]`).join(""),
@@ -333,7 +321,7 @@ describe.each(shells())("a runner that waits, under %s", (_program, shell) => {
   test("runs nothing where it is told nothing, or not all of it", () => {
     const dir = newDir();
     const command = prepareCommand(spec("sh", ["-c", "echo ran"]));
-    const text = runnerInstructions(command, { dir, cgroup: "", shell, scriptsDir }, "");
+    const text = runnerInstructions(command, { dir }, "");
     for (let cut = 0; cut < text.length - 1; cut += 13) tell(text.slice(0, cut));
     tell(text.slice(0, -2));
     expect(readdirSync(dir.path).sort()).toEqual(["stderr.log", "stdout.log"]);

@@ -27,9 +27,9 @@ const NAME_FORM = /^procman-s(\d+)x[0-9a-f]+$/;
 
 /** @returns the directory of the new cgroup, or "" where none can be created */
 export function makeCgroup(): string {
-  base = base === null ? findBase() : base;
-  if (base === undefined) return "";
-  const dir = join(base, `procman-s${process.pid}x${randomBytes(6).toString("hex")}`);
+  const parent = baseDir();
+  if (parent === undefined) return "";
+  const dir = join(parent, `procman-s${process.pid}x${randomBytes(6).toString("hex")}`);
   try {
     mkdirSync(dir);
     if (existsSync(join(dir, "cgroup.kill"))) return dir;
@@ -46,12 +46,12 @@ export function makeCgroup(): string {
  * that has ended. Those of this process are deleted too once it makes no more.
  */
 export function sweepCgroups(isClosing: boolean): void {
-  base = base === null ? findBase() : base;
-  if (base === undefined) return;
-  for (const name of namesIn(base)) {
+  const parent = baseDir();
+  if (parent === undefined) return;
+  for (const name of namesIn(parent)) {
     const pid = Number(NAME_FORM.exec(name)?.[1]);
     const isOver = pid === process.pid ? isClosing : pid > 0 && !processTable().lookup(pid);
-    if (isOver) removeCgroup(join(base, name));
+    if (isOver) removeCgroup(join(parent, name));
   }
 }
 
@@ -108,13 +108,19 @@ export function killCgroup(dir: string, sparedPids: readonly number[]): void {
   if (dir === "") return;
   const members = cgroupMembers(dir);
   const others = members.filter((pid) => !sparedPids.includes(pid));
+  const isForAll = others.length === members.length;
+  if (isForAll && killAll(dir)) return;
+  for (const pid of others) sendSignal(pid, "SIGKILL");
+}
+
+/** @returns whether all are ended, or there is nobody */
+function killAll(dir: string): boolean {
   try {
-    if (others.length < members.length) throw new Error("it would kill a spared process");
     writeFileSync(join(dir, "cgroup.kill"), "1");
+    return true;
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return;
     // The hierarchy may have become read-only since the job was started.
-    for (const pid of others) sendSignal(pid, "SIGKILL");
+    return hasCode(error, "ENOENT");
   }
 }
 
@@ -148,6 +154,11 @@ function namesIn(dir: string): string[] {
     // What cannot be listed is not swept.
     return [];
   }
+}
+
+function baseDir(): string | undefined {
+  base = base === null ? findBase() : base;
+  return base;
 }
 
 /** Returns the directory for jobs' cgroups: beside those of other jobs, never within one. */

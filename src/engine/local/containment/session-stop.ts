@@ -67,7 +67,6 @@ async function stopSession(
   const begunBefore = beginStop(dir, identity);
   if (begunBefore) stop.killAtMs -= processTable().ageMs(begunBefore);
   const { bootId, cgroup, runner } = identity;
-  if (isAlive(bootId, runner)) leaveCgroup(cgroup, runner.pid);
   const session = new Session(identity, begunBefore);
   // Records all members before the first signal: any of them may be the only one left after
   // it, and a session counts as the job's only while a known member is in it.

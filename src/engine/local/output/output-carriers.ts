@@ -1,7 +1,7 @@
-import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Stream, STREAMS } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
+import { checkRoom } from "../../../platform/durable-file.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 import { type DetachedProcess, spawnDetached } from "../../../platform/spawn-detached.js";
 import { isAlive, type ProcessRef, processTable } from "../process/processes.js";
@@ -9,7 +9,7 @@ import { SHELL } from "../runner/runner-command.js";
 import type { Identity } from "../runner/runner-records.js";
 
 /** What a carrier may read before it writes: as much as a pipe holds. */
-const NEEDED_ROOM = Buffer.alloc(64 * 1024);
+const NEEDED_BYTES = 64 * 1024;
 
 /**
  * Puts a new process on where one of those has ended that copy a job's output from pipes
@@ -62,14 +62,11 @@ export class OutputCarriers {
 
   /** A carrier that finds no room has read what it cannot write, and loses it. */
   #hasRoom(): boolean {
-    const probe = join(this.#dir.path, "probe");
     try {
-      writeFileSync(probe, NEEDED_ROOM, { mode: 0o600 });
+      checkRoom(this.#dir.path, NEEDED_BYTES);
       return true;
     } catch {
       return false;
-    } finally {
-      rmSync(probe, { force: true });
     }
   }
 

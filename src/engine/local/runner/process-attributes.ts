@@ -18,8 +18,8 @@ type Attributes = Pick<JobSpec, "nice" | "softLimits">;
  */
 export function checkAttributes({ nice, softLimits }: Attributes): void {
   const violations = new Violations();
-  const lowest = lowestNice(nice);
-  if (nice !== undefined && nice < lowest) {
+  const lowest = nice === undefined ? undefined : lowestNice(nice);
+  if (lowest !== undefined && lowest !== nice) {
     violations.add("nice", `must be at least ${lowest}, as the server has it: it may not go below`);
   }
   if (softLimits) {
@@ -34,10 +34,10 @@ export function checkAttributes({ nice, softLimits }: Attributes): void {
   violations.throwIfAny();
 }
 
-/** @returns what `nice` may be at least: itself, unless this process may not have it */
-function lowestNice(nice: number | undefined): number {
+/** @returns `nice` itself, unless this process may not have it: then the lowest that it may */
+function lowestNice(nice: number): number {
   const own = getPriority();
-  if (nice === undefined || nice >= own) return own;
+  if (nice >= own) return nice;
   // Only the kernel knows. It is at once taken back, which is always allowed.
   try {
     setPriority(nice);

@@ -61,27 +61,25 @@ export function runnerScript(command: LocalCommand): string {
  * Returns the argument vector of a runner that waits to be told of its job.
  * @param cgroup the directory of the cgroup that it waits in, or ""
  */
-export function waitingRunner(shell: string, scriptsDir: string, cgroup = ""): Words {
+export function waitingRunner(shell: string, scriptsDir: string, cgroup: string): Words {
   return runner({ dir: "", cgroup, shell, scriptsDir }, "");
 }
 
 /**
  * Returns what a waiting runner is told. Cut short, it is no command of the shell's, and
  * the runner ends.
- * @param place its cgroup is the one that is yet to be entered
  * @param adjust shell commands that give the runner the directory and the environment
  * that it was not started with
  */
 export function runnerInstructions(
   command: LocalCommand,
-  place: RunnerPlace,
+  place: Pick<RunnerPlace, "dir">,
   adjust: string,
 ): string {
   const { umask } = command.spec;
   const variables = {
     procman_dir: place.dir.path,
     procman_stderr: stderrOf(command, place),
-    ...(place.cgroup === "" ? {} : { procman_cgroup: place.cgroup }),
     procman_limits: command.limitsScript,
     ...defined({ procman_mask: umask?.toString(8) }),
   };
@@ -96,7 +94,7 @@ function setWords(argv: readonly string[]): string {
 }
 
 /** A FIFO tells the runner that both streams are to be pipes. */
-function stderrOf({ spec }: LocalCommand, { dir }: RunnerPlace): string {
+function stderrOf({ spec }: LocalCommand, { dir }: Pick<RunnerPlace, "dir">): string {
   const stream = spec.mergeOutput ? "stdout" : "stderr";
   return spec.output === "pipe" ? dir.fifo(stream) : dir.log(stream);
 }

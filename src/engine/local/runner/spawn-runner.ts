@@ -107,27 +107,22 @@ async function tellRunner(
   const { spec, runnerEnv, isLong } = command;
   if (spec.pty || spec.stdin || isLong) return undefined;
   const waiting = standby.take(runnerEnv, spec.workDir);
-  if (waiting) {
-    const text = runnerInstructions(command, { dir, cgroup: "", ...scripts }, waiting.adjust);
-    if (isShort(text)) {
-      waiting.runner.instruct(text);
-      return { runner: waiting.runner, cgroup: waiting.cgroup, isTold: true };
-    }
-    waiting.runner.dismiss();
+  const text = runnerInstructions(command, { dir }, waiting?.adjust ?? "");
+  if (Buffer.byteLength(text) > MAX_INSTRUCTION_BYTES) {
+    waiting?.runner.dismiss();
     return undefined;
   }
+  if (waiting) {
+    const { runner, cgroup } = waiting;
+    runner.instruct(text);
+    return { runner, cgroup, isTold: true };
+  }
   return inNewCgroup(async (cgroup) => {
-    const text = runnerInstructions(command, { dir, cgroup, ...scripts }, "");
-    if (!isShort(text)) return undefined;
-    const words = waitingRunner(scripts.shell, scripts.scriptsDir);
+    const words = waitingRunner(scripts.shell, scripts.scriptsDir, cgroup);
     const runner = await spawnInstructed(words, { cwd: spec.workDir, env: runnerEnv });
     runner?.instruct(text);
     return runner && { runner, cgroup, isTold: true };
   });
-}
-
-function isShort(instructions: string): boolean {
-  return Buffer.byteLength(instructions) <= MAX_INSTRUCTION_BYTES;
 }
 
 async function spawnWithFile(
