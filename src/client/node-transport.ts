@@ -129,7 +129,7 @@ function validNetworkAddress(address: ServerAddress & { baseUrl: string }): Chec
   const { baseUrl, token, tls } = address;
   checkOptions((violations) => {
     for (const name of ["socketPath", "stateDir", "startServer"] as const) {
-      if (name in address) violations.add(name, "does not go with baseUrl");
+      if (address[name]) violations.add(name, "does not go with baseUrl");
     }
     checkBaseUrl(baseUrl, violations);
     checkToken(token, violations);
