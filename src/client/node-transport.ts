@@ -127,9 +127,10 @@ function validAddress(address: ServerAddress): CheckedAddress {
 
 function validNetworkAddress(address: ServerAddress & { baseUrl: string }): CheckedAddress {
   const { baseUrl, token, tls } = address;
+  const given: Partial<Record<string, unknown>> = { ...address };
   checkOptions((violations) => {
-    for (const name of ["socketPath", "stateDir", "startServer"] as const) {
-      if (address[name]) violations.add(name, "does not go with baseUrl");
+    for (const name of ["socketPath", "stateDir", "startServer"]) {
+      if (given[name]) violations.add(name, "does not go with baseUrl");
     }
     checkBaseUrl(baseUrl, violations);
     checkToken(token, violations);
