@@ -1,5 +1,6 @@
 import { isTerminal, type Status, type TerminalState } from "../contract/job.js";
 import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
+import { IndexedJobs } from "./indexed-jobs.js";
 import { JobsByName } from "./jobs-by-name.js";
 import type { JobRecord } from "./ports.js";
 import { logLimitOf } from "./transitions.js";
@@ -61,7 +62,7 @@ export function endedAgoMs({ completedMs, seenEndMs }: EndedJob): number {
 export class EndedJobs {
   readonly #byId = new Map<string, EndedJob>();
   readonly #byName = new JobsByName<EndedJob>();
-  readonly #byStatus = new Map<Status, JobsBySequence>();
+  readonly #byStatus = new Map<Status, IndexedJobs<EndedJob>>();
 
   get size(): number {
     return this.#byId.size;
@@ -83,7 +84,7 @@ export class EndedJobs {
     this.#byId.set(job.id, job);
     this.#byName.add(job);
     let sameStatus = this.#byStatus.get(job.status);
-    if (!sameStatus) this.#byStatus.set(job.status, (sameStatus = new JobsBySequence()));
+    if (!sameStatus) this.#byStatus.set(job.status, (sameStatus = new IndexedJobs()));
     sameStatus.add(job);
   }
 
@@ -98,11 +99,8 @@ export class EndedJobs {
 
   count(filter: JobFilter): number {
     if (filter.name) return this.#named(filter).length;
-    const isLabelled = labelsMatcher(filter);
     let count = 0;
-    for (const jobs of this.#withStatus(filter)) {
-      count += isLabelled ? jobs.count(isLabelled) : jobs.size;
-    }
+    for (const jobs of this.#withStatus(filter)) count += jobs.count(filter.labels);
     return count;
   }
 
@@ -112,8 +110,7 @@ export class EndedJobs {
       const named = this.#named(filter).toReversed();
       return yield* named.filter(({ sequence }) => sequence < before);
     }
-    const isLabelled = labelsMatcher(filter);
-    const rest = this.#withStatus(filter).map((jobs) => jobs.newestFirst(before, isLabelled));
+    const rest = this.#withStatus(filter).map((jobs) => jobs.newestFirst(before, filter.labels));
     const next = rest.map((jobs) => jobs.next().value);
     for (;;) {
       let newest = -1;
@@ -133,84 +130,9 @@ export class EndedJobs {
     return this.#byName.named(filter.name ?? "").filter((job) => isMatch(job, filter));
   }
 
-  #withStatus({ statuses = [] }: JobFilter): JobsBySequence[] {
+  #withStatus({ statuses = [] }: JobFilter): IndexedJobs<EndedJob>[] {
     const all = [...this.#byStatus];
     const wanted = all.filter(([status]) => statuses.length === 0 || statuses.includes(status));
     return wanted.map(([, jobs]) => jobs);
-  }
-}
-
-type JobMatcher = (job: EndedJob) => boolean;
-
-/**
- * Returns whether a job has the labels that a filter asks for; undefined where it asks
- * for none. Prepared once, since very many jobs are held against it.
- */
-function labelsMatcher({ labels = {} }: JobFilter): JobMatcher | undefined {
-  const wanted = Object.entries(labels);
-  if (wanted.length === 0) return undefined;
-  return (job) => {
-    for (const [key, value] of wanted) {
-      if (job.labels[key] !== value || !Object.hasOwn(job.labels, key)) return false;
-    }
-    return true;
-  };
-}
-
-/** The share of removed jobs from which they are taken out of the array. */
-const MAX_REMOVED_SHARE = 1 / 64;
-const MIN_REMOVED = 64;
-
-/** Jobs in the order of their sequence, in an array: jobs mostly end in that order. */
-class JobsBySequence {
-  #jobs: EndedJob[] = [];
-  /** Still in the array: to take out each one alone would move half of the array. */
-  readonly #removed = new Set<EndedJob>();
-
-  get size(): number {
-    return this.#jobs.length - this.#removed.size;
-  }
-
-  add(job: EndedJob): void {
-    if (this.#removed.delete(job)) return;
-    const last = this.#jobs.at(-1);
-    if (!last || last.sequence < job.sequence) this.#jobs.push(job);
-    else this.#jobs.splice(this.#indexOf(job.sequence), 0, job);
-  }
-
-  delete(job: EndedJob): void {
-    this.#removed.add(job);
-    if (this.#removed.size < Math.max(MIN_REMOVED, this.#jobs.length * MAX_REMOVED_SHARE)) return;
-    this.#jobs = this.#jobs.filter((each) => !this.#removed.has(each));
-    this.#removed.clear();
-  }
-
-  count(isCounted: JobMatcher): number {
-    let count = 0;
-    for (const job of this.#jobs) if (isCounted(job) && !this.#removed.has(job)) count += 1;
-    return count;
-  }
-
-  /** Must not be used any more once a job was added or deleted. */
-  *newestFirst(
-    before: number,
-    isWanted: JobMatcher | undefined,
-  ): Generator<EndedJob, undefined, undefined> {
-    for (let index = this.#indexOf(before) - 1; index >= 0; index -= 1) {
-      const job = this.#jobs[index] as EndedJob;
-      if ((!isWanted || isWanted(job)) && !this.#removed.has(job)) yield job;
-    }
-    return undefined;
-  }
-
-  /** Returns the index of the first job whose sequence is not below that one. */
-  #indexOf(sequence: number): number {
-    let low = 0;
-    for (let high = this.#jobs.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if ((this.#jobs[middle] as EndedJob).sequence < sequence) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }
