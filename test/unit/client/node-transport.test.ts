@@ -52,7 +52,7 @@ test("no socket, and a port where nobody listens, are UNREACHABLE by name", asyn
 test("an option that is given as undefined counts as left out", () => {
   const given = { socketPath: undefined, stateDir: undefined, startServer: undefined };
   // As a program without exactOptionalPropertyTypes may write it.
-  clientOf({ baseUrl: "http://127.0.0.1:1", ...given } as unknown as ServerAddress);
+  clientOf({ baseUrl: "http://127.0.0.1:1", ...given });
   expect(() =>
     clientOf({ baseUrl: "http://127.0.0.1:1", socketPath: "/s" } as unknown as ServerAddress),
   ).toThrow("socketPath");
