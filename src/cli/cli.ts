@@ -1,6 +1,7 @@
 import type { Procman } from "../contract/procman.js";
 import type { ProcessAttributes } from "./caller-attributes.js";
 import type { RawProcess } from "./command-line-bytes.js";
+import type { RemoteHost } from "./remote-host.js";
 import type { Input } from "./terminal/input.js";
 import type { Output } from "./terminal/output.js";
 
@@ -10,6 +11,9 @@ export interface ConnectOptions {
   /** Whether a server is started where none runs. Default true. */
   readonly startsServer?: boolean;
 }
+
+/** A server: that of a state directory of this machine, or one that has a URL. */
+export type ServerPlace = { readonly stateDir: string } | { readonly host: RemoteHost };
 
 /** The process that a command runs in: its streams, environment and signals. Tests have another. */
 export interface Cli {
@@ -35,6 +39,6 @@ export interface Cli {
    * when the process goes on. @returns how to unsubscribe
    */
   onSuspension(before: () => Promise<void>, after: () => void): () => void;
-  /** Connects to the state directory's server, which is started where none runs. */
-  connect(stateDir: string, options: ConnectOptions): Promise<Procman>;
+  /** Connects to a server, which is started where none runs, unless it is reached over TCP. */
+  connect(server: ServerPlace, options: ConnectOptions): Promise<Procman>;
 }

@@ -28,7 +28,11 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new M
   ["stop", async () => (await import("./commands/stop.js")).stopCommand],
   ["completion", async () => (await import("./commands/completion.js")).completionCommand],
   ["token", async () => (await import("./commands/token.js")).tokenCommand],
+  ["dial-stdio", async () => (await import("./commands/dial-stdio.js")).dialStdioCommand],
 ]);
+
+/** Those for programs: no help lists them. */
+export const HIDDEN_COMMANDS: ReadonlySet<string> = new Set(["dial-stdio"]);
 
 /** What other programs call a command of ours. */
 export const ALIASES: ReadonlyMap<string, string> = new Map([

@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import type { Argument, Command, Option } from "commander";
 import { isTerminal, type Job, STATUSES, STREAMS } from "../contract/job.js";
 import type { CommandContext } from "./commands/command-context.js";
+import { isServerOption, type ServerOptions } from "./commands/options.js";
 import { LIST_FORMS } from "./commands/list-output.js";
 import { commandLine, printable } from "./format/printable.js";
 
@@ -19,7 +20,7 @@ interface Typed {
   readonly argument: Argument | undefined;
   /** How many arguments come before the last word. */
   readonly positionals: number;
-  readonly stateDir: string | undefined;
+  readonly serverOptions: ServerOptions;
   /** The last word belongs to the command that `run` starts. */
   readonly isForeign: boolean;
 }
@@ -40,7 +41,7 @@ export async function completions(
 ): Promise<readonly Candidate[]> {
   const prefix = words.at(-1) ?? "";
   const typed = readWords(program, words.slice(0, -1));
-  context.stateDirOption = typed.stateDir;
+  context.serverOptions = typed.serverOptions;
   const candidates = await candidatesFor(typed, prefix, context);
   return candidates.filter(({ value }) => value.startsWith(prefix));
 }
@@ -49,11 +50,12 @@ function readWords(program: Command, words: readonly string[]): Typed {
   let command = program;
   let option: Option | undefined;
   let positionals = 0;
-  let stateDir: string | undefined;
+  let serverOptions: ServerOptions = {};
   let isForeign = false;
   for (const word of words) {
     if (option) {
-      if (option.attributeName() === "stateDir") stateDir = word;
+      const name = option.attributeName();
+      if (isServerOption(name)) serverOptions = { ...serverOptions, [name]: word };
       option = undefined;
     } else if (word === "--") {
       isForeign = command.name() === "run";
@@ -72,7 +74,7 @@ function readWords(program: Command, words: readonly string[]): Typed {
   const args = command.registeredArguments;
   const last = args.at(-1);
   const argument = args[positionals] ?? (last?.variadic ? last : undefined);
-  return { command, option, argument, positionals, stateDir, isForeign };
+  return { command, option, argument, positionals, serverOptions, isForeign };
 }
 
 function optionOf(command: Command, word: string): Option | undefined {

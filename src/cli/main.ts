@@ -43,7 +43,12 @@ const thisProcess: Cli = {
     process.on("SIGTSTP", suspend).on("SIGCONT", after);
     return () => process.off("SIGTSTP", suspend).off("SIGCONT", after);
   },
-  connect: async (stateDir, options) => {
+  connect: async (server, options) => {
+    if ("host" in server) {
+      const { connectRemote } = await import("./connect-remote.js");
+      return connectRemote(server.host, options);
+    }
+    const { stateDir } = server;
     // Loaded meanwhile, and only by commands that call the server.
     const client = import("../client/index.js");
     const notice = await ensureServer(stateDir, options);

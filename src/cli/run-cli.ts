@@ -1,9 +1,9 @@
 import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.js";
 import { checkArguments } from "./command-line-bytes.js";
-import { ALIASES, COMMANDS, HINTS } from "./command-names.js";
+import { ALIASES, COMMANDS, HIDDEN_COMMANDS, HINTS } from "./command-names.js";
 import { CommandContext } from "./commands/command-context.js";
-import { addStateDirOption, type StateDirOption } from "./commands/options.js";
+import { addServerOptions, isServerOption, type ServerOptions } from "./commands/options.js";
 import { CliError, EXIT, EXIT_CODES_HELP, failureExitCode, usageExitCode } from "./exit-codes.js";
 import { failureText } from "./failure-text.js";
 import { version } from "./server-file.js";
@@ -83,34 +83,42 @@ async function createProgram(args: readonly string[], context: CommandContext): 
     .hook("preAction", (_program, command) => {
       context.commandName = command.name();
       checkArguments(args, context.cli.raw);
-      context.stateDirOption = stateDirOptionOf(command);
+      context.serverOptions = serverOptionsOf(command);
     });
   const name = ALIASES.get(first) ?? first;
   const isKnown = COMMANDS.has(name) || HINTS.has(name);
   if (!isKnown) program.version(version(), "-V, --version");
   const isNamed = (each: string) => !isKnown || each === name;
   const loads = [...COMMANDS].flatMap(([each, load]) => (isNamed(each) ? [load()] : []));
-  for (const create of await Promise.all(loads)) program.addCommand(create(context));
+  for (const create of await Promise.all(loads)) {
+    const command = create(context);
+    program.addCommand(command, { hidden: HIDDEN_COMMANDS.has(command.name()) });
+  }
   for (const command of program.commands) {
     for (const [alias, of] of ALIASES) if (of === command.name()) command.alias(alias);
   }
   for (const [word, hint] of HINTS) {
     if (isNamed(word)) program.addCommand(hintCommand(word, hint), { hidden: true });
   }
-  prepare(program, context);
+  prepare(program, context, { isProgram: true });
   return program;
 }
 
-function prepare(command: Command, context: CommandContext): void {
-  addStateDirOption(command);
+function prepare(
+  command: Command,
+  context: CommandContext,
+  { isProgram = false }: { readonly isProgram?: boolean } = {},
+): void {
+  addServerOptions(command, { showsAll: isProgram });
   throwErrors(command, context);
   for (const each of command.commands) prepare(each, context);
 }
 
-/** Returns what the command line gives: the option that is nearest to the last command. */
-function stateDirOptionOf(command: Command | null): string | undefined {
-  if (command === null) return undefined;
-  return command.opts<StateDirOption>().stateDir ?? stateDirOptionOf(command.parent);
+/** Returns what the command line gives: of each option the one nearest to the last command. */
+function serverOptionsOf(command: Command | null): ServerOptions {
+  if (command === null) return {};
+  const given = Object.entries(command.opts()).filter(([name]) => isServerOption(name));
+  return { ...serverOptionsOf(command.parent), ...Object.fromEntries(given) };
 }
 
 /** A command that says what to type instead. */

@@ -9,6 +9,7 @@ import { socketPathIn } from "../platform/socket-path.js";
 import { checkBaseUrl, checkOptions, checkToken } from "./client-options.js";
 import { sendToken } from "./procman-client.js";
 import { SocketAgent } from "./socket-agent.js";
+import { parseSshUrl, SshAgent, type SshTarget } from "./ssh-agent.js";
 
 /** The address of a server: its state directory, its unix socket, or its place on the network. */
 export type ServerAddress =
@@ -30,9 +31,13 @@ export type ServerAddress =
       readonly baseUrl?: never;
     }
   | {
-      /** "http://127.0.0.1:7420" or "https://…". */
+      /**
+       * "http://127.0.0.1:7420", "https://…", or "ssh://user@host:22/state/dir": that has
+       * ssh(1) run `procman dial-stdio` there for each connection. A server is started there
+       * where none runs. Of an ssh URL the host alone is needed.
+       */
       readonly baseUrl: string;
-      /** The content of the state directory's file `token`. */
+      /** The content of the state directory's file `token`. Not for ssh, which needs none. */
       readonly token?: string;
       readonly tls?: TlsOptions;
     };
@@ -46,6 +51,12 @@ export interface TlsOptions {
   readonly key?: string | Uint8Array;
 }
 
+/** What the command line asks for, beside what an address can tell. */
+export interface TransportOptions {
+  /** More words for `procman dial-stdio` on the machine of an ssh URL. Default --make-dir. */
+  readonly dialOptions?: readonly string[];
+}
+
 export interface NodeTransport {
   readonly transport: Transport;
   /** The server's address, for messages. */
@@ -57,20 +68,32 @@ export interface NodeTransport {
  * Makes a transport of Connect over HTTP/1.1, which streams faster than any HTTP/2 stack
  * of Node. Its connections are its own, and kept open for later calls until `close`.
  */
-export function createNodeTransport(address: ServerAddress): NodeTransport {
+export function createNodeTransport(
+  address: ServerAddress,
+  { dialOptions = ["--make-dir"] }: TransportOptions = {},
+): NodeTransport {
   const checked = validAddress(address);
   if (checked.kind === "socket") {
     const { socketPath, startIn } = checked;
     const agent = new SocketAgent({ keepAlive: true, startIn, ...WITHOUT_SERVER_NAME });
     const transport = createConnectTransport({
-      // The host is for the Host header only.
-      baseUrl: "http://localhost",
+      baseUrl: ANY_HOST,
       httpVersion: "1.1",
       nodeOptions: { socketPath, agent },
       // On one machine, compressing costs more time than it saves.
       acceptCompression: [],
     });
     return { transport, server: socketPath, close: () => agent.destroy() };
+  }
+  if (checked.kind === "ssh") {
+    const { target, baseUrl } = checked;
+    const agent = new SshAgent({ target, dialOptions, keepAlive: true, ...WITHOUT_SERVER_NAME });
+    const transport = createConnectTransport({
+      baseUrl: ANY_HOST,
+      httpVersion: "1.1",
+      nodeOptions: { agent },
+    });
+    return { transport, server: baseUrl, close: () => agent.destroy() };
   }
   const { baseUrl, token, tls = {} } = checked;
   const secure = new URL(baseUrl).protocol === "https:";
@@ -86,7 +109,11 @@ export function createNodeTransport(address: ServerAddress): NodeTransport {
   return { transport, server: baseUrl, close: () => agent.destroy() };
 }
 
+/** For the Host header only. */
+const ANY_HOST = "http://localhost";
+
 type CheckedAddress =
+  | { readonly kind: "ssh"; readonly baseUrl: string; readonly target: SshTarget }
   | { readonly kind: "socket"; readonly socketPath: string; readonly startIn?: string }
   | {
       readonly kind: "network";
@@ -128,9 +155,17 @@ function validAddress(address: ServerAddress): CheckedAddress {
 function validNetworkAddress(address: ServerAddress & { baseUrl: string }): CheckedAddress {
   const { baseUrl, token, tls } = address;
   const given: Partial<Record<string, unknown>> = { ...address };
+  const isSsh = typeof baseUrl === "string" && /^ssh:/i.test(baseUrl);
+  const target = isSsh ? parseSshUrl(baseUrl) : undefined;
   checkOptions((violations) => {
     for (const name of ["socketPath", "stateDir", "startServer"]) {
       if (given[name]) violations.add(name, "does not go with baseUrl");
+    }
+    if (isSsh) {
+      if (!target) violations.add("baseUrl", 'must be a URL such as "ssh://user@host:22"');
+      if (token !== undefined) violations.add("token", "does not go with an ssh URL");
+      if (tls !== undefined) violations.add("tls", "does not go with an ssh URL");
+      return;
     }
     checkBaseUrl(baseUrl, violations);
     checkToken(token, violations);
@@ -138,6 +173,7 @@ function validNetworkAddress(address: ServerAddress & { baseUrl: string }): Chec
       violations.add("tls", "must be an object");
     }
   });
+  if (target) return { kind: "ssh", baseUrl, target };
   return { kind: "network", baseUrl, token, tls };
 }
 

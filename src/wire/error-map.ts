@@ -48,9 +48,9 @@ const MAX_TEXT_CHARS = 1024;
 const MAX_VIOLATIONS = 16;
 const MAX_VIOLATION_CHARS = 256;
 
-/** Codes of errors that last, so that calling again is of no use: no permission, no server, TLS. */
+/** Codes of errors that last, so that calling again is of no use: no permission, no server, TLS, ssh. */
 const LASTING_ERROR_CODES =
-  /^(EACCES|EPERM|EPROTO|ERR_SERVER_START|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+  /^(EACCES|EPERM|EPROTO|ERR_SERVER_START|ERR_SSH_|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
 
 /**
  * Returns the error that a client is answered with.

@@ -8,10 +8,11 @@ import { CliError, EXIT, failureExitCode } from "../exit-codes.js";
 import { failureText } from "../failure-text.js";
 import { formatJobSummary } from "../format/job-details.js";
 import { printable } from "../format/printable.js";
+import { type RemoteHost, remoteHostOf } from "../remote-host.js";
 import { OutputClosed } from "../terminal/output.js";
 import type { resolveJobId } from "./find-jobs.js";
 import { jobFinder, type LastOption } from "./job-argument.js";
-import type { JsonOption } from "./options.js";
+import type { JsonOption, ServerOptions } from "./options.js";
 
 /** One of several jobs with which something was done. */
 export type DoneJob = Extract<JobResult, { type: "done" }>;
@@ -30,8 +31,8 @@ export class CommandContext {
   commandName: string | undefined;
   /** What follows the words that were parsed: more of the last kind of argument. */
   restOfWords: readonly string[] = [];
-  /** The state directory as the command line gives it. Known once it has been parsed. */
-  stateDirOption: string | undefined;
+  /** Which server the command line names. Known once it has been parsed. */
+  serverOptions: ServerOptions = {};
 
   constructor(cli: Cli) {
     this.cli = cli;
@@ -42,18 +43,37 @@ export class CommandContext {
     return [...parsed, ...this.restOfWords];
   }
 
-  /** The absolute path of the state directory. */
+  /** The server that is not that of a state directory of this machine. */
+  get host(): RemoteHost | undefined {
+    return remoteHostOf(this.serverOptions, this.cli.env);
+  }
+
+  /**
+   * The absolute path of the state directory.
+   * @throws CliError where the command is for another machine
+   */
   get stateDir(): string {
-    return stateDirOf(this.stateDirOption, this.cli);
+    const { host } = this;
+    if (host) {
+      const message = `"procman ${this.commandName}" acts on this machine, and ${host.source} names ${printable(host.url)}; run it there, or give --state-dir`;
+      throw new CliError(message, { exitCode: EXIT.usage });
+    }
+    return stateDirOf(this.serverOptions.stateDir, this.cli);
+  }
+
+  /** The same for commands that are for this machine, whatever PROCMAN_HOST names. */
+  get ownStateDir(): string {
+    if (this.serverOptions.host) return this.stateDir;
+    return stateDirOf(this.serverOptions.stateDir, this.cli);
   }
 
   /** Whether the state directory is the default one, so not one that may be mistyped. */
   get hasDefaultStateDir(): boolean {
-    return !(this.stateDirOption || this.cli.env["PROCMAN_STATE_DIR"]);
+    return !(this.serverOptions.stateDir || this.cli.env["PROCMAN_STATE_DIR"]);
   }
 
   /**
-   * Calls `act` with a client of the state directory's server, and closes it afterwards.
+   * Calls `act` with a client of the server, and closes it afterwards.
    * @param options.makesStateDir for commands that start something. A missing directory
    * is an error for others, since its name may be mistyped.
    */
@@ -61,7 +81,8 @@ export class CommandContext {
     act: (client: Procman) => Promise<void>,
     options: ConnectOptions = {},
   ): Promise<void> {
-    const client = await this.cli.connect(this.stateDir, options);
+    const { host } = this;
+    const client = await this.cli.connect(host ? { host } : { stateDir: this.stateDir }, options);
     try {
       await act(client);
     } finally {

@@ -99,16 +99,19 @@ interface ReattachHint {
   readonly cancel: string;
 }
 
-/** Repeats the state directory as this command was given it. */
+/** Repeats which server it is, as this command was told. */
 function reattachHint(
-  { stateDirOption }: CommandContext,
+  { serverOptions, host }: CommandContext,
   id: string,
   interactive: boolean,
 ): ReattachHint {
-  const stateDir = stateDirOption === undefined ? "" : ` --state-dir ${shellWord(stateDirOption)}`;
+  const { stateDir } = serverOptions;
+  const words =
+    stateDir === undefined ? (host?.words ?? []) : [`--state-dir ${shellWord(stateDir)}`];
+  const server = words.map((word) => ` ${word}`).join("");
   return {
-    attach: `procman attach${stateDir}${interactive ? " -i" : ""} ${id}`,
-    cancel: `procman cancel${stateDir} ${id}`,
+    attach: `procman attach${server}${interactive ? " -i" : ""} ${id}`,
+    cancel: `procman cancel${server} ${id}`,
   };
 }
 

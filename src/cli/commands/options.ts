@@ -11,6 +11,7 @@ import {
 import type { OutputStart } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { RESOURCES } from "../../platform/resource-limits.js";
+import { HOST_OPTIONS, type HostOptions } from "../remote-host.js";
 import { type DetachKey, parseDetachKey } from "../terminal/keys.js";
 
 /*
@@ -23,16 +24,57 @@ export interface JsonOption {
   readonly json?: boolean;
 }
 
-export interface StateDirOption {
+/** The options that say which server a command is for. */
+export interface ServerOptions extends HostOptions {
   readonly stateDir?: string;
 }
 
-export function addStateDirOption(command: Command): Command {
-  return command.option(
+export function isServerOption(attributeName: string): attributeName is keyof ServerOptions {
+  return attributeName === "stateDir" || HOST_OPTIONS.some((each) => each === attributeName);
+}
+
+/** @param options.showsAll whether the help has those that few need */
+export function addServerOptions(command: Command, options: { readonly showsAll: boolean }): void {
+  const { showsAll } = options;
+  command.option(
     "--state-dir <dir>",
     "the directory of the server and its jobs (default: $PROCMAN_STATE_DIR, else ~/.cache/procman)",
   );
+  const more = showsAll ? "" : "; see procman --help";
+  const add = (flags: string, description: string, isHidden: boolean) =>
+    command.addOption(new Option(flags, description).hideHelp(isHidden));
+  add(
+    "--host <url>",
+    `a server of another machine: ssh://USER@HOST or https://HOST:PORT (default: $PROCMAN_HOST)${more}`,
+    LOCAL_COMMANDS.has(command.name()),
+  );
+  add(
+    "--token-file <file>",
+    "a file with the token for --host https:// (default: $PROCMAN_TOKEN_FILE)",
+    !showsAll,
+  );
+  add(
+    "--ca-file <file>",
+    "the certificates to trust for it, in place of the system's (default: $PROCMAN_CA_FILE)",
+    !showsAll,
+  );
+  add(
+    "--cert-file <file>",
+    "the client's certificate for it (default: $PROCMAN_CERT_FILE)",
+    !showsAll,
+  );
+  add("--key-file <file>", "the key of that certificate (default: $PROCMAN_KEY_FILE)", !showsAll);
 }
+
+/** The commands that are for this machine's server alone. */
+const LOCAL_COMMANDS: ReadonlySet<string> = new Set([
+  "serve",
+  "start",
+  "stop",
+  "token",
+  "completion",
+  "dial-stdio",
+]);
 
 export interface DetachKeyOption {
   readonly detachKey: DetachKey;

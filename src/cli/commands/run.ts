@@ -49,6 +49,10 @@ Ctrl-C leaves run, and the job goes on. "procman attach" shows its output again,
 and "procman cancel" ends it. While a server is still being started there is no job
 yet; the server comes up all the same.
 
+With --host it runs on that machine, in its server's directory and environment: mostly
+the home directory of the user there. --work-dir and --env give it others, and nothing
+of this shell's goes along unless --env names it.
+
 Input: with -i the job reads the stdin of run, to its end. With -d and -i its input
 stays open for "procman send" and "procman attach -i". Without -i it reads nothing.
 With -t the job runs in a terminal of its own, so programs draw progress bars; stdout
@@ -96,7 +100,10 @@ export function runCommand(context: CommandContext): Command {
       "--server-env",
       "use the server's environment, umask, niceness and limits, not this shell's",
     )
-    .option("--cwd, --work-dir <dir>", "the directory to run in (default: the current one)")
+    .option(
+      "--cwd, --work-dir <dir>",
+      "the directory to run in (default: the current one; with --host, the server's)",
+    )
     .option(
       "-l, --label <key=value>",
       "a label to find the job by; may be given several times",
@@ -172,9 +179,13 @@ export function runCommand(context: CommandContext): Command {
       if (options.maxOutput !== undefined && options.for === undefined) {
         throw new CliError("--max-output goes with --for", { exitCode: EXIT.usage });
       }
-      const request = startRequest(context.allWords(parsed), options, cli);
+      const { host } = context;
+      const isRemote = host !== undefined;
+      const request = startRequest(context.allWords(parsed), { ...options, isRemote }, cli);
       const act = async (client: Procman) => {
-        const start = () => startJob(client, request, options, cli);
+        // Of this shell's, nothing fits another machine.
+        const serverEnv = options.serverEnv || isRemote;
+        const start = () => startJob(client, request, { ...options, serverEnv }, cli);
         if (options.detach) {
           const job = await start();
           return cli.stdout.line(options.json ? jobJson(job) : job.id);

@@ -92,7 +92,7 @@ export function serveCommand(context: CommandContext): Command {
     .action(async (options: ServeOptions) => {
       // Only here: the other commands start faster without a server's libraries.
       const { runServer } = await import("../run-server.js");
-      const { stateDir, cli } = context;
+      const { ownStateDir: stateDir, cli } = context;
       const serverOptions = defined({
         listen: options.listen,
         cleanupAgeMs: options.cleanupAge,

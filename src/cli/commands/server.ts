@@ -31,7 +31,10 @@ function startCommand(context: CommandContext): Command {
     .option("--json", "print a JSON object")
     .addHelpText("after", START_HELP)
     .action(async (options: JsonOption) => {
-      await context.withClient(async () => {}, { makesStateDir: true });
+      // Of this machine: no other's is started from here.
+      const { stateDir } = context;
+      const server = await context.cli.connect({ stateDir }, { makesStateDir: true });
+      await server.close();
       await showServer(context, options);
     });
 }

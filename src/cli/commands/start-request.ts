@@ -24,6 +24,8 @@ export interface StartRequestOptions {
   readonly logLimit?: number;
   readonly stdin?: boolean;
   readonly tty?: boolean;
+  /** Whether the job is to run on another machine, where this shell's directory means nothing. */
+  readonly isRemote?: boolean;
 }
 
 /**
@@ -39,19 +41,17 @@ export function startRequest(
   const [command = "", ...args] = words;
   const { requestId, mergeOutput = false, pipe, label = {}, tty, stdin } = options;
   const { name, ifRunning } = options;
-  const workDir = options.workDir?.startsWith("/")
-    ? options.workDir
-    : resolve(currentDir(cli), options.workDir ?? "");
+  const workDir = workDirOf(options, cli);
   const given = environment(options, workDir, cli);
   checkVariables(given.env, cli.env, cli.raw);
   return {
     command,
     args,
     ...given,
-    workDir,
     labels: label,
     mergeOutput,
     ...defined({
+      workDir,
       name,
       ifRunning,
       // It tells a job that was found from one that was started.
@@ -66,12 +66,26 @@ export function startRequest(
   };
 }
 
+/** @returns undefined for the server's own */
+function workDirOf({ workDir, isRemote }: StartRequestOptions, cli: Cli): string | undefined {
+  if (workDir?.startsWith("/")) return workDir;
+  if (!isRemote) return resolve(currentDir(cli), workDir ?? "");
+  if (workDir === undefined) return undefined;
+  const message = "--work-dir: give an absolute path, since the job runs on another machine";
+  throw new CliError(message, { exitCode: EXIT.usage });
+}
+
 function environment(
-  { env: given = {}, clearEnv, serverEnv }: StartRequestOptions,
-  workDir: string,
+  { env: given = {}, clearEnv, serverEnv, isRemote, tty }: StartRequestOptions,
+  workDir: string | undefined,
   cli: Cli,
 ): Required<Pick<StartOptions, "env" | "clearEnv">> {
   const env = withValues(given, cli);
+  if (isRemote) {
+    // What draws in this terminal has to know which one it is.
+    const terminal = tty && !clearEnv ? defined({ TERM: cli.env["TERM"] }) : {};
+    return { env: { ...terminal, ...env }, clearEnv: clearEnv ?? false };
+  }
   if (serverEnv) return { env, clearEnv: false };
   if (clearEnv) return { env, clearEnv: true };
   // Not by assignment, to which the name __proto__ would mean something else.
@@ -80,7 +94,7 @@ function environment(
       value === undefined || SHELL_BOOKKEEPING.has(name) ? [] : [[name, value]],
     ),
   );
-  if (own["PWD"] !== undefined) own["PWD"] = workDir;
+  if (own["PWD"] !== undefined && workDir !== undefined) own["PWD"] = workDir;
   return { env: { ...own, ...env }, clearEnv: true };
 }
 

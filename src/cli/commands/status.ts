@@ -5,6 +5,7 @@ import { CliError, EXIT } from "../exit-codes.js";
 import { shortDuration } from "../format/job-facts.js";
 import { printable } from "../format/printable.js";
 import { readServerInfo, type ServerInfo } from "../server-file.js";
+import type { RemoteHost } from "../remote-host.js";
 import type { CommandContext } from "./command-context.js";
 import type { JsonOption } from "./options.js";
 
@@ -27,6 +28,7 @@ export function statusCommand(context: CommandContext): Command {
         const message = `"procman status" shows the server; to see job ${id}: procman get ${id}`;
         throw new CliError(message, { exitCode: EXIT.usage });
       }
+      if (context.host) return showServer(context, options);
       const { stateDir } = context;
       requireOwnStateDir(stateDir);
       const { managerPid } = await import("../../manager-pid.js");
@@ -43,25 +45,42 @@ export function statusCommand(context: CommandContext): Command {
 
 /** Prints what is known of the server that runs. */
 export async function showServer(context: CommandContext, { json }: JsonOption): Promise<void> {
-  const { cli, stateDir } = context;
-  const { managerPid } = await import("../../manager-pid.js");
-  const count = async (client: Procman) => {
+  const { cli, host } = context;
+  const show = async (client: Procman) => {
     const all = await client.list({ pageSize: 1 });
     const running = await client.list({ pageSize: 1, statuses: ["pending", "running"] });
-    const pid = await managerPid(stateDir);
-    const info = pid === undefined ? undefined : readServerInfo(stateDir, pid);
-    const facts = { pid, stateDir, jobs: all.totalSize, runningJobs: running.totalSize };
-    if (json) return cli.stdout.line(JSON.stringify({ running: true, ...info, ...facts }));
-    await cli.stdout.lines([
+    const counts = { jobs: all.totalSize, runningJobs: running.totalSize };
+    const { facts, lines } = host ? aboutHost(host) : await aboutOwn(context.stateDir);
+    if (json) return cli.stdout.line(JSON.stringify({ running: true, ...facts, ...counts }));
+    const jobs = `jobs:      ${counts.jobs} (${counts.runningJobs} running)`;
+    await cli.stdout.lines([...lines, jobs]);
+  };
+  await context.withClient(show, { startsServer: false });
+}
+
+interface AboutServer {
+  readonly facts: object;
+  readonly lines: readonly string[];
+}
+
+function aboutHost({ url }: RemoteHost): AboutServer {
+  return { facts: { host: url }, lines: [`server:    running, at ${printable(url)}`] };
+}
+
+async function aboutOwn(stateDir: string): Promise<AboutServer> {
+  const { managerPid } = await import("../../manager-pid.js");
+  const pid = await managerPid(stateDir);
+  const info = pid === undefined ? undefined : readServerInfo(stateDir, pid);
+  return {
+    facts: { ...info, pid, stateDir },
+    lines: [
       `server:    running, version ${info?.version ?? "not known"}, pid ${pid}`,
       `up:        ${info ? upTime(info) : "not known"}`,
       `socket:    ${printable(info?.socketPath ?? "not known")}`,
       `TCP:       ${info ? tcpText(info) : "not known"}`,
       `state:     ${printable(stateDir)}`,
-      `jobs:      ${facts.jobs} (${facts.runningJobs} running)`,
-    ]);
+    ],
   };
-  await context.withClient(count, { startsServer: false });
 }
 
 function upTime({ startTime }: ServerInfo): string {

@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from "node:stream";
 import type { RawProcess } from "../../../src/cli/command-line-bytes.js";
-import type { Cli } from "../../../src/cli/cli.js";
+import type { Cli, ServerPlace } from "../../../src/cli/cli.js";
 import { Input, type InputStream } from "../../../src/cli/terminal/input.js";
 import { Output, type OutputStream } from "../../../src/cli/terminal/output.js";
 import { runCli } from "../../../src/cli/run-cli.js";
@@ -123,7 +123,7 @@ export class FakeCli implements Cli {
   /** What Ctrl-Z does, and what follows when the process goes on. */
   suspension: { before: () => Promise<void>; after: () => void } | undefined;
   readonly #workDir: string | undefined;
-  /** The state directories whose servers were asked for. */
+  /** The state directories, or URLs, whose servers were asked for. */
   readonly connected: string[] = [];
 
   constructor(options: FakeCliOptions = {}) {
@@ -161,8 +161,8 @@ export class FakeCli implements Cli {
     };
   }
 
-  async connect(stateDir: string): Promise<Procman> {
-    this.connected.push(stateDir);
+  async connect(server: ServerPlace): Promise<Procman> {
+    this.connected.push("host" in server ? server.host.url : server.stateDir);
     return this.procman;
   }
 
