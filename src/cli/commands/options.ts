@@ -122,6 +122,18 @@ export function choiceParser<Choice extends string>(
   };
 }
 
+/** Takes the path of one more file. */
+export function parseFile(path: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), path];
+}
+
+/** Parses words with commas between them. */
+export function parseWords(text: string, before: readonly string[] = []): readonly string[] {
+  const words = text.split(",").map((word) => word.trim());
+  if (words.includes("")) throw new InvalidArgumentError("Give words with commas between them.");
+  return [...before, ...words];
+}
+
 export type KeyValues = Readonly<Record<string, string>>;
 
 /** Parses "KEY=VALUE"; a later value of a key replaces the one before. */

@@ -18,6 +18,7 @@ import {
   type JsonOption,
   parseDurationMs,
   parseKeyValue,
+  parseFile,
   parseVariable,
   parseInteger,
   parsePositiveDurationMs,
@@ -90,10 +91,16 @@ export function runCommand(context: CommandContext): Command {
         "cannot read on the command line; may be given several times",
       parseVariable,
     )
+    .option(
+      "--env-file <file>",
+      "set the environment variables of a file, with NAME=VALUE or NAME on each line and comments " +
+        "after #; --env counts more; may be given several times",
+      parseFile,
+    )
     .addOption(
       new Option(
         "--clear-env",
-        "start with an empty environment; only --env sets variables",
+        "start with an empty environment; only --env and --env-file set variables",
       ).conflicts("serverEnv"),
     )
     .option(

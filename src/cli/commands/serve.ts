@@ -1,14 +1,16 @@
 import { Command, Option } from "commander";
 import { defined } from "../../platform/defined.js";
 import type { TlsFiles } from "../../server/listeners/tls-files.js";
-import { CliError, EXIT } from "../exit-codes.js";
+import { CliError, EXIT, isCliError } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
 import {
+  isServerOption,
   type ListenOption,
   parseDurationMs,
   parseListen,
   parsePositiveDurationMs,
   parseSizeBytes,
+  parseWords,
 } from "./options.js";
 
 interface ServeOptions {
@@ -34,6 +36,9 @@ managers, and for choosing the options.
 Only you can use the unix socket. A client over TCP must send the token from the
 file <state-dir>/token. Addresses that other machines can reach need TLS.
 
+Each option can be given by a variable as well: --log-limit by PROCMAN_LOG_LIMIT. The
+option counts more. A server that another command starts has that command's variables.
+
 It exits with 3 where another server has the state directory.
 
 Examples:
@@ -42,16 +47,13 @@ Examples:
   procman serve --listen 0.0.0.0:7420 --tls-cert cert.pem --tls-key key.pem --allow-host jobs.example.com`;
 
 export function serveCommand(context: CommandContext): Command {
-  return new Command("serve")
+  return new ServeCommand("serve")
     .description("run the server in the foreground")
-    .addOption(
-      new Option(
-        "--listen <host:port>",
-        "a TCP address to listen on, besides the unix socket; may be given several times; " +
-          '"none": no TCP (default: port 7420 of 127.0.0.1 and ::1, if it is free)',
-      )
-        .argParser(parseListen)
-        .env("PROCMAN_LISTEN"),
+    .option(
+      "--listen <host:port>",
+      "a TCP address to listen on, besides the unix socket; may be given several times; " +
+        '"none": no TCP (default: port 7420 of 127.0.0.1 and ::1, if it is free)',
+      parseListen,
     )
     .option(
       "--cleanup-age <duration>",
@@ -78,10 +80,15 @@ export function serveCommand(context: CommandContext): Command {
       "--tls-client-ca <file>",
       "accept only clients with a certificate signed by this one; they need no token",
     )
-    .option("--allow-host <name...>", "more host names that clients may use for this server")
+    .option(
+      "--allow-host <name...>",
+      "more host names that clients may use for this server",
+      parseWords,
+    )
     .option(
       "--allow-origin <origin...>",
       "web pages that may call this server, such as https://example.com",
+      parseWords,
     )
     .addOption(
       new Option("--log-level <level>", "how much to log, on stderr")
@@ -89,21 +96,56 @@ export function serveCommand(context: CommandContext): Command {
         .default("warn"),
     )
     .addHelpText("after", HELP)
-    .action(async (options: ServeOptions) => {
+    .action(async (options: ServeOptions, command: Command) => {
       // Only here: the other commands start faster without a server's libraries.
       const { runServer } = await import("../run-server.js");
       const { ownStateDir: stateDir, cli } = context;
-      const serverOptions = defined({
-        listen: options.listen,
-        cleanupAgeMs: options.cleanupAge,
-        pollIntervalMs: options.pollInterval,
-        logLimitBytes: options.logLimit,
-        tls: tlsFiles(options),
-        allowedHosts: options.allowHost,
-        allowedOrigins: options.allowOrigin,
+      const serverOptions = () => ({
+        stateDir,
+        logLevel: options.logLevel,
+        ...defined({
+          listen: options.listen,
+          cleanupAgeMs: options.cleanupAge,
+          pollIntervalMs: options.pollInterval,
+          logLimitBytes: options.logLimit,
+          tls: tlsFiles(options),
+          allowedHosts: options.allowHost,
+          allowedOrigins: options.allowOrigin,
+        }),
       });
-      await runServer({ stateDir, logLevel: options.logLevel, ...serverOptions }, cli);
+      try {
+        await runServer(serverOptions(), cli);
+      } catch (error) {
+        throw namingVariables(error, command);
+      }
     });
+}
+
+/** A command each of whose own options can be given by a variable. */
+class ServeCommand extends Command {
+  override addOption(option: Option): this {
+    return super.addOption(
+      isServerOption(option.attributeName()) ? option : option.env(variableOf(option)),
+    );
+  }
+}
+
+/** Returns the variable that stands for an option: "PROCMAN_LOG_LIMIT" for --log-limit. */
+function variableOf({ long }: Option): string {
+  return `PROCMAN_${(long ?? "").slice(2).toUpperCase().replaceAll("-", "_")}`;
+}
+
+/** Returns the error with a variable's name for each option that was given by one. */
+function namingVariables(error: unknown, command: Command): unknown {
+  if (!isCliError(error)) return error;
+  const given = command.options.filter(
+    (option) => command.getOptionValueSource(option.attributeName()) === "env",
+  );
+  const message = given.reduce(
+    (text, option) => text.replaceAll(option.long ?? "", variableOf(option)),
+    error.message,
+  );
+  return new CliError(message, { exitCode: error.exitCode, cause: error });
 }
 
 function tlsFiles(options: ServeOptions): TlsFiles | undefined {

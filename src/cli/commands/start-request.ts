@@ -4,6 +4,7 @@ import type { IfRunning, StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import type { Cli } from "../cli.js";
 import { checkVariables, checkWorkDir } from "../command-line-bytes.js";
+import { readEnvFile } from "../env-file.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { printable } from "../format/printable.js";
 import type { KeyValues, Variables } from "./options.js";
@@ -11,6 +12,7 @@ import type { KeyValues, Variables } from "./options.js";
 /** The options of `run` that say what the job is to be. */
 export interface StartRequestOptions {
   readonly env?: Variables;
+  readonly envFile?: readonly string[];
   readonly clearEnv?: boolean;
   readonly serverEnv?: boolean;
   readonly workDir?: string;
@@ -76,11 +78,12 @@ function workDirOf({ workDir, isRemote }: StartRequestOptions, cli: Cli): string
 }
 
 function environment(
-  { env: given = {}, clearEnv, serverEnv, isRemote, tty }: StartRequestOptions,
+  { env: given = {}, envFile = [], clearEnv, serverEnv, isRemote, tty }: StartRequestOptions,
   workDir: string | undefined,
   cli: Cli,
 ): Required<Pick<StartOptions, "env" | "clearEnv">> {
-  const env = withValues(given, cli);
+  const fromFiles = envFile.flatMap((path) => Object.entries(readEnvFile(path, cli.env)));
+  const env = Object.fromEntries([...fromFiles, ...Object.entries(withValues(given, cli))]);
   if (isRemote) {
     // What draws in this terminal has to know which one it is.
     const terminal = tty && !clearEnv ? defined({ TERM: cli.env["TERM"] }) : {};
