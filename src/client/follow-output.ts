@@ -56,6 +56,10 @@ export function followOutput<Message, Event extends OutputEvent>(
           case "truncated":
             cursor.advance(event.stream, event.offset);
             break;
+          case "searched":
+            cursor.advance("stdout", event.stdoutOffset);
+            cursor.advance("stderr", event.stderrOffset);
+            break;
           case "ended":
             ended = true;
             break;

@@ -175,11 +175,14 @@ class ProcmanClient implements Procman {
     return decodeBoundedOutput(response);
   }
 
-  watch(idOrName: string, { signal, ...asked }: WatchOptions = {}): AsyncIterable<WatchEvent> {
+  watch(idOrName: string, { signal, ...options }: WatchOptions = {}): AsyncIterable<WatchEvent> {
+    const { pattern, invert, follow, ...asked } = options;
+    const lines = defined({ pattern, invert, follow });
     return followOutput(this.#calls, signal, {
       idOrName,
       asked,
-      open: (id, start, signal) => this.#rpc.watch(encodeWatch(id, start), { signal }),
+      open: (id, start, signal) =>
+        this.#rpc.watch(encodeWatch(id, { ...start, ...lines }), { signal }),
       decode: decodeWatchEvent,
       locateTail: (id, stream, connection) =>
         this.#locateTail(id, { ...asked, stream }, connection),
@@ -201,9 +204,9 @@ class ProcmanClient implements Procman {
   }
 
   watchJobs(options: WatchJobsOptions = {}): AsyncIterable<JobsEvent> {
-    const { signal, sinceRevision = "", ...filter } = options;
-    return followJobs(this.#calls, signal, sinceRevision, (sinceRevision, signal) =>
-      this.#rpc.watchJobs(encodeWatchJobs({ ...filter, sinceRevision }), { signal }),
+    const { signal, ...asked } = options;
+    return followJobs(this.#calls, signal, asked, (start, signal) =>
+      this.#rpc.watchJobs(encodeWatchJobs({ ...asked, ...start }), { signal }),
     );
   }
 

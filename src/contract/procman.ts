@@ -27,7 +27,7 @@ export interface Procman {
   attach(id: string, options?: AttachOptions): AsyncIterable<AttachEvent>;
   /** Returns the output that there is now, or a bounded part of it. @throws OFFSET_OUT_OF_RANGE */
   readOutput(id: string, options?: ReadOutputOptions): Promise<BoundedOutput>;
-  /** Streams output as lines until the job has ended. @throws OFFSET_OUT_OF_RANGE */
+  /** Streams output as lines, all or those that match. @throws OFFSET_OUT_OF_RANGE */
   watch(id: string, options?: WatchOptions): AsyncIterable<WatchEvent>;
   /**
    * Resolves when `until` has come, the job has ended or the timeout has passed.
@@ -302,7 +302,17 @@ export interface BoundedOutput {
   readonly stderrNextOffset: number;
 }
 
-export interface WatchOptions extends OutputStart, CallOptions {}
+export interface WatchOptions extends OutputStart, CallOptions {
+  /**
+   * Only lines that this is found in: in RE2's syntax, at most 1024 bytes. `tailLines`
+   * counts all lines. Empty or absent: every line.
+   */
+  readonly pattern?: string;
+  /** Only lines that `pattern` is not found in. Default false. */
+  readonly invert?: boolean;
+  /** Go on with new output until the job has ended. Default true. */
+  readonly follow?: boolean;
+}
 
 export interface OutputChunk {
   readonly stream: Stream;
@@ -347,6 +357,12 @@ export interface OutputTruncation {
   readonly offset: number;
 }
 
+/**
+ * How far output was searched: no line before these bytes matches that was not given. To
+ * go on from them misses nothing.
+ */
+export type SearchedOffsets = Required<Pick<OutputStart, "stdoutOffset" | "stderrOffset">>;
+
 /** `opened` comes first and `ended` last. */
 export type AttachEvent =
   | { readonly type: "opened"; readonly job: Job }
@@ -359,6 +375,8 @@ export type WatchEvent =
   | { readonly type: "opened"; readonly job: Job }
   | ({ readonly type: "line" } & OutputLine)
   | ({ readonly type: "truncated" } & OutputTruncation)
+  /** With a pattern: at least once in each MiB of output, and before `ended`. */
+  | ({ readonly type: "searched" } & SearchedOffsets)
   | { readonly type: "ended"; readonly job: Job };
 
 /**
@@ -373,15 +391,25 @@ export type WatchEvent =
  * the last one, nor the removal of a job that matched. After `resumed`, both may
  * be about jobs that the caller never had, and can then be ignored.
  *
- * `revision` is opaque: the event's place in the order of all changes. It is
- * empty where the server cannot go on from it.
+ * With `output`, `line` is a line that matches, of a job that was told of before. Lines
+ * of one stream come in order, and none is left out.
+ *
+ * `revision` is opaque: the event's place in the order of all changes; of a line, that
+ * of the last change. It is empty where the server cannot go on from it.
  */
 export type JobsEvent = { readonly revision: string } & (
   | { readonly type: "snapshot"; readonly jobs: readonly Job[] }
   | { readonly type: "resumed" }
   | { readonly type: "changed"; readonly job: Job }
   | { readonly type: "removed"; readonly id: string }
+  | { readonly type: "line"; readonly id: string; readonly line: OutputLine }
+  /** How far the output of a job was searched. Complete: it has ended, and there is no more. */
+  | ({ readonly type: "searched"; readonly complete: boolean } & JobOutputPosition)
 );
+
+export interface JobOutputPosition extends SearchedOffsets {
+  readonly id: string;
+}
 
 export interface WatchJobsOptions extends JobFilter, CallOptions {
   /**
@@ -389,6 +417,27 @@ export interface WatchJobsOptions extends JobFilter, CallOptions {
    * filters: only later changes follow, if they are known. Default: a snapshot.
    */
   readonly sinceRevision?: string;
+  /** Give also lines of output, of the jobs that match. */
+  readonly output?: JobsOutputPattern;
+}
+
+/**
+ * Which lines of jobs' output to look for. Of a job in the snapshot, those that end after
+ * it was taken; of one that comes later, all.
+ */
+export interface JobsOutputPattern extends Pick<OutputStart, "streams"> {
+  /** In RE2's syntax, found anywhere in the line. At most 1024 bytes. */
+  readonly pattern: string;
+  /** Only lines that the pattern is not found in. Default false. */
+  readonly invert?: boolean;
+  /**
+   * To go on after an earlier call: how far the output of each job was searched, by the
+   * last `line` or `searched`, or else by the snapshot's sizes. Without jobs that are
+   * complete.
+   */
+  readonly positions?: readonly JobOutputPosition[];
+  /** With `positions`: when the newest job that the caller was told of was created. */
+  readonly newestCreatedTime?: Date;
 }
 
 export interface WaitOptions extends CallOptions {
@@ -415,8 +464,8 @@ export type WaitOutcome =
   | { readonly type: "line"; readonly line: OutputLine }
   /** The port that the job listens on. */
   | { readonly type: "port"; readonly port: number }
-  /** The timeout passed. No line before these bytes matches: go on from them. */
-  | ({ readonly type: "searched" } & Required<Pick<OutputStart, "stdoutOffset" | "stderrOffset">>);
+  /** The timeout passed. */
+  | ({ readonly type: "searched" } & SearchedOffsets);
 
 /**
  * The job after a wait, and what became of `until`. Without an outcome the job

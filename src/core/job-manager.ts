@@ -26,6 +26,7 @@ import {
   type RemoveJobsOptions,
   type RemoveOptions,
   type RestartOptions,
+  type SearchedOffsets,
   type SendInputOptions,
   type StartOptions,
   type WaitedJob,
@@ -47,6 +48,7 @@ import { JobRestarts } from "./job-restarts.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
+import { requestedFilter } from "./line-pattern.js";
 import type { ChunkMemory, Engine, JobStore, Logs, ServedProcman } from "./ports.js";
 import { readOutput } from "./read-output.js";
 import { SeveralJobs } from "./several-jobs.js";
@@ -240,14 +242,19 @@ export class JobManager implements ServedProcman {
   }
 
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
-    const { signal } = options;
+    const { signal, follow = true } = options;
+    const filter = requestedFilter(options);
     const job = this.#job(id);
     const opened = await job.view();
     const from = await job.logs.resolveStart(options);
     yield { type: "opened", job: opened };
-    const reading = { ended: job.ended, ...defined({ signal }) };
-    for await (const line of job.logs.lines(from, reading)) {
-      yield line.isTruncation ? truncated(line) : { type: "line", ...line };
+    const reading = defined({ ended: follow ? job.ended : undefined, signal });
+    const lines = filter
+      ? job.logs.matchingLines(from, filter, reading)
+      : job.logs.lines(from, reading);
+    for await (const line of lines) {
+      if ("isSearched" in line) yield searched(line);
+      else yield line.isTruncation ? truncated(line) : { type: "line", ...line };
     }
     yield { type: "ended", job: await job.view() };
   }
@@ -266,6 +273,7 @@ export class JobManager implements ServedProcman {
       growth: this.#growth,
       matching: (filter: JobFilter) => this.#jobs.select(filter).jobs,
       find: (id: string) => this.#jobs.find(id),
+      retryIntervalMs: this.#options.pollIntervalMs,
     };
     return streamWithLinkedSignal([signal, this.#closing.signal], (either) =>
       watchJobs(jobs, options, either),
@@ -521,6 +529,10 @@ function isSkippedByCleanup(error: unknown): boolean {
 
 function bySequence(a: { readonly sequence: number }, b: { readonly sequence: number }): number {
   return a.sequence - b.sequence;
+}
+
+function searched({ stdoutOffset, stderrOffset }: SearchedOffsets) {
+  return { type: "searched", stdoutOffset, stderrOffset } as const;
 }
 
 function truncated({ stream, offset }: OutputTruncation) {

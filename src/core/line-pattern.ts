@@ -1,15 +1,20 @@
 import { RE2JS } from "re2js";
 import { invalidArgument, type ProcmanError } from "../contract/errors.js";
+import type { WatchOptions } from "../contract/procman.js";
 
 const MAX_PATTERN_BYTES = 1024;
 
 /*
  * RE2 takes time in proportion to the line's length times the pattern's size, and
- * nothing can interrupt it. With both bounded, a pattern and a line made to be slow
- * take tens of milliseconds. Ordinary ones take microseconds.
+ * nothing can interrupt it. With the product bounded, a pattern and a line made to be
+ * slow take tens of milliseconds. Ordinary ones take microseconds.
  */
 const MAX_INSTRUCTIONS = 500;
-const MAX_CODE_UNITS = 2048;
+/** What is looked at of a line, in UTF-16 code units, for the largest pattern. */
+const MIN_CODE_UNITS = 2048;
+const MAX_STEPS = MAX_INSTRUCTIONS * MIN_CODE_UNITS;
+
+const TOO_LARGE = `is too large: it compiles to more than ${MAX_INSTRUCTIONS} instructions (are its repetitions long?)`;
 
 /** Compiling takes time in proportion to this; without a bound, seconds. */
 const MAX_EXPANDED_SIZE = 2000;
@@ -19,29 +24,38 @@ export class LinePattern {
   readonly #compiled: RE2JS;
   /** Whether a match may depend on what comes after it. */
   readonly #looksAhead: boolean;
+  /** So much of a line is looked at. */
+  readonly #maxCodeUnits: number;
 
-  /** @throws ProcmanError INVALID_ARGUMENT with RE2's complaint */
-  constructor(pattern: string) {
-    if (pattern === "") throw invalidPattern("must not be empty");
+  /**
+   * @param field what the pattern is in a request, for errors
+   * @throws ProcmanError INVALID_ARGUMENT with RE2's complaint
+   */
+  constructor(pattern: string, field = "output.pattern") {
+    const invalid = (description: string, cause?: unknown) =>
+      invalidArgument(field, description, cause);
+    if (pattern === "") throw invalid("must not be empty");
     if (Buffer.byteLength(pattern) > MAX_PATTERN_BYTES) {
-      throw invalidPattern(`must not be longer than ${MAX_PATTERN_BYTES} bytes`);
+      throw invalid(`must not be longer than ${MAX_PATTERN_BYTES} bytes`);
     }
-    if (!(expandedSize(pattern) <= MAX_EXPANDED_SIZE)) throw tooLarge();
-    this.#compiled = compiled(pattern);
-    if (this.#compiled.programSize() > MAX_INSTRUCTIONS) throw tooLarge();
+    if (!(expandedSize(pattern) <= MAX_EXPANDED_SIZE)) throw invalid(TOO_LARGE);
+    this.#compiled = compiled(pattern, invalid);
+    const size = this.#compiled.programSize();
+    if (size > MAX_INSTRUCTIONS) throw invalid(TOO_LARGE);
+    this.#maxCodeUnits = Math.floor(MAX_STEPS / size);
     const withoutOtherEscapes = pattern.replace(/\\[^zbB]/gsu, "");
     this.#looksAhead = /\$|\\[zbB]/.test(withoutOtherEscapes);
   }
 
   /** Whether the pattern matches anywhere in this line. */
   matches(line: string): boolean {
-    if (line.length > MAX_CODE_UNITS) return this.matchesBeginning(line);
+    if (line.length > this.#maxCodeUnits) return this.matchesBeginning(line);
     return this.#compiled.test(line);
   }
 
   /** Whether the pattern matches every line that begins with this text. */
   matchesBeginning(text: string): boolean {
-    const head = headOf(text);
+    const head = headOf(text, this.#maxCodeUnits);
     if (!this.#compiled.test(head)) return false;
     if (!this.#looksAhead) return true;
     // "$" and "\b" depend on where the text ends only for a match that ends there.
@@ -50,12 +64,35 @@ export class LinePattern {
   }
 }
 
-function compiled(pattern: string): RE2JS {
+/** Which lines are wanted. */
+export interface LineFilter {
+  readonly pattern: LinePattern;
+  /** Those that the pattern is not found in. */
+  readonly invert: boolean;
+}
+
+/**
+ * Returns which lines a caller wants; undefined: all of them.
+ * @throws ProcmanError INVALID_ARGUMENT
+ */
+export function requestedFilter({
+  pattern = "",
+  invert = false,
+}: WatchOptions): LineFilter | undefined {
+  if (pattern !== "") return { pattern: new LinePattern(pattern, "pattern"), invert };
+  if (invert) throw invalidArgument("invert", "is only for a pattern");
+  return undefined;
+}
+
+function compiled(
+  pattern: string,
+  invalid: (description: string, cause: unknown) => ProcmanError,
+): RE2JS {
   try {
     return RE2JS.compile(pattern);
   } catch (error) {
     const complaint = error instanceof Error ? error.message : String(error);
-    throw invalidPattern(complaint.replace(/^error parsing regexp: /, ""), error);
+    throw invalid(complaint.replace(/^error parsing regexp: /, ""), error);
   }
 }
 
@@ -85,19 +122,9 @@ export function expandedSize(pattern: string): number {
 const TOKEN =
   /\\Q.*?(?:\\E|$)|\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]|\\[xpP]\{[^}]*\}|\\.|\{(\d+(?:,\d*)?)\}|./gsu;
 
-/** Returns the part of a text that is searched, without half a surrogate pair at its end. */
-function headOf(text: string): string {
-  if (text.length <= MAX_CODE_UNITS) return text;
-  const endsInHalf = /[\ud800-\udbff]/.test(text.charAt(MAX_CODE_UNITS - 1));
-  return text.slice(0, endsInHalf ? MAX_CODE_UNITS - 1 : MAX_CODE_UNITS);
-}
-
-function tooLarge(): ProcmanError {
-  return invalidPattern(
-    `is too large: it compiles to more than ${MAX_INSTRUCTIONS} instructions (are its repetitions long?)`,
-  );
-}
-
-function invalidPattern(description: string, cause?: unknown): ProcmanError {
-  return invalidArgument("output.pattern", description, cause);
+/** Returns the beginning of a text, without half a surrogate pair at its end. */
+function headOf(text: string, maxCodeUnits: number): string {
+  if (text.length <= maxCodeUnits) return text;
+  const endsInHalf = /[\ud800-\udbff]/.test(text.charAt(maxCodeUnits - 1));
+  return text.slice(0, endsInHalf ? maxCodeUnits - 1 : maxCodeUnits);
 }

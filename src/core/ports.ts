@@ -17,12 +17,13 @@ import type {
   OutputLine,
   OutputStart,
   Procman,
+  SearchedOffsets,
   WaitOutcome,
 } from "../contract/procman.js";
 import type { EndedJob } from "./ended-jobs.js";
 import type { PathWatch } from "../platform/watch-path.js";
 import type { JobDir } from "./job-dir.js";
-import type { LinePattern } from "./line-pattern.js";
+import type { LineFilter, LinePattern } from "./line-pattern.js";
 import type { StopKind } from "./transitions.js";
 
 /** The decision to end a job, recorded before any signal is sent. */
@@ -291,6 +292,13 @@ export interface LogLine extends OutputLine {
   readonly isTruncation?: true;
 }
 
+/** How far the output was searched, between two lines that match or at its end. */
+export interface LogSearched extends SearchedOffsets {
+  readonly isSearched: true;
+  /** Whether there is no more to search. */
+  readonly isEnd: boolean;
+}
+
 /** Positions in a job's logs to read from. An absent stream is not read. */
 export type OutputPositions = Partial<Record<Stream, number>>;
 
@@ -351,6 +359,17 @@ export interface JobLogs {
    * where a limit has removed the rest of it.
    */
   lines(from: OutputPositions, options?: ReadingOptions): AsyncIterable<LogLine>;
+  /**
+   * Yields those of the lines that a filter wants, and now and then how far it has come:
+   * also at the end. Gives the event loop its turn regularly.
+   */
+  matchingLines(
+    from: OutputPositions,
+    filter: LineFilter,
+    options?: ReadingOptions,
+  ): AsyncIterable<LogLine | LogSearched>;
+  /** Moves positions back to where the lines begin that they are in. */
+  lineStarts(positions: OutputPositions): Promise<OutputPositions>;
   /**
    * Finds the first line that the pattern matches, which may be an unterminated last
    * line. Where `timeout` is aborted first, or the log's current end is reached

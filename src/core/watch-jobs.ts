@@ -5,11 +5,12 @@ import {
   type JobsEvent,
   type WatchJobsOptions,
 } from "../contract/procman.js";
-import { abortable } from "../platform/abort-signals.js";
+import { abortable, createLinkedAbortController, IS_OVER } from "../platform/abort-signals.js";
 import { inParallel } from "../platform/in-parallel.js";
 import { hadMatched, type JobChanges, type JobHistory } from "./job-changes.js";
 import type { ManagedJob } from "./managed-job.js";
 import type { SelectedJob } from "./job-registry.js";
+import { JobsSearch } from "./jobs-search.js";
 import type { OutputGrowth } from "./output-growth.js";
 import { filterDigest } from "./page-token.js";
 
@@ -23,6 +24,8 @@ export interface WatchedJobs {
   /** Newest first. */
   readonly matching: (filter: JobFilter) => readonly SelectedJob[];
   readonly find: (id: string) => ManagedJob | undefined;
+  /** After what time output that could not be read is tried again, at first. */
+  readonly retryIntervalMs: number;
 }
 
 /**
@@ -34,11 +37,12 @@ export interface WatchedJobs {
  */
 export async function* watchJobs(
   jobs: WatchedJobs,
-  { sinceRevision, ...filter }: WatchJobsOptions,
+  { sinceRevision, output, ...filter }: WatchJobsOptions,
   stop: AbortSignal,
 ): AsyncGenerator<JobsEvent, never, undefined> {
   stop.throwIfAborted();
   const { changes } = jobs;
+  const search = output && new JobsSearch(jobs, output, stop);
   const prefix = `${changes.epoch}.${filterDigest(filter)}.`;
   const release = jobs.growth.watch();
   try {
@@ -48,6 +52,7 @@ export async function* watchJobs(
     let shown = new ShownJobs(filter, [], resumedAt);
     let reported = resumedAt;
     if (reported !== undefined && changes.covers(reported)) {
+      search?.resume();
       yield { type: "resumed", revision: prefix + reported };
     }
     for (;;) {
@@ -55,23 +60,50 @@ export async function* watchJobs(
         reported = changes.revision;
         const taken = await snapshot(jobs, filter);
         shown = new ShownJobs(filter, taken);
+        search?.takeSnapshot(taken);
         yield { type: "snapshot", jobs: taken, revision: prefix + reported };
         continue;
       }
-      await changes.waitForChange(reported, stop);
-      const change = changes.covers(reported) ? changes.firstAfter(reported) : undefined;
-      if (!change) continue;
+      const change = changes.firstAfter(reported);
+      if (!change) {
+        // Changes come first: a job is told of before its output.
+        const found = search?.take();
+        if (found) yield { ...found, revision: prefix + reported };
+        else await untilMore(changes, reported, search, stop);
+        stop.throwIfAborted();
+        continue;
+      }
       reported = change.revision;
       if (!shown.concerns(change.history)) continue;
       const { id } = change.history;
-      const job = jobs.find(id);
+      const job = await jobs.find(id)?.view();
       const revision = prefix + reported;
-      yield job
-        ? { type: "changed", job: await job.view(), revision }
-        : { type: "removed", id, revision };
+      if (job && isMatch(job, filter)) search?.add(job);
+      yield job ? { type: "changed", job, revision } : { type: "removed", id, revision };
     }
   } finally {
+    search?.close();
     release();
+  }
+}
+
+/** Resolves when there is a change or a line to be told of. @throws the signal's reason */
+async function untilMore(
+  changes: JobChanges,
+  reported: number,
+  search: JobsSearch | undefined,
+  stop: AbortSignal,
+): Promise<void> {
+  if (!search) return changes.waitForChange(reported, stop);
+  const wait = createLinkedAbortController(stop);
+  search.onFound = () => wait.abort(IS_OVER);
+  try {
+    await changes.waitForChange(reported, wait.signal);
+  } catch (error) {
+    if (error !== IS_OVER) throw error;
+  } finally {
+    search.onFound = () => {};
+    wait.abort(IS_OVER);
   }
 }
 

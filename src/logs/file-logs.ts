@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { OutputStart } from "../contract/procman.js";
 import { ProcmanError } from "../contract/errors.js";
 import { type OutputSizes, type Progress, STREAMS } from "../contract/job.js";
-import type { LinePattern } from "../core/line-pattern.js";
+import type { LineFilter, LinePattern } from "../core/line-pattern.js";
 import { type Log, silentLog } from "../contract/log.js";
 import type { JobDir } from "../core/job-dir.js";
 import type {
@@ -12,6 +12,7 @@ import type {
   LineSearch,
   LogLine,
   Logs,
+  LogSearched,
   OutputPositions,
   ReadingOptions,
   SearchOptions,
@@ -22,8 +23,10 @@ import { LogRetention, type RetainedLogs } from "./retention/log-retention.js";
 import { findLine } from "./lines/find-line.js";
 import { lastProgress } from "./progress/last-progress.js";
 import { linesOfChunks } from "./lines/lines-of-chunks.js";
+import { matchingLines } from "./lines/matching-lines.js";
 import { FollowCursor, type LogCursor, SnapshotCursor } from "./reading/log-cursor.js";
 import { LogFeeds } from "./following/log-feeds.js";
+import { lineStarts } from "./reading/line-starts.js";
 import { type LogStarts, statLog } from "./reading/log-file.js";
 import { LogPlace, type LogPlaces } from "./reading/log-place.js";
 import { LogReading } from "./reading/log-reading.js";
@@ -161,6 +164,19 @@ export class FileJobLogs implements JobLogs {
     options: ReadingOptions = {},
   ): AsyncGenerator<LogLine, void, undefined> {
     return linesOfChunks(this.chunks(from, options), options.signal);
+  }
+
+  /** Reads those of them that the filter wants. @throws as chunks */
+  matchingLines(
+    from: OutputPositions,
+    filter: LineFilter,
+    options: ReadingOptions = {},
+  ): AsyncGenerator<LogLine | LogSearched, void, undefined> {
+    return matchingLines(this.chunks(from, options), from, filter, options.signal);
+  }
+
+  async lineStarts(positions: OutputPositions): Promise<OutputPositions> {
+    return lineStarts(this.#dir, positions, await this.#starts());
   }
 
   /** @throws as chunks */

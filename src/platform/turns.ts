@@ -7,9 +7,14 @@ const MAX_TURN_MS = 2;
 export class Turns {
   #endsMs = 0;
 
+  /** Whether `next` would wait: for who has too many steps to await each. */
+  get isOver(): boolean {
+    return performance.now() >= this.#endsMs;
+  }
+
   /** To be awaited before each step: waits until the others had their turn, where it is time. */
   async next(): Promise<void> {
-    if (performance.now() < this.#endsMs) return;
+    if (!this.isOver) return;
     await eventLoopTurn();
     this.#endsMs = performance.now() + MAX_TURN_MS;
   }

@@ -1,5 +1,8 @@
 import type { MessageInitShape as Init } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type {
+  JobsOutputPattern as ProtoJobsOutputPattern,
+  JobsOutputPatternSchema,
   ListRequest,
   ListRequestSchema,
   ListResponse,
@@ -17,12 +20,23 @@ import type {
   JobFilter,
   JobPage,
   JobsEvent,
+  JobsOutputPattern,
   ListOptions,
   WatchJobsOptions,
 } from "../contract/procman.js";
-import { STATUS } from "./enums.js";
-import { decodeName, decodeRequest, decodeNotNegative, encodeInt32 } from "./fields.js";
+import { defined } from "../platform/defined.js";
+import { STATUS, STREAM } from "./enums.js";
+import { malformedResponse } from "./error-map.js";
+import {
+  decodeName,
+  decodeRequest,
+  decodeNotNegative,
+  encodeInt32,
+  encodeInt64,
+  encodeTime,
+} from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
+import { decodeLine, decodeSearched, encodeLine, encodeSearched } from "./output.js";
 
 export function encodeList(options: ListOptions): Init<typeof ListRequestSchema> {
   const { pageSize = 0, pageToken = "" } = options;
@@ -62,14 +76,62 @@ export function encodeRefreshed(changed: readonly Job[]): Init<typeof RefreshRes
 export function encodeWatchJobs(
   options: Omit<WatchJobsOptions, "signal">,
 ): Init<typeof WatchJobsRequestSchema> {
-  return { ...encodeFilter(options), sinceRevision: options.sinceRevision ?? "" };
+  const { sinceRevision = "", output } = options;
+  const outputPattern = output && encodeOutputPattern(output);
+  return { ...encodeFilter(options), sinceRevision, ...defined({ outputPattern }) };
 }
 
 export function decodeWatchJobs(request: WatchJobsRequest): WatchJobsOptions {
   return decodeRequest((violations) => ({
     ...decodeFilter(request, violations),
     sinceRevision: request.sinceRevision,
+    ...(request.outputPattern && {
+      output: decodeOutputPattern(request.outputPattern, violations),
+    }),
   }));
+}
+
+function encodeOutputPattern({
+  pattern,
+  streams,
+  invert = false,
+  positions = [],
+  newestCreatedTime,
+}: JobsOutputPattern): Init<typeof JobsOutputPatternSchema> {
+  return {
+    pattern,
+    streams: STREAM.encodeList("output_pattern.streams", streams),
+    invert,
+    positions: positions.map(({ id, stdoutOffset, stderrOffset }, index) => {
+      const within = `output_pattern.positions[${index}]`;
+      return {
+        id,
+        stdoutOffset: encodeInt64(`${within}.stdout_offset`, stdoutOffset),
+        stderrOffset: encodeInt64(`${within}.stderr_offset`, stderrOffset),
+      };
+    }),
+    ...defined({ newestCreatedTime: encodeTime(newestCreatedTime) }),
+  };
+}
+
+function decodeOutputPattern(
+  { pattern, streams, invert, positions, newestCreatedTime }: ProtoJobsOutputPattern,
+  violations: Violations,
+): JobsOutputPattern {
+  return {
+    pattern,
+    streams: STREAM.decodeList("output_pattern.streams", streams, violations),
+    invert,
+    positions: positions.map(({ id, stdoutOffset, stderrOffset }, index) => {
+      const within = `output_pattern.positions[${index}]`;
+      return {
+        id,
+        stdoutOffset: decodeNotNegative(`${within}.stdout_offset`, stdoutOffset, violations),
+        stderrOffset: decodeNotNegative(`${within}.stderr_offset`, stderrOffset, violations),
+      };
+    }),
+    ...defined({ newestCreatedTime: newestCreatedTime && timestampDate(newestCreatedTime) }),
+  };
 }
 
 /** What one message of WatchJobs holds: an event, or a part of a snapshot that others follow. */
@@ -121,6 +183,15 @@ export function encodeJobsEvent(event: JobsMessage): Init<typeof WatchJobsRespon
       return { event: { case: "changed", value: { job: encodeJob(event.job), revision, more } } };
     case "removed":
       return { event: { case: "removed", value: { id: event.id, revision } } };
+    case "line": {
+      const { id, line } = event;
+      return { event: { case: "line", value: { id, line: encodeLine(line), revision } } };
+    }
+    case "searched": {
+      const { id, complete } = event;
+      const value = { position: { id, ...encodeSearched(event) }, complete, revision };
+      return { event: { case: "searched", value } };
+    }
   }
 }
 
@@ -143,6 +214,17 @@ export function decodeJobsEvent({ event }: WatchJobsResponse): JobsMessage | und
         id: decodeName("an id", event.value.id),
         revision: event.value.revision,
       };
+    case "line": {
+      const { id, line, revision } = event.value;
+      if (!line) throw malformedResponse("a job's line that is missing");
+      return { type: "line", id: decodeName("an id", id), line: decodeLine(line), revision };
+    }
+    case "searched": {
+      const { position, complete, revision } = event.value;
+      if (!position) throw malformedResponse("how far a job was searched, without a position");
+      const id = decodeName("an id", position.id);
+      return { type: "searched", id, ...decodeSearched(position), complete, revision };
+    }
     case "heartbeat":
     case undefined:
       return undefined;

@@ -8,6 +8,7 @@ import type {
   Chunk,
   Line,
   LineSchema,
+  OutputSearched,
   Stream as ProtoStream,
   Truncated,
   WatchRequest,
@@ -24,6 +25,7 @@ import type {
   OutputLine,
   OutputStart,
   OutputTruncation,
+  SearchedOffsets,
   WatchEvent,
   WatchOptions,
 } from "../contract/procman.js";
@@ -58,12 +60,21 @@ export function decodeAttach(request: AttachRequest): JobRequest<AttachOptions> 
   }));
 }
 
-export function encodeWatch(id: string, start: OutputStart): Init<typeof WatchRequestSchema> {
-  return { id, ...encodeOutputStart(start) };
+export function encodeWatch(
+  id: string,
+  { pattern = "", invert = false, follow, ...start }: Omit<WatchOptions, "signal">,
+): Init<typeof WatchRequestSchema> {
+  return { id, ...encodeOutputStart(start), pattern, invert, ...defined({ follow }) };
 }
 
 export function decodeWatch(request: WatchRequest): JobRequest<WatchOptions> {
-  return decodeJobRequest(request, (violations) => decodeOutputStart(request, violations));
+  const { pattern, invert, follow } = request;
+  return decodeJobRequest(request, (violations) => ({
+    ...decodeOutputStart(request, violations),
+    pattern,
+    invert,
+    ...defined({ follow }),
+  }));
 }
 
 type OutputStartFields = Pick<
@@ -112,6 +123,18 @@ function decodeTruncation({ stream, offset }: Truncated) {
   return { type: "truncated", stream: knownStream(stream), offset: Number(offset) } as const;
 }
 
+/** The same in every message that has both. */
+export function encodeSearched({ stdoutOffset, stderrOffset }: SearchedOffsets) {
+  return { stdoutOffset: BigInt(stdoutOffset), stderrOffset: BigInt(stderrOffset) };
+}
+
+export function decodeSearched({
+  stdoutOffset,
+  stderrOffset,
+}: Pick<OutputSearched, "stdoutOffset" | "stderrOffset">): SearchedOffsets {
+  return { stdoutOffset: Number(stdoutOffset), stderrOffset: Number(stderrOffset) };
+}
+
 export function encodeAttachEvent(event: AttachEvent): Init<typeof AttachResponseSchema> {
   switch (event.type) {
     case "opened":
@@ -157,6 +180,8 @@ export function encodeWatchEvent(event: WatchEvent): Init<typeof WatchResponseSc
       return { event: { case: "line", value: encodeLine(event) } };
     case "truncated":
       return encodeTruncation(event);
+    case "searched":
+      return { event: { case: "searched", value: encodeSearched(event) } };
   }
 }
 
@@ -170,6 +195,8 @@ export function decodeWatchEvent({ event }: WatchResponse): WatchEvent | undefin
       return { type: "line", ...decodeLine(event.value) };
     case "truncated":
       return decodeTruncation(event.value);
+    case "searched":
+      return { type: "searched", ...decodeSearched(event.value) };
     case "heartbeat":
     case undefined:
       return undefined;

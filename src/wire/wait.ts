@@ -17,7 +17,14 @@ import {
   type JobRequest,
 } from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
-import { decodeLine, decodeOutputStart, encodeLine, encodeOutputStart } from "./output.js";
+import {
+  decodeLine,
+  decodeOutputStart,
+  decodeSearched,
+  encodeLine,
+  encodeOutputStart,
+  encodeSearched,
+} from "./output.js";
 
 type UntilInit = NonNullable<Init<typeof WaitRequestSchema>["until"]>;
 type OutcomeInit = NonNullable<Init<typeof WaitResponseSchema>["outcome"]>;
@@ -78,11 +85,8 @@ function encodeOutcome(outcome: WaitOutcome): OutcomeInit {
       return { case: "line", value: encodeLine(outcome.line) };
     case "port":
       return { case: "port", value: outcome.port };
-    case "searched": {
-      const { stdoutOffset, stderrOffset } = outcome;
-      const value = { stdoutOffset: BigInt(stdoutOffset), stderrOffset: BigInt(stderrOffset) };
-      return { case: "searched", value };
-    }
+    case "searched":
+      return { case: "searched", value: encodeSearched(outcome) };
   }
 }
 
@@ -92,11 +96,8 @@ function decodeOutcome(outcome: WaitResponse["outcome"]): WaitOutcome | undefine
       return { type: "line", line: decodeLine(outcome.value) };
     case "port":
       return { type: "port", port: outcome.value };
-    case "searched": {
-      const stdoutOffset = Number(outcome.value.stdoutOffset);
-      const stderrOffset = Number(outcome.value.stderrOffset);
-      return { type: "searched", stdoutOffset, stderrOffset };
-    }
+    case "searched":
+      return { type: "searched", ...decodeSearched(outcome.value) };
     case undefined:
       return undefined;
   }

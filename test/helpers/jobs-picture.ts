@@ -56,6 +56,9 @@ export class JobsPicture {
         this.#leave(event.id);
         this.#removed.add(event.id);
         break;
+      case "line":
+      case "searched":
+        return;
     }
     if (event.type !== "resumed") this.#goOn(event);
   }

@@ -136,6 +136,7 @@ function shown(event: WatchEvent): string {
       return event.text;
     case "truncated":
       return `truncated at ${event.offset}`;
+    case "searched":
     case "opened":
     case "ended":
       return event.type;

@@ -1,12 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
 import { open } from "node:fs/promises";
-import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { Status, type WatchJobsResponse } from "../../gen/procman/v1/procman_pb.js";
 import { createProcmanClient } from "../../src/client/index.js";
 import type { Job } from "../../src/contract/job.js";
+import { breakablePath } from "../helpers/breakable-path.js";
 import { eventually } from "../helpers/eventually.js";
 import { JobsPicture } from "../helpers/jobs-picture.js";
 import { tempDir } from "../helpers/temp-dir.js";
@@ -20,37 +19,6 @@ async function ended(server: TestServer, script = "true"): Promise<string> {
 
 async function running(server: TestServer): Promise<string> {
   return (await server.client.start({ command: "sleep", args: ["1000"] })).job!.id;
-}
-
-/** A way to the server that can be cut; the next connection finds it whole again. */
-async function breakablePath(server: TestServer) {
-  const connections = new Set<Socket>();
-  const cut = () => {
-    for (const connection of connections) connection.destroy();
-  };
-  const proxy = createServer((socket) => {
-    const upstream = connect(server.socketPath);
-    for (const [from, to] of [
-      [socket, upstream],
-      [upstream, socket],
-    ] as const) {
-      connections.add(from);
-      from.on("error", () => {});
-      from.on("close", () => {
-        connections.delete(from);
-        to.destroy();
-      });
-      from.pipe(to);
-    }
-  });
-  const socketPath = join(tempDir(), "proxy.sock");
-  proxy.listen(socketPath);
-  await once(proxy, "listening");
-  onTestFinished(() => {
-    cut();
-    proxy.close();
-  });
-  return { socketPath, cut };
 }
 
 /** The events as they come, until `leave`, which returns the last revision. */

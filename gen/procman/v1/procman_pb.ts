@@ -35,7 +35,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file procman/v1/procman.proto.
  */
 export const file_procman_v1_procman: GenFile = /*@__PURE__*/
-  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi1QoKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRIiCgZvdXRwdXQYJiABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgnIAEoCRIRCgRuaWNlGCggASgFSAGIAQESNAoLc29mdF9saW1pdHMYKSADKAsyHy5wcm9jbWFuLnYxLkpvYi5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgwKCl9leGl0X2NvZGVCBwoFX25pY2UiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUixQUKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBIMCgRuYW1lGA4gASgJEikKCmlmX3J1bm5pbmcYDyABKA4yFS5wcm9jbWFuLnYxLklmUnVubmluZxIiCgZvdXRwdXQYECABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgRIAEoCRIRCgRuaWNlGBIgASgFSACIAQESPQoLc29mdF9saW1pdHMYEyADKAsyKC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgcKBV9uaWNlIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiLMAQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBG5hbWUYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiuQEKEVJlYWRPdXRwdXRSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIRCgltYXhfYnl0ZXMYAyABKAUSJAoEZW5kcxgEIAEoDjIWLnByb2NtYW4udjEuT3V0cHV0RW5kcxIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKAMSDAoEdGV4dBgHIAEoCCKRAQoSUmVhZE91dHB1dFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiUKBXBhcnRzGAIgAygLMhYucHJvY21hbi52MS5PdXRwdXRQYXJ0EhoKEnN0ZG91dF9uZXh0X29mZnNldBgDIAEoAxIaChJzdGRlcnJfbmV4dF9vZmZzZXQYBCABKAMicwoKT3V0cHV0UGFydBIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBIMCgR0ZXh0GAQgASgJEhUKDW9taXR0ZWRfYnl0ZXMYBSABKAMilQEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoA0INCgtfdGFpbF9saW5lcyLcAQoNV2F0Y2hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5wcm9jbWFuLnYxLk9wZW5lZEgAEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiPwoJVHJ1bmNhdGVkEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEg4KBm9mZnNldBgCIAEoAyImCgZPcGVuZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IieAoFQ2h1bmsSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEgwKBGRhdGEYAyABKAwSLQoJc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLgAQoETGluZRIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIMCgR0ZXh0GAIgASgJEg4KBm9mZnNldBgDIAEoAxITCgtuZXh0X29mZnNldBgEIAEoAxIqCgp0ZXJtaW5hdG9yGAUgASgOMhYucHJvY21hbi52MS5UZXJtaW5hdG9yEiYKCHByb2dyZXNzGAYgASgLMhQucHJvY21hbi52MS5Qcm9ncmVzcxItCglzZWVuX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIgsKCUhlYXJ0YmVhdCIlCgVFbmRlZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiKLAQoLV2FpdFJlcXVlc3QSCgoCaWQYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgZvdXRwdXQYAyABKAsyGS5wcm9jbWFuLnYxLk91dHB1dFBhdHRlcm5IABIOCgRwb3J0GAQgASgFSABCBwoFdW50aWwicwoNT3V0cHV0UGF0dGVybhIPCgdwYXR0ZXJuGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIVCg1zdGRvdXRfb2Zmc2V0GAMgASgDEhUKDXN0ZGVycl9vZmZzZXQYBCABKAMimQEKDFdhaXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYhIgCgRsaW5lGAIgASgLMhAucHJvY21hbi52MS5MaW5lSAASDgoEcG9ydBgDIAEoBUgAEi4KCHNlYXJjaGVkGAQgASgLMhoucHJvY21hbi52MS5PdXRwdXRTZWFyY2hlZEgAQgkKB291dGNvbWUiPgoOT3V0cHV0U2VhcmNoZWQSFQoNc3Rkb3V0X29mZnNldBgBIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAIgASgDIscBChBXYXRjaEpvYnNSZXF1ZXN0EiQKCHN0YXR1c2VzGAEgAygOMhIucHJvY21hbi52MS5TdGF0dXMSOAoGbGFiZWxzGAIgAygLMigucHJvY21hbi52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EhYKDnNpbmNlX3JldmlzaW9uGAMgASgJEgwKBG5hbWUYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL4AQoRV2F0Y2hKb2JzUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5wcm9jbWFuLnYxLkpvYnNTbmFwc2hvdEgAEikKB2NoYW5nZWQYAiABKAsyFi5wcm9jbWFuLnYxLkpvYkNoYW5nZWRIABIpCgdyZW1vdmVkGAMgASgLMhYucHJvY21hbi52MS5Kb2JSZW1vdmVkSAASKgoJaGVhcnRiZWF0GAQgASgLMhUucHJvY21hbi52MS5IZWFydGJlYXRIABIqCgdyZXN1bWVkGAUgASgLMhcucHJvY21hbi52MS5Kb2JzUmVzdW1lZEgAQgcKBWV2ZW50Ik0KDEpvYnNTbmFwc2hvdBIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIfCgtKb2JzUmVzdW1lZBIQCghyZXZpc2lvbhgBIAEoCSJKCgpKb2JDaGFuZ2VkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEhAKCHJldmlzaW9uGAIgASgJEgwKBG1vcmUYAyABKAgiKgoKSm9iUmVtb3ZlZBIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCSIrCg1TaWduYWxSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoCSIuCg5TaWduYWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJMCg1DYW5jZWxSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuCg5DYW5jZWxSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJhCg5SZXN0YXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIvCgxncmFjZV9wZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSIvCg9SZXN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiawoQU2VuZElucHV0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgZvZmZzZXQYAiABKANIAIgBARIMCgRkYXRhGAMgASgMEg0KBWNsb3NlGAQgASgIEg4KBnNlbmRlchgFIAEoCUIJCgdfb2Zmc2V0IigKEVNlbmRJbnB1dFJlc3BvbnNlEhMKC25leHRfb2Zmc2V0GAEgASgDIk4KE1Jlc2l6ZVdpbmRvd1JlcXVlc3QSCgoCaWQYASABKAkSKwoLd2luZG93X3NpemUYAiABKAsyFi5wcm9jbWFuLnYxLldpbmRvd1NpemUiNAoUUmVzaXplV2luZG93UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLwoNUmVtb3ZlUmVxdWVzdBIKCgJpZBgBIAEoCRISCgp1bnJlYWRhYmxlGAIgASgIIhAKDlJlbW92ZVJlc3BvbnNlIsEBCgxKb2JTZWxlY3Rpb24SCwoDaWRzGAEgAygJEiQKCHN0YXR1c2VzGAIgAygOMhIucHJvY21hbi52MS5TdGF0dXMSNAoGbGFiZWxzGAMgAygLMiQucHJvY21hbi52MS5Kb2JTZWxlY3Rpb24uTGFiZWxzRW50cnkSDAoEbmFtZRgEIAEoCRILCgNhbGwYBSABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJeCglKb2JSZXN1bHQSCgoCaWQYASABKAkSHAoDam9iGAIgASgLMg8ucHJvY21hbi52MS5Kb2ISJwoHZmFpbHVyZRgDIAEoCzIWLnByb2NtYW4udjEuSm9iRmFpbHVyZSItCgpKb2JGYWlsdXJlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJInEKEUNhbmNlbEpvYnNSZXF1ZXN0EisKCXNlbGVjdGlvbhgBIAEoCzIYLnByb2NtYW4udjEuSm9iU2VsZWN0aW9uEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJkChJDYW5jZWxKb2JzUmVzcG9uc2USJgoHcmVzdWx0cxgBIAMoCzIVLnByb2NtYW4udjEuSm9iUmVzdWx0EhEKCWRvbmVfc2l6ZRgCIAEoBRITCgtmYWlsZWRfc2l6ZRgDIAEoBSJQChFTaWduYWxKb2JzUmVxdWVzdBIrCglzZWxlY3Rpb24YASABKAsyGC5wcm9jbWFuLnYxLkpvYlNlbGVjdGlvbhIOCgZzaWduYWwYAiABKAkiZAoSU2lnbmFsSm9ic1Jlc3BvbnNlEiYKB3Jlc3VsdHMYASADKAsyFS5wcm9jbWFuLnYxLkpvYlJlc3VsdBIRCglkb25lX3NpemUYAiABKAUSEwoLZmFpbGVkX3NpemUYAyABKAUigQEKEVJlbW92ZUpvYnNSZXF1ZXN0EisKCXNlbGVjdGlvbhgBIAEoCzIYLnByb2NtYW4udjEuSm9iU2VsZWN0aW9uEg4KBmNhbmNlbBgCIAEoCBIvCgxncmFjZV9wZXJpb2QYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoSUmVtb3ZlSm9ic1Jlc3BvbnNlEiYKB3Jlc3VsdHMYASADKAsyFS5wcm9jbWFuLnYxLkpvYlJlc3VsdBIRCglkb25lX3NpemUYAiABKAUSEwoLZmFpbGVkX3NpemUYAyABKAUiPwoOQ2xlYW51cFJlcXVlc3QSLQoKb2xkZXJfdGhhbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI0Cg9DbGVhbnVwUmVzcG9uc2USEwoLcmVtb3ZlZF9pZHMYASADKAkSDAoEbW9yZRgCIAEoCCIQCg5SZWZyZXNoUmVxdWVzdCJFCg9SZWZyZXNoUmVzcG9uc2USHQoEam9icxgBIAMoCzIPLnByb2NtYW4udjEuSm9iEhMKC2Z1cnRoZXJfaWRzGAIgAygJKpwBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BFTkRJTkcQARISCg5TVEFUVVNfUlVOTklORxACEhQKEFNUQVRVU19DT01QTEVURUQQAxIRCg1TVEFUVVNfRkFJTEVEEAQSFAoQU1RBVFVTX0NBTkNFTExFRBAFEhMKD1NUQVRVU19PUlBIQU5FRBAGKkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACKngKClRlcm1pbmF0b3ISGgoWVEVSTUlOQVRPUl9VTlNQRUNJRklFRBAAEhEKDVRFUk1JTkFUT1JfTEYQARITCg9URVJNSU5BVE9SX0NSTEYQAhIRCg1URVJNSU5BVE9SX0NSEAMSEwoPVEVSTUlOQVRPUl9OT05FEAQqQgoGT3V0cHV0EhYKEk9VVFBVVF9VTlNQRUNJRklFRBAAEg8KC09VVFBVVF9GSUxFEAESDwoLT1VUUFVUX1BJUEUQAipbCgtDb250YWlubWVudBIbChdDT05UQUlOTUVOVF9VTlNQRUNJRklFRBAAEhcKE0NPTlRBSU5NRU5UX1NFU1NJT04QARIWChJDT05UQUlOTUVOVF9DR1JPVVAQAipTCglJZlJ1bm5pbmcSGgoWSUZfUlVOTklOR19VTlNQRUNJRklFRBAAEhMKD0lGX1JVTk5JTkdfRkFJTBABEhUKEUlGX1JVTk5JTkdfUkVUVVJOEAIqawoKT3V0cHV0RW5kcxIbChdPVVRQVVRfRU5EU19VTlNQRUNJRklFRBAAEhQKEE9VVFBVVF9FTkRTX0JPVEgQARIUChBPVVRQVVRfRU5EU19IRUFEEAISFAoQT1VUUFVUX0VORFNfVEFJTBADMs4KCg5Qcm9jbWFuU2VydmljZRI8CgVTdGFydBIYLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0GhkucHJvY21hbi52MS5TdGFydFJlc3BvbnNlEjsKA0dldBIWLnByb2NtYW4udjEuR2V0UmVxdWVzdBoXLnByb2NtYW4udjEuR2V0UmVzcG9uc2UiA5ACARI+CgRMaXN0EhcucHJvY21hbi52MS5MaXN0UmVxdWVzdBoYLnByb2NtYW4udjEuTGlzdFJlc3BvbnNlIgOQAgESRgoGQXR0YWNoEhkucHJvY21hbi52MS5BdHRhY2hSZXF1ZXN0GhoucHJvY21hbi52MS5BdHRhY2hSZXNwb25zZSIDkAIBMAESUAoKUmVhZE91dHB1dBIdLnByb2NtYW4udjEuUmVhZE91dHB1dFJlcXVlc3QaHi5wcm9jbWFuLnYxLlJlYWRPdXRwdXRSZXNwb25zZSIDkAIBEkMKBVdhdGNoEhgucHJvY21hbi52MS5XYXRjaFJlcXVlc3QaGS5wcm9jbWFuLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEj4KBFdhaXQSFy5wcm9jbWFuLnYxLldhaXRSZXF1ZXN0GhgucHJvY21hbi52MS5XYWl0UmVzcG9uc2UiA5ACARJPCglXYXRjaEpvYnMSHC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QaHS5wcm9jbWFuLnYxLldhdGNoSm9ic1Jlc3BvbnNlIgOQAgEwARI/CgZTaWduYWwSGS5wcm9jbWFuLnYxLlNpZ25hbFJlcXVlc3QaGi5wcm9jbWFuLnYxLlNpZ25hbFJlc3BvbnNlEj8KBkNhbmNlbBIZLnByb2NtYW4udjEuQ2FuY2VsUmVxdWVzdBoaLnByb2NtYW4udjEuQ2FuY2VsUmVzcG9uc2USQgoHUmVzdGFydBIaLnByb2NtYW4udjEuUmVzdGFydFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlc3RhcnRSZXNwb25zZRJICglTZW5kSW5wdXQSHC5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlcXVlc3QaHS5wcm9jbWFuLnYxLlNlbmRJbnB1dFJlc3BvbnNlElEKDFJlc2l6ZVdpbmRvdxIfLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVxdWVzdBogLnByb2NtYW4udjEuUmVzaXplV2luZG93UmVzcG9uc2USPwoGUmVtb3ZlEhkucHJvY21hbi52MS5SZW1vdmVSZXF1ZXN0GhoucHJvY21hbi52MS5SZW1vdmVSZXNwb25zZRJLCgpDYW5jZWxKb2JzEh0ucHJvY21hbi52MS5DYW5jZWxKb2JzUmVxdWVzdBoeLnByb2NtYW4udjEuQ2FuY2VsSm9ic1Jlc3BvbnNlEksKClNpZ25hbEpvYnMSHS5wcm9jbWFuLnYxLlNpZ25hbEpvYnNSZXF1ZXN0Gh4ucHJvY21hbi52MS5TaWduYWxKb2JzUmVzcG9uc2USSwoKUmVtb3ZlSm9icxIdLnByb2NtYW4udjEuUmVtb3ZlSm9ic1JlcXVlc3QaHi5wcm9jbWFuLnYxLlJlbW92ZUpvYnNSZXNwb25zZRJCCgdDbGVhbnVwEhoucHJvY21hbi52MS5DbGVhbnVwUmVxdWVzdBobLnByb2NtYW4udjEuQ2xlYW51cFJlc3BvbnNlEkIKB1JlZnJlc2gSGi5wcm9jbWFuLnYxLlJlZnJlc2hSZXF1ZXN0GhsucHJvY21hbi52MS5SZWZyZXNoUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chhwcm9jbWFuL3YxL3Byb2NtYW4ucHJvdG8SCnByb2NtYW4udjEi1QoKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIlCgNlbnYYBSADKAsyGC5wcm9jbWFuLnYxLkpvYi5FbnZFbnRyeRIQCgh3b3JrX2RpchgGIAEoCRIrCgZsYWJlbHMYByADKAsyGy5wcm9jbWFuLnYxLkpvYi5MYWJlbHNFbnRyeRILCgNwaWQYCCABKAUSIgoGc3RhdHVzGAkgASgOMhIucHJvY21hbi52MS5TdGF0dXMSFgoJZXhpdF9jb2RlGAogASgFSACIAQESDgoGc2lnbmFsGAsgASgJEg0KBWVycm9yGAwgASgJEjAKDGNyZWF0ZWRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc3RhcnRlZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wbGV0ZWRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc3Rkb3V0X2J5dGVzGBAgASgDEhQKDHN0ZGVycl9ieXRlcxgRIAEoAxImCghwcm9ncmVzcxgSIAEoCzIULnByb2NtYW4udjEuUHJvZ3Jlc3MSKwoIY3B1X3RpbWUYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxtZXJnZV9vdXRwdXQYFSABKAgSLAoLY29udGFpbm1lbnQYFiABKA4yFy5wcm9jbWFuLnYxLkNvbnRhaW5tZW50EhEKCWNsZWFyX2VudhgXIAEoCBIXCg9sb2dfbGltaXRfYnl0ZXMYGCABKAMSGwoTc3Rkb3V0X2ZpcnN0X29mZnNldBgZIAEoAxIbChNzdGRlcnJfZmlyc3Rfb2Zmc2V0GBogASgDEgsKA3B0eRgbIAEoCBIrCgt3aW5kb3dfc2l6ZRgcIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgdIAEoCBIYChB0cnVuY2F0ZWRfZmllbGRzGB4gAygJEhoKEnN0ZG91dF90cnVuY2F0aW9ucxgfIAEoBRIaChJzdGRlcnJfdHJ1bmNhdGlvbnMYICABKAUSKAoMbWlzc2luZ19sb2dzGCEgAygOMhIucHJvY21hbi52MS5TdHJlYW0SEwoLbGFzdF9zaWduYWwYIiABKAkSNAoQbGFzdF9zaWduYWxfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgkIAEoCRITCgtwcmV2aW91c19pZBglIAEoCRIiCgZvdXRwdXQYJiABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgnIAEoCRIRCgRuaWNlGCggASgFSAGIAQESNAoLc29mdF9saW1pdHMYKSADKAsyHy5wcm9jbWFuLnYxLkpvYi5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgwKCl9leGl0X2NvZGVCBwoFX25pY2UiKwoKV2luZG93U2l6ZRIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUizAEKCFByb2dyZXNzEhQKB3BlcmNlbnQYASABKAFIAIgBARIUCgdjdXJyZW50GAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEhEKBHJhdGUYBSABKAFIA4gBARImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEdGV4dBgHIAEoCUIKCghfcGVyY2VudEIKCghfY3VycmVudEIICgZfdG90YWxCBwoFX3JhdGUixQUKDFN0YXJ0UmVxdWVzdBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSLgoDZW52GAMgAygLMiEucHJvY21hbi52MS5TdGFydFJlcXVlc3QuRW52RW50cnkSEQoJY2xlYXJfZW52GAQgASgIEhAKCHdvcmtfZGlyGAUgASgJEjQKBmxhYmVscxgGIAMoCzIkLnByb2NtYW4udjEuU3RhcnRSZXF1ZXN0LkxhYmVsc0VudHJ5EhIKCnJlcXVlc3RfaWQYByABKAkSFAoMbWVyZ2Vfb3V0cHV0GAggASgIEioKB3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbG9nX2xpbWl0X2J5dGVzGAogASgDEgsKA3B0eRgLIAEoCBIrCgt3aW5kb3dfc2l6ZRgMIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZRINCgVzdGRpbhgNIAEoCBIMCgRuYW1lGA4gASgJEikKCmlmX3J1bm5pbmcYDyABKA4yFS5wcm9jbWFuLnYxLklmUnVubmluZxIiCgZvdXRwdXQYECABKA4yEi5wcm9jbWFuLnYxLk91dHB1dBINCgV1bWFzaxgRIAEoCRIRCgRuaWNlGBIgASgFSACIAQESPQoLc29mdF9saW1pdHMYEyADKAsyKC5wcm9jbWFuLnYxLlN0YXJ0UmVxdWVzdC5Tb2Z0TGltaXRzRW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD1NvZnRMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBQgcKBV9uaWNlIi0KDVN0YXJ0UmVzcG9uc2USHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2IiLQoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRITCgtpbmNsdWRlX2VudhgCIAEoCCIrCgtHZXRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiLMAQoLTGlzdFJlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxIzCgZsYWJlbHMYAiADKAsyIy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBG5hbWUYBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKiAQoMTGlzdFJlc3BvbnNlEh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRItCgp1bnJlYWRhYmxlGAQgAygLMhkucHJvY21hbi52MS5VbnJlYWRhYmxlSm9iEhcKD3VucmVhZGFibGVfc2l6ZRgFIAEoBSIqCg1VbnJlYWRhYmxlSm9iEgoKAmlkGAEgASgJEg0KBWVycm9yGAIgASgJIqYBCg1BdHRhY2hSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZmb2xsb3cYAyABKAgSFwoKdGFpbF9saW5lcxgEIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBSABKAMSFQoNc3RkZXJyX29mZnNldBgGIAEoA0INCgtfdGFpbF9saW5lcyLfAQoOQXR0YWNoUmVzcG9uc2USJAoGb3BlbmVkGAEgASgLMhIucHJvY21hbi52MS5PcGVuZWRIABIiCgVjaHVuaxgCIAEoCzIRLnByb2NtYW4udjEuQ2h1bmtIABIqCgloZWFydGJlYXQYAyABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEiIKBWVuZGVkGAQgASgLMhEucHJvY21hbi52MS5FbmRlZEgAEioKCXRydW5jYXRlZBgFIAEoCzIVLnByb2NtYW4udjEuVHJ1bmNhdGVkSABCBwoFZXZlbnQiuQEKEVJlYWRPdXRwdXRSZXF1ZXN0EgoKAmlkGAEgASgJEiMKB3N0cmVhbXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIRCgltYXhfYnl0ZXMYAyABKAUSJAoEZW5kcxgEIAEoDjIWLnByb2NtYW4udjEuT3V0cHV0RW5kcxIVCg1zdGRvdXRfb2Zmc2V0GAUgASgDEhUKDXN0ZGVycl9vZmZzZXQYBiABKAMSDAoEdGV4dBgHIAEoCCKRAQoSUmVhZE91dHB1dFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiUKBXBhcnRzGAIgAygLMhYucHJvY21hbi52MS5PdXRwdXRQYXJ0EhoKEnN0ZG91dF9uZXh0X29mZnNldBgDIAEoAxIaChJzdGRlcnJfbmV4dF9vZmZzZXQYBCABKAMicwoKT3V0cHV0UGFydBIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBIMCgR0ZXh0GAQgASgJEhUKDW9taXR0ZWRfYnl0ZXMYBSABKAMi1gEKDFdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SFwoKdGFpbF9saW5lcxgDIAEoBUgAiAEBEhUKDXN0ZG91dF9vZmZzZXQYBCABKAMSFQoNc3RkZXJyX29mZnNldBgFIAEoAxIPCgdwYXR0ZXJuGAYgASgJEg4KBmludmVydBgHIAEoCBITCgZmb2xsb3cYCiABKAhIAYgBAUINCgtfdGFpbF9saW5lc0IJCgdfZm9sbG93IowCCg1XYXRjaFJlc3BvbnNlEiQKBm9wZW5lZBgBIAEoCzISLnByb2NtYW4udjEuT3BlbmVkSAASIAoEbGluZRgCIAEoCzIQLnByb2NtYW4udjEuTGluZUgAEioKCWhlYXJ0YmVhdBgDIAEoCzIVLnByb2NtYW4udjEuSGVhcnRiZWF0SAASIgoFZW5kZWQYBCABKAsyES5wcm9jbWFuLnYxLkVuZGVkSAASKgoJdHJ1bmNhdGVkGAUgASgLMhUucHJvY21hbi52MS5UcnVuY2F0ZWRIABIuCghzZWFyY2hlZBgGIAEoCzIaLnByb2NtYW4udjEuT3V0cHV0U2VhcmNoZWRIAEIHCgVldmVudCI/CglUcnVuY2F0ZWQSIgoGc3RyZWFtGAEgASgOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDIiYKBk9wZW5lZBIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJ4CgVDaHVuaxIiCgZzdHJlYW0YASABKA4yEi5wcm9jbWFuLnYxLlN0cmVhbRIOCgZvZmZzZXQYAiABKAMSDAoEZGF0YRgDIAEoDBItCglzZWVuX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuABCgRMaW5lEiIKBnN0cmVhbRgBIAEoDjISLnByb2NtYW4udjEuU3RyZWFtEgwKBHRleHQYAiABKAkSDgoGb2Zmc2V0GAMgASgDEhMKC25leHRfb2Zmc2V0GAQgASgDEioKCnRlcm1pbmF0b3IYBSABKA4yFi5wcm9jbWFuLnYxLlRlcm1pbmF0b3ISJgoIcHJvZ3Jlc3MYBiABKAsyFC5wcm9jbWFuLnYxLlByb2dyZXNzEi0KCXNlZW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiCwoJSGVhcnRiZWF0IiUKBUVuZGVkEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIosBCgtXYWl0UmVxdWVzdBIKCgJpZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKBm91dHB1dBgDIAEoCzIZLnByb2NtYW4udjEuT3V0cHV0UGF0dGVybkgAEg4KBHBvcnQYBCABKAVIAEIHCgV1bnRpbCJzCg1PdXRwdXRQYXR0ZXJuEg8KB3BhdHRlcm4YASABKAkSIwoHc3RyZWFtcxgCIAMoDjISLnByb2NtYW4udjEuU3RyZWFtEhUKDXN0ZG91dF9vZmZzZXQYAyABKAMSFQoNc3RkZXJyX29mZnNldBgEIAEoAyKZAQoMV2FpdFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iEiAKBGxpbmUYAiABKAsyEC5wcm9jbWFuLnYxLkxpbmVIABIOCgRwb3J0GAMgASgFSAASLgoIc2VhcmNoZWQYBCABKAsyGi5wcm9jbWFuLnYxLk91dHB1dFNlYXJjaGVkSABCCQoHb3V0Y29tZSI+Cg5PdXRwdXRTZWFyY2hlZBIVCg1zdGRvdXRfb2Zmc2V0GAEgASgDEhUKDXN0ZGVycl9vZmZzZXQYAiABKAMi/gEKEFdhdGNoSm9ic1JlcXVlc3QSJAoIc3RhdHVzZXMYASADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxI4CgZsYWJlbHMYAiADKAsyKC5wcm9jbWFuLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSFgoOc2luY2VfcmV2aXNpb24YAyABKAkSDAoEbmFtZRgEIAEoCRI1Cg5vdXRwdXRfcGF0dGVybhgFIAEoCzIdLnByb2NtYW4udjEuSm9ic091dHB1dFBhdHRlcm4aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLEAQoRSm9ic091dHB1dFBhdHRlcm4SDwoHcGF0dGVybhgBIAEoCRIjCgdzdHJlYW1zGAIgAygOMhIucHJvY21hbi52MS5TdHJlYW0SDgoGaW52ZXJ0GAMgASgIEjAKCXBvc2l0aW9ucxgEIAMoCzIdLnByb2NtYW4udjEuSm9iT3V0cHV0UG9zaXRpb24SNwoTbmV3ZXN0X2NyZWF0ZWRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTQoRSm9iT3V0cHV0UG9zaXRpb24SCgoCaWQYASABKAkSFQoNc3Rkb3V0X29mZnNldBgCIAEoAxIVCg1zdGRlcnJfb2Zmc2V0GAMgASgDIsoCChFXYXRjaEpvYnNSZXNwb25zZRIsCghzbmFwc2hvdBgBIAEoCzIYLnByb2NtYW4udjEuSm9ic1NuYXBzaG90SAASKQoHY2hhbmdlZBgCIAEoCzIWLnByb2NtYW4udjEuSm9iQ2hhbmdlZEgAEikKB3JlbW92ZWQYAyABKAsyFi5wcm9jbWFuLnYxLkpvYlJlbW92ZWRIABIqCgloZWFydGJlYXQYBCABKAsyFS5wcm9jbWFuLnYxLkhlYXJ0YmVhdEgAEioKB3Jlc3VtZWQYBSABKAsyFy5wcm9jbWFuLnYxLkpvYnNSZXN1bWVkSAASIwoEbGluZRgGIAEoCzITLnByb2NtYW4udjEuSm9iTGluZUgAEisKCHNlYXJjaGVkGAcgASgLMhcucHJvY21hbi52MS5Kb2JTZWFyY2hlZEgAQgcKBWV2ZW50IkcKB0pvYkxpbmUSCgoCaWQYASABKAkSHgoEbGluZRgCIAEoCzIQLnByb2NtYW4udjEuTGluZRIQCghyZXZpc2lvbhgDIAEoCSJiCgtKb2JTZWFyY2hlZBIvCghwb3NpdGlvbhgBIAEoCzIdLnByb2NtYW4udjEuSm9iT3V0cHV0UG9zaXRpb24SEAoIY29tcGxldGUYAiABKAgSEAoIcmV2aXNpb24YAyABKAkiTQoMSm9ic1NuYXBzaG90Eh0KBGpvYnMYASADKAsyDy5wcm9jbWFuLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoCRIMCgRtb3JlGAMgASgIIh8KC0pvYnNSZXN1bWVkEhAKCHJldmlzaW9uGAEgASgJIkoKCkpvYkNoYW5nZWQSHAoDam9iGAEgASgLMg8ucHJvY21hbi52MS5Kb2ISEAoIcmV2aXNpb24YAiABKAkSDAoEbW9yZRgDIAEoCCIqCgpKb2JSZW1vdmVkEgoKAmlkGAEgASgJEhAKCHJldmlzaW9uGAIgASgJIisKDVNpZ25hbFJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2lnbmFsGAIgASgJIi4KDlNpZ25hbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iIkwKDUNhbmNlbFJlcXVlc3QSCgoCaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIi4KDkNhbmNlbFJlc3BvbnNlEhwKA2pvYhgBIAEoCzIPLnByb2NtYW4udjEuSm9iImEKDlJlc3RhcnRSZXF1ZXN0EgoKAmlkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpyZXF1ZXN0X2lkGAMgASgJIi8KD1Jlc3RhcnRSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiJrChBTZW5kSW5wdXRSZXF1ZXN0EgoKAmlkGAEgASgJEhMKBm9mZnNldBgCIAEoA0gAiAEBEgwKBGRhdGEYAyABKAwSDQoFY2xvc2UYBCABKAgSDgoGc2VuZGVyGAUgASgJQgkKB19vZmZzZXQiKAoRU2VuZElucHV0UmVzcG9uc2USEwoLbmV4dF9vZmZzZXQYASABKAMiTgoTUmVzaXplV2luZG93UmVxdWVzdBIKCgJpZBgBIAEoCRIrCgt3aW5kb3dfc2l6ZRgCIAEoCzIWLnByb2NtYW4udjEuV2luZG93U2l6ZSI0ChRSZXNpemVXaW5kb3dSZXNwb25zZRIcCgNqb2IYASABKAsyDy5wcm9jbWFuLnYxLkpvYiIvCg1SZW1vdmVSZXF1ZXN0EgoKAmlkGAEgASgJEhIKCnVucmVhZGFibGUYAiABKAgiEAoOUmVtb3ZlUmVzcG9uc2UiwQEKDEpvYlNlbGVjdGlvbhILCgNpZHMYASADKAkSJAoIc3RhdHVzZXMYAiADKA4yEi5wcm9jbWFuLnYxLlN0YXR1cxI0CgZsYWJlbHMYAyADKAsyJC5wcm9jbWFuLnYxLkpvYlNlbGVjdGlvbi5MYWJlbHNFbnRyeRIMCgRuYW1lGAQgASgJEgsKA2FsbBgFIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl4KCUpvYlJlc3VsdBIKCgJpZBgBIAEoCRIcCgNqb2IYAiABKAsyDy5wcm9jbWFuLnYxLkpvYhInCgdmYWlsdXJlGAMgASgLMhYucHJvY21hbi52MS5Kb2JGYWlsdXJlIi0KCkpvYkZhaWx1cmUSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkicQoRQ2FuY2VsSm9ic1JlcXVlc3QSKwoJc2VsZWN0aW9uGAEgASgLMhgucHJvY21hbi52MS5Kb2JTZWxlY3Rpb24SLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uImQKEkNhbmNlbEpvYnNSZXNwb25zZRImCgdyZXN1bHRzGAEgAygLMhUucHJvY21hbi52MS5Kb2JSZXN1bHQSEQoJZG9uZV9zaXplGAIgASgFEhMKC2ZhaWxlZF9zaXplGAMgASgFIlAKEVNpZ25hbEpvYnNSZXF1ZXN0EisKCXNlbGVjdGlvbhgBIAEoCzIYLnByb2NtYW4udjEuSm9iU2VsZWN0aW9uEg4KBnNpZ25hbBgCIAEoCSJkChJTaWduYWxKb2JzUmVzcG9uc2USJgoHcmVzdWx0cxgBIAMoCzIVLnByb2NtYW4udjEuSm9iUmVzdWx0EhEKCWRvbmVfc2l6ZRgCIAEoBRITCgtmYWlsZWRfc2l6ZRgDIAEoBSKBAQoRUmVtb3ZlSm9ic1JlcXVlc3QSKwoJc2VsZWN0aW9uGAEgASgLMhgucHJvY21hbi52MS5Kb2JTZWxlY3Rpb24SDgoGY2FuY2VsGAIgASgIEi8KDGdyYWNlX3BlcmlvZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJkChJSZW1vdmVKb2JzUmVzcG9uc2USJgoHcmVzdWx0cxgBIAMoCzIVLnByb2NtYW4udjEuSm9iUmVzdWx0EhEKCWRvbmVfc2l6ZRgCIAEoBRITCgtmYWlsZWRfc2l6ZRgDIAEoBSI/Cg5DbGVhbnVwUmVxdWVzdBItCgpvbGRlcl90aGFuGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKD0NsZWFudXBSZXNwb25zZRITCgtyZW1vdmVkX2lkcxgBIAMoCRIMCgRtb3JlGAIgASgIIhAKDlJlZnJlc2hSZXF1ZXN0IkUKD1JlZnJlc2hSZXNwb25zZRIdCgRqb2JzGAEgAygLMg8ucHJvY21hbi52MS5Kb2ISEwoLZnVydGhlcl9pZHMYAiADKAkqnAEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABISCg5TVEFUVVNfUEVORElORxABEhIKDlNUQVRVU19SVU5OSU5HEAISFAoQU1RBVFVTX0NPTVBMRVRFRBADEhEKDVNUQVRVU19GQUlMRUQQBBIUChBTVEFUVVNfQ0FOQ0VMTEVEEAUSEwoPU1RBVFVTX09SUEhBTkVEEAYqRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIqeAoKVGVybWluYXRvchIaChZURVJNSU5BVE9SX1VOU1BFQ0lGSUVEEAASEQoNVEVSTUlOQVRPUl9MRhABEhMKD1RFUk1JTkFUT1JfQ1JMRhACEhEKDVRFUk1JTkFUT1JfQ1IQAxITCg9URVJNSU5BVE9SX05PTkUQBCpCCgZPdXRwdXQSFgoST1VUUFVUX1VOU1BFQ0lGSUVEEAASDwoLT1VUUFVUX0ZJTEUQARIPCgtPVVRQVVRfUElQRRACKlsKC0NvbnRhaW5tZW50EhsKF0NPTlRBSU5NRU5UX1VOU1BFQ0lGSUVEEAASFwoTQ09OVEFJTk1FTlRfU0VTU0lPThABEhYKEkNPTlRBSU5NRU5UX0NHUk9VUBACKlMKCUlmUnVubmluZxIaChZJRl9SVU5OSU5HX1VOU1BFQ0lGSUVEEAASEwoPSUZfUlVOTklOR19GQUlMEAESFQoRSUZfUlVOTklOR19SRVRVUk4QAiprCgpPdXRwdXRFbmRzEhsKF09VVFBVVF9FTkRTX1VOU1BFQ0lGSUVEEAASFAoQT1VUUFVUX0VORFNfQk9USBABEhQKEE9VVFBVVF9FTkRTX0hFQUQQAhIUChBPVVRQVVRfRU5EU19UQUlMEAMyzgoKDlByb2NtYW5TZXJ2aWNlEjwKBVN0YXJ0EhgucHJvY21hbi52MS5TdGFydFJlcXVlc3QaGS5wcm9jbWFuLnYxLlN0YXJ0UmVzcG9uc2USOwoDR2V0EhYucHJvY21hbi52MS5HZXRSZXF1ZXN0GhcucHJvY21hbi52MS5HZXRSZXNwb25zZSIDkAIBEj4KBExpc3QSFy5wcm9jbWFuLnYxLkxpc3RSZXF1ZXN0GhgucHJvY21hbi52MS5MaXN0UmVzcG9uc2UiA5ACARJGCgZBdHRhY2gSGS5wcm9jbWFuLnYxLkF0dGFjaFJlcXVlc3QaGi5wcm9jbWFuLnYxLkF0dGFjaFJlc3BvbnNlIgOQAgEwARJQCgpSZWFkT3V0cHV0Eh0ucHJvY21hbi52MS5SZWFkT3V0cHV0UmVxdWVzdBoeLnByb2NtYW4udjEuUmVhZE91dHB1dFJlc3BvbnNlIgOQAgESQwoFV2F0Y2gSGC5wcm9jbWFuLnYxLldhdGNoUmVxdWVzdBoZLnByb2NtYW4udjEuV2F0Y2hSZXNwb25zZSIDkAIBMAESPgoEV2FpdBIXLnByb2NtYW4udjEuV2FpdFJlcXVlc3QaGC5wcm9jbWFuLnYxLldhaXRSZXNwb25zZSIDkAIBEk8KCVdhdGNoSm9icxIcLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVxdWVzdBodLnByb2NtYW4udjEuV2F0Y2hKb2JzUmVzcG9uc2UiA5ACATABEj8KBlNpZ25hbBIZLnByb2NtYW4udjEuU2lnbmFsUmVxdWVzdBoaLnByb2NtYW4udjEuU2lnbmFsUmVzcG9uc2USPwoGQ2FuY2VsEhkucHJvY21hbi52MS5DYW5jZWxSZXF1ZXN0GhoucHJvY21hbi52MS5DYW5jZWxSZXNwb25zZRJCCgdSZXN0YXJ0EhoucHJvY21hbi52MS5SZXN0YXJ0UmVxdWVzdBobLnByb2NtYW4udjEuUmVzdGFydFJlc3BvbnNlEkgKCVNlbmRJbnB1dBIcLnByb2NtYW4udjEuU2VuZElucHV0UmVxdWVzdBodLnByb2NtYW4udjEuU2VuZElucHV0UmVzcG9uc2USUQoMUmVzaXplV2luZG93Eh8ucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXF1ZXN0GiAucHJvY21hbi52MS5SZXNpemVXaW5kb3dSZXNwb25zZRI/CgZSZW1vdmUSGS5wcm9jbWFuLnYxLlJlbW92ZVJlcXVlc3QaGi5wcm9jbWFuLnYxLlJlbW92ZVJlc3BvbnNlEksKCkNhbmNlbEpvYnMSHS5wcm9jbWFuLnYxLkNhbmNlbEpvYnNSZXF1ZXN0Gh4ucHJvY21hbi52MS5DYW5jZWxKb2JzUmVzcG9uc2USSwoKU2lnbmFsSm9icxIdLnByb2NtYW4udjEuU2lnbmFsSm9ic1JlcXVlc3QaHi5wcm9jbWFuLnYxLlNpZ25hbEpvYnNSZXNwb25zZRJLCgpSZW1vdmVKb2JzEh0ucHJvY21hbi52MS5SZW1vdmVKb2JzUmVxdWVzdBoeLnByb2NtYW4udjEuUmVtb3ZlSm9ic1Jlc3BvbnNlEkIKB0NsZWFudXASGi5wcm9jbWFuLnYxLkNsZWFudXBSZXF1ZXN0GhsucHJvY21hbi52MS5DbGVhbnVwUmVzcG9uc2USQgoHUmVmcmVzaBIaLnByb2NtYW4udjEuUmVmcmVzaFJlcXVlc3QaGy5wcm9jbWFuLnYxLlJlZnJlc2hSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Job is one command and what became of it.
@@ -1145,6 +1145,29 @@ export type WatchRequest = Message<"procman.v1.WatchRequest"> & {
    * @generated from field: int64 stderr_offset = 5;
    */
   stderrOffset: bigint;
+
+  /**
+   * Send only the lines that this is found in: a regular expression as in
+   * OutputPattern.pattern. Each piece of a line that is longer than 64 KiB is looked
+   * at by itself. `tail_lines` counts all lines. Empty: send every line.
+   *
+   * @generated from field: string pattern = 6;
+   */
+  pattern: string;
+
+  /**
+   * Send the lines that `pattern` is not found in; only with that.
+   *
+   * @generated from field: bool invert = 7;
+   */
+  invert: boolean;
+
+  /**
+   * False: end after the output that there is now. Default: true.
+   *
+   * @generated from field: optional bool follow = 10;
+   */
+  follow?: boolean | undefined;
 };
 
 /**
@@ -1205,6 +1228,16 @@ export type WatchResponse = Message<"procman.v1.WatchResponse"> & {
      */
     value: Truncated;
     case: "truncated";
+  } | {
+    /**
+     * With `pattern`: no line before these offsets matches that was not sent. A
+     * client that goes on from them, or from a later line's next_offset, misses
+     * nothing. Comes at least once in each MiB of output, and before `ended`.
+     *
+     * @generated from field: procman.v1.OutputSearched searched = 6;
+     */
+    value: OutputSearched;
+    case: "searched";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1487,8 +1520,10 @@ export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
  *     moment to be completed, and returned as it is after that. A match that
  *     reaches up to its end and depends on what follows ("$", "\z", "\b",
  *     "\B") has to wait for the line's end, or the job's.
- *   * Only the first 2048 UTF-16 code units of a line are looked at. "$" and
- *     "\z" do not match there in a line that is longer.
+ *   * Of a long line the beginning is looked at: 2048 UTF-16 code units at least,
+ *     and as many as 1,024,000 divided by the pattern's instructions. A plain word
+ *     of up to 13 letters has few enough for the 64 KiB that a line can have. "$" and
+ *     "\z" do not match where a line was cut so.
  *
  * @generated from message procman.v1.OutputPattern
  */
@@ -1655,6 +1690,13 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
    * @generated from field: string name = 4;
    */
   name: string;
+
+  /**
+   * Send also the lines that match this, of the jobs that match the filters.
+   *
+   * @generated from field: procman.v1.JobsOutputPattern output_pattern = 5;
+   */
+  outputPattern?: JobsOutputPattern | undefined;
 };
 
 /**
@@ -1663,6 +1705,97 @@ export type WatchJobsRequest = Message<"procman.v1.WatchJobsRequest"> & {
  */
 export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
   messageDesc(file_procman_v1_procman, 27);
+
+/**
+ * JobsOutputPattern describes lines of output to look for in many jobs. Of a job in
+ * the snapshot the lines count that end after it was taken; of one that had ended by
+ * then, none. Of a job that comes later all lines count, also where it has ended
+ * before it is told of.
+ *
+ * @generated from message procman.v1.JobsOutputPattern
+ */
+export type JobsOutputPattern = Message<"procman.v1.JobsOutputPattern"> & {
+  /**
+   * As in WatchRequest. Required.
+   *
+   * @generated from field: string pattern = 1;
+   */
+  pattern: string;
+
+  /**
+   * The streams to look at. Empty: both.
+   *
+   * @generated from field: repeated procman.v1.Stream streams = 2;
+   */
+  streams: Stream[];
+
+  /**
+   * Send the lines that the pattern is not found in.
+   *
+   * @generated from field: bool invert = 3;
+   */
+  invert: boolean;
+
+  /**
+   * To go on after a lost connection: how far each job's output was searched, by the
+   * last `line` or `searched` of it, or else where the search began. Jobs that were
+   * told to be complete can be left out. Of one that has been truncated meanwhile,
+   * the search begins where its log does.
+   *
+   * @generated from field: repeated procman.v1.JobOutputPosition positions = 4;
+   */
+  positions: JobOutputPosition[];
+
+  /**
+   * With `positions`: the created_time of the newest job that the client was told of.
+   * Of other jobs that were created then or later all lines count.
+   *
+   * @generated from field: google.protobuf.Timestamp newest_created_time = 5;
+   */
+  newestCreatedTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message procman.v1.JobsOutputPattern.
+ * Use `create(JobsOutputPatternSchema)` to create a new message.
+ */
+export const JobsOutputPatternSchema: GenMessage<JobsOutputPattern> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 28);
+
+/**
+ * JobOutputPosition is how far the output of a job was searched.
+ *
+ * @generated from message procman.v1.JobOutputPosition
+ */
+export type JobOutputPosition = Message<"procman.v1.JobOutputPosition"> & {
+  /**
+   * The job's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Where the first line of stdout begins that may still match.
+   *
+   * @generated from field: int64 stdout_offset = 2;
+   */
+  stdoutOffset: bigint;
+
+  /**
+   * Where the first line of stderr begins that may still match.
+   *
+   * @generated from field: int64 stderr_offset = 3;
+   */
+  stderrOffset: bigint;
+};
+
+/**
+ * Describes the message procman.v1.JobOutputPosition.
+ * Use `create(JobOutputPositionSchema)` to create a new message.
+ */
+export const JobOutputPositionSchema: GenMessage<JobOutputPosition> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 29);
 
 /**
  * WatchJobsResponse is one event of WatchJobs.
@@ -1717,6 +1850,24 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
      */
     value: JobsResumed;
     case: "resumed";
+  } | {
+    /**
+     * A line of a job's output that matches `output_pattern`.
+     *
+     * @generated from field: procman.v1.JobLine line = 6;
+     */
+    value: JobLine;
+    case: "line";
+  } | {
+    /**
+     * How far a job's output was searched for `output_pattern`. Comes where the search
+     * of a job in the snapshot does not begin at the size that it has there, at least
+     * once in each MiB of its output, and at its end.
+     *
+     * @generated from field: procman.v1.JobSearched searched = 7;
+     */
+    value: JobSearched;
+    case: "searched";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1725,7 +1876,77 @@ export type WatchJobsResponse = Message<"procman.v1.WatchJobsResponse"> & {
  * Use `create(WatchJobsResponseSchema)` to create a new message.
  */
 export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 28);
+  messageDesc(file_procman_v1_procman, 30);
+
+/**
+ * JobLine is a line of a job's output.
+ *
+ * @generated from message procman.v1.JobLine
+ */
+export type JobLine = Message<"procman.v1.JobLine"> & {
+  /**
+   * The job's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The line.
+   *
+   * @generated from field: procman.v1.Line line = 2;
+   */
+  line?: Line | undefined;
+
+  /**
+   * As in JobsSnapshot; that of the last change that was told.
+   *
+   * @generated from field: string revision = 3;
+   */
+  revision: string;
+};
+
+/**
+ * Describes the message procman.v1.JobLine.
+ * Use `create(JobLineSchema)` to create a new message.
+ */
+export const JobLineSchema: GenMessage<JobLine> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 31);
+
+/**
+ * JobSearched tells how far a job's output was searched.
+ *
+ * @generated from message procman.v1.JobSearched
+ */
+export type JobSearched = Message<"procman.v1.JobSearched"> & {
+  /**
+   * How far.
+   *
+   * @generated from field: procman.v1.JobOutputPosition position = 1;
+   */
+  position?: JobOutputPosition | undefined;
+
+  /**
+   * The job has ended, and there is no more to search.
+   *
+   * @generated from field: bool complete = 2;
+   */
+  complete: boolean;
+
+  /**
+   * As in JobLine.
+   *
+   * @generated from field: string revision = 3;
+   */
+  revision: string;
+};
+
+/**
+ * Describes the message procman.v1.JobSearched.
+ * Use `create(JobSearchedSchema)` to create a new message.
+ */
+export const JobSearchedSchema: GenMessage<JobSearched> = /*@__PURE__*/
+  messageDesc(file_procman_v1_procman, 32);
 
 /**
  * JobsSnapshot is the state that later changes build on.
@@ -1762,7 +1983,7 @@ export type JobsSnapshot = Message<"procman.v1.JobsSnapshot"> & {
  * Use `create(JobsSnapshotSchema)` to create a new message.
  */
 export const JobsSnapshotSchema: GenMessage<JobsSnapshot> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 29);
+  messageDesc(file_procman_v1_procman, 33);
 
 /**
  * JobsResumed says that the client has missed nothing.
@@ -1783,7 +2004,7 @@ export type JobsResumed = Message<"procman.v1.JobsResumed"> & {
  * Use `create(JobsResumedSchema)` to create a new message.
  */
 export const JobsResumedSchema: GenMessage<JobsResumed> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 30);
+  messageDesc(file_procman_v1_procman, 34);
 
 /**
  * JobChanged holds a job that is new or changed.
@@ -1818,7 +2039,7 @@ export type JobChanged = Message<"procman.v1.JobChanged"> & {
  * Use `create(JobChangedSchema)` to create a new message.
  */
 export const JobChangedSchema: GenMessage<JobChanged> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 31);
+  messageDesc(file_procman_v1_procman, 35);
 
 /**
  * JobRemoved names a job that is no more.
@@ -1846,7 +2067,7 @@ export type JobRemoved = Message<"procman.v1.JobRemoved"> & {
  * Use `create(JobRemovedSchema)` to create a new message.
  */
 export const JobRemovedSchema: GenMessage<JobRemoved> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 32);
+  messageDesc(file_procman_v1_procman, 36);
 
 /**
  * SignalRequest names a job and a signal.
@@ -1875,7 +2096,7 @@ export type SignalRequest = Message<"procman.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 33);
+  messageDesc(file_procman_v1_procman, 37);
 
 /**
  * SignalResponse holds the job.
@@ -1896,7 +2117,7 @@ export type SignalResponse = Message<"procman.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 34);
+  messageDesc(file_procman_v1_procman, 38);
 
 /**
  * CancelRequest names a job and how patient to be.
@@ -1924,7 +2145,7 @@ export type CancelRequest = Message<"procman.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 35);
+  messageDesc(file_procman_v1_procman, 39);
 
 /**
  * CancelResponse holds the job.
@@ -1945,7 +2166,7 @@ export type CancelResponse = Message<"procman.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 36);
+  messageDesc(file_procman_v1_procman, 40);
 
 /**
  * RestartRequest names a job and how patient to be.
@@ -1983,7 +2204,7 @@ export type RestartRequest = Message<"procman.v1.RestartRequest"> & {
  * Use `create(RestartRequestSchema)` to create a new message.
  */
 export const RestartRequestSchema: GenMessage<RestartRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 37);
+  messageDesc(file_procman_v1_procman, 41);
 
 /**
  * RestartResponse holds the new job.
@@ -2004,7 +2225,7 @@ export type RestartResponse = Message<"procman.v1.RestartResponse"> & {
  * Use `create(RestartResponseSchema)` to create a new message.
  */
 export const RestartResponseSchema: GenMessage<RestartResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 38);
+  messageDesc(file_procman_v1_procman, 42);
 
 /**
  * SendInputRequest holds a piece of a job's input.
@@ -2061,7 +2282,7 @@ export type SendInputRequest = Message<"procman.v1.SendInputRequest"> & {
  * Use `create(SendInputRequestSchema)` to create a new message.
  */
 export const SendInputRequestSchema: GenMessage<SendInputRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 39);
+  messageDesc(file_procman_v1_procman, 43);
 
 /**
  * SendInputResponse tells how far the sender has come.
@@ -2082,7 +2303,7 @@ export type SendInputResponse = Message<"procman.v1.SendInputResponse"> & {
  * Use `create(SendInputResponseSchema)` to create a new message.
  */
 export const SendInputResponseSchema: GenMessage<SendInputResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 40);
+  messageDesc(file_procman_v1_procman, 44);
 
 /**
  * ResizeWindowRequest names a job and its terminal's new size.
@@ -2110,7 +2331,7 @@ export type ResizeWindowRequest = Message<"procman.v1.ResizeWindowRequest"> & {
  * Use `create(ResizeWindowRequestSchema)` to create a new message.
  */
 export const ResizeWindowRequestSchema: GenMessage<ResizeWindowRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 41);
+  messageDesc(file_procman_v1_procman, 45);
 
 /**
  * ResizeWindowResponse holds the job.
@@ -2131,7 +2352,7 @@ export type ResizeWindowResponse = Message<"procman.v1.ResizeWindowResponse"> & 
  * Use `create(ResizeWindowResponseSchema)` to create a new message.
  */
 export const ResizeWindowResponseSchema: GenMessage<ResizeWindowResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 42);
+  messageDesc(file_procman_v1_procman, 46);
 
 /**
  * RemoveRequest names a job.
@@ -2161,7 +2382,7 @@ export type RemoveRequest = Message<"procman.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 43);
+  messageDesc(file_procman_v1_procman, 47);
 
 /**
  * RemoveResponse is empty.
@@ -2176,7 +2397,7 @@ export type RemoveResponse = Message<"procman.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 44);
+  messageDesc(file_procman_v1_procman, 48);
 
 /**
  * JobSelection says which jobs a call is for: either those of these ids, or those
@@ -2226,7 +2447,7 @@ export type JobSelection = Message<"procman.v1.JobSelection"> & {
  * Use `create(JobSelectionSchema)` to create a new message.
  */
 export const JobSelectionSchema: GenMessage<JobSelection> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 45);
+  messageDesc(file_procman_v1_procman, 49);
 
 /**
  * JobResult is what has become of one of several jobs.
@@ -2262,7 +2483,7 @@ export type JobResult = Message<"procman.v1.JobResult"> & {
  * Use `create(JobResultSchema)` to create a new message.
  */
 export const JobResultSchema: GenMessage<JobResult> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 46);
+  messageDesc(file_procman_v1_procman, 50);
 
 /**
  * JobFailure is what the call for one job alone would have failed with.
@@ -2290,7 +2511,7 @@ export type JobFailure = Message<"procman.v1.JobFailure"> & {
  * Use `create(JobFailureSchema)` to create a new message.
  */
 export const JobFailureSchema: GenMessage<JobFailure> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 47);
+  messageDesc(file_procman_v1_procman, 51);
 
 /**
  * CancelJobsRequest names jobs and how patient to be.
@@ -2318,7 +2539,7 @@ export type CancelJobsRequest = Message<"procman.v1.CancelJobsRequest"> & {
  * Use `create(CancelJobsRequestSchema)` to create a new message.
  */
 export const CancelJobsRequestSchema: GenMessage<CancelJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 48);
+  messageDesc(file_procman_v1_procman, 52);
 
 /**
  * CancelJobsResponse tells what has become of each job.
@@ -2353,7 +2574,7 @@ export type CancelJobsResponse = Message<"procman.v1.CancelJobsResponse"> & {
  * Use `create(CancelJobsResponseSchema)` to create a new message.
  */
 export const CancelJobsResponseSchema: GenMessage<CancelJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 49);
+  messageDesc(file_procman_v1_procman, 53);
 
 /**
  * SignalJobsRequest names jobs and a signal.
@@ -2381,7 +2602,7 @@ export type SignalJobsRequest = Message<"procman.v1.SignalJobsRequest"> & {
  * Use `create(SignalJobsRequestSchema)` to create a new message.
  */
 export const SignalJobsRequestSchema: GenMessage<SignalJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 50);
+  messageDesc(file_procman_v1_procman, 54);
 
 /**
  * SignalJobsResponse tells what has become of each job.
@@ -2416,7 +2637,7 @@ export type SignalJobsResponse = Message<"procman.v1.SignalJobsResponse"> & {
  * Use `create(SignalJobsResponseSchema)` to create a new message.
  */
 export const SignalJobsResponseSchema: GenMessage<SignalJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 51);
+  messageDesc(file_procman_v1_procman, 55);
 
 /**
  * RemoveJobsRequest names jobs, and whether to end them first.
@@ -2451,7 +2672,7 @@ export type RemoveJobsRequest = Message<"procman.v1.RemoveJobsRequest"> & {
  * Use `create(RemoveJobsRequestSchema)` to create a new message.
  */
 export const RemoveJobsRequestSchema: GenMessage<RemoveJobsRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 52);
+  messageDesc(file_procman_v1_procman, 56);
 
 /**
  * RemoveJobsResponse tells what has become of each job.
@@ -2486,7 +2707,7 @@ export type RemoveJobsResponse = Message<"procman.v1.RemoveJobsResponse"> & {
  * Use `create(RemoveJobsResponseSchema)` to create a new message.
  */
 export const RemoveJobsResponseSchema: GenMessage<RemoveJobsResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 53);
+  messageDesc(file_procman_v1_procman, 57);
 
 /**
  * CleanupRequest says what is old.
@@ -2508,7 +2729,7 @@ export type CleanupRequest = Message<"procman.v1.CleanupRequest"> & {
  * Use `create(CleanupRequestSchema)` to create a new message.
  */
 export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 54);
+  messageDesc(file_procman_v1_procman, 58);
 
 /**
  * CleanupResponse tells what was removed.
@@ -2536,7 +2757,7 @@ export type CleanupResponse = Message<"procman.v1.CleanupResponse"> & {
  * Use `create(CleanupResponseSchema)` to create a new message.
  */
 export const CleanupResponseSchema: GenMessage<CleanupResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 55);
+  messageDesc(file_procman_v1_procman, 59);
 
 /**
  * RefreshRequest is empty.
@@ -2551,7 +2772,7 @@ export type RefreshRequest = Message<"procman.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 56);
+  messageDesc(file_procman_v1_procman, 60);
 
 /**
  * RefreshResponse tells what changed.
@@ -2579,7 +2800,7 @@ export type RefreshResponse = Message<"procman.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_procman_v1_procman, 57);
+  messageDesc(file_procman_v1_procman, 61);
 
 /**
  * Status is where a job is in its life. COMPLETED, FAILED, CANCELLED and
@@ -2961,9 +3182,10 @@ export const ProcmanService: GenService<{
     output: typeof ReadOutputResponseSchema;
   },
   /**
-   * Watch streams a job's output as lines, always following until the job has
-   * ended: `opened` first, then lines, heartbeats while nothing else is sent,
-   * and `ended` last.
+   * Watch streams a job's output as lines, following until the job has ended
+   * unless `follow` is false: `opened` first, then lines, heartbeats while nothing
+   * else is sent, and `ended` last. With a `pattern` it sends the lines that match,
+   * and `searched` where there are few of them.
    *
    * Errors: as Attach.
    *
@@ -3012,6 +3234,10 @@ export const ProcmanService: GenService<{
    *     then what has changed since, also of jobs that it may have been told of
    *     and that have left or were removed. Where this is not known (the server
    *     was restarted, say) it is told a snapshot.
+   *   * With `output_pattern`, the lines of output that match come too, of every
+   *     job that it has told of: each line after the event that told of its job,
+   *     the lines of one stream in order, and all of them also where the client is
+   *     slow. No order between jobs is promised.
    * Errors: INVALID_ARGUMENT.
    *
    * @generated from rpc procman.v1.ProcmanService.WatchJobs

@@ -34,7 +34,12 @@ export function addJobsArgument(command: Command): Command {
 
 /** Adds that argument, and the options that select jobs in its place. */
 export function addSelection(command: Command, all: string): Command {
-  return addJobsArgument(command)
+  return addSelectionOptions(addJobsArgument(command), all);
+}
+
+/** Adds the options that select several jobs. */
+export function addSelectionOptions(command: Command, all: string): Command {
+  return command
     .option(
       "--label <key=value>",
       "all jobs with this label; of several, with all of them",

@@ -181,6 +181,8 @@ async function printLines(
         await printRemoval(event.id);
         break;
       case "resumed":
+      case "line":
+      case "searched":
         break;
     }
   }

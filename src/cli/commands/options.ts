@@ -12,6 +12,7 @@ import type { OutputStart } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { RESOURCES } from "../../platform/resource-limits.js";
 import { HOST_OPTIONS, type HostOptions } from "../remote-host.js";
+import { CliError, EXIT } from "../exit-codes.js";
 import { type DetachKey, parseDetachKey } from "../terminal/keys.js";
 
 /*
@@ -105,6 +106,25 @@ export function addOutputStartOptions(command: Command): Command {
 export function outputStart(options: OutputStartOptions): OutputStart {
   const { tail, stdoutOffset, stderrOffset, stream } = options;
   return defined({ tailLines: tail, stdoutOffset, stderrOffset, streams: stream });
+}
+
+export interface GrepOptions {
+  readonly grep?: string;
+  readonly invert?: boolean;
+}
+
+/** Adds the options that say which lines of the output to show. */
+export function addGrepOptions(command: Command): Command {
+  return command
+    .option("-g, --grep <pattern>", "show only lines that this pattern (RE2) is found in")
+    .option("-v, --invert", "with --grep: show only the other lines");
+}
+
+/** Returns which lines are wanted; undefined: all. @throws CliError */
+export function lineFilter({ grep, invert }: GrepOptions) {
+  if (grep !== undefined) return { pattern: grep, invert: invert ?? false };
+  if (invert) throw new CliError("--invert goes with --grep", { exitCode: EXIT.usage });
+  return undefined;
 }
 
 /** Returns a parser of words, with commas between them, of which each has to be one of these. */

@@ -1,26 +1,50 @@
 import { Command } from "commander";
 import type { Job } from "../../contract/job.js";
-import type { Procman, WatchOptions } from "../../contract/procman.js";
+import type { JobSelection, Procman, WatchOptions } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
 import { watchEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { OutputGaps, unexpectedEnd } from "../terminal/copy-output.js";
 import { LineView } from "../terminal/line-view.js";
+import { printLinesOfJobs } from "../terminal/lines-of-jobs.js";
+import { EXIT } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob } from "./follow-job.js";
-import { addJobArgument, type LastOption } from "./job-argument.js";
 import {
+  addJobArgument,
+  addSelectionOptions,
+  type SelectionOptions,
+  selectionOf,
+  usageError,
+} from "./job-argument.js";
+import {
+  addGrepOptions,
   addOutputStartOptions,
+  type GrepOptions,
   type JsonOption,
+  lineFilter,
   outputStart,
   type OutputStartOptions,
 } from "./options.js";
+
+interface WatchCommandOptions
+  extends JsonOption,
+    SelectionOptions,
+    OutputStartOptions,
+    GrepOptions {}
 
 const HELP = `
 Each line goes to stdout or stderr, where the job wrote it. A terminal shows the
 progress in one line at the bottom. Ctrl-C leaves, and the job goes on.
 
+With --grep the server sends only lines that match: a pattern has RE2's syntax and may
+match anywhere in a line. --label, --status, --name and --all, with --grep, watch all jobs
+that match, also those that start later: each new line comes with its job before it.
+
 Examples:
   procman watch k3x
+  procman watch --grep '(?i)error' k3x
+  procman watch --all --grep '(?i)error|panic'
   procman watch --tail 0 --json k3x | jq --unbuffered .line.progress.percent`;
 
 export function watchCommand(context: CommandContext): Command {
@@ -28,17 +52,49 @@ export function watchCommand(context: CommandContext): Command {
   const command = new Command("watch").description(
     "follow the output of a job line by line, with its progress",
   );
-  return addOutputStartOptions(addJobArgument(command))
+  addGrepOptions(addOutputStartOptions(addJobArgument(command)));
+  return addSelectionOptions(command, "every job, also those to come")
     .option("--json", "print each event as a JSON line")
     .addHelpText("after", HELP)
-    .action((given: string | undefined, options: JsonOption & LastOption & OutputStartOptions) =>
-      context.withJob(given, options, async (client, id) => {
+    .action((given: string | undefined, options: WatchCommandOptions) => {
+      const filter = lineFilter(options);
+      const selection = selectionOf(given === undefined ? [] : [given], options);
+      if (selection) return watchSeveral(context, selection, options);
+      return context.withJob(given, options, async (client, id) => {
         const watch = options.json ? printEvents : showLines;
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
-          watch(client, id, { ...outputStart(options), signal }, cli),
+          watch(client, id, { ...outputStart(options), ...filter, signal }, cli),
         );
-      }),
-    );
+      });
+    });
+}
+
+/** @throws CliError for what is for a single job */
+async function watchSeveral(
+  context: CommandContext,
+  selection: JobSelection,
+  options: WatchCommandOptions,
+): Promise<void> {
+  const { tail, stdoutOffset, stderrOffset, stream, json = false } = options;
+  const filter = lineFilter(options);
+  if (!filter) {
+    throw usageError("to watch several jobs takes --grep; `procman attach` shows all of it");
+  }
+  if ((tail ?? stdoutOffset ?? stderrOffset) !== undefined) {
+    throw usageError("--tail, --stdout-offset and --stderr-offset are for a single job");
+  }
+  const { cli } = context;
+  const { all: _, ...jobs } = selection;
+  await context.withClient(async (client) => {
+    const signal = cli.interruption();
+    try {
+      const output = { ...filter, ...defined({ streams: stream }) };
+      await printLinesOfJobs(client, { ...jobs, output, json, signal }, cli);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      context.exitCode = EXIT.interrupted;
+    }
+  });
 }
 
 async function printEvents(
@@ -61,13 +117,15 @@ async function showLines(
   cli: Cli,
 ): Promise<Job> {
   const view = new LineView(cli);
-  const gaps = new OutputGaps(options);
+  // What lies between lines that match is no gap.
+  const isWhole = options.pattern === undefined;
+  const gaps = new OutputGaps(isWhole ? options : { ...options, tailLines: 0 });
   try {
     for await (const event of client.watch(id, options)) {
       if (event.type === "opened") gaps.opened(event.job);
       if (event.type === "truncated") await view.note(gaps.truncated(event));
       if (event.type === "line") {
-        const gap = gaps.before(event.stream, event.offset, event.nextOffset);
+        const gap = isWhole && gaps.before(event.stream, event.offset, event.nextOffset);
         if (gap) await view.note(gap);
         await view.show(event);
       }

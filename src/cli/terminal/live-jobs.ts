@@ -79,6 +79,8 @@ export class LiveJobs {
         this.#jobs.delete(event.id);
         break;
       case "resumed":
+      case "line":
+      case "searched":
         break;
     }
   }

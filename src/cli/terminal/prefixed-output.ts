@@ -7,7 +7,7 @@ import { OutputGaps, unexpectedEnd } from "./copy-output.js";
 import type { Style } from "./output.js";
 
 /** One after another, so that neighbours differ. */
-const STYLES: readonly Style[] = [
+export const LINE_STYLES: readonly Style[] = [
   "cyan",
   "yellow",
   "green",
@@ -33,7 +33,7 @@ export function linePrefixes(jobs: readonly Job[]): LinePrefix[] {
   const width = Math.max(...names.map(displayWidth));
   return names.map((name, index) => ({
     text: `${name.padEnd(width)} | `,
-    style: STYLES[index % STYLES.length] as Style,
+    style: LINE_STYLES[index % LINE_STYLES.length] as Style,
   }));
 }
 

@@ -5,7 +5,7 @@ import type { LinePattern } from "../../core/line-pattern.js";
 import type { LineSearch, LogChunk, OutputPositions } from "../../core/ports.js";
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import { LineSplitter, type SplitLine } from "./line-splitter.js";
-import { outputLine } from "./lines-of-chunks.js";
+import { outputLine } from "./chunk-lines.js";
 
 /** How long a last line that matches already is given to be completed. */
 const COMPLETION_TIMEOUT_MS = 200;

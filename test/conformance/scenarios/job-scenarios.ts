@@ -142,6 +142,33 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "WatchJobs: lines of their output that match",
+    async run(client) {
+      const labels = { lines: `${client.kind} ${client.over}` };
+      const output = { pattern: "error", streams: ["STREAM_STDOUT"] };
+      const leave = new AbortController();
+      const seen: JsonObject[] = [];
+      const watching = (async () => {
+        const { signal } = leave;
+        const request = { labels, outputPattern: output };
+        for await (const event of client.stream("WatchJobs", request, { signal })) seen.push(event);
+      })().catch(() => {});
+      await eventually("the snapshot", () => seen.length === 1);
+      const { id } = await start(client, "echo fine; echo error; echo error >&2", { labels });
+      const found = () => seen.filter((event) => event["line"] || event["searched"]);
+      await eventually("the line, and the end", () => found().length === 2);
+      leave.abort();
+      await watching;
+      expect(found()).toMatchObject([
+        { line: { id, line: { text: "error", offset: "5" } } },
+        { searched: { position: { id, stdoutOffset: "11" }, complete: true } },
+      ]);
+      await fails(client, "WatchJobs", { outputPattern: {} }, "INVALID_ARGUMENT", {
+        fields: ["output_pattern.pattern"],
+      });
+    },
+  },
+  {
     name: "Signal and Cancel",
     async run(client) {
       const signalled = await startLong(client);

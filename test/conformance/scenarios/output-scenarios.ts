@@ -120,6 +120,28 @@ export const OUTPUT_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "Watch: only lines that match",
+    async run(client) {
+      const { id } = await start(client, "echo error 1; echo fine; echo error 2; sleep 1000");
+      await client.call("Wait", { id, output: { pattern: "2$" } });
+      const watch = async (request: JsonObject) => {
+        const whole = { id, pattern: "^error", follow: false, ...request };
+        return all(client.stream("Watch", whole));
+      };
+      const events = await watch({});
+      expect(linesOf(events)).toMatchObject([
+        { text: "error 1", nextOffset: "8" },
+        { text: "error 2", offset: "13" },
+      ]);
+      expect(events.at(-2)).toMatchObject({ searched: { stdoutOffset: "21" } });
+      expect(linesOf(await watch({ invert: true }))).toMatchObject([{ text: "fine" }]);
+      expect(linesOf(await watch({ stdoutOffset: "21" }))).toEqual([]);
+      const bad = { id, pattern: "(" };
+      await fails(client, "Watch", bad, "INVALID_ARGUMENT", { fields: ["pattern"] });
+      await client.call("Cancel", { id, gracePeriod: "0s" });
+    },
+  },
+  {
     name: "a reader that stops for a while slows only itself, and misses nothing",
     async run(client, stage) {
       const request = { command: "seq", args: ["1", String(MANY_LINES)] };

@@ -78,6 +78,8 @@ export class FakeJob {
     resolveStart: vi.fn<JobLogs["resolveStart"]>(async () => ({ stdout: 0 })),
     chunks: vi.fn<JobLogs["chunks"]>(() => each(this.chunks)),
     lines: vi.fn<JobLogs["lines"]>(() => each(this.lines)),
+    matchingLines: vi.fn<JobLogs["matchingLines"]>(() => each(this.lines)),
+    lineStarts: vi.fn<JobLogs["lineStarts"]>(async (positions) => positions),
     findLine: vi.fn<JobLogs["findLine"]>(async () => undefined),
     erase: vi.fn<JobLogs["erase"]>(),
     dispose: vi.fn<JobLogs["dispose"]>(),

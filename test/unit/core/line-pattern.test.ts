@@ -1,10 +1,14 @@
 import * as fc from "fast-check";
 import { RE2JS } from "re2js";
 import { describe, expect, test } from "vitest";
-import { LinePattern, expandedSize } from "../../../src/core/line-pattern.js";
+import { LinePattern, expandedSize, requestedFilter } from "../../../src/core/line-pattern.js";
 
-/** The limit of what is looked at. */
-const LONG = 2048;
+/** How many steps a search may take, and so what is looked at of a line. */
+const MAX_STEPS = 1_024_000;
+
+function lookedAt(pattern: string): number {
+  return Math.floor(MAX_STEPS / RE2JS.compile(pattern).programSize());
+}
 
 describe("a line", () => {
   test.each([
@@ -23,19 +27,31 @@ describe("a line", () => {
     expect(new LinePattern(pattern).matches(line)).toBe(found);
   });
 
-  test("that is long is looked at up to 2048 code units; none is cut in two", () => {
+  test("of 64 KiB is looked at whole by a plain word of 13 letters", () => {
+    const line = "x".repeat(65_536 - 13);
+    expect(new LinePattern("thirteen-long").matches(`${line}thirteen-long`)).toBe(true);
+    expect(lookedAt("thirteen-long")).toBeGreaterThan(65_536);
+  });
+
+  test("that is longer is looked at as far as its pattern's size allows; no character is cut in two", () => {
+    const plain = lookedAt("ready");
     const ready = new LinePattern("ready");
-    expect(ready.matches(`${"x".repeat(LONG - 5)}ready${"x".repeat(1e5)}`)).toBe(true);
-    expect(ready.matches(`${"x".repeat(LONG - 4)}ready`)).toBe(false);
-    expect(new LinePattern("x$").matches("x".repeat(LONG))).toBe(true);
-    // What there is of it does not end where the line ends.
-    expect(new LinePattern("x$").matches("x".repeat(LONG + 1))).toBe(false);
-    const cut = `${"x".repeat(LONG - 1)}😀`;
-    expect(new LinePattern("x$").matches(cut)).toBe(false);
-    expect(new LinePattern("x\\b").matches(cut)).toBe(false);
-    expect(new LinePattern("[^x😀]").matches(cut)).toBe(false);
+    expect(ready.matches(`${"x".repeat(plain - 5)}ready${"x".repeat(1e5)}`)).toBe(true);
+    expect(ready.matches(`${"x".repeat(plain - 4)}ready`)).toBe(false);
     // Nothing is cut off for a character that is elsewhere.
-    expect(ready.matches(`😀${"x".repeat(LONG - 7)}ready${"x".repeat(10)}`)).toBe(true);
+    expect(ready.matches(`😀${"x".repeat(plain - 7)}ready${"x".repeat(10)}`)).toBe(true);
+    const atEnd = lookedAt("x$");
+    expect(new LinePattern("x$").matches("x".repeat(atEnd))).toBe(true);
+    // What there is of it does not end where the line ends.
+    expect(new LinePattern("x$").matches("x".repeat(atEnd + 1))).toBe(false);
+    for (const pattern of ["x$", "x\\b", "[^x😀]"]) {
+      const cut = `${"x".repeat(lookedAt(pattern) - 1)}😀`;
+      expect(new LinePattern(pattern).matches(cut)).toBe(false);
+    }
+    const large = "(?:.?){240}ready";
+    expect(lookedAt(large)).toBeGreaterThanOrEqual(2048);
+    expect(new LinePattern(large).matches(`${"x".repeat(2043)}ready`)).toBe(true);
+    expect(new LinePattern(large).matches(`${"x".repeat(lookedAt(large))}ready`)).toBe(false);
   });
 });
 
@@ -192,6 +208,28 @@ test.each([
   // By backtracking the first ones would take longer than the universe has.
   for (const unit of ["a", "ab", "aab a", "é a"]) {
     compiled.matches(`${unit.repeat(64 * 1024)}!`);
-    compiled.matches(`${unit.repeat(LONG / unit.length)}!`.slice(-LONG));
+    compiled.matches(`${unit.repeat(lookedAt(pattern))}!`.slice(-lookedAt(pattern)));
   }
+});
+
+describe("which lines are wanted", () => {
+  test("all where there is no pattern", () => {
+    expect(requestedFilter({})).toBeUndefined();
+    expect(requestedFilter({ pattern: "", invert: false })).toBeUndefined();
+  });
+
+  test("those that match, or the others", () => {
+    expect(requestedFilter({ pattern: "a" })?.invert).toBe(false);
+    const others = requestedFilter({ pattern: "a", invert: true });
+    expect(others?.invert).toBe(true);
+    expect(others?.pattern.matches("a")).toBe(true);
+  });
+
+  test("not which others where there is no pattern", () => {
+    expect(() => requestedFilter({ invert: true })).toThrow("invert: is only for a pattern");
+  });
+
+  test("an error names the field", () => {
+    expect(() => requestedFilter({ pattern: "(" })).toThrow(/^pattern: missing closing/);
+  });
 });

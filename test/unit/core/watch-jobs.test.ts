@@ -68,6 +68,10 @@ function shown(event: JobsEvent): string {
       return `${event.job.id} ${event.job.status}`;
     case "removed":
       return `${event.id} removed`;
+    case "line":
+      return `${event.id}: ${event.line.text}`;
+    case "searched":
+      return `${event.id} searched${event.complete ? " to its end" : ""}`;
   }
 }
 

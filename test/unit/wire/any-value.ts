@@ -16,6 +16,7 @@ import {
   type JobResult,
   type JobResults,
   type JobSelection,
+  type JobsOutputPattern,
   type RemoveJobsOptions,
   type RemoveOptions,
   type RestartOptions,
@@ -130,13 +131,31 @@ export const anyPage = anyOf<JobPage>({
   unreadableSize: int32,
 });
 
-export const anyWatchJobs = anyOf<WatchJobsOptions>({ ...filter, sinceRevision: text }, ["name"]);
-
 const start = {
   streams: fc.subarray([...STREAMS]),
   stdoutOffset: offset,
   stderrOffset: offset,
 };
+
+const anyPosition = plain({ id: name, stdoutOffset: offset, stderrOffset: offset });
+
+export const anyWatchJobs = anyOf<WatchJobsOptions>(
+  {
+    ...filter,
+    sinceRevision: text,
+    output: anyOf<JobsOutputPattern>(
+      {
+        pattern: text,
+        streams: start.streams,
+        invert: fc.boolean(),
+        positions: fc.array(anyPosition, { maxLength: 2 }),
+        newestCreatedTime: anyTime,
+      },
+      ["newestCreatedTime"],
+    ),
+  },
+  ["name", "output"],
+);
 
 export const anyAttach = anyOf<AttachOptions>(
   { ...start, tailLines: int32, follow: fc.boolean() },
@@ -157,7 +176,10 @@ export const anyBoundedOutput = plain<BoundedOutput>({
   stderrNextOffset: offset,
 });
 
-export const anyWatch = anyOf<WatchOptions>({ ...start, tailLines: int32 }, ["tailLines"]);
+export const anyWatch = anyOf<WatchOptions>(
+  { ...start, tailLines: int32, pattern: text, invert: fc.boolean(), follow: fc.boolean() },
+  ["tailLines", "follow"],
+);
 
 export const anyWait = anyOf<WaitOptions>(
   {
@@ -249,6 +271,7 @@ export const anyWatchEvent: fc.Arbitrary<WatchEvent> = fc.oneof(
     "seenTime",
   ]),
   anyTruncation,
+  plain({ type: fc.constant("searched"), stdoutOffset: offset, stderrOffset: offset }),
   anyBoundary("ended"),
 ) as fc.Arbitrary<WatchEvent>;
 
@@ -261,6 +284,20 @@ export const anyJobsEvent: fc.Arbitrary<JobsMessage> = fc.oneof(
   plain({ type: fc.constant("resumed"), revision: text }),
   plain({ type: fc.constant("changed"), job: anyJob, revision: text }),
   plain({ type: fc.constant("removed"), id: name, revision: text }),
+  plain({
+    type: fc.constant("line"),
+    id: name,
+    line: anyOf<OutputLine>(lineFields, ["progress", "seenTime"]),
+    revision: text,
+  }),
+  plain({
+    type: fc.constant("searched"),
+    id: name,
+    stdoutOffset: offset,
+    stderrOffset: offset,
+    complete: fc.boolean(),
+    revision: text,
+  }),
   // The parts of a large snapshot.
   plain({
     type: fc.constant("snapshot"),

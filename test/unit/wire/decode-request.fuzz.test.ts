@@ -131,7 +131,8 @@ function valueOf(field: DescField): fc.Arbitrary<unknown> {
     case "message":
       return messageOf(field.message);
     case "list":
-      return fc.array(field.listKind === "enum" ? enumValue : scalarOf(field.scalar as ScalarType));
+      if (field.listKind === "message") return fc.array(messageOf(field.message));
+      return fc.array(field.listKind === "enum" ? enumValue : scalarOf(field.scalar));
     case "map":
       return fc.dictionary(text, text);
   }

@@ -246,7 +246,7 @@ describe("what the client encodes, the server decodes", () => {
     });
     expect(decodeWatch(sent(WatchRequestSchema, encodeWatch("job1", {})))).toStrictEqual({
       id: "job1",
-      options: { streams: [], stdoutOffset: 0, stderrOffset: 0 },
+      options: { streams: [], stdoutOffset: 0, stderrOffset: 0, pattern: "", invert: false },
     });
   });
 
