@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmod, copyFile, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { build } from "esbuild";
@@ -9,8 +9,8 @@ import { bundledLicenses } from "./bundled-licenses.js";
 
 /*
  * Makes the command line: dist/bin/procman.cjs, which loads the bundle cli.cjs, and
- * server.cjs where it is "procman serve". A process that loads few files, and only what
- * it needs, starts in a fraction of the time.
+ * server.cjs where it is "procman serve", mcp.cjs where it is "procman mcp". A process that
+ * loads few files, and only what it needs, starts in a fraction of the time.
  *
  * Each is whole: what is needed late is in it too, wrapped in a function. A server may
  * need it when an upgrade has long replaced the files it was started from. So a package that
@@ -70,6 +70,7 @@ const cli = await build({
     lateBuiltins(),
     moduleUrls(),
     otherBundle(/\/run-server\.js$/, "./server.cjs"),
+    otherBundle(/\/serve-mcp\.js$/, "./mcp.cjs"),
   ],
 });
 const server = await build({
@@ -78,7 +79,15 @@ const server = await build({
   outfile: "dist/bin/server.cjs",
   plugins: [writtenDescriptors(), lateBuiltins(), moduleUrls(), embeddedProtos()],
 });
-const licenses = await bundledLicenses([cli.metafile, server.metafile], ROOT);
+const mcp = await build({
+  ...OPTIONS,
+  minify: true,
+  entryPoints: ["src/mcp/serve-mcp.ts"],
+  outfile: "dist/bin/mcp.cjs",
+  plugins: [lateBuiltins(), unusedByMcp()],
+});
+const metafiles = [cli.metafile, server.metafile, mcp.metafile];
+const licenses = await bundledLicenses(metafiles, ROOT);
 await writeFile(join(BIN, "LICENSES.txt"), licenses);
 await copyFile(join(ROOT, "scripts/launcher.cjs"), join(BIN, "procman.cjs"));
 await chmod(join(BIN, "procman.cjs"), 0o755);
@@ -210,6 +219,27 @@ function literal(value) {
   const defaults = Object.getPrototypeOf(value);
   if (defaults !== Object.prototype) fields.push(`__proto__: ${literal(defaults)}`);
   return `{ ${fields.join(", ")} }`;
+}
+
+/**
+ * Leaves out what the SDK of MCP brings and procman does not use: half of that bundle. It
+ * asks users nothing, whose answers were to be checked; its schemas are those of Zod 4; and
+ * what they complain of is read by models.
+ */
+function unusedByMcp() {
+  const REPLACEMENTS = [
+    [/\/validation\/ajv-provider\.js$/, "export class AjvJsonSchemaValidator {}"],
+    [/\/zod-to-json-schema\/dist\/esm\/index\.js$/, "export const zodToJsonSchema = undefined;"],
+    [/\/zod\/v4\/locales\/index\.js$/, 'export { default as en } from "./en.js";'],
+  ];
+  return {
+    name: "unused-by-mcp",
+    setup({ onLoad }) {
+      for (const [filter, contents] of REPLACEMENTS) {
+        onLoad({ filter }, ({ path }) => ({ contents, resolveDir: dirname(path) }));
+      }
+    },
+  };
 }
 
 function otherBundle(filter, path) {

@@ -1,3 +1,4 @@
+import type { ReconnectOptions } from "../client/index.js";
 import type { Procman } from "../contract/procman.js";
 import type { ProcessAttributes } from "./caller-attributes.js";
 import type { RawProcess } from "./command-line-bytes.js";
@@ -10,6 +11,11 @@ export interface ConnectOptions {
   readonly makesStateDir?: boolean;
   /** Whether a server is started where none runs. Default true. */
   readonly startsServer?: boolean;
+  /**
+   * How a client of this machine's server goes on when the connection is lost. Default: as
+   * that of another machine's does.
+   */
+  readonly reconnect?: ReconnectOptions;
 }
 
 /** A server: that of a state directory of this machine, or one that has a URL. */

@@ -26,6 +26,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new M
   ["serve", async () => (await import("./commands/serve.js")).serveCommand],
   ["server", async () => (await import("./commands/server.js")).serverCommand],
   ["stop", async () => (await import("./commands/stop.js")).stopCommand],
+  ["mcp", async () => (await import("./commands/mcp.js")).mcpCommand],
   ["completion", async () => (await import("./commands/completion.js")).completionCommand],
   ["token", async () => (await import("./commands/token.js")).tokenCommand],
   ["dial-stdio", async () => (await import("./commands/dial-stdio.js")).dialStdioCommand],

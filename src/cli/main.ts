@@ -54,7 +54,8 @@ const thisProcess: Cli = {
     const notice = await ensureServer(stateDir, options);
     if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
     const { createProcmanClient } = await client;
-    return createProcmanClient({ socketPath: socketPathIn(stateDir) });
+    const { reconnect = {} } = options;
+    return createProcmanClient({ socketPath: socketPathIn(stateDir), reconnect });
   },
 };
 

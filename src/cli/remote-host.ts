@@ -3,7 +3,8 @@ import { isIPv4 } from "node:net";
 import { parseSshUrl } from "../client/ssh-agent.js";
 import type { ServerAddress } from "../client/node-transport.js";
 import { CliError, EXIT } from "./exit-codes.js";
-import { printable, shellWord } from "./format/printable.js";
+import { shellWord } from "../platform/shell-word.js";
+import { printable } from "./format/printable.js";
 
 /** The options that name a server of another machine, and what it takes to get in. */
 export const HOST_OPTIONS = ["host", "tokenFile", "caFile", "certFile", "keyFile"] as const;

@@ -72,6 +72,12 @@ export class CommandContext {
     return !(this.serverOptions.stateDir || this.cli.env["PROCMAN_STATE_DIR"]);
   }
 
+  /** Returns a client of the server, which is to be closed. */
+  async connect(options: ConnectOptions = {}): Promise<Procman> {
+    const { host } = this;
+    return this.cli.connect(host ? { host } : { stateDir: this.stateDir }, options);
+  }
+
   /**
    * Calls `act` with a client of the server, and closes it afterwards.
    * @param options.makesStateDir for commands that start something. A missing directory
@@ -81,8 +87,7 @@ export class CommandContext {
     act: (client: Procman) => Promise<void>,
     options: ConnectOptions = {},
   ): Promise<void> {
-    const { host } = this;
-    const client = await this.cli.connect(host ? { host } : { stateDir: this.stateDir }, options);
+    const client = await this.connect(options);
     try {
       await act(client);
     } finally {

@@ -8,7 +8,8 @@ import {
   shortDuration,
   statusText,
 } from "./job-facts.js";
-import { commandLine, printable, shellWord } from "./printable.js";
+import { shellWord } from "../../platform/shell-word.js";
+import { commandLine, printable } from "./printable.js";
 import { progressText } from "./progress.js";
 
 /** Returns one fact a line, for people. Environments can hold secrets: only their size is told. */

@@ -1,5 +1,5 @@
 import type { Job } from "../../contract/job.js";
-import { quoted } from "../../platform/shell-word.js";
+import { shellWord } from "../../platform/shell-word.js";
 import { UNPRINTABLE } from "../../platform/unprintable.js";
 
 /**
@@ -27,11 +27,4 @@ export function commandLine(job: Pick<Job, "command" | "args" | "truncatedFields
   const words = [command, ...args].map(shellWord);
   if (truncatedFields?.includes("args")) words.push("…");
   return printable(words.join(" "));
-}
-
-const NEEDS_NO_QUOTES = /^[\p{L}\p{N}_@%+=:,./-]+$/u;
-
-/** Returns a word as one would type it in a shell: in quotes only where it needs them. */
-export function shellWord(word: string): string {
-  return NEEDS_NO_QUOTES.test(word) ? word : quoted(word);
 }
