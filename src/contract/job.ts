@@ -204,6 +204,32 @@ export const NO_OUTPUT: OutputSizes = {
   stderrFirstOffset: 0,
 };
 
+/**
+ * What a job's processes have used, as far as it is known: what is not is absent. All that
+ * have been in its cgroup count; without one, those of its session that live, and the
+ * children that they have waited for.
+ */
+export interface ProcessUsage {
+  /** User and system time. */
+  readonly cpuTimeMs?: number;
+  /** Of a cgroup what it is charged for, else the sum of what is resident. */
+  readonly memoryBytes?: number;
+  /** The most that the cgroup was ever charged for, where the kernel keeps it. */
+  readonly memoryPeakBytes?: number;
+  /** How many there are. */
+  readonly processes?: number;
+  /** From disks, not from the page cache. */
+  readonly readBytes?: number;
+  readonly writtenBytes?: number;
+}
+
+/** Once the job has ended, it is what was known at the end, without memory and processes. */
+export interface Usage extends ProcessUsage {
+  /** When the command last wrote to its output; absent where it has written nothing. */
+  readonly lastOutputTime?: Date;
+  readonly measuredTime: Date;
+}
+
 /** A job as clients see it. Its `logLimitBytes` is the limit in force, the manager's default too. */
 export type Job = JobSpec &
   JobState &
@@ -213,6 +239,8 @@ export type Job = JobSpec &
     readonly progress?: Progress;
     /** The last signal that was sent by `signal`; absent where none was. */
     readonly lastSignal?: SentSignal;
+    /** Of a job that has not ended only where it was asked for, as `get` always does. */
+    readonly usage?: Usage;
     /** The fields that are too long to be whole here; `get` has them whole. Absent where all are. */
     readonly truncatedFields?: readonly TruncatedField[];
   };

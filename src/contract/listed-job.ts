@@ -17,7 +17,7 @@ const MAX_FIELD_BYTES = 16 * 1024;
 const STRING_OVERHEAD_BYTES = 8;
 
 /** What a job takes beside its strings: numbers, times, progress, the progress' text. */
-const JOB_OVERHEAD_BYTES = 640;
+const JOB_OVERHEAD_BYTES = 760;
 
 /**
  * Cuts the long fields of a job, so that many jobs fit into one message. `get` alone

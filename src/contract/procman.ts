@@ -215,6 +215,8 @@ export interface ListOptions extends JobFilter, CallOptions {
   readonly pageSize?: number;
   /** The `nextPageToken` of the page before, with the same filters. Default: the first page. */
   readonly pageToken?: string;
+  /** Return the usage of jobs that have not ended too, which takes time for each. Default false. */
+  readonly includeUsage?: boolean;
 }
 
 export interface JobPage {
@@ -419,6 +421,11 @@ export interface WatchJobsOptions extends JobFilter, CallOptions {
   readonly sinceRevision?: string;
   /** Give also lines of output, of the jobs that match. */
   readonly output?: JobsOutputPattern;
+  /**
+   * Report the usage of jobs that have not ended too: when it has changed, but no more
+   * than once in each poll interval. Default false.
+   */
+  readonly includeUsage?: boolean;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { nanoid } from "nanoid";
 import type { Status } from "../contract/job.js";
+import { startTimer } from "../platform/timers.js";
 import { type FilteredFields, isMatch, type JobFilter } from "../contract/procman.js";
 
 /** How many removals are remembered at least. */
@@ -119,15 +120,25 @@ export class JobChanges {
     return undefined;
   }
 
-  /** Resolves once there is a change after that revision. @throws the signal's reason */
-  async waitForChange(revision: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves once there is a change after that revision, or after so long.
+   * @throws the signal's reason
+   */
+  async waitForChange(
+    revision: number,
+    signal: AbortSignal,
+    timeoutMs = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     if (this.#revision <= revision && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const wake = () => {
+          cancelTimer?.();
           this.#waiting.delete(wake);
           signal.removeEventListener("abort", wake);
           resolve();
         };
+        const cancelTimer =
+          timeoutMs === Number.POSITIVE_INFINITY ? undefined : startTimer(timeoutMs, wake);
         this.#waiting.add(wake);
         signal.addEventListener("abort", wake);
       });

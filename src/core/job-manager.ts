@@ -177,7 +177,7 @@ export class JobManager implements ServedProcman {
 
   async get(id: string, { includeEnv = false }: GetOptions = {}): Promise<Job> {
     const job = this.#job(id);
-    const view = await job.wholeView();
+    const view = await job.wholeView({ includeUsage: true });
     return includeEnv ? { ...view, env: job.record.spec.env } : view;
   }
 
@@ -194,7 +194,8 @@ export class JobManager implements ServedProcman {
       before,
       limit: pageSize,
     });
-    const views = await inParallel(selected, VIEW_CONCURRENCY, (job) => job.view());
+    const { includeUsage = false } = options;
+    const views = await inParallel(selected, VIEW_CONCURRENCY, (job) => job.view({ includeUsage }));
     const found = views.filter((view) => view !== undefined);
     const jobs = jobsWithin(found, MAX_MESSAGE_BYTES);
     const isCut = jobs.length < found.length;
@@ -274,6 +275,8 @@ export class JobManager implements ServedProcman {
       matching: (filter: JobFilter) => this.#jobs.select(filter).jobs,
       find: (id: string) => this.#jobs.find(id),
       retryIntervalMs: this.#options.pollIntervalMs,
+      open: () => this.#jobs.open(),
+      usageIntervalMs: this.#options.pollIntervalMs,
     };
     return streamWithLinkedSignal([signal, this.#closing.signal], (either) =>
       watchJobs(jobs, options, either),

@@ -4,7 +4,7 @@ import { isMatch, type JobFilter } from "../contract/procman.js";
 import { Turns } from "../platform/turns.js";
 import { type EndedJob, EndedJobs } from "./ended-jobs.js";
 import { JobsByName } from "./jobs-by-name.js";
-import { type JobContext, ManagedJob } from "./managed-job.js";
+import { type JobContext, ManagedJob, type ViewOptions } from "./managed-job.js";
 import { RecentObjects } from "./recent-objects.js";
 import type { Eligible } from "./several-jobs.js";
 import { UnreadableJobs } from "./unreadable-jobs.js";
@@ -16,7 +16,7 @@ const MAX_IDLE_OPEN = 1000;
 export interface SelectedJob {
   readonly sequence: number;
   /** Returns undefined where an ended job was removed since, or its record cannot be read. */
-  view(): Promise<Job | undefined>;
+  view(options?: Pick<ViewOptions, "includeUsage">): Promise<Job | undefined>;
 }
 
 export interface Selection {
@@ -228,5 +228,5 @@ export class JobRegistry {
 
 function selectedOpen(job: ManagedJob): SelectedJob {
   const { sequence, record } = job;
-  return { sequence, view: () => job.view(record) };
+  return { sequence, view: (options) => job.view({ ...options, record }) };
 }

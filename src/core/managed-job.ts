@@ -6,6 +6,7 @@ import {
   type Job,
   type JobSpec,
   type Status,
+  type Usage,
   type WindowSize,
 } from "../contract/job.js";
 import { listedJob } from "../contract/listed-job.js";
@@ -31,6 +32,7 @@ import type {
   RestartIntent,
   StopIntent,
 } from "./ports.js";
+import { JobUsage, usageOf } from "./job-usage.js";
 import { SavedRecord } from "./saved-record.js";
 import { advanceRecord, logLimitOf, pendingRecord, started, type StopKind } from "./transitions.js";
 import { validInputPiece, validWindowSize } from "./validate.js";
@@ -48,6 +50,21 @@ const MAX_EXIT_BACKOFF_MS = 200;
 /** Shared by all jobs that had ended when they were loaded. */
 const HAS_ENDED = AbortSignal.abort();
 setMaxListeners(0, HAS_ENDED);
+
+/** What a job was last shown as, and what that was made of. */
+interface LastView {
+  readonly record: JobRecord;
+  readonly output: WrittenOutput;
+  readonly usage: Usage | undefined;
+  readonly job: Job;
+}
+
+export interface ViewOptions {
+  /** The state to show. Default: the current one. */
+  readonly record?: JobRecord;
+  /** Whether the usage of a job that has not ended is measured. Default: false. */
+  readonly includeUsage?: boolean;
+}
 
 /** What the jobs of one manager share. */
 export interface JobContext {
@@ -91,7 +108,11 @@ export class ManagedJob {
   /** Cancels the timer of the job's time limit. */
   #cancelTimeLimit: (() => void) | undefined;
   readonly #output = new JobOutput(() => this.logs);
-  #lastView: { record: JobRecord; output: WrittenOutput; job: Job } | undefined;
+  readonly #usage = new JobUsage({
+    processes: () => this.process.usage(),
+    lastOutputTime: () => this.logs.lastWriteTime(),
+  });
+  #lastView: LastView | undefined;
   /** Whether the job's files are being deleted, or are gone. */
   #isRemoved = false;
 
@@ -246,27 +267,29 @@ export class ManagedJob {
    * Returns the job as clients see it: the state of that record, and the output up to
    * now. Long fields are cut.
    */
-  async view(record = this.record): Promise<Job> {
-    return listedJob(await this.wholeView(record));
+  async view(options: ViewOptions = {}): Promise<Job> {
+    return listedJob(await this.wholeView(options));
   }
 
   /**
    * Returns the same with all fields whole. It is the very same object as long as nothing
    * has changed.
    */
-  async wholeView(record = this.record): Promise<Job> {
+  async wholeView({ record = this.record, includeUsage = false }: ViewOptions = {}): Promise<Job> {
+    const isMeasured = includeUsage && !isTerminal(record.state);
+    const usage = isMeasured ? await this.#usage.read() : record.usage;
     const output = await this.#output.read();
     const last = this.#lastView;
-    if (last?.record === record && last.output === output) return last.job;
-    const job = this.#viewOf(record, output);
-    this.#lastView = { record, output, job };
+    if (last?.record === record && last.output === output && last.usage === usage) return last.job;
+    const job = this.#viewOf(record, output, usage);
+    this.#lastView = { record, output, usage, job };
     return job;
   }
 
-  #viewOf(record: JobRecord, { sizes, progress }: WrittenOutput): Job {
+  #viewOf(record: JobRecord, { sizes, progress }: WrittenOutput, usage: Usage | undefined): Job {
     const { spec, createdTime, state } = record;
     const { lastSignal } = record;
-    const rest = defined({ progress, lastSignal, logLimitBytes: logLimitOf(record) });
+    const rest = defined({ progress, lastSignal, usage, logLimitBytes: logLimitOf(record) });
     const env = withoutValues(spec.env);
     // No spread: to replace a field of a spread object takes V8 ten times as long.
     return Object.assign({}, spec, state, sizes, rest, { env, createdTime });
@@ -529,7 +552,7 @@ export class ManagedJob {
   }
 
   async #replace(next: JobRecord): Promise<void> {
-    await this.#record.replace(next);
+    await this.#record.replace(this.#withUsage(next));
     if (isTerminal(next.state)) {
       this.#output.forget();
       this.#output.stopWatching();
@@ -540,6 +563,20 @@ export class ManagedJob {
     }
     this.#context.onChange(this);
     this.#context.onSettled(this);
+  }
+
+  /** Adds to the record of a job that has ended what it has used. */
+  #withUsage(record: JobRecord): JobRecord {
+    const { state } = record;
+    if (!isTerminal(state)) return record;
+    try {
+      const times = defined({ cpuTimeMs: "cpuTimeMs" in state ? state.cpuTimeMs : undefined });
+      const processes = { ...times, ...this.process.usageAtEnd() };
+      return { ...record, usage: usageOf(processes, this.logs.lastWriteTime()) };
+    } catch {
+      // That it has ended is told all the same.
+      return record;
+    }
   }
 
   #retainLogs(): void {

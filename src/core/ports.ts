@@ -3,10 +3,12 @@ import type {
   JobSpec,
   JobState,
   OutputSizes,
+  ProcessUsage,
   Progress,
   SentSignal,
   Started,
   Stream,
+  Usage,
   WindowSize,
 } from "../contract/job.js";
 import type {
@@ -56,6 +58,8 @@ export interface JobRecord {
   readonly restart?: RestartIntent;
   /** The last signal that somebody sent it, other than to stop it. */
   readonly lastSignal?: SentSignal;
+  /** Of a job that has ended. Absent in records of earlier versions. */
+  readonly usage?: Usage;
   /** The manager's default at Start, where the spec has no limit of its own. */
   readonly defaultLogLimitBytes?: number;
   /** Fields that a newer version has written and this one does not know. */
@@ -192,6 +196,10 @@ export interface JobProcess {
    * now, if one does.
    */
   listeningPort(port: number): Promise<number | undefined>;
+  /** Measures what the job's processes use now, and have used, as far as it is known. */
+  usage(): Promise<ProcessUsage>;
+  /** Returns what the kernel has kept of that for a job that has ended, before `release`. */
+  usageAtEnd(): ProcessUsage;
   /** Frees what the kernel and this process hold for an ended job. Its files stay. */
   release(): void;
   /** Resolves when this object has no operation under way any more. The processes go on. */
@@ -336,6 +344,8 @@ export interface JobLogs {
    */
   retain(limitBytes: number, ended: AbortSignal, onLateTrim: () => void): void;
   sizes(): Promise<OutputSizes>;
+  /** When a log was last written to; undefined where there is none, or nothing in it. */
+  lastWriteTime(): Date | undefined;
   /**
    * Calls back whenever the logs may have been written to, or will not be told of any
    * more. Close the result.

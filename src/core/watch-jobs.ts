@@ -1,4 +1,4 @@
-import type { Job } from "../contract/job.js";
+import { isTerminal, type Job, type Usage } from "../contract/job.js";
 import {
   isMatch,
   type JobFilter,
@@ -9,6 +9,7 @@ import { abortable, createLinkedAbortController, IS_OVER } from "../platform/abo
 import { inParallel } from "../platform/in-parallel.js";
 import { hadMatched, type JobChanges, type JobHistory } from "./job-changes.js";
 import type { ManagedJob } from "./managed-job.js";
+import { hasUsageChanged } from "./job-usage.js";
 import type { SelectedJob } from "./job-registry.js";
 import { JobsSearch } from "./jobs-search.js";
 import type { OutputGrowth } from "./output-growth.js";
@@ -26,6 +27,10 @@ export interface WatchedJobs {
   readonly find: (id: string) => ManagedJob | undefined;
   /** After what time output that could not be read is tried again, at first. */
   readonly retryIntervalMs: number;
+  /** The jobs of which something is under way. */
+  readonly open: () => Iterable<ManagedJob>;
+  /** How often the usage of running jobs is looked at. */
+  readonly usageIntervalMs: number;
 }
 
 /**
@@ -37,7 +42,7 @@ export interface WatchedJobs {
  */
 export async function* watchJobs(
   jobs: WatchedJobs,
-  { sinceRevision, output, ...filter }: WatchJobsOptions,
+  { sinceRevision, output, includeUsage = false, ...filter }: WatchJobsOptions,
   stop: AbortSignal,
 ): AsyncGenerator<JobsEvent, never, undefined> {
   stop.throwIfAborted();
@@ -45,6 +50,7 @@ export async function* watchJobs(
   const search = output && new JobsSearch(jobs, output, stop);
   const prefix = `${changes.epoch}.${filterDigest(filter)}.`;
   const release = jobs.growth.watch();
+  const usage = new UsageUpdates(jobs, filter, includeUsage);
   try {
     // Output written while nobody watched is a change that a returning consumer must see.
     await abortable(jobs.growth.firstCheck, stop);
@@ -58,10 +64,15 @@ export async function* watchJobs(
     for (;;) {
       if (reported === undefined || !changes.covers(reported)) {
         reported = changes.revision;
-        const taken = await snapshot(jobs, filter);
+        const taken = await snapshot(jobs, filter, includeUsage);
         shown = new ShownJobs(filter, taken);
         search?.takeSnapshot(taken);
         yield { type: "snapshot", jobs: taken, revision: prefix + reported };
+        continue;
+      }
+      if (usage.isDue) {
+        const revision = prefix + reported;
+        for await (const job of usage.changed()) yield { type: "changed", job, revision };
         continue;
       }
       const change = changes.firstAfter(reported);
@@ -69,14 +80,14 @@ export async function* watchJobs(
         // Changes come first: a job is told of before its output.
         const found = search?.take();
         if (found) yield { ...found, revision: prefix + reported };
-        else await untilMore(changes, reported, search, stop);
+        else await untilMore(changes, reported, { search, timeoutMs: usage.dueInMs }, stop);
         stop.throwIfAborted();
         continue;
       }
       reported = change.revision;
       if (!shown.concerns(change.history)) continue;
       const { id } = change.history;
-      const job = await jobs.find(id)?.view();
+      const job = await jobs.find(id)?.view({ includeUsage });
       const revision = prefix + reported;
       if (job && isMatch(job, filter)) search?.add(job);
       yield job ? { type: "changed", job, revision } : { type: "removed", id, revision };
@@ -87,18 +98,18 @@ export async function* watchJobs(
   }
 }
 
-/** Resolves when there is a change or a line to be told of. @throws the signal's reason */
+/** Resolves when there is a change or a line to be told of, or in time. @throws the signal's reason */
 async function untilMore(
   changes: JobChanges,
   reported: number,
-  search: JobsSearch | undefined,
+  { search, timeoutMs }: { readonly search: JobsSearch | undefined; readonly timeoutMs: number },
   stop: AbortSignal,
 ): Promise<void> {
-  if (!search) return changes.waitForChange(reported, stop);
+  if (!search) return changes.waitForChange(reported, stop, timeoutMs);
   const wait = createLinkedAbortController(stop);
   search.onFound = () => wait.abort(IS_OVER);
   try {
-    await changes.waitForChange(reported, wait.signal);
+    await changes.waitForChange(reported, wait.signal, timeoutMs);
   } catch (error) {
     if (error !== IS_OVER) throw error;
   } finally {
@@ -133,10 +144,56 @@ class ShownJobs {
   }
 }
 
-async function snapshot(jobs: WatchedJobs, filter: JobFilter): Promise<Job[]> {
+/**
+ * Finds out whose usage has changed, again and again. That is no change of the jobs', and
+ * has no revision: who comes back later is told of it anew.
+ */
+class UsageUpdates {
+  readonly #jobs: WatchedJobs;
+  readonly #filter: JobFilter;
+  readonly #told = new WeakMap<ManagedJob, Usage>();
+  #dueMs: number;
+
+  constructor(jobs: WatchedJobs, filter: JobFilter, isWanted: boolean) {
+    this.#jobs = jobs;
+    this.#filter = filter;
+    this.#dueMs = isWanted ? performance.now() + jobs.usageIntervalMs : Number.POSITIVE_INFINITY;
+  }
+
+  get dueInMs(): number {
+    return Math.max(0, this.#dueMs - performance.now());
+  }
+
+  get isDue(): boolean {
+    return this.dueInMs === 0;
+  }
+
+  /** Yields the jobs that match, run, and have used something since the last call. */
+  async *changed(): AsyncGenerator<Job, void, undefined> {
+    for (const job of this.#jobs.open()) {
+      if (job.ended.aborted || !isMatch(job, this.#filter)) continue;
+      const view = await job.view({ includeUsage: true });
+      // Of its end, and whatever else changed meanwhile, the changes tell.
+      if (isTerminal(view) || !isMatch(view, this.#filter)) continue;
+      const { usage } = view;
+      if (!usage || !hasUsageChanged(this.#told.get(job), usage)) continue;
+      this.#told.set(job, usage);
+      yield view;
+    }
+    this.#dueMs = performance.now() + this.#jobs.usageIntervalMs;
+  }
+}
+
+async function snapshot(
+  jobs: WatchedJobs,
+  filter: JobFilter,
+  includeUsage: boolean,
+): Promise<Job[]> {
   // Taken as they are at this moment: the jobs change while their output is read.
   const selected = jobs.matching(filter);
-  const taken = await inParallel(selected, SNAPSHOT_CONCURRENCY, (job) => job.view());
+  const taken = await inParallel(selected, SNAPSHOT_CONCURRENCY, (job) =>
+    job.view({ includeUsage }),
+  );
   // One that is gone by now is no loss: its removal comes after the snapshot.
   return taken.filter((job) => job !== undefined);
 }

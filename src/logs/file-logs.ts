@@ -125,6 +125,13 @@ export class FileJobLogs implements JobLogs {
     };
   }
 
+  lastWriteTime(): Date | undefined {
+    const found = STREAMS.map((stream) => statLog(this.#dir.log(stream)));
+    const modifiedMs = found.map((log) => (log.size > 0 ? log.modifiedMs : 0));
+    const lastMs = Math.max(...modifiedMs);
+    return lastMs > 0 ? new Date(lastMs) : undefined;
+  }
+
   watch(onChange: () => void): PathWatch | undefined {
     // One watch for both logs. The other files of a job rarely change.
     return this.#shared.watch(this.#dir.path, onChange, onChange);

@@ -4,6 +4,7 @@ import {
   type JobState,
   MAX_UMASK,
   OUTPUT_KINDS,
+  type Usage,
 } from "../contract/job.js";
 import type { ForeignFields, JobRecord } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
@@ -88,6 +89,18 @@ const HEAD = {
   createdTime: time,
   defaultLogLimitBytes: optional(integer(1)),
   lastSignal: optional(shape({ name: text, sentTime: time })),
+  usage: optional(
+    looseShape({
+      cpuTimeMs: optional(notNegative),
+      memoryBytes: optional(integer(0)),
+      memoryPeakBytes: optional(integer(0)),
+      processes: optional(integer(0)),
+      readBytes: optional(integer(0)),
+      writtenBytes: optional(integer(0)),
+      lastOutputTime: optional(time),
+      measuredTime: time,
+    }),
+  ),
   stop: optional(
     looseShape({
       kind: oneOf(["cancel", "timeout"]),
@@ -114,7 +127,8 @@ const parseState = (json: object): object => {
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, restart, lastSignal, defaultLogLimitBytes, ...head } = parseHead(json);
+  const { version, stop, restart, lastSignal, usage, defaultLogLimitBytes, ...head } =
+    parseHead(json);
   return {
     spec: defined(parseSpec(json)) as JobSpec,
     state: defined(parseState(json)) as JobState,
@@ -123,6 +137,7 @@ export function parseRecord(text: string): JobRecord {
       stop,
       restart,
       lastSignal,
+      usage: usage && (defined(usage) as Usage),
       defaultLogLimitBytes,
       foreign: foreignFields(version, json),
     }),

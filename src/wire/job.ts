@@ -5,6 +5,8 @@ import {
   type Job as ProtoJob,
   type Progress as ProtoProgress,
   ProgressSchema,
+  type Usage as ProtoUsage,
+  UsageSchema,
 } from "../../gen/procman/v1/procman_pb.js";
 import {
   type Exit,
@@ -17,6 +19,7 @@ import {
   type Stream,
   TRUNCATED_FIELDS,
   type TruncatedField,
+  type Usage,
 } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
 import { CONTAINMENT, OUTPUT, STATUS, STREAM } from "./enums.js";
@@ -80,6 +83,7 @@ export function encodeJob(job: Job): ProtoJob {
       progress: job.progress && encodeProgress(job.progress),
       lastSignal: job.lastSignal?.name,
       lastSignalTime: encodeTime(job.lastSignal?.sentTime),
+      usage: job.usage && encodeUsage(job.usage),
     }),
   });
 }
@@ -99,6 +103,7 @@ export function decodeJob(job: ProtoJob | undefined): Job {
       progress: job.progress && decodeProgress(job.progress),
       truncatedFields: decodeTruncatedFields(job),
       lastSignal: decodeLastSignal(job),
+      usage: job.usage && decodeUsage(job.usage),
       truncations: decodeTruncations(job),
       missingLogs: decodeMissingLogs(job),
     }),
@@ -231,4 +236,47 @@ export function decodeProgress(progress: ProtoProgress): Progress {
   const { percent, current, total, unit, rate, eta, text } = progress;
   const etaMs = eta && durationMs(eta);
   return { unit, text, ...defined({ percent, current, total, rate, etaMs }) };
+}
+
+function encodeUsage(usage: Usage): ProtoUsage {
+  const { memoryBytes, memoryPeakBytes, processes, readBytes, writtenBytes } = usage;
+  return create(
+    UsageSchema,
+    defined({
+      cpuTime: encodeDuration(usage.cpuTimeMs),
+      memoryBytes: encodeSize(memoryBytes),
+      memoryPeakBytes: encodeSize(memoryPeakBytes),
+      processes,
+      readBytes: encodeSize(readBytes),
+      writtenBytes: encodeSize(writtenBytes),
+      lastOutputTime: encodeTime(usage.lastOutputTime),
+      measuredTime: encodeTime(usage.measuredTime),
+    }),
+  );
+}
+
+function encodeSize(bytes: number | undefined): bigint | undefined {
+  return bytes === undefined ? undefined : BigInt(bytes);
+}
+
+/** Returns undefined for what does not say when it was measured. */
+function decodeUsage(usage: ProtoUsage): Usage | undefined {
+  const { cpuTime, processes, lastOutputTime, measuredTime } = usage;
+  if (!measuredTime) return undefined;
+  return {
+    measuredTime: timestampDate(measuredTime),
+    ...defined({
+      cpuTimeMs: cpuTime && durationMs(cpuTime),
+      memoryBytes: decodeSize(usage.memoryBytes),
+      memoryPeakBytes: decodeSize(usage.memoryPeakBytes),
+      processes,
+      readBytes: decodeSize(usage.readBytes),
+      writtenBytes: decodeSize(usage.writtenBytes),
+      lastOutputTime: lastOutputTime && timestampDate(lastOutputTime),
+    }),
+  };
+}
+
+function decodeSize(bytes: bigint | undefined): number | undefined {
+  return bytes === undefined ? undefined : Number(bytes);
 }

@@ -39,8 +39,9 @@ import { decodeJob, encodeJob } from "./job.js";
 import { decodeLine, decodeSearched, encodeLine, encodeSearched } from "./output.js";
 
 export function encodeList(options: ListOptions): Init<typeof ListRequestSchema> {
-  const { pageSize = 0, pageToken = "" } = options;
-  return { ...encodeFilter(options), pageSize: encodeInt32("page_size", pageSize), pageToken };
+  const { pageSize = 0, pageToken = "", includeUsage = false } = options;
+  const page = { pageSize: encodeInt32("page_size", pageSize), pageToken };
+  return { ...encodeFilter(options), ...page, includeUsage };
 }
 
 export function decodeList(request: ListRequest): ListOptions {
@@ -48,6 +49,7 @@ export function decodeList(request: ListRequest): ListOptions {
     ...decodeFilter(request, violations),
     pageSize: decodeNotNegative("page_size", request.pageSize, violations),
     pageToken: request.pageToken,
+    includeUsage: request.includeUsage,
   }));
 }
 
@@ -76,9 +78,9 @@ export function encodeRefreshed(changed: readonly Job[]): Init<typeof RefreshRes
 export function encodeWatchJobs(
   options: Omit<WatchJobsOptions, "signal">,
 ): Init<typeof WatchJobsRequestSchema> {
-  const { sinceRevision = "", output } = options;
+  const { sinceRevision = "", output, includeUsage = false } = options;
   const outputPattern = output && encodeOutputPattern(output);
-  return { ...encodeFilter(options), sinceRevision, ...defined({ outputPattern }) };
+  return { ...encodeFilter(options), sinceRevision, includeUsage, ...defined({ outputPattern }) };
 }
 
 export function decodeWatchJobs(request: WatchJobsRequest): WatchJobsOptions {
@@ -88,6 +90,7 @@ export function decodeWatchJobs(request: WatchJobsRequest): WatchJobsOptions {
     ...(request.outputPattern && {
       output: decodeOutputPattern(request.outputPattern, violations),
     }),
+    includeUsage: request.includeUsage,
   }));
 }
 

@@ -1,6 +1,6 @@
 import { JobManager } from "../../src/core/job-manager.js";
 import { JobDir } from "../../src/core/job-dir.js";
-import type { Exit, OutputSizes, Progress } from "../../src/contract/job.js";
+import type { Exit, OutputSizes, ProcessUsage, Progress } from "../../src/contract/job.js";
 import { jobNotFound } from "../../src/contract/errors.js";
 import { silentLog } from "../../src/contract/log.js";
 import { abortable } from "../../src/platform/abort-signals.js";
@@ -43,6 +43,10 @@ export class MemoryMachine {
 
   /** How often a log's size was asked for. */
   looks = 0;
+  /** How often a job's usage was measured. */
+  measurements = 0;
+  /** What jobs use, by their ids. */
+  readonly usages = new Map<string, ProcessUsage>();
   /** How often the jobs' files were changed, or that was tried. */
   changes = 0;
   /** Called when a job's files are gone, and nobody has been told yet. */
@@ -202,6 +206,11 @@ export class MemoryMachine {
         );
       },
       resize: async () => true,
+      usage: async () => {
+        this.measurements += 1;
+        return this.usages.get(id) ?? {};
+      },
+      usageAtEnd: () => ({}),
       release: () => {},
       close: async () => {
         await pieces;
@@ -216,11 +225,15 @@ export class MemoryMachine {
   #jobLogs(id: string): JobLogs {
     const sizes = () => this.#jobs.get(id)?.sizes ?? GONE;
     // Nobody reads here what the jobs have written.
-    const logs: Pick<JobLogs, "sizes" | "watch" | "progress" | "retain" | "dispose"> = {
+    const logs: Pick<
+      JobLogs,
+      "sizes" | "lastWriteTime" | "watch" | "progress" | "retain" | "dispose"
+    > = {
       sizes: () => {
         this.looks += 1;
         return this.#slowly(sizes);
       },
+      lastWriteTime: () => undefined,
       watch: () => undefined,
       progress: () => this.#slowly(() => progressOf(sizes())),
       retain: () => {},

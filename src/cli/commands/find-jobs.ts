@@ -1,5 +1,5 @@
 import { ProcmanError } from "../../contract/errors.js";
-import type { JobFilter, JobPage, Procman } from "../../contract/procman.js";
+import type { JobFilter, JobPage, ListOptions, Procman } from "../../contract/procman.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { printable } from "../format/printable.js";
 
@@ -10,7 +10,7 @@ const MAX_LISTED_IDS = 10;
 /** Yields the jobs that match, newest first, a page at a time. */
 export async function* pagesOfJobs(
   client: Procman,
-  filter: JobFilter = {},
+  filter: JobFilter & Pick<ListOptions, "includeUsage"> = {},
   maxJobs = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<JobPage> {
   let pageToken = "";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type Job, STATUSES, type Status } from "../../contract/job.js";
-import type { JobFilter, Procman, UnreadableJob } from "../../contract/procman.js";
+import type { JobFilter, ListOptions, Procman, UnreadableJob } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
@@ -35,6 +35,9 @@ interface LsOptions extends ListOutputOptions {
 const MAX_LISTED = 100;
 
 const HELP = `
+CPU is the CPU time of a job so far, MEMORY what it has now or, of one that has ended,
+the most it had, where the system tells. They are shown where there is room.
+
 A job whose record is damaged, or of a newer version, is "unreadable" in the table of a
 list without filters, with the reason. "procman rm --unreadable" removes it.
 
@@ -75,7 +78,8 @@ export function lsCommand(context: CommandContext): Command {
       if (watch) requireLines(output);
       const listing = context.withClient(async (client) => {
         const filter: JobFilter = { statuses: status, labels: label, ...defined({ name }) };
-        if (!watch) return list(client, filter, { all, output }, cli);
+        const includeUsage = !options.quiet;
+        if (!watch) return list(client, { ...filter, includeUsage }, { all, output }, cli);
         // Whatever ends it, the terminal is to be left as it was.
         const signal = cli.interruption(["SIGINT", "SIGTERM", "SIGHUP"]);
         const show = watcherFor(output, cli);
@@ -97,7 +101,7 @@ export function lsCommand(context: CommandContext): Command {
 
 async function list(
   client: Procman,
-  filter: JobFilter,
+  filter: JobFilter & Pick<ListOptions, "includeUsage">,
   { all, output }: { readonly all: boolean; readonly output: ListOutput },
   { stdout, stderr }: Cli,
 ): Promise<void> {

@@ -1,7 +1,14 @@
-import { type Job, NO_LIMIT, type SoftLimits, type Stream } from "../../contract/job.js";
+import {
+  type Job,
+  NO_LIMIT,
+  type SoftLimits,
+  type Stream,
+  type Usage,
+} from "../../contract/job.js";
 import type { Output } from "../terminal/output.js";
 import {
   byteCount,
+  cpuTimeText,
   exitText,
   runTimeText,
   STATUS_STYLE,
@@ -45,7 +52,11 @@ export function formatJobDetails(
     ["completed", "completedTime" in job ? job.completedTime.toISOString() : undefined],
     ["run time", runTimeText(job, now)],
     ["time limit", ifKnown(job.timeoutMs, shortDuration)],
-    ["CPU time", "cpuTimeMs" in job ? ifKnown(job.cpuTimeMs, shortDuration) : undefined],
+    ["CPU time", cpuTimeText(job)],
+    ["memory", memoryFact(job)],
+    ["processes", ifKnown(job.usage?.processes, String)],
+    ["disk", diskFact(job)],
+    ["last output", job.usage?.lastOutputTime?.toISOString()],
     ["log limit", ifKnown(job.logLimitBytes, byteCount)],
     ["umask", ifKnown(job.umask, (umask) => umask.toString(8).padStart(3, "0"))],
     ["nice", ifKnown(job.nice, String)],
@@ -81,6 +92,20 @@ export function formatJobSummary(
   ];
   const error = "error" in job && job.error ? `: ${printable(job.error)}` : "";
   return parts.filter((part) => part !== "").join(", ") + error;
+}
+
+function memoryFact({ usage }: Job): string {
+  const { memoryBytes, memoryPeakBytes }: Partial<Usage> = usage ?? {};
+  const now = ifKnown(memoryBytes, byteCount);
+  const peak = ifKnown(memoryPeakBytes, (bytes) => `${byteCount(bytes)} at the most`);
+  return [now, peak].filter((part) => part !== undefined).join(", ");
+}
+
+function diskFact({ usage }: Job): string {
+  const { readBytes, writtenBytes }: Partial<Usage> = usage ?? {};
+  const read = ifKnown(readBytes, (bytes) => `${byteCount(bytes)} read`);
+  const written = ifKnown(writtenBytes, (bytes) => `${byteCount(bytes)} written`);
+  return [read, written].filter((part) => part !== undefined).join(", ");
 }
 
 function ifKnown<T>(value: T | undefined, text: (value: T) => string): string | undefined {

@@ -36,6 +36,19 @@ export function shortDuration(ms: number): string {
   return prettyMs(ms, ms < 1000 ? {} : { unitCount: 2, secondsDecimalDigits: ms < 60_000 ? 1 : 0 });
 }
 
+/** Returns the CPU time of a job so far, or in all; "" where it is not known. */
+export function cpuTimeText(job: Job): string {
+  const ofExit = "cpuTimeMs" in job ? job.cpuTimeMs : undefined;
+  const cpuTimeMs = job.usage?.cpuTimeMs ?? ofExit;
+  return cpuTimeMs === undefined ? "" : shortDuration(Math.round(cpuTimeMs));
+}
+
+/** Returns what memory a job has, or had at the most; "" where it is not known. */
+export function memoryText({ usage }: Job): string {
+  const bytes = usage?.memoryBytes ?? usage?.memoryPeakBytes;
+  return bytes === undefined ? "" : byteCount(bytes);
+}
+
 export function byteCount(bytes: number): string {
   return prettyBytes(bytes);
 }

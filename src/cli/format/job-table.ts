@@ -3,7 +3,9 @@ import type { UnreadableJob } from "../../contract/procman.js";
 import type { Output } from "../terminal/output.js";
 import {
   byteCount,
+  cpuTimeText,
   exitText,
+  memoryText,
   runTimeText,
   STATUS_STYLE,
   shortDuration,
@@ -32,6 +34,7 @@ export function formatJobTable(
       text: ({ createdTime }) => shortDuration(Math.max(0, now.getTime() - createdTime.getTime())),
     },
     timeColumn(now),
+    ...usageColumns(jobs),
     OUTPUT,
     COMMAND,
   ];
@@ -130,7 +133,14 @@ const OUTPUT: Column<Job> = {
   align: "right",
   text: ({ stdoutBytes, stderrBytes }) => byteCount(stdoutBytes + stderrBytes),
 };
+const CPU: Column<Job> = { title: "CPU", leftOut: 6, align: "right", text: cpuTimeText };
+const MEMORY: Column<Job> = { title: "MEMORY", leftOut: 5, align: "right", text: memoryText };
 const COMMAND: Column<Job> = { title: "COMMAND", text: commandLine };
+
+/** Returns the columns of what jobs use, where it is known of any. */
+function usageColumns(jobs: readonly object[]): Column<Job>[] {
+  return jobs.some((job) => "usage" in job) ? [CPU, MEMORY] : [];
+}
 
 /** Returns the column of names, where any job has one. */
 function nameColumns(jobs: readonly object[]): Column<Job>[] {

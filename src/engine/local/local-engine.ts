@@ -4,6 +4,7 @@ import type { Engine, JobProcess, PreparedCommand } from "../../core/ports.js";
 import { Ticker } from "../../platform/ticker.js";
 import { leaveJobCgroup, sweepCgroups } from "./containment/cgroup.js";
 import { LocalJobProcess, type SharedEngine } from "./local-job-process.js";
+import { ProcessSurvey } from "./process/process-survey.js";
 import { JobScripts, PACKAGE_SCRIPTS_DIR } from "./runner/job-scripts.js";
 import { prepareCommand } from "./runner/prepare-command.js";
 import { StandbyRunner } from "./runner/standby-runner.js";
@@ -24,6 +25,7 @@ export class LocalEngine implements Engine {
     this.#shared = {
       ticker: new Ticker(pollIntervalMs),
       standby: new StandbyRunner(scriptsDir),
+      survey: new ProcessSurvey(),
       scriptsDir,
       bareExit,
     };

@@ -2,7 +2,13 @@ import { access } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
-import { type Exit, type Started, STREAMS, type WindowSize } from "../../contract/job.js";
+import {
+  type Exit,
+  type ProcessUsage,
+  type Started,
+  STREAMS,
+  type WindowSize,
+} from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
@@ -13,8 +19,10 @@ import type { Ticker } from "../../platform/ticker.js";
 import { removeCgroup } from "./containment/cgroup.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
+import { jobUsage, usageInCgroup } from "./job-usage.js";
 import { OutputCarriers } from "./output/output-carriers.js";
 import { listeningPort } from "./listening-port.js";
+import type { ProcessSurvey } from "./process/process-survey.js";
 import { isAlive, type ProcessRef, processTable } from "./process/processes.js";
 import { signalName } from "../../platform/signal-name.js";
 import { signalGroup, signalTerminal } from "./process/signals.js";
@@ -57,6 +65,7 @@ const BARE_EXIT_TIMEOUT_MS = 3000;
 export interface SharedEngine {
   readonly ticker: Ticker;
   readonly standby: StandbyRunner;
+  readonly survey: ProcessSurvey;
   /** Returns where the scripts are that run jobs. */
   readonly scriptsDir: () => string;
   /** Returns how a command without a runner has ended, where its own program has recorded that. */
@@ -201,6 +210,16 @@ export class LocalJobProcess implements JobProcess {
   async listeningPort(port: number): Promise<number | undefined> {
     const identity = this.#knownIdentity();
     return identity && listeningPort(identity, port);
+  }
+
+  async usage(): Promise<ProcessUsage> {
+    const identity = this.#knownIdentity();
+    return identity ? jobUsage(identity, this.#shared.survey) : {};
+  }
+
+  usageAtEnd(): ProcessUsage {
+    const identity = this.#identity ?? this.#knownIdentity();
+    return identity ? usageInCgroup(identity) : {};
   }
 
   release(): void {

@@ -105,6 +105,20 @@ export const anyProgress = fc.record(
   { requiredKeys: ["unit", "text"], noNullPrototype: true },
 );
 
+export const anyUsage = fc.record(
+  {
+    cpuTimeMs: wholeMs,
+    memoryBytes: bytes,
+    memoryPeakBytes: bytes,
+    processes: fc.nat({ max: 2 ** 22 }),
+    readBytes: bytes,
+    writtenBytes: bytes,
+    lastOutputTime: anyTime,
+    measuredTime: anyTime,
+  },
+  { requiredKeys: ["measuredTime"], noNullPrototype: true },
+);
+
 /** Any job that there can be. */
 export const anyJob = fc
   .tuple(
@@ -136,6 +150,7 @@ export const anyJob = fc
         stdoutFirstOffset: bytes,
         stderrFirstOffset: bytes,
         progress: anyProgress,
+        usage: anyUsage,
         lastSignal: fc.record(
           { name: fc.constantFrom("SIGINT", "SIGHUP"), sentTime: anyTime },
           { noNullPrototype: true },

@@ -66,6 +66,8 @@ export class FakeJob {
     sendInput: vi.fn<JobProcess["sendInput"]>(async ({ data }) => data.length),
     resize: vi.fn<JobProcess["resize"]>(async () => true),
     listeningPort: vi.fn<JobProcess["listeningPort"]>(async () => undefined),
+    usage: vi.fn<JobProcess["usage"]>(async () => ({})),
+    usageAtEnd: vi.fn<JobProcess["usageAtEnd"]>(() => ({})),
     release: vi.fn<JobProcess["release"]>(),
     close: vi.fn<JobProcess["close"]>(async () => {}),
   };
@@ -73,6 +75,7 @@ export class FakeJob {
   readonly logs = {
     retain: vi.fn<JobLogs["retain"]>(),
     sizes: vi.fn<JobLogs["sizes"]>(async () => NO_OUTPUT),
+    lastWriteTime: vi.fn<JobLogs["lastWriteTime"]>(() => undefined),
     watch: vi.fn<JobLogs["watch"]>(() => undefined),
     progress: vi.fn<JobLogs["progress"]>(async () => undefined),
     resolveStart: vi.fn<JobLogs["resolveStart"]>(async () => ({ stdout: 0 })),

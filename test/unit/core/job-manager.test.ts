@@ -334,10 +334,11 @@ describe("output", () => {
     const { manager, id, job } = await withJob();
     job.lines = [line];
     const events = await collect(manager.watch(id, { tailLines: 1 }));
+    const [running] = (await manager.list()).jobs;
     expect(events).toEqual([
-      { type: "opened", job: await manager.get(id) },
+      { type: "opened", job: running },
       { type: "line", ...line },
-      { type: "ended", job: await manager.get(id) },
+      { type: "ended", job: running },
     ]);
     expect(job.logs.resolveStart).toHaveBeenCalledWith({ tailLines: 1 });
     const [, reading] = job.logs.lines.mock.calls[0] ?? [];

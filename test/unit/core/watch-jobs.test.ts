@@ -369,3 +369,42 @@ test("ends with the reason it was told to, before the first event and while it w
   const late = manager.watchJobs({ signal: stop.signal })[Symbol.asyncIterator]();
   await expect(late.next()).rejects.toBe(enough);
 });
+
+test("the usage of running jobs is told where it is asked for, once it has changed", async () => {
+  const { machine, manager, start, end } = await setUp({ pollIntervalMs: 20 });
+  const [a, b] = [await start(), await start()];
+  const ended = await start();
+  await end(ended);
+  machine.usages.set(a, { cpuTimeMs: 1 });
+  const { next } = watcher(manager, { statuses: ["running"], includeUsage: true });
+  const snapshot = await next();
+  const told = snapshot.type === "snapshot" ? snapshot.jobs : [];
+  expect(told.map(({ id, usage }) => [id, usage?.cpuTimeMs])).toEqual([
+    [b, undefined],
+    [a, 1],
+  ]);
+  // What is known once is told once more; then there is nothing to tell.
+  const first = [await next(), await next()];
+  const ids = first.map((event) => (event.type === "changed" ? event.job.id : event.type));
+  expect(ids.sort()).toEqual([a, b].sort());
+  machine.usages.set(b, { cpuTimeMs: 5 });
+  const change = await next();
+  expect(change).toMatchObject({ type: "changed", job: { id: b, usage: { cpuTimeMs: 5 } } });
+  // It is no place in the order of the changes.
+  expect(change.revision).toBe(snapshot.revision);
+  await end(b);
+  expect(await next()).toMatchObject({ type: "changed", job: { id: b, status: "completed" } });
+});
+
+test("nobody measures jobs whose usage nobody asks for", async () => {
+  const { machine, manager, start, end } = await setUp({ pollIntervalMs: 5 });
+  const a = await start();
+  const { told } = watcher(manager);
+  expect(await told()).toEqual([`snapshot ${a} running`]);
+  machine.write(a, 1);
+  expect(await told()).toEqual([`${a} running`]);
+  await end(a);
+  expect(await told()).toEqual([`${a} completed`]);
+  await manager.list();
+  expect(machine.measurements).toBe(0);
+});

@@ -7,6 +7,7 @@ import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-script
 import type { JobSpec } from "../../../src/contract/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
+import { ProcessSurvey } from "../../../src/engine/local/process/process-survey.js";
 import { isAlive, processTable } from "../../../src/engine/local/process/processes.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { LocalJobProcess } from "../../../src/engine/local/local-job-process.js";
@@ -359,6 +360,7 @@ describe("giving a start up", () => {
     const command = prepareCommand(spec("true", [], { pty: true }));
     const shared = {
       ticker: new Ticker(50),
+      survey: new ProcessSurvey(),
       standby: new StandbyRunner(() => PACKAGE_SCRIPTS_DIR),
       scriptsDir: () => PACKAGE_SCRIPTS_DIR,
       bareExit: () => undefined,

@@ -71,3 +71,11 @@ test("times are told to the second", () => {
   expect(darwinProcessTable.startedBy(second, "Nov 03 14:41:10 2026")).toBe(true);
   expect(darwinProcessTable.startedBy(next, "Nov 03 14:41:10 2026")).toBe(false);
 });
+
+test.skipIf(process.platform !== "linux")("ps measures a process as /proc does", () => {
+  const [byPs] = [...darwinProcessTable.measured([process.pid])];
+  const [byProc] = [...processTable().measured([process.pid])];
+  expect(Math.abs(byPs!.cpuTimeMs - byProc!.cpuTimeMs)).toBeLessThan(2000);
+  expect(byPs!.memoryBytes / byProc!.memoryBytes).toBeGreaterThan(0.5);
+  expect(byPs!.memoryBytes / byProc!.memoryBytes).toBeLessThan(2);
+});

@@ -66,3 +66,29 @@ test.runIf(process.platform === "linux")("a process is found, with its age", asy
   await eventually("its end", () => linuxProcessTable.lookup(pid) === undefined);
   expect(linuxProcessTable.bootId()).toMatch(/^[0-9a-f-]{36}$/);
 });
+
+test.runIf(process.platform === "linux")("a process is measured, with its children's time", () => {
+  // Some time of its own, and of a child that it has waited for.
+  const untilMs = process.cpuUsage().user / 1000 + 60;
+  while (process.cpuUsage().user / 1000 < untilMs);
+  const { user, system } = process.cpuUsage();
+  const [self] = [...linuxProcessTable.measured([process.pid])];
+  expect(self).toMatchObject({ pid: process.pid, zombie: false });
+  expect(self!.cpuTimeMs).toBeGreaterThan((user + system) / 1000 - 50);
+  const residentBytes = process.memoryUsage.rss();
+  expect(self!.memoryBytes / residentBytes).toBeGreaterThan(0.5);
+  expect(self!.memoryBytes / residentBytes).toBeLessThan(2);
+  expect([...linuxProcessTable.measured()].map(({ pid }) => pid)).toContain(process.pid);
+});
+
+test.runIf(process.platform === "linux")(
+  "what a process has written is known, and of none nothing",
+  () => {
+    expect(linuxProcessTable.diskUsage(process.pid)).toEqual({
+      readBytes: expect.any(Number),
+      writtenBytes: expect.any(Number),
+    });
+    expect(linuxProcessTable.diskUsage(2 ** 22 + 1)).toBeUndefined();
+    expect([...linuxProcessTable.measured([2 ** 22 + 1])]).toEqual([]);
+  },
+);

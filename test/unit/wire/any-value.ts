@@ -119,9 +119,10 @@ export const anyGet = anyOf<GetOptions>({ includeEnv: fc.boolean() });
 
 const filter = { statuses: fc.subarray([...STATUSES]), labels: texts, name: someText };
 
-export const anyList = anyOf<ListOptions>({ ...filter, pageSize: int32, pageToken: text }, [
-  "name",
-]);
+export const anyList = anyOf<ListOptions>(
+  { ...filter, pageSize: int32, pageToken: text, includeUsage: fc.boolean() },
+  ["name"],
+);
 
 export const anyPage = anyOf<JobPage>({
   jobs: fc.array(anyJob, { maxLength: 2 }),
@@ -143,6 +144,7 @@ export const anyWatchJobs = anyOf<WatchJobsOptions>(
   {
     ...filter,
     sinceRevision: text,
+    includeUsage: fc.boolean(),
     output: anyOf<JobsOutputPattern>(
       {
         pattern: text,

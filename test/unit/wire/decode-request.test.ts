@@ -131,6 +131,7 @@ test("what is set arrives", () => {
     labels: { l: "v" },
     pageSize: 7,
     pageToken: "t",
+    includeUsage: false,
   });
   const input = create(SendInputRequestSchema, {
     id: "a",

@@ -238,11 +238,13 @@ describe("what the client encodes, the server decodes", () => {
       labels: {},
       pageSize: 0,
       pageToken: "",
+      includeUsage: false,
     });
     expect(decodeWatchJobs(sent(WatchJobsRequestSchema, encodeWatchJobs({})))).toEqual({
       statuses: [],
       labels: {},
       sinceRevision: "",
+      includeUsage: false,
     });
     expect(decodeWatch(sent(WatchRequestSchema, encodeWatch("job1", {})))).toStrictEqual({
       id: "job1",
@@ -256,13 +258,19 @@ describe("what the client encodes, the server decodes", () => {
       labels: { a: "b" },
       pageSize: 7,
       pageToken: "t",
+      includeUsage: true,
     };
     expect(decodeList(sent(ListRequestSchema, encodeList(request)))).toEqual(request);
   });
 
   test.each([
-    { statuses: ["running"] as const, labels: { a: "b" }, sinceRevision: "a.1" },
-    { statuses: [], labels: {}, sinceRevision: "" },
+    {
+      statuses: ["running"] as const,
+      labels: { a: "b" },
+      sinceRevision: "a.1",
+      includeUsage: true,
+    },
+    { statuses: [], labels: {}, sinceRevision: "", includeUsage: false },
   ])("watchJobs %j", (request) => {
     const sentRequest = sent(WatchJobsRequestSchema, encodeWatchJobs(request));
     expect(decodeWatchJobs(sentRequest)).toEqual(request);

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { listenersOnDarwin } from "./listeners-darwin.js";
-import type { ProcessInfo, ProcessTable } from "./process-table.js";
+import type { MeasuredProcess, ProcessTable } from "./process-table.js";
 
 let bootId: string | undefined;
 
@@ -22,13 +22,15 @@ export const darwinProcessTable: ProcessTable = {
     return darwinProcessTable.all().find((info) => info.pid === pid);
   },
 
-  all() {
-    const rows = command("/bin/ps", ["-axwwo", "pid=,ppid=,pgid=,state=,lstart=,command="])
-      .split("\n")
-      .flatMap((line) => parseRow(line) ?? []);
-    const byPid = new Map(rows.map((row) => [row.pid, row]));
-    return rows.map((row) => ({ ...row, sessionId: sessionOf(row, byPid) }));
+  all: allProcesses,
+
+  measured(pids) {
+    const all = allProcesses();
+    return pids ? all.filter(({ pid }) => pids.includes(pid)) : all;
   },
+
+  // ps does not tell.
+  diskUsage: () => undefined,
 
   ageMs(startTime) {
     // By the wall clock: ps has no other start time, and etime would need another call.
@@ -67,27 +69,47 @@ export const darwinProcessTable: ProcessTable = {
   hasOpenFile: () => false,
 };
 
-interface Row extends Omit<ProcessInfo, "sessionId"> {
+function allProcesses(): MeasuredProcess[] {
+  const columns = "pid=,ppid=,pgid=,state=,lstart=,time=,rss=,command=";
+  const rows = command("/bin/ps", ["-axwwo", columns])
+    .split("\n")
+    .flatMap((line) => parseRow(line) ?? []);
+  const byPid = new Map(rows.map((row) => [row.pid, row]));
+  return rows.map((row) => ({ ...row, sessionId: sessionOf(row, byPid) }));
+}
+
+interface Row extends Omit<MeasuredProcess, "sessionId"> {
   readonly parentId: number;
   /** Whether it is a job's runner. That leads its own group (setsid); its forks do not. */
   readonly isRunner: boolean;
 }
 
-/** Matches a row of ps; lstart is "Tue Nov 24 14:41:10 2026". */
-const ROW = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s?(.*)$/;
+/** Matches a row of ps; lstart is "Tue Nov 24 14:41:10 2026", rss counts KiB. */
+const ROW =
+  /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s+([\d:.-]+)\s+(\d+)\s?(.*)$/;
 
 function parseRow(line: string): Row | undefined {
   const match = ROW.exec(line);
   if (!match) return undefined;
-  const [, pid, parentId, groupId, state, startTime, command] = match as unknown as string[];
+  const [, pid, parentId, groupId, state, startTime, time, rss, command] =
+    match as unknown as string[];
   return {
     pid: Number(pid),
     parentId: Number(parentId),
     groupId: Number(groupId),
     startTime: normalTime(startTime ?? ""),
+    cpuTimeMs: timeMs(time ?? ""),
+    memoryBytes: Number(rss) * 1024,
     zombie: state?.startsWith("Z") ?? false,
     isRunner: pid === groupId && (command?.includes("/runner.sh ") ?? false),
   };
+}
+
+/** Parses "3:25.04", minutes and seconds, as of macOS, and "1-02:03:04" as of Linux. */
+function timeMs(text: string): number {
+  const [time = "", days = "0"] = text.split("-").toReversed();
+  const ofDay = time.split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
+  return Math.round((Number(days) * 86_400 + ofDay) * 1000);
 }
 
 function sessionOf(row: Row, byPid: ReadonlyMap<number, Row>): number {

@@ -2,10 +2,12 @@ import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 
 import { fromSystemError } from "../../../contract/errors.js";
 import { hasCode } from "../../../platform/errno.js";
 import { listenersOnLinux } from "./listeners-linux.js";
-import type { ProcessInfo, ProcessTable } from "./process-table.js";
+import type { MeasuredProcess, ProcessInfo, ProcessTable } from "./process-table.js";
 
 /** USER_HZ, the unit of times in /proc: 100 on every architecture Node runs on. */
 const TICKS_PER_SECOND = 100;
+
+const AT_PAGESZ = 6n;
 
 let bootId: string | undefined;
 
@@ -23,6 +25,22 @@ export const linuxProcessTable: ProcessTable = {
 
   all() {
     return processIds().flatMap((pid) => linuxProcessTable.lookup(pid) ?? []);
+  },
+
+  *measured(pids = processIds()) {
+    for (const pid of pids) {
+      const text = readProc(pid, "stat");
+      const measured = text === undefined ? undefined : parseMeasuredStat(text);
+      if (measured) yield measured;
+    }
+  },
+
+  diskUsage(pid) {
+    const text = readProc(pid, "io");
+    const bytesOf = (name: string) =>
+      Number(new RegExp(`^${name}: (\\d+)$`, "m").exec(text ?? "")?.[1]);
+    const usage = { readBytes: bytesOf("read_bytes"), writtenBytes: bytesOf("write_bytes") };
+    return Number.isNaN(usage.readBytes + usage.writtenBytes) ? undefined : usage;
   },
 
   ageMs(startTime) {
@@ -101,10 +119,42 @@ function errorOutputOf(pid: number): string | undefined {
 }
 
 /** Parses /proc/PID/stat. The name may contain parentheses: fields count from the last one. */
-function parseStat(text: string): ProcessInfo | undefined {
+function statFields(text: string): { pid: number; fields: readonly string[] } {
   const match = /^(\d+) \(.*\) (.*)$/s.exec(text.trim());
-  const pid = Number(match?.[1]);
-  const [state, , groupId, sessionId, ...rest] = match?.[2]?.split(" ") ?? [];
+  return { pid: Number(match?.[1]), fields: match?.[2]?.split(" ") ?? [] };
+}
+
+function parseMeasuredStat(text: string): MeasuredProcess | undefined {
+  const info = parseStat(text);
+  if (!info) return undefined;
+  const { fields } = statFields(text);
+  // utime, stime, cutime, cstime.
+  const ticks = fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0);
+  const memoryBytes = Number(fields[21]) * pageBytes();
+  return { ...info, cpuTimeMs: (ticks * 1000) / TICKS_PER_SECOND, memoryBytes };
+}
+
+let knownPageBytes: number | undefined;
+
+/** AT_PAGESZ of getauxval(3), which Node does not have. */
+function pageBytes(): number {
+  knownPageBytes ??= readPageBytes();
+  return knownPageBytes;
+}
+
+function readPageBytes(): number {
+  const vector = readFileSync("/proc/self/auxv");
+  const words = new BigUint64Array(vector.length >> 3);
+  vector.copy(new Uint8Array(words.buffer));
+  for (let index = 0; index < words.length; index += 2) {
+    if (words[index] === AT_PAGESZ) return Number(words[index + 1]);
+  }
+  return 4096;
+}
+
+function parseStat(text: string): ProcessInfo | undefined {
+  const { pid, fields } = statFields(text);
+  const [state, , groupId, sessionId, ...rest] = fields;
   const startTime = rest[15];
   if (state === undefined || startTime === undefined) return undefined;
   return {

@@ -1,3 +1,5 @@
+import type { ProcessUsage } from "../../../contract/job.js";
+
 /** The state of a process at one moment. */
 export interface ProcessInfo {
   readonly pid: number;
@@ -8,6 +10,16 @@ export interface ProcessInfo {
   /** Whether it has ended and its parent has not reaped it. */
   readonly zombie: boolean;
 }
+
+/** What a process uses. */
+export interface MeasuredProcess extends ProcessInfo {
+  /** User and system time, with that of the children it has waited for, where that is known. */
+  readonly cpuTimeMs: number;
+  /** What is resident. */
+  readonly memoryBytes: number;
+}
+
+export type DiskUsage = Required<Pick<ProcessUsage, "readBytes" | "writtenBytes">>;
 
 /** A process that listens on a TCP port. */
 export interface Listener {
@@ -24,6 +36,13 @@ export interface ProcessTable {
   bootId(): string;
   lookup(pid: number): ProcessInfo | undefined;
   all(): ProcessInfo[];
+  /** Measures these processes, or all there are, each when it is asked for. */
+  measured(pids?: readonly number[]): Iterable<MeasuredProcess>;
+  /**
+   * Returns what a process, and the children it has waited for, have read from disks and
+   * written; undefined where that cannot be known.
+   */
+  diskUsage(pid: number): DiskUsage | undefined;
   /** Returns the age of a process, or of a mark, by a clock that never jumps. */
   ageMs(startTime: string): number;
   /** Returns the current time in the form of a start time, for `startedBy` and `ageMs`. */

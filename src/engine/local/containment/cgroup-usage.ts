@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ProcessUsage } from "../../../contract/job.js";
+import { defined } from "../../../platform/defined.js";
+
+/**
+ * Reads what a cgroup (version 2) has used, of all processes that were ever in it. What its
+ * controllers do not tell is absent: without them there is only the CPU time.
+ */
+export function cgroupUsage(dir: string): ProcessUsage {
+  if (dir === "") return {};
+  const cpuUs = fieldsOf(read(dir, "cpu.stat"))["usage_usec"];
+  return defined({
+    cpuTimeMs: cpuUs === undefined ? undefined : cpuUs / 1000,
+    memoryBytes: amountIn(read(dir, "memory.current")),
+    memoryPeakBytes: amountIn(read(dir, "memory.peak")),
+    ...diskBytes(read(dir, "io.stat")),
+  });
+}
+
+/** Adds up the devices of io.stat: "8:0 rbytes=1 wbytes=2 rios=3 …". */
+function diskBytes(text: string | undefined): Pick<ProcessUsage, "readBytes" | "writtenBytes"> {
+  if (text === undefined) return {};
+  const sumOf = (name: string) =>
+    [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, "g"))]
+      .map(([, bytes]) => Number(bytes))
+      .reduce((sum, bytes) => sum + bytes, 0);
+  return { readBytes: sumOf("rbytes"), writtenBytes: sumOf("wbytes") };
+}
+
+/** Parses lines of a name and a number. */
+function fieldsOf(text = ""): Readonly<Record<string, number>> {
+  const fields = text.split("\n").map((line) => line.split(" "));
+  return Object.fromEntries(fields.map(([name = "", value]) => [name, Number(value)]));
+}
+
+/** @returns undefined where there is no number, as for "max" */
+function amountIn(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d+\n?$/.test(text) ? Number(text) : undefined;
+}
+
+/** @returns undefined where there is no such file: its controller is not enabled, or the kernel older */
+function read(dir: string, file: string): string | undefined {
+  try {
+    return readFileSync(join(dir, file), "utf8");
+  } catch {
+    return undefined;
+  }
+}
