@@ -13,6 +13,16 @@ export interface ManagerOptions {
   readonly stateDir?: string;
   /** The age from which `cleanup` removes ended jobs. Default 24 h. */
   readonly cleanupAgeMs?: number;
+  /**
+   * Ended jobs older than this are removed by themselves, as `cleanup` does it, unless
+   * somebody reads their output. Default: none are.
+   */
+  readonly retainAgeMs?: number;
+  /**
+   * While the logs of all jobs together take more bytes on the disk than this, the jobs
+   * that ended first are removed in the same way. Default: none are.
+   */
+  readonly retainBytes?: number;
   /** How often to poll for what the kernel does not report. At least 10, default 1000. */
   readonly pollIntervalMs?: number;
   /** How much of the end of each log to keep, for jobs that ask for no limit. Default: all. */
@@ -28,7 +38,11 @@ export interface ManagerOptions {
 
 /** The options with their defaults; the state directory is absolute. */
 export interface ValidManagerOptions
-  extends Required<Omit<ManagerOptions, "onLost" | "logLimitBytes">> {
+  extends Required<
+    Omit<ManagerOptions, "onLost" | "logLimitBytes" | "retainAgeMs" | "retainBytes">
+  > {
+  readonly retainAgeMs: number | undefined;
+  readonly retainBytes: number | undefined;
   readonly logLimitBytes: number | undefined;
   readonly onLost: ((error: ProcmanError) => void) | undefined;
 }
@@ -54,6 +68,8 @@ export function validManagerOptions(options: ManagerOptions = {}): ValidManagerO
     cleanupAgeMs = DEFAULT_CLEANUP_AGE_MS,
     pollIntervalMs = DEFAULT_POLL_INTERVAL_MS,
     logLimitBytes = 0,
+    retainAgeMs,
+    retainBytes,
     onLost,
     log = silentLog,
   } = options;
@@ -71,6 +87,10 @@ export function validManagerOptions(options: ManagerOptions = {}): ValidManagerO
   const limitFault =
     typeof logLimitBytes === "number" ? logLimitFault(logLimitBytes) : "must be a number";
   if (limitFault !== undefined) violations.add("logLimitBytes", limitFault);
+  for (const [name, value] of Object.entries({ retainAgeMs, retainBytes })) {
+    if (value === undefined || (typeof value === "number" && value > 0)) continue;
+    violations.add(name, "must be a positive number");
+  }
   if (onLost !== undefined && typeof onLost !== "function") {
     violations.add("onLost", "must be a function");
   }
@@ -83,6 +103,8 @@ export function validManagerOptions(options: ManagerOptions = {}): ValidManagerO
     cleanupAgeMs: Math.min(cleanupAgeMs, MAX_DURATION_MS),
     pollIntervalMs: Math.min(pollIntervalMs, MAX_DURATION_MS),
     logLimitBytes: logLimitBytes || undefined,
+    retainAgeMs,
+    retainBytes,
     onLost,
     log,
   };

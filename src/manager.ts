@@ -34,6 +34,8 @@ export const Manager = {
   async open(options?: ManagerOptions): Promise<Manager> {
     const { stateDir, pollIntervalMs, log, cleanupAgeMs, logLimitBytes, ...given } =
       validManagerOptions(options);
+    const { retainAgeMs: ageMs, retainBytes: bytes } = given;
+    const isRetaining = ageMs !== undefined || bytes !== undefined;
     makeStateDir(stateDir);
     const lock = await lockStateDir(stateDir, processIdentifier);
     const stopKeepingReserve = keepReserve(stateDir);
@@ -60,6 +62,7 @@ export const Manager = {
         }),
         log,
         cleanupAgeMs,
+        ...(isRetaining ? { retention: { ageMs, bytes } } : {}),
         pollIntervalMs,
         defaultLogLimitBytes: logLimitBytes,
         defaultWorkDir: process.cwd(),

@@ -35,6 +35,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   statuses: "--status",
   logLimitBytes: "--log-limit",
   cleanupAgeMs: "--cleanup-age",
+  retainAgeMs: "--retain-age",
+  retainBytes: "--retain-bytes",
   pollIntervalMs: "--poll-interval",
 };
 

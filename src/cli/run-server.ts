@@ -43,7 +43,7 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
       ...defined({ tls, allowedHosts, allowedOrigins }),
     });
     try {
-      publishInfo(stateDir, server, logger);
+      publishInfo(options, server, logger);
       printAddresses(server, cli);
       await Promise.race([endRequested, lost]);
     } finally {
@@ -112,7 +112,11 @@ async function openManager(
 }
 
 /** Has `procman status` tell where this server listens. */
-function publishInfo(stateDir: string, server: RunningServer, logger: Logger): void {
+function publishInfo(
+  { stateDir, retainAgeMs, retainBytes }: RunServerOptions,
+  server: RunningServer,
+  logger: Logger,
+): void {
   const { addresses, takenPort, socketPath } = server;
   const info = {
     pid: process.pid,
@@ -120,7 +124,7 @@ function publishInfo(stateDir: string, server: RunningServer, logger: Logger): v
     startTime: new Date(Date.now() - process.uptime() * 1000).toISOString(),
     socketPath,
     addresses: addresses.map(({ url }) => url),
-    ...defined({ takenPort }),
+    ...defined({ takenPort, retainAgeMs, retainBytes }),
   };
   try {
     writeServerInfo(stateDir, info);

@@ -14,6 +14,9 @@ export interface ServerInfo {
   readonly addresses: readonly string[];
   /** The port that it was to listen on and another process has. */
   readonly takenPort?: number;
+  /** Which ended jobs it removes without being asked. */
+  readonly retainAgeMs?: number;
+  readonly retainBytes?: number;
 }
 
 /** Returns the version of this package. */

@@ -38,18 +38,19 @@ import {
 import { abortable, streamWithLinkedSignal, withLinkedSignal } from "../platform/abort-signals.js";
 import { defined } from "../platform/defined.js";
 import { inParallel } from "../platform/in-parallel.js";
-import { Turns } from "../platform/turns.js";
 import { awaitOutcome } from "./await-outcome.js";
-import { type EndedJob, endedAgoMs } from "./ended-jobs.js";
+import { endedAgoMs } from "./ended-jobs.js";
 import { JobChanges } from "./job-changes.js";
 import { JobNames } from "./job-names.js";
 import { JobRegistry } from "./job-registry.js";
+import { JobRetention, type RetentionLimits } from "./job-retention.js";
 import { JobRestarts } from "./job-restarts.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-job.js";
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import { requestedFilter } from "./line-pattern.js";
 import type { ChunkMemory, Engine, JobStore, Logs, ServedProcman } from "./ports.js";
+import { removeEnded } from "./remove-ended.js";
 import { readOutput } from "./read-output.js";
 import { SeveralJobs } from "./several-jobs.js";
 import { StartRequests } from "./start-requests.js";
@@ -58,9 +59,6 @@ import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs of a page are read at a time: each may need an open log. */
 const VIEW_CONCURRENCY = 32;
-
-/** How many jobs Cleanup removes at a time: they share the sync that all of them wait for. */
-const CLEANUP_CONCURRENCY = 8;
 
 /** How many jobs are taken over at a time after a restart. */
 const ADOPT_CONCURRENCY = 16;
@@ -75,6 +73,8 @@ export interface JobManagerOptions {
   readonly log: Log;
   /** The age from which Cleanup removes ended jobs by default. */
   readonly cleanupAgeMs: number;
+  /** Which ended jobs are removed by themselves. Default: none. */
+  readonly retention?: RetentionLimits;
   readonly pollIntervalMs: number;
   /** The log limit of jobs that ask for none; undefined: no limit. */
   readonly defaultLogLimitBytes: number | undefined;
@@ -97,6 +97,7 @@ export class JobManager implements ServedProcman {
   readonly #several: SeveralJobs;
   readonly #changes: JobChanges;
   readonly #growth: OutputGrowth;
+  readonly #retention: JobRetention | undefined;
   readonly #closing = new AbortController();
   readonly #starting = new Set<Promise<unknown>>();
   #nextSequence = 1;
@@ -135,6 +136,7 @@ export class JobManager implements ServedProcman {
       idsOf: (filter, eligible) => this.#jobs.idsOf(filter, eligible),
     });
     this.#changes = new JobChanges(options.keptRemovals);
+    if (options.retention) this.#retention = this.#createRetention(options.retention);
     this.#growth = new OutputGrowth({
       jobs: () => this.#jobs.open(),
       onGrowth: (job) => this.#changed(job),
@@ -146,6 +148,7 @@ export class JobManager implements ServedProcman {
   static async open(options: JobManagerOptions): Promise<JobManager> {
     const manager = new JobManager(options);
     await manager.#adoptAll();
+    manager.#retention?.open(manager.#jobs.ended());
     return manager;
   }
 
@@ -223,41 +226,56 @@ export class JobManager implements ServedProcman {
   ): AsyncGenerator<AttachEvent> {
     const { follow = false, signal } = options;
     const job = this.#job(id);
-    // Taken before reading begins: a client that resumes from what it says misses nothing.
-    const opened = await job.view();
-    const from = await job.logs.resolveStart(options);
-    yield { type: "opened", job: opened };
-    const ended = follow ? job.ended : undefined;
-    const reading = { transientData, ...defined({ ended, signal }) };
-    for await (const chunk of job.logs.chunks(from, reading)) {
-      yield chunk.isTruncation ? truncated(chunk) : { type: "chunk", ...chunk };
+    const endReading = job.beginReading();
+    try {
+      // Taken before reading begins: a client that resumes from what it says misses nothing.
+      const opened = await job.view();
+      const from = await job.logs.resolveStart(options);
+      yield { type: "opened", job: opened };
+      const ended = follow ? job.ended : undefined;
+      const reading = { transientData, ...defined({ ended, signal }) };
+      for await (const chunk of job.logs.chunks(from, reading)) {
+        yield chunk.isTruncation ? truncated(chunk) : { type: "chunk", ...chunk };
+      }
+      yield { type: "ended", job: await job.view() };
+    } finally {
+      endReading();
     }
-    yield { type: "ended", job: await job.view() };
   }
 
   async readOutput(id: string, options: ReadOutputOptions = {}): Promise<BoundedOutput> {
     const job = this.#job(id);
-    // Before its output: where it has ended, all of that is there.
-    const before = await job.view();
-    return { job: before, ...(await readOutput(job.logs, options)) };
+    const endReading = job.beginReading();
+    try {
+      // Before its output: where it has ended, all of that is there.
+      const before = await job.view();
+      return { job: before, ...(await readOutput(job.logs, options)) };
+    } finally {
+      endReading();
+    }
   }
 
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
     const { signal, follow = true } = options;
     const filter = requestedFilter(options);
     const job = this.#job(id);
-    const opened = await job.view();
-    const from = await job.logs.resolveStart(options);
-    yield { type: "opened", job: opened };
-    const reading = defined({ ended: follow ? job.ended : undefined, signal });
-    const lines = filter
-      ? job.logs.matchingLines(from, filter, reading)
-      : job.logs.lines(from, reading);
-    for await (const line of lines) {
-      if ("isSearched" in line) yield searched(line);
-      else yield line.isTruncation ? truncated(line) : { type: "line", ...line };
+    const endReading = job.beginReading();
+    try {
+      const opened = await job.view();
+      const from = await job.logs.resolveStart(options);
+      yield { type: "opened", job: opened };
+      const reading = defined({ ended: follow ? job.ended : undefined, signal });
+      const lines = filter
+        ? job.logs.matchingLines(from, filter, reading)
+        : job.logs.lines(from, reading);
+      for await (const line of lines) {
+        if ("isSearched" in line) yield searched(line);
+        else yield line.isTruncation ? truncated(line) : { type: "line", ...line };
+      }
+      yield { type: "ended", job: await job.view() };
+    } finally {
+      endReading();
     }
-    yield { type: "ended", job: await job.view() };
   }
 
   async wait(id: string, options: WaitOptions = {}): Promise<WaitedJob> {
@@ -343,28 +361,8 @@ export class JobManager implements ServedProcman {
   ): Promise<readonly string[]> {
     const { olderThanMs = this.#options.cleanupAgeMs } = options;
     const minAgeMs = validDuration("older_than", olderThanMs);
-    const removed: string[] = [];
-    const failed: { readonly job: EndedJob; readonly error: unknown }[] = [];
-    const turns = new Turns();
-    const jobs = this.#jobs.ended();
-    const removeOld = async () => {
-      // The first one to leave the loop ends it for all.
-      for (const job of jobs) {
-        if (endedAgoMs(job) < minAgeMs) continue;
-        if (removed.length >= maxRemovals) return;
-        try {
-          await turns.next();
-          await this.remove(job.id);
-          removed.push(job.id);
-        } catch (error) {
-          if (!isSkippedByCleanup(error)) failed.push({ job, error });
-          // Where none can be removed, there is no use in trying the others.
-          if (failed.length > 0 && removed.length === 0) return;
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: CLEANUP_CONCURRENCY }, removeOld));
-    if (failed[0] && removed.length === 0) throw failed[0].error;
+    const old = filtered(this.#jobs.ended(), (job) => endedAgoMs(job) >= minAgeMs);
+    const { removed, failed } = await removeEnded(old, (id) => this.remove(id), maxRemovals);
     // The caller must learn which jobs were removed.
     for (const { job, error } of failed) this.#logUnlessClosing(error, job);
     return removed;
@@ -394,6 +392,7 @@ export class JobManager implements ServedProcman {
     const { logs, onClosed } = this.#options;
     const logsClosed = logs.close();
     await Promise.allSettled(this.#starting);
+    await this.#retention?.close();
     await Promise.all([...this.#jobs.objects()].map((job) => job.close()));
     await this.#jobs.unreadable.close();
     await logsClosed;
@@ -441,7 +440,25 @@ export class JobManager implements ServedProcman {
     await beforeShown();
     this.#changes.changed(job);
     this.#jobs.add(job);
+    this.#noteEnd(job);
     return job;
+  }
+
+  #createRetention(limits: RetentionLimits): JobRetention {
+    const unended = (job: ManagedJob) => !job.ended.aborted;
+    return new JobRetention({
+      limits,
+      logBytes: (id) => this.#options.store.logBytes(id),
+      unendedIds: () => [...this.#jobs.open()].filter(unended).map(({ id }) => id),
+      isRead: (id) => this.#jobs.isRead(id),
+      remove: (jobs) => removeEnded(jobs, (id) => this.remove(id)),
+      log: this.#options.log,
+      closing: this.#closing.signal,
+    });
+  }
+
+  #noteEnd({ endedJob }: ManagedJob): void {
+    if (endedJob) this.#retention?.ended(endedJob);
   }
 
   async #withSeveral(
@@ -495,11 +512,14 @@ export class JobManager implements ServedProcman {
 
   #changed(job: ManagedJob): void {
     // A job that is still being started, or was removed, is not announced.
-    if (this.#jobs.has(job)) this.#changes.changed(job);
+    if (!this.#jobs.has(job)) return;
+    this.#changes.changed(job);
+    this.#noteEnd(job);
   }
 
   #removed(job: FilteredFields & { readonly id: string; readonly requestId: string }): void {
     this.#requests.forget(job.requestId);
+    this.#retention?.removed(job.id);
     this.#changes.removed(job);
   }
 
@@ -514,20 +534,8 @@ export class JobManager implements ServedProcman {
   }
 }
 
-/** Whether a job is no failure of Cleanup that it leaves in place. */
-function isSkippedByCleanup(error: unknown): boolean {
-  if (!(error instanceof ProcmanError)) return false;
-  switch (error.reason) {
-    // Somebody else has removed it.
-    case "JOB_NOT_FOUND":
-    // Processes that it left behind are being ended.
-    case "JOB_RUNNING":
-    // It was logged, and is left in place.
-    case "RECORD_UNREADABLE":
-      return true;
-    default:
-      return false;
-  }
+function* filtered<T>(all: Iterable<T>, isWanted: (each: T) => boolean): Generator<T> {
+  for (const each of all) if (isWanted(each)) yield each;
 }
 
 function bySequence(a: { readonly sequence: number }, b: { readonly sequence: number }): number {

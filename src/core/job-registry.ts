@@ -99,6 +99,11 @@ export class JobRegistry {
     this.#context.store.remember(ended);
   }
 
+  /** Whether somebody reads the job's output now. */
+  isRead(id: string): boolean {
+    return (this.#open.get(id) ?? this.#reopened.peek(id))?.isRead ?? false;
+  }
+
   has(job: ManagedJob): boolean {
     return this.#open.get(job.id) === job;
   }

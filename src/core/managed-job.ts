@@ -115,6 +115,7 @@ export class ManagedJob {
   #lastView: LastView | undefined;
   /** Whether the job's files are being deleted, or are gone. */
   #isRemoved = false;
+  #readers = 0;
 
   private constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
@@ -246,6 +247,19 @@ export class ManagedJob {
     if (isSettled(this.record)) return true;
     if (this.record.restart || logLimitOf(this.record) !== undefined) return false;
     return !this.process.isStopping && !this.process.hasUnfinishedStop();
+  }
+
+  /** Whether somebody reads the output now. */
+  get isRead(): boolean {
+    return this.#readers > 0;
+  }
+
+  /** Counts a reader of the output. @returns what to call once, when it is done */
+  beginReading(): () => void {
+    this.#readers += 1;
+    return () => {
+      this.#readers -= 1;
+    };
   }
 
   /** Resolves when no stop that was begun is under way. */

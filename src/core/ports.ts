@@ -251,6 +251,8 @@ export interface JobStore {
   read(id: string): JobRecord;
   /** Notes a job whose record will not change any more, so that the next load need not read it. */
   remember(job: EndedJob): void;
+  /** Returns what a job's logs take on the disk; 0 where there are none. */
+  logBytes(id: string): number;
   /** Writes a new job's directory, where nobody finds it yet. */
   draft(record: JobRecord): JobDraft;
   /**

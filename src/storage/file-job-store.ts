@@ -29,6 +29,7 @@ import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { type BareProcess, goExit, goOrphan, parseGoRecord } from "./go-record.js";
 import { formatRecord, parseRecord } from "./job-record.js";
+import { logBytesOf } from "./log-usage.js";
 import { readSmallFile } from "../platform/small-file.js";
 
 /** Prefixes of directories whose creation or removal is unfinished; deleted at load. */
@@ -127,6 +128,10 @@ export class FileJobStore implements JobStore {
     } catch {
       // The next server reads its record.
     }
+  }
+
+  logBytes(id: string): number {
+    return logBytesOf(this.dirOf(id));
   }
 
   /** Resolves when no file is written any more. */

@@ -141,6 +141,7 @@ export class MemoryMachine {
         return record;
       },
       remember: () => {},
+      logBytes: (id) => this.#jobs.get(id)?.sizes.stdoutBytes ?? 0,
       remove: (id) =>
         this.#change(() => {
           this.#jobs.delete(id);

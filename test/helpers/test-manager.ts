@@ -44,8 +44,9 @@ export class TestManager {
     return this.#manager;
   }
 
-  async open(): Promise<void> {
-    this.#manager = await Manager.open({ ...this.#options, stateDir: this.stateDir });
+  /** @param more options that this one has, besides those of all */
+  async open(more: TestManagerOptions = {}): Promise<void> {
+    this.#manager = await Manager.open({ ...this.#options, ...more, stateDir: this.stateDir });
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ test.each<[unknown, string[]]>([
   ["/tmp", ["options"]],
   [{ stateDir: "" }, ["stateDir"]],
   [{ stateDir: 7, cleanupAgeMs: -1 }, ["stateDir", "cleanupAgeMs"]],
+  [{ retainAgeMs: 0, retainBytes: "1GB" }, ["retainAgeMs", "retainBytes"]],
   [{ pollIntervalMs: 0 }, ["pollIntervalMs"]],
   [{ pollIntervalMs: -5, logLimitBytes: 1 }, ["pollIntervalMs", "logLimitBytes"]],
   [{ pollIntervalMs: "1s", logLimitBytes: "1MB" }, ["pollIntervalMs", "logLimitBytes"]],

@@ -16,6 +16,8 @@ import {
 interface ServeOptions {
   readonly listen?: readonly ListenOption[];
   readonly cleanupAge?: number;
+  readonly retainAge?: number;
+  readonly retainBytes?: number;
   readonly pollInterval?: number;
   readonly logLimit?: number;
   readonly logLevel: string;
@@ -59,6 +61,17 @@ export function serveCommand(context: CommandContext): Command {
       "--cleanup-age <duration>",
       "how long ago a job must have ended for cleanup to delete it (default: 24h)",
       parseDurationMs,
+    )
+    .option(
+      "--retain-age <duration>",
+      "delete jobs that ended so long ago, without being asked, such as 7d (default: none)",
+      parsePositiveDurationMs,
+    )
+    .option(
+      "--retain-bytes <size>",
+      "delete the jobs that ended first while the logs of all jobs together are larger than this, " +
+        "such as 10GB (default: none)",
+      parseSizeBytes,
     )
     .option(
       "--poll-interval <duration>",
@@ -106,6 +119,8 @@ export function serveCommand(context: CommandContext): Command {
         ...defined({
           listen: options.listen,
           cleanupAgeMs: options.cleanupAge,
+          retainAgeMs: options.retainAge,
+          retainBytes: options.retainBytes,
           pollIntervalMs: options.pollInterval,
           logLimitBytes: options.logLimit,
           tls: tlsFiles(options),

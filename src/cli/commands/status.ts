@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { Procman } from "../../contract/procman.js";
 import { requireOwnStateDir } from "../ensure-server.js";
 import { CliError, EXIT } from "../exit-codes.js";
-import { shortDuration } from "../format/job-facts.js";
+import { byteCount, shortDuration } from "../format/job-facts.js";
 import { printable } from "../format/printable.js";
 import { readServerInfo, type ServerInfo } from "../server-file.js";
 import type { RemoteHost } from "../remote-host.js";
@@ -18,7 +18,9 @@ Examples:
 
 export function statusCommand(context: CommandContext): Command {
   return new Command("status")
-    .description("show the server: where it listens, its version, its number of jobs")
+    .description(
+      "show the server: where it listens, its version, its jobs, the disk that their logs take",
+    )
     .argument("[id]")
     .usage("[options]")
     .option("--json", "print a JSON object")
@@ -68,23 +70,40 @@ function aboutHost({ url }: RemoteHost): AboutServer {
 }
 
 async function aboutOwn(stateDir: string): Promise<AboutServer> {
-  const { managerPid } = await import("../../manager-pid.js");
+  const [{ managerPid }, { logBytesIn }] = await Promise.all([
+    import("../../manager-pid.js"),
+    import("../../log-usage.js"),
+  ]);
   const pid = await managerPid(stateDir);
   const info = pid === undefined ? undefined : readServerInfo(stateDir, pid);
+  const logBytes = logBytesIn(stateDir);
   return {
-    facts: { ...info, pid, stateDir },
+    facts: { ...info, pid, stateDir, logBytes },
     lines: [
       `server:    running, version ${info?.version ?? "not known"}, pid ${pid}`,
       `up:        ${info ? upTime(info) : "not known"}`,
       `socket:    ${printable(info?.socketPath ?? "not known")}`,
       `TCP:       ${info ? tcpText(info) : "not known"}`,
       `state:     ${printable(stateDir)}`,
+      `logs:      ${byteCount(logBytes)} on disk`,
+      ...(info && retentionText(info) ? [`deletes:   ${retentionText(info)}`] : []),
     ],
   };
 }
 
 function upTime({ startTime }: ServerInfo): string {
   return shortDuration(Math.max(0, Date.now() - Date.parse(startTime)));
+}
+
+/** @returns "" where no job is deleted without being asked for */
+function retentionText({ retainAgeMs, retainBytes }: ServerInfo): string {
+  const limits = [
+    ...(retainAgeMs === undefined ? [] : [`jobs that ended ${shortDuration(retainAgeMs)} ago`]),
+    ...(retainBytes === undefined
+      ? []
+      : [`the oldest ended jobs while all logs take more than ${byteCount(retainBytes)}`]),
+  ];
+  return limits.join("; ");
 }
 
 function tcpText({ addresses, takenPort }: ServerInfo): string {

@@ -48,6 +48,8 @@ test("variables are parsed as the options are, and options count more", async ()
   const env = {
     PROCMAN_LISTEN: "127.0.0.1:1,[::1]:2",
     PROCMAN_CLEANUP_AGE: "2d",
+    PROCMAN_RETAIN_AGE: "7d",
+    PROCMAN_RETAIN_BYTES: "10GB",
     PROCMAN_POLL_INTERVAL: "2s",
     PROCMAN_LOG_LIMIT: "1MB",
     PROCMAN_TLS_CERT: "/c",
@@ -64,6 +66,8 @@ test("variables are parsed as the options are, and options count more", async ()
       { host: "::1", port: 2 },
     ],
     cleanupAgeMs: 172_800_000,
+    retainAgeMs: 604_800_000,
+    retainBytes: 10_000_000_000,
     pollIntervalMs: 2000,
     logLimitBytes: 1_000_000,
     tls: { certPath: "/c", keyPath: "/k", clientCaPath: "/a" },

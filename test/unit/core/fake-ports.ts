@@ -129,6 +129,7 @@ export class FakePorts {
       return record;
     }),
     remember: vi.fn<JobStore["remember"]>(),
+    logBytes: vi.fn<JobStore["logBytes"]>(() => 0),
     write: vi.fn<JobStore["write"]>(
       async (record) => void this.records.set(record.spec.id, record),
     ),

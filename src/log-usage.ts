@@ -1,0 +1,1 @@
+export { logBytesIn } from "./storage/log-usage.js";
