@@ -73,6 +73,7 @@ async function serveConstant(): Promise<void> {
     rpc: createConnectHandler({ service, check: () => undefined, closing, logger }),
     access,
     checksHost: true,
+    scrape: () => false,
     timeouts: DEFAULT_TIMEOUTS,
     closing,
   });

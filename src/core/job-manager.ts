@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
 import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
-import type { Job, WindowSize } from "../contract/job.js";
+import { isTerminal, type Job, type TerminalState, type WindowSize } from "../contract/job.js";
 import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
 import {
@@ -49,7 +49,7 @@ import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import { requestedFilter } from "./line-pattern.js";
-import type { ChunkMemory, Engine, JobStore, Logs, ServedProcman } from "./ports.js";
+import type { ChunkMemory, Engine, JobObserver, JobStore, Logs, ServedProcman } from "./ports.js";
 import { removeEnded } from "./remove-ended.js";
 import { readOutput } from "./read-output.js";
 import { SeveralJobs } from "./several-jobs.js";
@@ -99,6 +99,7 @@ export class JobManager implements ServedProcman {
   readonly #growth: OutputGrowth;
   readonly #retention: JobRetention | undefined;
   readonly #closing = new AbortController();
+  readonly #observers = new Set<JobObserver>();
   readonly #starting = new Set<Promise<unknown>>();
   #nextSequence = 1;
 
@@ -115,6 +116,9 @@ export class JobManager implements ServedProcman {
       pollIntervalMs,
       defaultLogLimitBytes,
       onChange: (job) => this.#changed(job),
+      onEnd: ({ state }) => {
+        for (const observer of this.#observers) if (isTerminal(state)) tellEnd(observer, state);
+      },
       onSettled: (job) => this.#jobs.settle(job),
       closing: this.#closing.signal,
     };
@@ -385,6 +389,15 @@ export class JobManager implements ServedProcman {
     return changed;
   }
 
+  /**
+   * Tells somebody of each job that starts or ends from now on. Returns how to end that.
+   * @internal
+   */
+  observe(observer: JobObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
   /** Releases the jobs, which go on. Once it resolves, nothing here touches their files. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
@@ -441,6 +454,7 @@ export class JobManager implements ServedProcman {
     this.#changes.changed(job);
     this.#jobs.add(job);
     this.#noteEnd(job);
+    for (const observer of this.#observers) observer.started();
     return job;
   }
 
@@ -532,6 +546,12 @@ export class JobManager implements ServedProcman {
     const fields = { ...defined({ jobId: id }), err: error };
     this.#options.log.error(fields, "an operation on a job failed");
   }
+}
+
+function tellEnd(observer: JobObserver, state: TerminalState): void {
+  const { status, startedTime, completedTime } = state;
+  const runMs = startedTime && Math.max(0, completedTime.getTime() - startedTime.getTime());
+  observer.ended(status, runMs);
 }
 
 function* filtered<T>(all: Iterable<T>, isWanted: (each: T) => boolean): Generator<T> {

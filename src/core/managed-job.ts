@@ -77,6 +77,8 @@ export interface JobContext {
   readonly defaultLogLimitBytes: number | undefined;
   /** Called when a job's state has changed, or an ended job's logs were trimmed. */
   readonly onChange: (job: ManagedJob) => void;
+  /** Called once when a job has ended, if this process has seen that. */
+  readonly onEnd: (record: JobRecord) => void;
   /** Called when a job may have become settled. */
   readonly onSettled: (job: ManagedJob) => void;
   /** Aborted when this process releases its jobs. */
@@ -573,6 +575,7 @@ export class ManagedJob {
       this.#seenEndMs = performance.now();
       this.#stopSupervising();
       this.#ended?.abort(IS_OVER);
+      this.#context.onEnd(next);
       this.process.release();
     }
     this.#context.onChange(this);

@@ -8,6 +8,7 @@ import type {
   SentSignal,
   Started,
   Stream,
+  TerminalState,
   Usage,
   WindowSize,
 } from "../contract/job.js";
@@ -397,6 +398,13 @@ export interface JobLogs {
   erase(): void;
   /** Stops removing old output. Reads under way can go on to their end. */
   dispose(): void;
+}
+
+/** Is told of jobs, as long as this process sees to them. */
+export interface JobObserver {
+  started(): void;
+  /** @param runMs how long it ran, where that is known */
+  ended(status: TerminalState["status"], runMs: number | undefined): void;
 }
 
 /** What the server serves: a Procman in the server's own process. */

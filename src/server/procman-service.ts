@@ -41,6 +41,7 @@ import {
 import { decodeStart } from "../wire/start.js";
 import { decodeWait, encodeWaited } from "../wire/wait.js";
 import { startCallLog } from "./call-log.js";
+import { allObservers, type CallObserver } from "./call-observer.js";
 import { serveStream } from "./serve-stream.js";
 
 const DEFAULT_HEARTBEAT_INTERVAL_MS = 15_000;
@@ -50,6 +51,10 @@ const MAX_REMOVALS = 50_000;
 
 export interface ProcmanServiceOptions {
   readonly logger: Logger;
+  /** Are told of each call, besides the log. */
+  readonly observers?: readonly CallObserver[];
+  /** Called with each piece of output that is sent. */
+  readonly onOutput?: (bytes: number) => void;
   /** How long a stream may be silent before a heartbeat is sent. Default 15 000. */
   readonly heartbeatIntervalMs?: number;
 }
@@ -63,19 +68,25 @@ export interface ProcmanServiceOptions {
  */
 export function createProcmanService(
   procman: ServedProcman,
-  { logger, heartbeatIntervalMs = DEFAULT_HEARTBEAT_INTERVAL_MS }: ProcmanServiceOptions,
+  {
+    logger,
+    observers = [],
+    onOutput = () => {},
+    heartbeatIntervalMs = DEFAULT_HEARTBEAT_INTERVAL_MS,
+  }: ProcmanServiceOptions,
 ): ServiceImpl<typeof ProcmanService> {
+  const begin = allObservers([(context) => startCallLog(context, logger), ...observers]);
   const answered =
     <Request, Response>(answer: (request: Request, context: HandlerContext) => Promise<Response>) =>
     async (request: Request, context: HandlerContext): Promise<Response> => {
-      const logEnd = startCallLog(context, logger);
+      const end = begin(context);
       try {
         const response = await answer(request, context);
-        logEnd();
+        end();
         return response;
       } catch (error) {
         const failure = encodeError(error, context.signal);
-        logEnd(failure);
+        end(failure);
         throw failure;
       }
     };
@@ -99,7 +110,7 @@ export function createProcmanService(
         heartbeat: HEARTBEAT,
         heartbeatIntervalMs,
         signal: context.signal,
-        onEnd: startCallLog(context, logger),
+        onEnd: begin(context),
       });
 
   return {
@@ -117,20 +128,33 @@ export function createProcmanService(
     list: unary(async (request, signal) =>
       encodePage(await procman.list({ ...decodeList(request), signal })),
     ),
-    attach: streaming((request, signal) => {
-      const { id, options } = decodeAttach(request);
-      // Every protocol has encoded an event when it asks for the next one.
-      return procman.attach(id, { ...options, signal }, { transientData: true });
-    }, encodeAttachEvent),
+    attach: streaming(
+      (request, signal) => {
+        const { id, options } = decodeAttach(request);
+        // Every protocol has encoded an event when it asks for the next one.
+        return procman.attach(id, { ...options, signal }, { transientData: true });
+      },
+      (event) => {
+        if (event.type === "chunk") onOutput(event.data.length);
+        return encodeAttachEvent(event);
+      },
+    ),
     readOutput: unary(async (request, signal) => {
       const { id, options } = decodeReadOutput(request);
       const output = await procman.readOutput(id, { ...options, signal });
+      for (const { data } of output.parts) onOutput(data.length);
       return encodeBoundedOutput(output, request.text);
     }),
-    watch: streaming((request, signal) => {
-      const { id, options } = decodeWatch(request);
-      return procman.watch(id, { ...options, signal });
-    }, encodeWatchEvent),
+    watch: streaming(
+      (request, signal) => {
+        const { id, options } = decodeWatch(request);
+        return procman.watch(id, { ...options, signal });
+      },
+      (event) => {
+        if (event.type === "line") onOutput(Buffer.byteLength(event.text));
+        return encodeWatchEvent(event);
+      },
+    ),
     wait: unary(async (request, signal) => {
       const { id, options } = decodeWait(request);
       return encodeWaited(await procman.wait(id, { ...options, signal }));

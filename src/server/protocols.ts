@@ -8,12 +8,18 @@ import type { AccessControl } from "./access/access-control.js";
 import { type CallCheck, createConnectHandler } from "./http/connect-handler.js";
 import { LateGrpcServer } from "./grpc/late-grpc-server.js";
 import { createHttpServer } from "./http/http-server.js";
+import type { CallObserver } from "./call-observer.js";
+import { createScrapeHandler } from "./http/scrape-handler.js";
+import type { Metrics } from "./metrics/metrics.js";
 import type { Timeouts } from "./limits.js";
 import type { ConnectionSink } from "./listeners/listeners.js";
 
 export interface ProtocolsOptions {
   readonly procman: Procman;
   readonly access: AccessControl;
+  readonly metrics: Metrics;
+  /** Makes spans of calls. */
+  readonly tracing?: CallObserver;
   readonly logger: Logger;
   readonly heartbeatIntervalMs?: number;
   readonly timeouts: Timeouts;
@@ -34,16 +40,24 @@ export interface Protocols {
 
 /** Puts one service behind every protocol. Only calls over TCP need the token and the right host. */
 export function createProtocols(options: ProtocolsOptions): Protocols {
-  const { procman, access, heartbeatIntervalMs, timeouts, logger } = options;
+  const { procman, access, metrics, tracing, heartbeatIntervalMs, timeouts, logger } = options;
   const closing = new AbortController();
   // Each call under way listens to it.
   setMaxListeners(0, closing.signal);
-  const service = createProcmanService(procman, { logger, ...defined({ heartbeatIntervalMs }) });
+  const service = createProcmanService(procman, {
+    logger,
+    observers: [metrics.observeCall, ...(tracing ? [tracing] : [])],
+    onOutput: (bytes) => {
+      metrics.sentOutputBytes += bytes;
+    },
+    ...defined({ heartbeatIntervalMs }),
+  });
   const common = { service, closing: closing.signal, logger };
   const grpc = new LateGrpcServer({ ...common, access, timeouts });
   const http = (checksHost: boolean, check: CallCheck) =>
     createHttpServer({
       rpc: createConnectHandler({ ...common, check }),
+      scrape: createScrapeHandler({ metrics, check, logger }),
       access,
       checksHost,
       timeouts,

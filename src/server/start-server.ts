@@ -11,7 +11,9 @@ import { loadAccessToken, watchAccessToken } from "./access/access-token.js";
 import { DEFAULT_TIMEOUTS, MAX_CONNECTIONS, type Timeouts } from "./limits.js";
 import { formatAddress, type ListenAddress } from "./listeners/listen-on-tcp.js";
 import { Listeners } from "./listeners/listeners.js";
+import { Metrics } from "./metrics/metrics.js";
 import { createProtocols } from "./protocols.js";
+import { loadTracing } from "./tracing.js";
 import type { TlsFiles } from "./listeners/tls-files.js";
 
 const MAX_PORT = 65_535;
@@ -95,11 +97,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     allowedOrigins: options.allowedOrigins ?? [],
     logger,
   });
+  const metrics = new Metrics(procman);
+  const tracing = await loadTracing();
   const protocols = createProtocols({
     procman,
+    metrics,
     access,
     logger,
-    ...defined({ heartbeatIntervalMs }),
+    ...defined({ heartbeatIntervalMs, tracing }),
     timeouts,
   });
   const listeners = new Listeners({
@@ -107,6 +112,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     maxConnections: maxConnections(loopbackPort === undefined ? listen.length : 2),
     logger,
   });
+  metrics.connections = () => listeners.connections;
   const stopWatchingToken = watchAccessToken(
     tokenPath,
     token,
@@ -116,6 +122,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const close = async () => {
     stopWatchingToken();
+    metrics.close();
     protocols.startClosing();
     await listeners.close();
     await listeners.untilEmpty(CLOSE_TIMEOUT_MS, () => protocols.closeIdle());

@@ -1,9 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { Code, type ConnectError, cors } from "@connectrpc/connect";
-import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { Code, cors } from "@connectrpc/connect";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { errorWithInfo } from "../../wire/error-map.js";
 import type { AccessControl } from "../access/access-control.js";
 import type { ConnectHandler } from "./connect-handler.js";
+import { refuse, type Refusal } from "./refusal.js";
+import type { ScrapeHandler } from "./scrape-handler.js";
 import { MAX_HEADER_BYTES, MAX_HEADERS, type Timeouts } from "../limits.js";
 import { type Peer, peerOf } from "../access/peer.js";
 
@@ -17,6 +19,7 @@ Connect, gRPC-Web or gRPC.
 
 export interface HttpServerOptions {
   readonly rpc: ConnectHandler;
+  readonly scrape: ScrapeHandler;
   readonly access: AccessControl;
   /** Whether every call must name a host of the server's. Otherwise only those of browsers must. */
   readonly checksHost: boolean;
@@ -48,7 +51,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
 }
 
 function handleRequest(req: IncomingMessage, res: ServerResponse, options: HttpServerOptions) {
-  const { rpc, access, closing } = options;
+  const { rpc, scrape, access, closing } = options;
   const peer = peerOf(req.socket);
   const refusal = refusalOf(req, peer, options);
   const asksHealth = isRead(req) && req.url === "/healthz";
@@ -62,16 +65,11 @@ function handleRequest(req: IncomingMessage, res: ServerResponse, options: HttpS
   const { origin } = req.headers;
   if (origin !== undefined && access.isAllowedOrigin(origin)) allowCrossOrigin(res, origin);
   if (req.method === "OPTIONS") return answerPreflight(req, res);
-  if (rpc(req, res, peer)) return;
+  if (rpc(req, res, peer) || scrape(req, res, peer)) return;
   if (asksHealth) {
     return closing.aborted ? sendText(res, 503, "closing\n") : sendText(res, 200, "ok\n");
   }
   return sendText(res, 404, HINT);
-}
-
-interface Refusal {
-  readonly status: number;
-  readonly error: ConnectError;
 }
 
 function refusalOf(
@@ -120,17 +118,6 @@ function answerPreflight(req: IncomingMessage, res: ServerResponse): void {
     res.setHeader("Access-Control-Max-Age", PREFLIGHT_MAX_AGE_SECONDS);
   }
   res.writeHead(204).end();
-}
-
-/** Answers in the form of a Connect error, so that clients can tell what was wrong. */
-function refuse(res: ServerResponse, { status, error }: Refusal): void {
-  const body = errorToJsonBytes(error, undefined);
-  res.writeHead(status, {
-    "Content-Type": "application/json",
-    "Content-Length": body.length,
-    Connection: "close",
-  });
-  res.end(body);
 }
 
 function sendText(res: ServerResponse, status: number, text: string): void {

@@ -55,6 +55,11 @@ export class Listeners {
     this.#logger = logger;
   }
 
+  /** How many there are, over TCP and the socket. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
   async openTcp(
     address: ListenAddress,
     sink: ConnectionSink,

@@ -33,6 +33,7 @@ async function contextWithDisk() {
     pollIntervalMs: 20,
     defaultLogLimitBytes: undefined,
     onChange: () => {},
+    onEnd: () => {},
     onSettled: () => {},
     closing: closing.signal,
   };
