@@ -80,7 +80,8 @@ describe("/metrics", () => {
     expect(Object.fromEntries(found)).toEqual(expected);
     expect(after.get("procman_connections")).toBeGreaterThan(0);
     expect(after.get("process_resident_memory_bytes")).toBeGreaterThan(1e6);
-    expect(after.has("nodejs_eventloop_lag_p99_seconds")).toBe(true);
+    expect(after.has("procman_event_loop_delay_seconds_count")).toBe(true);
+    expect(after.has("nodejs_eventloop_lag_p99_seconds")).toBe(false);
     // Labels have few values: none is an id.
     expect([...after.keys()].join()).not.toContain(id);
     await client.cancel({ id: running!.id });

@@ -56,6 +56,7 @@ export class Metrics {
 
   close(): void {
     this.#stopObserving?.();
+    this.#prometheus?.close();
   }
 
   async #load(): Promise<Prometheus> {

@@ -10,6 +10,7 @@ import {
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { STATUSES, type TerminalState } from "../../contract/job.js";
 import type { JobObserver } from "../../core/ports.js";
+import { watchEventLoopDelay } from "./event-loop-delay.js";
 import type { Metrics, ObservedProcman, Scraped } from "./metrics.js";
 
 interface Call {
@@ -33,6 +34,8 @@ const JOB_SECONDS = [
   24 * 3600,
   7 * 24 * 3600,
 ];
+const DELAY_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+const INTERVALS = ["min", "max", "mean", "stddev", "p50", "p90", "p99"];
 
 /**
  * The metrics, and how Prometheus reads them. Labels have few values: never an id, a name or
@@ -46,6 +49,8 @@ export class Prometheus implements JobObserver {
   readonly #callSeconds: Histogram;
   readonly #streams: Counter;
   readonly #errors: Counter;
+  /** Ends what goes on between scrapes. */
+  readonly close: () => void;
 
   constructor(metrics: Metrics, procman: ObservedProcman) {
     const registers = [this.#registry];
@@ -88,7 +93,17 @@ export class Prometheus implements JobObserver {
       registers,
     });
     for (const metric of collectedMetrics(metrics, procman)) this.#registry.registerMetric(metric);
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 1000 });
+    // They contain that precision, and a lower one would cost much while nothing goes on.
+    for (const name of INTERVALS)
+      this.#registry.removeSingleMetric(`nodejs_eventloop_lag_${name}_seconds`);
+    const delays = new Histogram({
+      name: "procman_event_loop_delay_seconds",
+      help: "How late a timer was, twice a second: for so long nothing else had its turn.",
+      buckets: DELAY_SECONDS,
+      registers,
+    });
+    this.close = watchEventLoopDelay((seconds) => delays.observe(seconds));
   }
 
   started(): void {
