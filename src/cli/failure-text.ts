@@ -43,7 +43,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
 /** Returns a failure's message for one line, with the command line's own words. */
 export function failureText(failure: unknown): string {
   if (!(failure instanceof Error)) return printable(String(failure));
-  let { message } = failure;
+  let message = failure.message.replace("include_remaining", "--remaining");
   for (const { field } of failure instanceof ProcmanError ? failure.violations : []) {
     // A field of one word may as well be a word of the message.
     const name = field.includes("_") ? field : `${field}: `;

@@ -22,6 +22,7 @@ import type {
   RemoveOptions,
   RestartOptions,
   SendInputOptions,
+  SignalOptions,
   StartOptions,
   WaitedJob,
   WaitOptions,
@@ -210,8 +211,8 @@ class ProcmanClient implements Procman {
     );
   }
 
-  async signal(id: string, name: string, { signal }: CallOptions = {}): Promise<Job> {
-    const request = encodeSignal(id, name);
+  async signal(id: string, name: string, { signal, ...options }: SignalOptions = {}): Promise<Job> {
+    const request = encodeSignal(id, name, options);
     const { job } = await this.#calls.once(signal, (signal) =>
       this.#rpc.signal(request, { signal }),
     );
@@ -271,9 +272,9 @@ class ProcmanClient implements Procman {
   async signalJobs(
     selection: JobSelection,
     name: string,
-    { signal }: CallOptions = {},
+    { signal, ...options }: SignalOptions = {},
   ): Promise<JobResults> {
-    const request = encodeSignalJobs(selection, name);
+    const request = encodeSignalJobs(selection, name, options);
     const call = (signal: AbortSignal) => this.#rpc.signalJobs(request, { signal });
     return decodeResults(await this.#calls.once(signal, call));
   }

@@ -18,14 +18,15 @@ export async function waitInSlices(
   for (let left = until; ; ) {
     const timeoutMs = Math.min(leftMs, sliceMs);
     const waited = await ask({ timeoutMs, ...defined({ until: left }) });
-    if (isOver(waited) || leftMs <= sliceMs) return waited;
+    if (isOver(waited, until) || leftMs <= sliceMs) return waited;
     left = restOf(left, waited);
     leftMs = Math.max(0, deadline - performance.now());
   }
 }
 
-function isOver(waited: WaitedJob): boolean {
+function isOver(waited: WaitedJob, until: WaitUntil | undefined): boolean {
   const { outcome } = waited;
+  if (until?.type === "no-remaining") return isTerminal(waited) && !waited.remainingProcesses;
   // There is more output to search, also where the job has ended meanwhile.
   if (outcome?.type === "searched") return false;
   return outcome !== undefined || isTerminal(waited);

@@ -7,6 +7,8 @@ export type ErrorReason =
   /** A job that has not ended cannot be removed. */
   | "JOB_RUNNING"
   | "JOB_NOT_RUNNING"
+  /** A job whose command has left processes behind is removed only where these may be ended. */
+  | "JOB_HAS_PROCESSES"
   | "INVALID_ARGUMENT"
   | "COMMAND_NOT_FOUND"
   | "WORK_DIR_NOT_FOUND"
@@ -116,9 +118,13 @@ export function jobNotRunning(id: string): ProcmanError {
   return new ProcmanError("JOB_NOT_RUNNING", `job ${id} is not running`, { jobId: id });
 }
 
+export function isNotRunning(error: unknown): boolean {
+  return error instanceof ProcmanError && error.reason === "JOB_NOT_RUNNING";
+}
+
 /** For a promise's `catch`, where a job that has ended already is as good. */
 export function ignoreNotRunning(error: unknown): void {
-  if (!(error instanceof ProcmanError && error.reason === "JOB_NOT_RUNNING")) throw error;
+  if (!isNotRunning(error)) throw error;
 }
 
 const REASON_OF_ERRNO: Readonly<Record<string, ErrorReason>> = {

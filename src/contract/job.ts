@@ -64,6 +64,8 @@ export interface JobSpec {
   readonly umask?: number;
   readonly nice?: number;
   readonly softLimits?: SoftLimits;
+  /** What the command leaves behind is ended with it. */
+  readonly endRemaining?: boolean;
 }
 
 export type { Resource, RESOURCES } from "../platform/resource-limits.js";
@@ -239,6 +241,11 @@ export type Job = JobSpec &
     readonly progress?: Progress;
     /** The last signal that was sent by `signal`; absent where none was. */
     readonly lastSignal?: SentSignal;
+    /**
+     * How many processes are there that the command has left behind. Absent until it has
+     * ended, and where there are none, or none are known.
+     */
+    readonly remainingProcesses?: number;
     /** Of a job that has not ended only where it was asked for, as `get` always does. */
     readonly usage?: Usage;
     /** The fields that are too long to be whole here; `get` has them whole. Absent where all are. */

@@ -36,13 +36,21 @@ export interface Procman {
   wait(id: string, options?: WaitOptions): Promise<WaitedJob>;
   /** Streams the jobs that match, and then every change to them, without end. */
   watchJobs(options?: WatchJobsOptions): AsyncIterable<JobsEvent>;
-  /** Sends a signal ("SIGUSR1", "USR1" or "10") to the job's process group. @throws JOB_NOT_RUNNING */
-  signal(id: string, signal: string, options?: CallOptions): Promise<Job>;
-  /** Ends the job and all its processes; resolves when it has ended. @throws JOB_NOT_RUNNING */
+  /**
+   * Sends a signal ("SIGUSR1", "USR1" or "10") to the job's process group or, with
+   * `includeRemaining`, to each process that the command of an ended job has left behind.
+   * @throws JOB_NOT_RUNNING
+   */
+  signal(id: string, signal: string, options?: SignalOptions): Promise<Job>;
+  /**
+   * Ends the job and all its processes; resolves when it has ended. With `includeRemaining`
+   * it also ends what the command of an ended job has left behind; the status stays.
+   * @throws JOB_NOT_RUNNING
+   */
   cancel(id: string, options?: CancelOptions): Promise<Job>;
   /**
-   * Ends the job if it has not ended, and starts a new one as it was started, which has
-   * its id as `previousId`; resolves when the new one runs.
+   * Ends the job if it has not ended, else what its command has left behind, and starts a
+   * new one as it was started, which has its id as `previousId`; resolves when that runs.
    * @throws as `start`; NAME_IN_USE where another job has taken the name meanwhile
    */
   restart(id: string, options?: RestartOptions): Promise<Job>;
@@ -57,7 +65,7 @@ export interface Procman {
    * @throws JOB_NOT_RUNNING, NO_TERMINAL
    */
   resizeWindow(id: string, size: WindowSize, options?: CallOptions): Promise<Job>;
-  /** Deletes an ended job with its files. @throws JOB_RUNNING */
+  /** Deletes an ended job with its files. @throws JOB_RUNNING, JOB_HAS_PROCESSES */
   remove(id: string, options?: RemoveOptions): Promise<void>;
   /**
    * Cancels several jobs at once: those that have not ended, where they are selected by
@@ -66,13 +74,16 @@ export interface Procman {
    */
   cancelJobs(selection: JobSelection, options?: CancelOptions): Promise<JobResults>;
   /** Sends a signal to several jobs: those that have not ended, where filters select them. */
-  signalJobs(selection: JobSelection, signal: string, options?: CallOptions): Promise<JobResults>;
+  signalJobs(selection: JobSelection, signal: string, options?: SignalOptions): Promise<JobResults>;
   /**
    * Deletes several jobs with their files: those that have ended, where filters select
    * them and `cancel` is not set.
    */
   removeJobs(selection: JobSelection, options?: RemoveJobsOptions): Promise<JobResults>;
-  /** Removes old ended jobs; returns their ids. */
+  /**
+   * Removes old ended jobs; returns their ids. Those whose commands have left processes
+   * behind stay, unless `includeRemaining` is set.
+   */
   cleanup(options?: CleanupOptions): Promise<readonly string[]>;
   /** Compares every running job with its files and processes; returns those whose status changed. */
   refresh(options?: CallOptions): Promise<readonly Job[]>;
@@ -147,6 +158,11 @@ export interface StartOptions extends CallOptions {
    * are the job's too. Default: the manager's own; of "nofile" its hard one.
    */
   readonly softLimits?: SoftLimits;
+  /**
+   * End what the command leaves behind, once it has ended: SIGTERM, and SIGKILL after 5 s.
+   * The job's end is told as soon as the command has ended. Default false.
+   */
+  readonly endRemaining?: boolean;
 }
 
 export interface GetOptions extends CallOptions {
@@ -450,7 +466,7 @@ export interface JobsOutputPattern extends Pick<OutputStart, "streams"> {
 export interface WaitOptions extends CallOptions {
   /** How long to wait; 0 looks once. Default: until the job has ended. */
   readonly timeoutMs?: number;
-  /** What to wait for. The job's end always ends the wait too. Default: only that. */
+  /** What to wait for. The job's end ends the wait too, but for "no-remaining". Default: only that. */
   readonly until?: WaitUntil;
 }
 
@@ -458,7 +474,9 @@ export type WaitUntil =
   /** The first line of output that matches. */
   | ({ readonly type: "output" } & OutputPattern)
   /** A TCP port, 1 to 65535, that a process of the job listens on; 0: any. */
-  | { readonly type: "port"; readonly port: number };
+  | { readonly type: "port"; readonly port: number }
+  /** That the job has ended and its command has left no process behind, or none is left. */
+  | { readonly type: "no-remaining" };
 
 /** Which line to look for, and where to begin. */
 export interface OutputPattern extends Omit<OutputStart, "tailLines"> {
@@ -476,11 +494,20 @@ export type WaitOutcome =
 
 /**
  * The job after a wait, and what became of `until`. Without an outcome the job
- * has ended, or the timeout passed first; its status says which.
+ * has ended, or the timeout passed first; its status says which, and for "no-remaining"
+ * its `remainingProcesses`.
  */
 export type WaitedJob = Job & { readonly outcome?: WaitOutcome };
 
-export interface CancelOptions extends CallOptions {
+/** What is done with the processes that the commands of ended jobs have left behind. */
+export interface RemainingOption {
+  /** Do it with them too; when removing jobs, end them first. Default false. */
+  readonly includeRemaining?: boolean;
+}
+
+export interface SignalOptions extends CallOptions, RemainingOption {}
+
+export interface CancelOptions extends CallOptions, RemainingOption {
   /** Time between SIGTERM and SIGKILL; 0 sends only SIGKILL. Default 5000. */
   readonly gracePeriodMs?: number;
 }
@@ -518,7 +545,7 @@ export interface InputPosition {
   readonly nextOffset: number;
 }
 
-export interface RemoveOptions extends CallOptions {
+export interface RemoveOptions extends CallOptions, RemainingOption {
   /**
    * Remove the job also where its record cannot be read. Whether it runs is then taken
    * from its other files and the machine's processes. Default false.
@@ -526,14 +553,14 @@ export interface RemoveOptions extends CallOptions {
   readonly unreadable?: boolean;
 }
 
-export interface RemoveJobsOptions extends CallOptions {
+export interface RemoveJobsOptions extends CallOptions, RemainingOption {
   /** Cancel those that have not ended, and then remove them. Default false. */
   readonly cancel?: boolean;
-  /** Time between SIGTERM and SIGKILL for those. Default 5000. */
+  /** Time between SIGTERM and SIGKILL for those, and for what remains. Default 5000. */
   readonly gracePeriodMs?: number;
 }
 
-export interface CleanupOptions extends CallOptions {
+export interface CleanupOptions extends CallOptions, RemainingOption {
   /** Remove jobs that ended longer ago than this. Default: the manager's cleanup age. */
   readonly olderThanMs?: number;
 }

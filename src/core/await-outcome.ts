@@ -19,6 +19,8 @@ const MAX_SLOW_CHECK_BACKOFF_MS = 2000;
 export interface AwaitedJob {
   /** Aborted once the job has ended. */
   readonly ended: AbortSignal;
+  /** Aborted once it has ended and nothing of it is left. */
+  readonly noneRemain: AbortSignal;
   readonly process: Pick<JobProcess, "listeningPort">;
   readonly logs: Pick<JobLogs, "resolveStart" | "findLine">;
 }
@@ -67,7 +69,18 @@ function outcomeOf(
       return matchingLine(until, job, limits);
     case "port":
       return listeningPort(until.port, job, limits);
+    case "no-remaining":
+      return noneRemain(job, limits);
   }
+}
+
+/** What has become of it, the job tells. */
+async function noneRemain(
+  { noneRemain }: AwaitedJob,
+  { timeout, signal }: WaitLimits,
+): Promise<undefined> {
+  await anyAborted(noneRemain, timeout, signal);
+  if (!noneRemain.aborted) signal.throwIfAborted();
 }
 
 async function matchingLine(

@@ -40,12 +40,13 @@ export function endedJob(record: JobRecord, seenEndMs?: number): EndedJob | unde
 
 /**
  * Whether the record alone says that nothing of the job can be under way: it has no
- * processes that were to be ended, no log that is still to be trimmed, and is not to be
- * started again.
+ * processes that were left or to be ended, no log that is still to be trimmed, and is not
+ * to be started again.
  */
 export function isSettled(record: JobRecord): boolean {
-  const { state, stop, restart } = record;
-  return isTerminal(state) && !stop && !restart && logLimitOf(record) === undefined;
+  const { state, stop, restart, remaining } = record;
+  const isUnderWay = stop ?? restart ?? remaining ?? logLimitOf(record);
+  return isTerminal(state) && isUnderWay === undefined;
 }
 
 /**

@@ -1,6 +1,11 @@
 import { setMaxListeners } from "node:events";
 import { customAlphabet } from "nanoid";
-import { invalidArgument, jobNotFound, ProcmanError } from "../contract/errors.js";
+import {
+  ignoreNotRunning,
+  invalidArgument,
+  jobNotFound,
+  ProcmanError,
+} from "../contract/errors.js";
 import { isTerminal, type Job, type TerminalState, type WindowSize } from "../contract/job.js";
 import { jobsWithin, MAX_MESSAGE_BYTES } from "../contract/listed-job.js";
 import type { Log } from "../contract/log.js";
@@ -28,6 +33,7 @@ import {
   type RestartOptions,
   type SearchedOffsets,
   type SendInputOptions,
+  type SignalOptions,
   type StartOptions,
   type WaitedJob,
   type WaitOptions,
@@ -305,17 +311,21 @@ export class JobManager implements ServedProcman {
     );
   }
 
-  async signal(id: string, signal: string, _options: CallOptions = {}): Promise<Job> {
+  async signal(id: string, signal: string, options: SignalOptions = {}): Promise<Job> {
     const job = this.#job(id);
     if (signal === "") throw invalidArgument("signal", "must not be empty");
-    await job.signal(signal);
+    await job.signal(signal, options);
     return job.view();
   }
 
   async cancel(id: string, options: CancelOptions = {}): Promise<Job> {
     const job = this.#job(id);
     const graceMs = validDuration("grace_period", options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
-    await this.#orLeave(job.stop("cancel", graceMs), options, job.id);
+    const { includeRemaining = false } = options;
+    const stopping = includeRemaining
+      ? job.stopWithRemaining("cancel", graceMs)
+      : job.stop("cancel", graceMs);
+    await this.#orLeave(stopping, options, job.id);
     return job.view();
   }
 
@@ -326,7 +336,7 @@ export class JobManager implements ServedProcman {
   signalJobs(
     selection: JobSelection,
     signal: string,
-    options: CallOptions = {},
+    options: SignalOptions = {},
   ): Promise<JobResults> {
     return this.#withSeveral(options, (several) => several.signal(selection, signal, options));
   }
@@ -348,10 +358,24 @@ export class JobManager implements ServedProcman {
     return job.view();
   }
 
-  async remove(id: string, { unreadable = false }: RemoveOptions = {}): Promise<void> {
+  async remove(
+    id: string,
+    options: RemoveOptions & Pick<CancelOptions, "gracePeriodMs"> = {},
+  ): Promise<void> {
+    const { unreadable = false, includeRemaining = false, gracePeriodMs } = options;
     this.#throwIfClosing();
     if (unreadable && !this.#jobs.find(id)) return this.#jobs.unreadable.remove(id);
     if (!this.#jobs.hasId(id)) throw this.#notRemovable(id);
+    const job = this.#jobs.get(id);
+    if (includeRemaining) {
+      const ending = job.endRemaining(gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
+      await this.#orLeave(ending, options, id).catch(ignoreNotRunning);
+    } else await job.remainingGoneSoon();
+    await this.#removeAsItIs(id);
+  }
+
+  /** Removes a job at once, unless processes of it are left. */
+  async #removeAsItIs(id: string): Promise<void> {
     const job = this.#jobs.get(id);
     await job.remove();
     if (!this.#jobs.delete(id)) return;
@@ -363,10 +387,13 @@ export class JobManager implements ServedProcman {
     options: CleanupOptions = {},
     maxRemovals = Number.POSITIVE_INFINITY,
   ): Promise<readonly string[]> {
-    const { olderThanMs = this.#options.cleanupAgeMs } = options;
+    const { olderThanMs = this.#options.cleanupAgeMs, includeRemaining = false } = options;
     const minAgeMs = validDuration("older_than", olderThanMs);
     const old = filtered(this.#jobs.ended(), (job) => endedAgoMs(job) >= minAgeMs);
-    const { removed, failed } = await removeEnded(old, (id) => this.remove(id), maxRemovals);
+    const remove = includeRemaining
+      ? (id: string) => this.remove(id, { includeRemaining })
+      : (id: string) => this.#removeAsItIs(id);
+    const { removed, failed } = await removeEnded(old, remove, maxRemovals);
     // The caller must learn which jobs were removed.
     for (const { job, error } of failed) this.#logUnlessClosing(error, job);
     return removed;
@@ -465,7 +492,7 @@ export class JobManager implements ServedProcman {
       logBytes: (id) => this.#options.store.logBytes(id),
       unendedIds: () => [...this.#jobs.open()].filter(unended).map(({ id }) => id),
       isRead: (id) => this.#jobs.isRead(id),
-      remove: (jobs) => removeEnded(jobs, (id) => this.remove(id)),
+      remove: (jobs) => removeEnded(jobs, (id) => this.#removeAsItIs(id)),
       log: this.#options.log,
       closing: this.#closing.signal,
     });

@@ -195,11 +195,11 @@ export class JobRegistry {
 
   /** Returns the ids of the jobs that match, newest first. */
   idsOf(filter: JobFilter, eligible: Eligible): readonly string[] {
-    const open = [...this.#open.values()].filter((job) => {
-      const isEligible = eligible === "all" || job.ended.aborted === (eligible === "ended");
-      return isEligible && isMatch(job, filter);
-    });
-    const ended = eligible === "unended" ? [] : this.#ended.newestFirst(filter, Infinity);
+    const open = [...this.#open.values()].filter(
+      (job) => isEligible(job, eligible) && isMatch(job, filter),
+    );
+    const withSettled = eligible === "ended" || eligible === "all";
+    const ended = withSettled ? this.#ended.newestFirst(filter, Infinity) : [];
     return [...open, ...ended].sort((a, b) => b.sequence - a.sequence).map(({ id }) => id);
   }
 
@@ -228,6 +228,19 @@ export class JobRegistry {
       this.#options.onLost(ended);
       return undefined;
     }
+  }
+}
+
+function isEligible({ ended, noneRemain }: ManagedJob, eligible: Eligible): boolean {
+  switch (eligible) {
+    case "ended":
+      return ended.aborted;
+    case "unended":
+      return !ended.aborted;
+    case "unended-or-left":
+      return !noneRemain.aborted;
+    case "all":
+      return true;
   }
 }
 

@@ -115,6 +115,9 @@ export class JobRestarts {
       await context.engine.prepare({ id, ...spec });
       const { requestId } = spec;
       await this.#end(job, { newId: id, requestId, requestedTime: new Date() }, graceMs);
+    } else if (!job.noneRemain.aborted) {
+      await context.engine.prepare({ id, ...spec });
+      await job.endRemaining(graceMs).catch(ignoreNotRunning);
     }
     return this.#start(job, spec, id);
   }

@@ -1,6 +1,12 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { jobNotFound, jobNotRunning, ProcmanError } from "../contract/errors.js";
+import {
+  invalidArgument,
+  isNotRunning,
+  jobNotFound,
+  jobNotRunning,
+  ProcmanError,
+} from "../contract/errors.js";
 import {
   isTerminal,
   type Job,
@@ -17,7 +23,7 @@ import { crashPoint } from "../platform/crash-point.js";
 import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { signalName } from "../platform/signal-name.js";
-import { startTimer } from "../platform/timers.js";
+import { sleep as abortableSleep, startTimer } from "../platform/timers.js";
 import { type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
 import { JobOutput, type WrittenOutput } from "./job-output.js";
 import type {
@@ -29,10 +35,12 @@ import type {
   Logs,
   Observation,
   PreparedCommand,
+  RemainingProcesses,
   RestartIntent,
   StopIntent,
 } from "./ports.js";
 import { JobUsage, usageOf } from "./job-usage.js";
+import { endedAlready, hasProcesses, markOf, Remaining, remainingAtEnd } from "./remaining.js";
 import { SavedRecord } from "./saved-record.js";
 import { advanceRecord, logLimitOf, pendingRecord, started, type StopKind } from "./transitions.js";
 import { validInputPiece, validWindowSize } from "./validate.js";
@@ -46,6 +54,9 @@ const ENDING_POLL_INTERVAL_MS = 20;
 /** How long to wait between inspections for the exit record, once the processes were ended. */
 const INITIAL_EXIT_BACKOFF_MS = 2;
 const MAX_EXIT_BACKOFF_MS = 200;
+
+/** How long a removal waits for processes that are about to end, as a pipeline's first ones do. */
+const REMAINING_END_MS = 100;
 
 /** Shared by all jobs that had ended when they were loaded. */
 const HAS_ENDED = AbortSignal.abort();
@@ -114,6 +125,11 @@ export class ManagedJob {
     processes: () => this.process.usage(),
     lastOutputTime: () => this.logs.lastWriteTime(),
   });
+  /** What the command has left behind, once it has ended. */
+  readonly #remaining = new Remaining(() => {
+    this.#context.onChange(this);
+    this.#context.onSettled(this);
+  });
   #lastView: LastView | undefined;
   /** Whether the job's files are being deleted, or are gone. */
   #isRemoved = false;
@@ -172,6 +188,7 @@ export class ManagedJob {
     job.#retainLogs();
     const { stop } = record;
     if (isTerminal(record.state)) {
+      await job.#followRemainingAgain();
       // The command has ended, but processes that it left behind may still run.
       if (stop && job.process.hasUnfinishedStop()) job.#resumeStop(stop);
       return job;
@@ -203,6 +220,7 @@ export class ManagedJob {
   static reopen(context: JobContext, { id, seenEndMs }: EndedJob): ManagedJob {
     const job = new ManagedJob(context, context.store.read(id));
     job.#seenEndMs = seenEndMs;
+    job.#remaining.follow(undefined);
     return job;
   }
 
@@ -235,6 +253,11 @@ export class ManagedJob {
     return this.#ended?.signal ?? HAS_ENDED;
   }
 
+  /** Aborted once the job has ended and its command has left nothing behind, or nothing is left. */
+  get noneRemain(): AbortSignal {
+    return this.#remaining.none;
+  }
+
   /** What is kept of the job once it has ended; undefined before. */
   get endedJob(): EndedJob | undefined {
     return this.ended.aborted ? endedJob(this.record, this.#seenEndMs) : undefined;
@@ -245,7 +268,7 @@ export class ManagedJob {
    * then this object need not be kept.
    */
   get isSettled(): boolean {
-    if (!this.ended.aborted || !this.#record.isSaved) return false;
+    if (!this.ended.aborted || !this.noneRemain.aborted || !this.#record.isSaved) return false;
     if (isSettled(this.record)) return true;
     if (this.record.restart || logLimitOf(this.record) !== undefined) return false;
     return !this.process.isStopping && !this.process.hasUnfinishedStop();
@@ -296,16 +319,23 @@ export class ManagedJob {
     const usage = isMeasured ? await this.#usage.read() : record.usage;
     const output = await this.#output.read();
     const last = this.#lastView;
-    if (last?.record === record && last.output === output && last.usage === usage) return last.job;
-    const job = this.#viewOf(record, output, usage);
+    const remaining = isTerminal(record.state) ? this.#remaining.count() : 0;
+    const isSame = last?.record === record && last.output === output && last.usage === usage;
+    if (isSame && (last.job.remainingProcesses ?? 0) === remaining) return last.job;
+    const found = { usage, remainingProcesses: remaining || undefined };
+    const job = this.#viewOf(record, output, found);
     this.#lastView = { record, output, usage, job };
     return job;
   }
 
-  #viewOf(record: JobRecord, { sizes, progress }: WrittenOutput, usage: Usage | undefined): Job {
+  #viewOf(
+    record: JobRecord,
+    { sizes, progress }: WrittenOutput,
+    found: { usage: Usage | undefined; remainingProcesses: number | undefined },
+  ): Job {
     const { spec, createdTime, state } = record;
     const { lastSignal } = record;
-    const rest = defined({ progress, lastSignal, usage, logLimitBytes: logLimitOf(record) });
+    const rest = defined({ ...found, progress, lastSignal, logLimitBytes: logLimitOf(record) });
     const env = withoutValues(spec.env);
     // No spread: to replace a field of a spread object takes V8 ten times as long.
     return Object.assign({}, spec, state, sizes, rest, { env, createdTime });
@@ -342,6 +372,33 @@ export class ManagedJob {
     await this.#endProcesses(gracePeriodMs);
   }
 
+  /**
+   * Ends the job as `stop` does or, where it has ended, what its command has left behind.
+   * @throws ProcmanError JOB_NOT_RUNNING where that is nothing
+   */
+  async stopWithRemaining(kind: StopKind, gracePeriodMs: number): Promise<void> {
+    try {
+      await this.stop(kind, gracePeriodMs);
+    } catch (error) {
+      if (!isNotRunning(error)) throw error;
+      await this.endRemaining(gracePeriodMs);
+    }
+  }
+
+  /**
+   * Ends what the command of an ended job has left behind.
+   * @throws ProcmanError JOB_NOT_RUNNING where that is nothing
+   */
+  async endRemaining(gracePeriodMs: number): Promise<void> {
+    const processes = await this.#exclusively(async () => {
+      const { processes } = this.#remaining;
+      if (!processes || processes.count() === 0) throw jobNotRunning(this.id);
+      await this.#recordRemainingStop(processes, gracePeriodMs);
+      return processes;
+    });
+    await this.#endRemaining(processes, gracePeriodMs);
+  }
+
   /** Records the id of another job to be started. @throws ProcmanError */
   async replanRestart(restart: RestartIntent): Promise<void> {
     await this.#exclusively(() => this.#record.write({ ...this.record, restart }));
@@ -359,19 +416,27 @@ export class ManagedJob {
     this.#context.onSettled(this);
   }
 
-  /** @throws ProcmanError JOB_NOT_RUNNING, INVALID_ARGUMENT */
-  signal(signal: string): Promise<void> {
+  /**
+   * @param options.includeRemaining sends it to what the command of an ended job has left behind
+   * @throws ProcmanError JOB_NOT_RUNNING, INVALID_ARGUMENT
+   */
+  signal(signal: string, { includeRemaining = false } = {}): Promise<void> {
     return this.#exclusively(async () => {
-      if (this.ended.aborted) throw jobNotRunning(this.id);
-      if (await this.process.signal(signal)) {
-        const lastSignal = { name: signalName(signal) ?? signal, sentTime: new Date() };
-        await this.#record.replace({ ...this.record, lastSignal });
-        this.#context.onChange(this);
-        return;
-      }
-      await this.#refresh();
-      throw jobNotRunning(this.id);
+      const isSent =
+        (!this.ended.aborted && (await this.process.signal(signal))) ||
+        (await this.#signalRemaining(signal, includeRemaining));
+      if (!isSent) throw endedAlready(this.id, this.#remaining.count());
+      const lastSignal = { name: signalName(signal) ?? signal, sentTime: new Date() };
+      await this.#record.replace({ ...this.record, lastSignal });
+      this.#context.onChange(this);
     });
+  }
+
+  async #signalRemaining(signal: string, isAsked: boolean): Promise<boolean> {
+    const name = signalName(signal);
+    if (!name) throw invalidArgument("signal", `unknown signal ${JSON.stringify(signal)}`);
+    await this.#refresh();
+    return isAsked && this.#remaining.processes?.signal(name) === true;
   }
 
   /** @throws ProcmanError as the contract lists for `sendInput`; the signal's reason */
@@ -400,9 +465,16 @@ export class ManagedJob {
     throw new ProcmanError("NO_TERMINAL", `job ${this.id} has no terminal`, { jobId: this.id });
   }
 
+  /** Resolves at once, or a moment later where what its command has left is about to end. */
+  async remainingGoneSoon(): Promise<void> {
+    if (!this.ended.aborted || this.noneRemain.aborted) return;
+    const { closing } = this.#context;
+    await abortableSleep(REMAINING_END_MS, this.noneRemain, closing);
+  }
+
   /**
    * Deletes the files of the job, which must have ended.
-   * @throws ProcmanError JOB_RUNNING
+   * @throws ProcmanError JOB_RUNNING, JOB_HAS_PROCESSES
    */
   remove(): Promise<void> {
     return this.#exclusively(async () => {
@@ -414,6 +486,7 @@ export class ManagedJob {
       if (this.#process?.isStopping) {
         throw stillRunning(this.id, "has processes that are being ended");
       }
+      if (this.#remaining.count() > 0) throw hasProcesses(this.id, this.#remaining.count());
       await this.#output.freeze();
       this.#isRemoved = true;
       try {
@@ -439,6 +512,7 @@ export class ManagedJob {
   dispose(): void {
     this.#stopSupervising();
     this.#output.stopWatching();
+    this.#remaining.dispose();
     this.#record.dispose();
     this.#logs?.dispose();
   }
@@ -495,6 +569,48 @@ export class ManagedJob {
     this.#inBackground(this.#endProcesses(gracePeriodMs), "resuming a job's stop failed");
   }
 
+  /** Follows what an earlier process has recorded of it, and goes on with its end. */
+  async #followRemainingAgain(): Promise<void> {
+    const { remaining } = this.record;
+    if (!remaining) return this.#remaining.follow(undefined);
+    const processes = await this.#lookForRemaining(remaining.mark);
+    this.#remaining.follow(processes);
+    if (!processes) this.process.release();
+    const { stop } = remaining;
+    if (!stop || !(processes ?? this.process.hasUnfinishedStop())) return;
+    // Also where nothing is left: then it only has to be over.
+    const ending = this.#endRemaining(processes ?? this.process, stop.gracePeriodMs);
+    this.#inBackground(ending, "resuming the end of a job's remaining processes failed");
+  }
+
+  async #lookForRemaining(mark?: string): Promise<RemainingProcesses | undefined> {
+    try {
+      return await this.process.remaining(mark);
+    } catch (error) {
+      // That the job has ended is to be known all the same.
+      const message = "looking for a job's remaining processes failed";
+      this.#context.log.error({ jobId: this.id, err: error }, message);
+      return undefined;
+    }
+  }
+
+  async #recordRemainingStop(processes: RemainingProcesses, gracePeriodMs: number): Promise<void> {
+    const { remaining } = this.record;
+    if (remaining?.stop) return;
+    const stop = { requestedTime: new Date(), gracePeriodMs };
+    const next = { ...this.record, remaining: { ...markOf(processes), stop } };
+    await this.#record.write(next, { mayUseReserve: true });
+    crashPoint("remaining:recorded");
+  }
+
+  #endRemaining(processes: Pick<JobProcess, "stop">, gracePeriodMs: number): Promise<void> {
+    const { closing } = this.#context;
+    const stop = processes.stop(gracePeriodMs, closing).then(() => this.#remaining.look());
+    const ended = stop.finally(() => this.#context.onSettled(this));
+    this.#stops = Promise.allSettled([this.#stops, ended]);
+    return ended;
+  }
+
   #inBackground(operation: Promise<unknown>, failure: string): void {
     operation.catch((error: unknown) => {
       if (this.#context.closing.aborted) return;
@@ -505,7 +621,7 @@ export class ManagedJob {
   async #recordStop(kind: StopKind, gracePeriodMs: number, restart?: RestartIntent): Promise<void> {
     if (!this.record.stop) await this.#inspectPastEnding();
     await this.#refresh();
-    if (this.ended.aborted) throw jobNotRunning(this.id);
+    if (this.ended.aborted) throw endedAlready(this.id, this.#remaining.count());
     const before = this.record;
     const next = restart ? { ...before, restart } : before;
     if (before.stop) {
@@ -520,7 +636,7 @@ export class ManagedJob {
     const seen = await this.#inspectPastEnding();
     if (seen.kind !== "exited") return;
     await this.#replace(advanceRecord(before, seen, new Date()));
-    throw jobNotRunning(this.id);
+    throw endedAlready(this.id, this.#remaining.count());
   }
 
   /**
@@ -548,7 +664,10 @@ export class ManagedJob {
     let backoffMs = INITIAL_EXIT_BACKOFF_MS;
     for (;;) {
       await this.refresh();
-      if (this.ended.aborted) return this.process.release();
+      if (this.ended.aborted) {
+        this.process.release();
+        return this.#remaining.look();
+      }
       await sleep(backoffMs, undefined, { signal: closing });
       backoffMs = Math.min(backoffMs * 2, MAX_EXIT_BACKOFF_MS);
     }
@@ -568,16 +687,8 @@ export class ManagedJob {
   }
 
   async #replace(next: JobRecord): Promise<void> {
-    await this.#record.replace(this.#withUsage(next));
-    if (isTerminal(next.state)) {
-      this.#output.forget();
-      this.#output.stopWatching();
-      this.#seenEndMs = performance.now();
-      this.#stopSupervising();
-      this.#ended?.abort(IS_OVER);
-      this.#context.onEnd(next);
-      this.process.release();
-    }
+    if (isTerminal(next.state)) return this.#replaceAtEnd(next);
+    await this.#record.replace(next);
     this.#context.onChange(this);
     this.#context.onSettled(this);
   }
@@ -594,6 +705,27 @@ export class ManagedJob {
       // That it has ended is told all the same.
       return record;
     }
+  }
+
+  async #replaceAtEnd(ended: JobRecord): Promise<void> {
+    const record = this.#withUsage(ended);
+    const processes = await this.#lookForRemaining();
+    const endGraceMs = ended.spec.endRemaining ? DEFAULT_GRACE_PERIOD_MS : undefined;
+    const remaining = processes && remainingAtEnd(processes, endGraceMs);
+    await this.#record.replace(remaining ? { ...record, remaining } : record);
+    this.#output.forget();
+    this.#output.stopWatching();
+    this.#seenEndMs = performance.now();
+    this.#stopSupervising();
+    this.#remaining.follow(processes);
+    this.#ended?.abort(IS_OVER);
+    this.#context.onEnd(ended);
+    this.process.release();
+    this.#context.onChange(this);
+    this.#context.onSettled(this);
+    if (!processes || endGraceMs === undefined) return;
+    const ending = this.#endRemaining(processes, endGraceMs);
+    this.#inBackground(ending, "ending a job's remaining processes failed");
   }
 
   #retainLogs(): void {

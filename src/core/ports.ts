@@ -48,6 +48,14 @@ export interface RestartIntent {
   readonly requestedTime: Date;
 }
 
+/** What is recorded of the processes that a command has left behind. */
+export interface RemainingRecord {
+  /** As `RemainingProcesses.mark`. */
+  readonly mark?: string;
+  /** The decision to end them, recorded before any signal is sent. */
+  readonly stop?: Omit<StopIntent, "kind">;
+}
+
 /** A job as it is stored on disk. */
 export interface JobRecord {
   readonly spec: JobSpec;
@@ -57,6 +65,8 @@ export interface JobRecord {
   readonly state: JobState;
   readonly stop?: StopIntent;
   readonly restart?: RestartIntent;
+  /** There where the command had left processes behind when the job's end was recorded. */
+  readonly remaining?: RemainingRecord;
   /** The last signal that somebody sent it, other than to stop it. */
   readonly lastSignal?: SentSignal;
   /** Of a job that has ended. Absent in records of earlier versions. */
@@ -175,6 +185,12 @@ export interface JobProcess {
    * one stop, with the shortest grace period of all.
    */
   stop(gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Finds what the command of a job that has ended has left behind.
+   * @param mark what was recorded of it, where an earlier process has seen it
+   * @returns undefined where there is nothing, or nothing is known of it
+   */
+  remaining(mark?: string): Promise<RemainingProcesses | undefined>;
   /** Whether this process is carrying out a stop. */
   readonly isStopping: boolean;
   /** Whether a stop was begun, here or in an earlier process, and never finished. */
@@ -205,6 +221,25 @@ export interface JobProcess {
   release(): void;
   /** Resolves when this object has no operation under way any more. The processes go on. */
   close(): Promise<void>;
+}
+
+/** The processes that the command of an ended job has left behind. */
+export interface RemainingProcesses {
+  /** How many there are now. */
+  count(): number;
+  /** To be recorded: with it, a later process knows them again. Absent where it needs none. */
+  readonly mark: string | undefined;
+  /** Calls back whenever the last one may have ended. Returns a function that stops it. */
+  onChange(listener: () => void): () => void;
+  /**
+   * Sends a signal to each of them.
+   * @returns whether there was any
+   */
+  signal(signal: NodeJS.Signals): boolean;
+  /** Ends all of them, as `JobProcess.stop` ends a job's. Resolves when none is left that can be ended. */
+  stop(gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  /** Frees what the kernel holds for them, once none is left. */
+  release(): void;
 }
 
 /** A record that could not be read. It is left in place. */

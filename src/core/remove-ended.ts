@@ -12,8 +12,8 @@ export interface Removals {
 }
 
 /**
- * Removes ended jobs, and leaves those in place that somebody else removes or that have
- * processes which are being ended.
+ * Removes ended jobs, and leaves those in place that somebody else removes or whose
+ * commands have left processes behind.
  * @param jobs asked for the next one only when that is about to be removed
  * @throws the first failure, where none can be removed: then the others are not tried
  */
@@ -54,8 +54,9 @@ function isSkipped(error: unknown): boolean {
   switch (error.reason) {
     // Somebody else has removed it.
     case "JOB_NOT_FOUND":
-    // Processes that it left behind are being ended.
+    // Processes that it left behind are being ended, or go on.
     case "JOB_RUNNING":
+    case "JOB_HAS_PROCESSES":
     // It was logged, and is left in place.
     case "RECORD_UNREADABLE":
       return true;

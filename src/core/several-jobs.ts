@@ -8,7 +8,10 @@ import type {
   JobResults,
   JobSelection,
   Procman,
+  RemainingOption,
   RemoveJobsOptions,
+  RemoveOptions,
+  SignalOptions,
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { inParallel } from "../platform/in-parallel.js";
@@ -19,13 +22,22 @@ import { validDuration, validSelection } from "./validate.js";
 /** How many jobs are acted on at a time: each writes its record, and may wait out its grace. */
 const CONCURRENCY = 100;
 
-/** Which of the jobs that match its filters a call is for. */
-export type Eligible = "ended" | "unended" | "all";
+/**
+ * Which of the jobs that match its filters a call is for; "unended-or-left": also those
+ * that have ended and whose commands have left processes behind.
+ */
+export type Eligible = "ended" | "unended" | "unended-or-left" | "all";
+
+/** Removes single jobs. */
+export interface JobRemover {
+  /** @param options.gracePeriodMs for what remains of the job */
+  remove(id: string, options?: RemoveOptions & Pick<CancelOptions, "gracePeriodMs">): Promise<void>;
+}
 
 export interface SeveralJobsOptions {
   readonly context: Pick<JobContext, "closing" | "log">;
   /** What is done with a single job. */
-  readonly single: Pick<Procman, "cancel" | "signal" | "remove">;
+  readonly single: Pick<Procman, "cancel" | "signal"> & JobRemover;
   readonly hasId: (id: string) => boolean;
   /** Returns the ids of the jobs that match, newest first. */
   readonly idsOf: (filter: JobFilter, eligible: Eligible) => readonly string[];
@@ -41,28 +53,32 @@ export class SeveralJobs {
 
   async cancel(selection: JobSelection, options: CancelOptions): Promise<JobResults> {
     const { single } = this.#options;
-    const grace = validGrace(options);
-    return this.#onEach(selection, "unended", options, (idOrName) =>
-      single.cancel(idOrName, grace),
+    const each = { ...validGrace(options), ...remainingOf(options) };
+    return this.#onEach(selection, eligibleFor(options), options, (idOrName) =>
+      single.cancel(idOrName, each),
     );
   }
 
-  async signal(selection: JobSelection, name: string, options: CallOptions): Promise<JobResults> {
+  async signal(selection: JobSelection, name: string, options: SignalOptions): Promise<JobResults> {
     const { single } = this.#options;
     if (signalName(name) === undefined) {
       throw invalidArgument("signal", `unknown signal ${JSON.stringify(name)}`);
     }
-    return this.#onEach(selection, "unended", options, (idOrName) => single.signal(idOrName, name));
+    const how = remainingOf(options);
+    return this.#onEach(selection, eligibleFor(options), options, (idOrName) =>
+      single.signal(idOrName, name, how),
+    );
   }
 
   async remove(selection: JobSelection, options: RemoveJobsOptions): Promise<JobResults> {
     const { single, hasId } = this.#options;
     const grace = validGrace(options);
     const { cancel = false } = options;
+    const how = { ...grace, ...remainingOf(options) };
     return this.#onEach(selection, cancel ? "all" : "ended", options, async (id) => {
       // A name would be taken for an id here.
       if (cancel && hasId(id)) await single.cancel(id, grace).catch(ignoreNotRunning);
-      await single.remove(id);
+      await single.remove(id, how);
     });
   }
 
@@ -111,6 +127,14 @@ export class SeveralJobs {
     // Its message may hold what is not for clients.
     return new ProcmanError("INTERNAL", "internal error", { jobId, cause: error });
   }
+}
+
+function remainingOf({ includeRemaining }: RemainingOption): RemainingOption {
+  return includeRemaining ? { includeRemaining } : {};
+}
+
+function eligibleFor({ includeRemaining }: RemainingOption): Eligible {
+  return includeRemaining ? "unended-or-left" : "unended";
 }
 
 function validGrace({ gracePeriodMs }: { readonly gracePeriodMs?: number }): CancelOptions {

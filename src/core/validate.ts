@@ -117,6 +117,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
       umask,
       nice,
       softLimits: Object.keys(softLimits).length > 0 ? { ...softLimits } : undefined,
+      endRemaining: options.endRemaining || undefined,
     }),
     stdin: options.stdin ?? false,
   };

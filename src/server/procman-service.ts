@@ -165,8 +165,9 @@ export function createProcmanService(
       encodeJobsEvent,
     ),
     signal: unary(async (request, callSignal) => {
-      const { id, signal } = decodeSignal(request);
-      return { job: encodeJob(await procman.signal(id, signal, { signal: callSignal })) };
+      const { id, signal, options } = decodeSignal(request);
+      const job = await procman.signal(id, signal, { ...options, signal: callSignal });
+      return { job: encodeJob(job) };
     }),
     cancel: unary(async (request, signal) => {
       const { id, options } = decodeCancel(request);
@@ -181,8 +182,9 @@ export function createProcmanService(
       return encodeResults(await procman.cancelJobs(selection, { ...options, signal }));
     }),
     signalJobs: unary(async (request, callSignal) => {
-      const { selection, signal } = decodeSignalJobs(request);
-      return encodeResults(await procman.signalJobs(selection, signal, { signal: callSignal }));
+      const { selection, signal, options } = decodeSignalJobs(request);
+      const all = { ...options, signal: callSignal };
+      return encodeResults(await procman.signalJobs(selection, signal, all));
     }),
     removeJobs: unary(async (request, signal) => {
       const { selection, options } = decodeRemoveJobs(request);

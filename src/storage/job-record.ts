@@ -64,6 +64,7 @@ const SPEC = {
   umask: optional(integer(0, MAX_UMASK)),
   nice: optional(integer()),
   softLimits: optional(recordOf(integer())),
+  endRemaining: optional(flag),
 };
 
 /** What there is of each status, besides the status itself. */
@@ -108,6 +109,12 @@ const HEAD = {
       gracePeriodMs: notNegative,
     }),
   ),
+  remaining: optional(
+    looseShape({
+      mark: optional(text),
+      stop: optional(looseShape({ requestedTime: time, gracePeriodMs: notNegative })),
+    }),
+  ),
   restart: optional(looseShape({ newId: someText, requestId: text, requestedTime: time })),
 };
 
@@ -127,7 +134,7 @@ const parseState = (json: object): object => {
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, restart, lastSignal, usage, defaultLogLimitBytes, ...head } =
+  const { version, stop, restart, remaining, lastSignal, usage, defaultLogLimitBytes, ...head } =
     parseHead(json);
   return {
     spec: defined(parseSpec(json)) as JobSpec,
@@ -136,6 +143,7 @@ export function parseRecord(text: string): JobRecord {
     ...defined({
       stop,
       restart,
+      remaining: remaining && defined(remaining),
       lastSignal,
       usage: usage && (defined(usage) as Usage),
       defaultLogLimitBytes,

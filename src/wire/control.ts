@@ -28,6 +28,7 @@ import type {
   RemoveOptions,
   RestartOptions,
   SendInputOptions,
+  SignalOptions,
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import {
@@ -37,8 +38,10 @@ import {
   decodeId,
   decodeNotNegative,
   decodeJobRequest,
+  decodeRemaining,
   decodeWindowSize,
   encodeGrace,
+  encodeRemaining,
   encodeRequestedDuration,
   encodeInt64,
   encodeWindowSize,
@@ -58,20 +61,29 @@ export function decodeGet(request: GetRequest): JobRequest<GetOptions> {
   return decodeJobRequest(request, () => ({ includeEnv: request.includeEnv }));
 }
 
-export function encodeSignal(id: string, signal: string): Init<typeof SignalRequestSchema> {
-  return { id, signal };
+export function encodeSignal(
+  id: string,
+  signal: string,
+  options: SignalOptions,
+): Init<typeof SignalRequestSchema> {
+  return { id, signal, ...encodeRemaining(options) };
 }
 
-export function decodeSignal(request: SignalRequest): { id: string; signal: string } {
-  return { id: decodeId(request), signal: request.signal };
+export function decodeSignal(
+  request: SignalRequest,
+): JobRequest<SignalOptions> & { readonly signal: string } {
+  return { id: decodeId(request), signal: request.signal, options: decodeRemaining(request) };
 }
 
 export function encodeCancel(id: string, options: CancelOptions): Init<typeof CancelRequestSchema> {
-  return { id, ...encodeGrace(options) };
+  return { id, ...encodeRemaining(options), ...encodeGrace(options) };
 }
 
 export function decodeCancel(request: CancelRequest): JobRequest<CancelOptions> {
-  return decodeJobRequest(request, (violations) => decodeGrace(request, violations));
+  return decodeJobRequest(request, (violations) => ({
+    ...decodeRemaining(request),
+    ...decodeGrace(request, violations),
+  }));
 }
 
 export function encodeRestart(
@@ -134,21 +146,25 @@ export function decodeResizeWindow(request: ResizeWindowRequest): { id: string; 
 
 export function encodeRemove(
   id: string,
-  { unreadable = false }: RemoveOptions,
+  { unreadable = false, ...options }: RemoveOptions,
 ): Init<typeof RemoveRequestSchema> {
-  return { id, unreadable };
+  return { id, unreadable, ...encodeRemaining(options) };
 }
 
 export function decodeRemove(request: RemoveRequest): JobRequest<RemoveOptions> {
-  return decodeJobRequest(request, () => ({ unreadable: request.unreadable }));
+  const { unreadable } = request;
+  return decodeJobRequest(request, () => ({ unreadable, ...decodeRemaining(request) }));
 }
 
-export function encodeCleanup({ olderThanMs }: CleanupOptions): Init<typeof CleanupRequestSchema> {
-  return defined({ olderThan: encodeRequestedDuration("older_than", olderThanMs) });
+export function encodeCleanup(options: CleanupOptions): Init<typeof CleanupRequestSchema> {
+  const olderThan = encodeRequestedDuration("older_than", options.olderThanMs);
+  return { ...encodeRemaining(options), ...defined({ olderThan }) };
 }
 
-export function decodeCleanup({ olderThan }: CleanupRequest): CleanupOptions {
-  return decodeRequest((violations) =>
-    defined({ olderThanMs: decodeRequestedDuration("older_than", olderThan, violations) }),
-  );
+export function decodeCleanup(request: CleanupRequest): CleanupOptions {
+  const { olderThan } = request;
+  return decodeRequest((violations) => ({
+    ...decodeRemaining(request),
+    ...defined({ olderThanMs: decodeRequestedDuration("older_than", olderThan, violations) }),
+  }));
 }

@@ -15,6 +15,7 @@ const CODE_OF = {
   JOB_NOT_FOUND: Code.NotFound,
   JOB_RUNNING: Code.FailedPrecondition,
   JOB_NOT_RUNNING: Code.FailedPrecondition,
+  JOB_HAS_PROCESSES: Code.FailedPrecondition,
   INVALID_ARGUMENT: Code.InvalidArgument,
   COMMAND_NOT_FOUND: Code.InvalidArgument,
   WORK_DIR_NOT_FOUND: Code.InvalidArgument,

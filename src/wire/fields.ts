@@ -6,7 +6,7 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { invalidArgument, Violations } from "../contract/errors.js";
 import type { SoftLimits, WindowSize } from "../contract/job.js";
-import { type CancelOptions, MAX_DURATION_MS } from "../contract/procman.js";
+import { type CancelOptions, MAX_DURATION_MS, type RemainingOption } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { malformedResponse } from "./error-map.js";
 
@@ -114,6 +114,20 @@ export function decodeGrace(
   return defined({
     gracePeriodMs: decodeRequestedDuration("grace_period", gracePeriod, violations),
   });
+}
+
+export function encodeRemaining({ includeRemaining = false }: RemainingOption): {
+  includeRemaining: boolean;
+} {
+  return { includeRemaining };
+}
+
+export function decodeRemaining({
+  includeRemaining,
+}: {
+  readonly includeRemaining: boolean;
+}): RemainingOption {
+  return includeRemaining ? { includeRemaining } : {};
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */

@@ -58,6 +58,8 @@ export function encodeJob(job: Job): ProtoJob {
     stdin: job.stdin,
     umask: encodeUmask(job.umask),
     softLimits: encodeSoftLimits(job.softLimits ?? {}),
+    endRemaining: job.endRemaining ?? false,
+    remainingProcesses: job.remainingProcesses ?? 0,
     status: STATUS.encode(job.status),
     pid: details.pid ?? 0,
     signal: details.signal ?? "",
@@ -106,6 +108,7 @@ export function decodeJob(job: ProtoJob | undefined): Job {
       usage: job.usage && decodeUsage(job.usage),
       truncations: decodeTruncations(job),
       missingLogs: decodeMissingLogs(job),
+      remainingProcesses: job.remainingProcesses || undefined,
     }),
   };
 }
@@ -135,7 +138,7 @@ function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
   const { timeout, logLimitBytes, pty, windowSize, stdin, name, previousId } = job;
-  const { umask, nice, softLimits } = job;
+  const { umask, nice, softLimits, endRemaining } = job;
   return {
     id: decodeName("an id", id),
     requestId,
@@ -159,6 +162,7 @@ function decodeSpec(job: ProtoJob): JobSpec {
       umask: decodeUmask(umask),
       nice,
       softLimits: decodeSoftLimits(softLimits),
+      endRemaining: endRemaining || undefined,
     }),
   };
 }

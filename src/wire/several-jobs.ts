@@ -20,9 +20,17 @@ import type {
   JobResults,
   JobSelection,
   RemoveJobsOptions,
+  SignalOptions,
 } from "../contract/procman.js";
 import { clipped } from "./error-map.js";
-import { decodeGrace, decodeName, decodeRequest, encodeGrace } from "./fields.js";
+import {
+  decodeGrace,
+  decodeName,
+  decodeRemaining,
+  decodeRequest,
+  encodeGrace,
+  encodeRemaining,
+} from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
 import { decodeFilter, encodeFilter } from "./jobs.js";
 
@@ -45,27 +53,33 @@ export function encodeCancelJobs(
   selection: JobSelection,
   options: CancelOptions,
 ): Init<typeof CancelJobsRequestSchema> {
-  return { selection: encodeSelection(selection), ...encodeGrace(options) };
+  const how = { ...encodeRemaining(options), ...encodeGrace(options) };
+  return { selection: encodeSelection(selection), ...how };
 }
 
 export function decodeCancelJobs(request: CancelJobsRequest): JobsRequest<CancelOptions> {
   return decodeRequest((violations) => ({
     selection: decodeSelection(request.selection, violations),
-    options: decodeGrace(request, violations),
+    options: { ...decodeRemaining(request), ...decodeGrace(request, violations) },
   }));
 }
 
 export function encodeSignalJobs(
   selection: JobSelection,
   signal: string,
+  options: SignalOptions,
 ): Init<typeof SignalJobsRequestSchema> {
-  return { selection: encodeSelection(selection), signal };
+  return { selection: encodeSelection(selection), signal, ...encodeRemaining(options) };
 }
 
-export function decodeSignalJobs({ selection, signal }: SignalJobsRequest) {
+export function decodeSignalJobs(
+  request: SignalJobsRequest,
+): JobsRequest<SignalOptions> & { readonly signal: string } {
+  const { selection, signal } = request;
   return decodeRequest((violations) => ({
     selection: decodeSelection(selection, violations),
     signal,
+    options: decodeRemaining(request),
   }));
 }
 
@@ -73,14 +87,15 @@ export function encodeRemoveJobs(
   selection: JobSelection,
   { cancel = false, ...options }: RemoveJobsOptions,
 ): Init<typeof RemoveJobsRequestSchema> {
-  return { selection: encodeSelection(selection), cancel, ...encodeGrace(options) };
+  const how = { cancel, ...encodeRemaining(options), ...encodeGrace(options) };
+  return { selection: encodeSelection(selection), ...how };
 }
 
 export function decodeRemoveJobs(request: RemoveJobsRequest): JobsRequest<RemoveJobsOptions> {
   const { selection, cancel } = request;
   return decodeRequest((violations) => ({
     selection: decodeSelection(selection, violations),
-    options: { cancel, ...decodeGrace(request, violations) },
+    options: { cancel, ...decodeRemaining(request), ...decodeGrace(request, violations) },
   }));
 }
 

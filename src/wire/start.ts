@@ -35,6 +35,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
     stdin: options.stdin ?? false,
     umask: encodeUmask(umask),
     softLimits: encodeSoftLimits(softLimits),
+    endRemaining: options.endRemaining ?? false,
     ...defined({
       output: output && OUTPUT.encodeRequested("output", output),
       nice: nice === undefined ? undefined : encodeInt32("nice", nice),
@@ -48,7 +49,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
   const { timeout, logLimitBytes, output, pty, windowSize, stdin, name, ifRunning } = request;
-  const { umask, nice, softLimits } = request;
+  const { umask, nice, softLimits, endRemaining } = request;
   return decodeRequest((violations) => ({
     command,
     args,
@@ -59,6 +60,7 @@ export function decodeStart(request: StartRequest): StartOptions {
     pty,
     stdin,
     ...defined({
+      endRemaining: endRemaining || undefined,
       workDir: workDir || undefined,
       requestId: requestId || undefined,
       name: name || undefined,

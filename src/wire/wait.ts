@@ -54,6 +54,8 @@ function encodeUntil(until: WaitUntil): UntilInit {
     }
     case "port":
       return { case: "port", value: encodeInt32("port", until.port) };
+    case "no-remaining":
+      return { case: "noRemaining", value: true };
   }
 }
 
@@ -65,6 +67,9 @@ function decodeUntil(until: WaitRequest["until"], violations: Violations): WaitU
     }
     case "port":
       return { type: "port", port: decodeNotNegative("port", until.value, violations) };
+    case "noRemaining":
+      if (!until.value) violations.add("no_remaining", "must be true");
+      return { type: "no-remaining" };
     case undefined:
       return undefined;
   }

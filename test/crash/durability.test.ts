@@ -39,6 +39,12 @@ answered("cancelled", await manager.cancel(runs.id, { gracePeriodMs: 20_000 }));
 await manager.cleanup({ olderThanMs: 0 });
 answered("removed", runs);
 
+const leaves = await manager.start({ command: "sh", args: ["-c", "sleep 1000 &"] });
+answered("started", leaves);
+answered("ended", await manager.wait(leaves.id));
+await manager.cancel(leaves.id, { includeRemaining: true });
+await manager.remove(leaves.id);
+
 const script = "head -c 3000000 /dev/zero; echo done >&2; exec sleep 1000";
 const options = { command: "sh", args: ["-c", script], logLimitBytes: 65_536 };
 const limited = await manager.start(options);
@@ -168,11 +174,11 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
       }
       disk.apply(call);
     }
-    expect(renamed.filter((what) => what === "job")).toHaveLength(9);
-    expect(renamed.filter((what) => what === "removed")).toHaveLength(9);
-    // An intent and an end of the two that are cancelled, the end of the other; and that
-    // they run, of those that do for long enough.
-    expect(renamed.filter((what) => what === "record").length).toBeGreaterThanOrEqual(5);
+    expect(renamed.filter((what) => what === "job")).toHaveLength(10);
+    expect(renamed.filter((what) => what === "removed")).toHaveLength(10);
+    // An intent and an end of the two that are cancelled, an end of the others, and the intent
+    // to end what one has left; and that they run, of those that do for long enough.
+    expect(renamed.filter((what) => what === "record").length).toBeGreaterThanOrEqual(7);
   });
 
   test("before a command is signalled: that it is to be", () => {

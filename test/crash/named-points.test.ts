@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Status } from "../../gen/procman/v1/procman_pb.js";
@@ -110,6 +110,57 @@ test("a server that dies between the command's end and that of its children ends
   const { job: ended } = await server.client.wait({ id: job!.id });
   expect(ended).toMatchObject({ status: Status.CANCELLED, signal: "SIGTERM" });
   await eventually("the child's end", () => !existsSync(`/proc/${child}/exe`));
+});
+
+describe("a server that dies while it ends what a command has left behind", () => {
+  /** Leaves a process that SIGTERM ends. */
+  const command = { command: "sh", args: ["-c", "sleep 1000 & echo $!"] };
+
+  async function expectOver(server: TestServer, id: string): Promise<void> {
+    const log = join(server.stateDir, "jobs", id, "stdout.log");
+    const pid = Number(readFileSync(log, "utf8"));
+    await server.start();
+    const until = { case: "noRemaining", value: true } as const;
+    const { job } = await server.client.wait({ id, until });
+    expect(job).toMatchObject({ status: Status.COMPLETED, exitCode: 0, remainingProcesses: 0 });
+    expect(existsSync(`/proc/${pid}/exe`)).toBe(false);
+    expect(existsSync(join(server.stateDir, "jobs", id, "stopping"))).toBe(false);
+    await server.client.remove({ id });
+  }
+
+  test.each(["remaining:recorded", "stop:before-signal", "stop:signalled"])(
+    "by Cancel, at %s: the next one carries it on",
+    async (point) => {
+      const server = TestServer.prepare();
+      await server.start({ env: { PROCMAN_CRASH_AT: point } });
+      const { job } = await server.client.start(command);
+      const { id } = job!;
+      await server.client.wait({ id });
+      await crashDuring(server, () => server.client.cancel({ id, includeRemaining: true }));
+      await expectOver(server, id);
+    },
+  );
+
+  test.each(["stop:before-signal", "stop:signalled"])(
+    "with the command, at %s: the next one carries it on",
+    async (point) => {
+      const server = TestServer.prepare();
+      await server.start({ env: { PROCMAN_CRASH_AT: point } });
+      // It must not end before Start has answered.
+      const script = "until [ -e go ]; do sleep 0.02; done; sleep 1000 & echo $!";
+      const { job } = await server.client.start({
+        command: "sh",
+        args: ["-c", script],
+        workDir: server.stateDir,
+        endRemaining: true,
+      });
+      writeFileSync(join(server.stateDir, "go"), "");
+      expect(await server.ended()).toBe("SIGKILL");
+      const exit = join(server.stateDir, "jobs", job!.id, "exit");
+      await eventually("the exit record", () => readExitRecord(exit));
+      await expectOver(server, job!.id);
+    },
+  );
 });
 
 describe("a server that dies within SendInput", () => {

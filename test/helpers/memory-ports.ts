@@ -196,6 +196,7 @@ export class MemoryMachine {
         }
         this.changes += 1;
       },
+      remaining: async () => undefined,
       isStopping: false,
       hasUnfinishedStop: () => false,
       listeningPort: async () => undefined,

@@ -54,6 +54,20 @@ export function addSelectionOptions(command: Command, all: string): Command {
     .option("--all", all);
 }
 
+export interface RemainingOption {
+  readonly remaining?: boolean;
+}
+
+/** Adds the option that has a command reach what the commands of ended jobs have left behind. */
+export function addRemainingOption(command: Command, description: string): Command {
+  return command.option("--remaining", description);
+}
+
+/** What the option asks of the API; nothing without it. */
+export function remainingOf({ remaining }: RemainingOption): { readonly includeRemaining?: true } {
+  return remaining ? { includeRemaining: true } : {};
+}
+
 function addLastOption(command: Command): Command {
   return command.option("-l, --last", "the job that was started last");
 }

@@ -1,11 +1,16 @@
 import { Command, Option } from "commander";
 import type { CommandContext } from "./command-context.js";
 import { cancelJobs } from "./cancel.js";
-import { addSelection, type SelectionOptions } from "./job-argument.js";
+import {
+  addRemainingOption,
+  addSelection,
+  type RemainingOption,
+  type SelectionOptions,
+} from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 import { signalJobs } from "./signal.js";
 
-interface KillOptions extends JsonOption, SelectionOptions {
+interface KillOptions extends JsonOption, RemainingOption, SelectionOptions {
   readonly signal?: string;
 }
 
@@ -20,7 +25,8 @@ Examples:
 
 export function killCommand(context: CommandContext): Command {
   const description = "end jobs at once with SIGKILL, or send them a signal";
-  return addSelection(new Command("kill").description(description), "every job that runs")
+  const command = addSelection(new Command("kill").description(description), "every job that runs");
+  return addRemainingOption(command, "of jobs that have ended, reach the processes that are left")
     .option("-s, --signal <signal>", "send only this signal, to the job's process group")
     .addOption(new Option("-9", "SIGKILL, as without it").hideHelp())
     .option("--json", "print each job as a JSON object")

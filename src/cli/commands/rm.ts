@@ -14,7 +14,7 @@ const HELP = `
 
 Examples:
   procman rm k3x
-  procman rm -f k3x                  cancels it first
+  procman rm -f k3x                  first ends all its processes
   procman rm --label team=ml
   procman rm --status completed,cancelled
   procman rm --unreadable            lists the jobs whose records cannot be read
@@ -29,7 +29,10 @@ export function rmCommand(context: CommandContext): Command {
   const { cli } = context;
   const description = "delete jobs that have ended, with their output";
   return addSelection(new Command("rm").description(description), "every job that has ended")
-    .option("-f, --force", "cancel a job first if it has not ended")
+    .option(
+      "-f, --force",
+      "first cancel a job that has not ended, and end what one has left behind",
+    )
     .addOption(
       new Option(
         "--unreadable",
@@ -40,6 +43,7 @@ export function rmCommand(context: CommandContext): Command {
     .addHelpText("after", HELP)
     .action(async (given: string[], options: RmOptions) => {
       const { force = false, unreadable = false, json = false } = options;
+      const remaining = force ? { includeRemaining: true } : {};
       const ids = context.allWords(given);
       if (ids.length === 0 && unreadable) {
         return context.withClient((client) => listUnreadable(client, json, cli));
@@ -48,13 +52,13 @@ export function rmCommand(context: CommandContext): Command {
       const selection = selectionOf(ids, options);
       if (selection) {
         return context.withSelection(
-          (client) => client.removeJobs(selection, { cancel: force }),
+          (client) => client.removeJobs(selection, { cancel: force, ...remaining }),
           ({ id }) => print(id),
         );
       }
       const remove = async (client: Procman, id: string) => {
         if (force) await client.cancel(id).catch(ignoreNotRunning);
-        await client.remove(id, { unreadable }).catch(explain);
+        await client.remove(id, { unreadable, ...remaining }).catch(explain);
         await print(id);
       };
       // A list of jobs to find an id in does not have them.
@@ -62,10 +66,16 @@ export function rmCommand(context: CommandContext): Command {
     });
 }
 
-/** @throws what it is given, for a job that runs with what to do about that */
+/** @throws what it is given, for a job with processes with what to do about that */
 function explain(error: unknown): never {
-  if (!(error instanceof ProcmanError && error.reason === "JOB_RUNNING")) throw error;
-  throw new CliError(`${error.message}; "procman rm -f" cancels it first`, { cause: error });
+  const reason = error instanceof ProcmanError ? error.reason : undefined;
+  const what = { JOB_RUNNING: "cancels it first", JOB_HAS_PROCESSES: "ends what is left first" };
+  if (
+    !(error instanceof ProcmanError) ||
+    !(reason === "JOB_RUNNING" || reason === "JOB_HAS_PROCESSES")
+  )
+    throw error;
+  throw new CliError(`${error.message}; "procman rm -f" ${what[reason]}`, { cause: error });
 }
 
 async function wholeId(_client: Procman, given: string): Promise<string> {

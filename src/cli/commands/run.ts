@@ -146,6 +146,10 @@ export function runCommand(context: CommandContext): Command {
       "end the job after this time; run then exits with 124",
       parsePositiveDurationMs,
     )
+    .option(
+      "--end-remaining",
+      "when the command ends, end the processes that it leaves behind: SIGTERM, and SIGKILL after 5s",
+    )
     .option("--no-progress", "show no progress on a terminal")
     .option(
       "--log-limit <size>",

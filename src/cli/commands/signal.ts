@@ -1,6 +1,14 @@
 import { Command } from "commander";
 import type { CommandContext } from "./command-context.js";
-import { addSelection, type SelectionOptions, selectionOf, usageError } from "./job-argument.js";
+import {
+  addRemainingOption,
+  addSelection,
+  type RemainingOption,
+  remainingOf,
+  type SelectionOptions,
+  selectionOf,
+  usageError,
+} from "./job-argument.js";
 import type { JsonOption } from "./options.js";
 
 const HELP = `
@@ -8,6 +16,9 @@ The last word is the signal: its name, with or without SIG, or its number.
 
 To end a job, use "procman cancel": the job is then "cancelled". A job that a signal
 ends is "failed".
+
+With --remaining the signal goes, of a job that has ended, to each process that its
+command has left behind.
 
 Examples:
   procman signal k3x HUP
@@ -18,11 +29,15 @@ Examples:
 
 export function signalCommand(context: CommandContext): Command {
   const description = "send a signal to the process groups of jobs";
-  return addSelection(new Command("signal").description(description), "every job that runs")
+  const command = addSelection(
+    new Command("signal").description(description),
+    "every job that runs",
+  );
+  return addRemainingOption(command, "of jobs that have ended, signal the processes that are left")
     .usage("[options] <id...> <signal>")
     .option("--json", "print each job as a JSON object")
     .addHelpText("after", HELP)
-    .action((words: string[], options: JsonOption & SelectionOptions) => {
+    .action((words: string[], options: JsonOption & RemainingOption & SelectionOptions) => {
       const all = context.allWords(words);
       const [given, signal] = [all.slice(0, -1), all.at(-1)];
       const needsId = !options.last && !selectionOf(given, options);
@@ -37,17 +52,18 @@ export function signalCommand(context: CommandContext): Command {
 export function signalJobs(
   context: CommandContext,
   given: readonly string[],
-  options: JsonOption & SelectionOptions,
+  options: JsonOption & RemainingOption & SelectionOptions,
   signal: string,
 ): Promise<void> {
+  const how = remainingOf(options);
   const selection = selectionOf(given, options);
   if (selection) {
     return context.withSelection(
-      (client) => client.signalJobs(selection, signal),
+      (client) => client.signalJobs(selection, signal, how),
       (result) => context.printResult(result, options, "signalled"),
     );
   }
   return context.forEachJob(given, options, async (client, id) => {
-    await context.printJob(await client.signal(id, signal), options);
+    await context.printJob(await client.signal(id, signal, how), options);
   });
 }

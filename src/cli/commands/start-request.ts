@@ -28,6 +28,7 @@ export interface StartRequestOptions {
   readonly tty?: boolean;
   /** Whether the job is to run on another machine, where this shell's directory means nothing. */
   readonly isRemote?: boolean;
+  readonly endRemaining?: boolean;
 }
 
 /**
@@ -64,6 +65,7 @@ export function startRequest(
       pty: tty,
       windowSize: tty ? cli.stdout.windowSize : undefined,
       stdin,
+      endRemaining: options.endRemaining,
     }),
   };
 }

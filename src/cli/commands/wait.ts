@@ -30,6 +30,8 @@ interface WaitOptions extends JsonOption, SelectionOptions, Omit<OutputStartOpti
   readonly timeout?: number;
   readonly forOutput?: string;
   readonly forPort?: number;
+  /** False with --no-remaining. */
+  readonly remaining: boolean;
 }
 
 const HELP = `
@@ -41,6 +43,9 @@ exits with 0. If the job ends first, it exits as the job did, but with 1 instead
 of 0. A pattern has RE2's syntax and may match anywhere in a line. The search
 begins at the start of the output, or at the offsets.
 
+A command may end and leave processes behind. With --no-remaining it also waits for the
+end of these.
+
 Of several jobs it waits for all, and exits as the first of them that did not end with 0,
 or with 124 where one goes on. --label, --status and --name select all that match, also
 those that have ended; --all selects those that have not.
@@ -49,6 +54,7 @@ Examples:
   procman wait k3x && echo done
   procman wait --label build=7 && ./deploy.sh
   procman wait --timeout 10m k3x
+  procman wait --no-remaining k3x
   procman wait --timeout 0 k3x                        124: it still runs
   procman wait --for-output 'ready in \\d+ ms' --timeout 1m k3x
   procman wait --for-output '^ERROR' --stream stderr --timeout 0 k3x
@@ -71,6 +77,12 @@ export function waitCommand(context: CommandContext): Command {
       "wait until the job listens on this TCP port; 0: on any",
       parseWholeNumber,
     )
+    .addOption(
+      new Option(
+        "--no-remaining",
+        "wait also for the end of the processes that the command leaves behind",
+      ).conflicts(["forOutput", "forPort"]),
+    )
     .option<readonly Stream[]>(
       "--stream <stream>",
       "look only at stdout, or only at stderr",
@@ -84,7 +96,9 @@ export function waitCommand(context: CommandContext): Command {
       const until = waitUntil(options);
       const given = context.allWords(parsed);
       if (given.length > 1 || selectionOf(given, options)) {
-        if (until) throw usageError("--for-output and --for-port are for a single job");
+        if (until && until.type !== "no-remaining") {
+          throw usageError("--for-output and --for-port are for a single job");
+        }
         return context.withClient(async (client) => {
           const jobs = await chosenJobs(client, given, options, awaited);
           await waitForSeveral(context, client, jobs, options);
@@ -93,19 +107,29 @@ export function waitCommand(context: CommandContext): Command {
       return context.withJob(given[0], options, async (client, id) => {
         const wanted = defined({ timeoutMs: options.timeout, until });
         const waited = await client.wait(id, wanted);
-        if (until) {
+        if (until && until.type !== "no-remaining") {
           context.exitCode = await reportOutcome(waited, until, options, cli);
           return;
         }
         await context.printJob(waited, options);
-        if (!isTerminal(waited)) await cli.stderr.line(`procman: job ${id} has not ended yet`);
-        context.exitCode = jobExitCode(waited);
+        const isOver = isAwaited(waited, options);
+        if (!isOver) await cli.stderr.line(`procman: job ${id} ${goesOn(waited)}`);
+        context.exitCode = isOver ? jobExitCode(waited) : EXIT.timeout;
       });
     });
 }
 
 /** How many jobs are waited for at a time: each wait is a request that stays open. */
 const CONCURRENCY = 32;
+
+/** Whether the end has come that was waited for. */
+function isAwaited(job: Job, { remaining }: WaitOptions): boolean {
+  return isTerminal(job) && (remaining || !job.remainingProcesses);
+}
+
+function goesOn(job: Job): string {
+  return isTerminal(job) ? "has ended, but processes of it are left" : "has not ended yet";
+}
 
 /** Waits for the end of several jobs, and exits as the first of them that did not end with 0. */
 async function waitForSeveral(
@@ -119,10 +143,9 @@ async function waitForSeveral(
   const waited = await inParallel(jobs, CONCURRENCY, async ({ id }) => {
     try {
       const timeoutMs = Math.max(0, deadline - performance.now());
-      const job = await client.wait(
-        id,
-        timeoutMs === Number.POSITIVE_INFINITY ? {} : { timeoutMs },
-      );
+      const until = waitUntil(options);
+      const limit = timeoutMs === Number.POSITIVE_INFINITY ? {} : { timeoutMs };
+      const job = await client.wait(id, { ...limit, ...defined({ until }) });
       await context.printJob(job, options);
       return job;
     } catch (error) {
@@ -132,7 +155,7 @@ async function waitForSeveral(
   });
   const known = waited.filter((job) => job !== undefined);
   if (known.length < waited.length) return;
-  const unended = known.filter((job) => !isTerminal(job)).length;
+  const unended = known.filter((job) => !isAwaited(job, options)).length;
   if (unended > 0) await context.cli.stderr.line(`procman: ${unended} jobs have not ended yet`);
   const codes = known.map(jobExitCode);
   context.exitCode = unended > 0 ? EXIT.timeout : (codes.find((code) => code !== 0) ?? EXIT.ok);
@@ -145,14 +168,15 @@ function awaited(filter: JobFilter): JobFilter {
 
 /** Returns what is waited for besides the job's end. @throws CliError */
 function waitUntil(options: WaitOptions): WaitUntil | undefined {
-  const { forOutput: pattern, forPort: port } = options;
+  const { forOutput: pattern, forPort: port, remaining } = options;
   const start = outputStart(options);
   if (pattern !== undefined) return { type: "output", pattern, ...start };
   if (Object.keys(start).length > 0) {
     const message = "--stream, --stdout-offset and --stderr-offset go with --for-output";
     throw new CliError(message, { exitCode: EXIT.usage });
   }
-  return port === undefined ? undefined : { type: "port", port };
+  if (port !== undefined) return { type: "port", port };
+  return remaining ? undefined : { type: "no-remaining" };
 }
 
 /** Prints what was waited for, or why it did not come. @returns the exit code */

@@ -10,6 +10,7 @@ import {
   byteCount,
   cpuTimeText,
   exitText,
+  remainingText,
   runTimeText,
   STATUS_STYLE,
   shortDuration,
@@ -29,6 +30,10 @@ export function formatJobDetails(
     ["id", job.id],
     ["name", job.name],
     ["status", output.paint(STATUS_STYLE[job.status], statusText(job))],
+    [
+      "left behind",
+      ifKnown(remainingText(job), (text) => `${text} (cancel --remaining ends what is left)`),
+    ],
     ["exit code", exitText(job)],
     ["error", "error" in job ? job.error : undefined],
     ["command", commandLine(job)],
@@ -67,6 +72,7 @@ export function formatJobDetails(
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
     ["terminal", ifKnown(job.windowSize, ({ columns, rows }) => `${columns}x${rows} at the start`)],
     ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],
+    ["at the end", job.endRemaining ? "what the command leaves behind is ended" : undefined],
     ["held by", "containment" in job ? job.containment : undefined],
   ];
   return facts.flatMap(([name, value]) =>
@@ -85,10 +91,12 @@ export function formatJobSummary(
   now = new Date(),
 ): string {
   const runTime = runTimeText(job, now);
+  const remaining = remainingText(job);
   const parts = [
     `${job.id} ${output.paint(STATUS_STYLE[job.status], job.status)}`,
     exitText(job) && `exit code ${exitText(job)}`,
     runTime && `after ${runTime}`,
+    ...(remaining === undefined ? [] : [`${remaining} left behind`]),
   ];
   const error = "error" in job && job.error ? `: ${printable(job.error)}` : "";
   return parts.filter((part) => part !== "").join(", ") + error;

@@ -12,10 +12,24 @@ export const STATUS_STYLE = {
   orphaned: "yellow",
 } as const satisfies Record<Status, Style>;
 
-/** Returns the status, with the progress of a running job: "running 42%". */
+/**
+ * Returns the status, with the progress of a running job, and how many processes an ended
+ * one has left behind: "running 42%", "completed, 2 left".
+ */
 export function statusText(job: Job): string {
   const percent = job.status === "running" ? job.progress?.percent : undefined;
-  return percent === undefined ? job.status : `${job.status} ${Math.floor(percent)}%`;
+  return percent === undefined ? endText(job) : `${job.status} ${Math.floor(percent)}%`;
+}
+
+/** Returns the status without progress. */
+export function endText({ status, remainingProcesses }: Job): string {
+  return remainingProcesses === undefined ? status : `${status}, ${remainingProcesses} left`;
+}
+
+/** Returns "2 processes", or undefined where there are none. */
+export function remainingText({ remainingProcesses: count }: Job): string | undefined {
+  if (count === undefined) return undefined;
+  return `${count} process${count === 1 ? "" : "es"}`;
 }
 
 /** Returns "0", "137 SIGKILL", or "" while there is no exit code. */

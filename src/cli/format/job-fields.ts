@@ -26,6 +26,7 @@ const FIELDS: Readonly<Record<string, (job: Job) => string>> = {
   stdout: ({ stdoutBytes }) => String(stdoutBytes),
   stderr: ({ stderrBytes }) => String(stderrBytes),
   progress: ({ progress }) => (progress?.percent === undefined ? "" : String(progress.percent)),
+  remaining: ({ remainingProcesses = 0 }) => String(remainingProcesses),
   workDir: ({ workDir }) => workDir,
   requestId: ({ requestId }) => requestId,
   previousId: ({ previousId }) => previousId ?? "",

@@ -4,6 +4,7 @@ import type { Output } from "../terminal/output.js";
 import {
   byteCount,
   cpuTimeText,
+  endText,
   exitText,
   memoryText,
   runTimeText,
@@ -98,7 +99,7 @@ export function formatLiveTable(
   const table = jobTable(shown, output, [
     ID,
     ...nameColumns(shown),
-    statusColumn(output, hasBars ? ({ status }) => status : statusText),
+    statusColumn(output, hasBars ? endText : statusText),
     timeColumn(now),
     OUTPUT,
     ...(hasBars ? [progress] : []),

@@ -10,13 +10,21 @@ import {
   type WindowSize,
 } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
-import type { InputPiece, JobProcess, Observation, StartedProcess } from "../../core/ports.js";
+import type {
+  InputPiece,
+  JobProcess,
+  Observation,
+  RemainingProcesses,
+  StartedProcess,
+} from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
 import { checkRoom, syncPath } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
 import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { removeCgroup } from "./containment/cgroup.js";
+import { JobRemaining } from "./containment/remaining.js";
+import { PROOF_VALIDITY_MS } from "./containment/session.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
 import { jobUsage, usageInCgroup } from "./job-usage.js";
@@ -25,7 +33,7 @@ import { listeningPort } from "./listening-port.js";
 import type { ProcessSurvey } from "./process/process-survey.js";
 import { isAlive, type ProcessRef, processTable } from "./process/processes.js";
 import { signalName } from "../../platform/signal-name.js";
-import { signalGroup, signalTerminal } from "./process/signals.js";
+import { sendSignal, signalGroup, signalTerminal } from "./process/signals.js";
 import { mayHaveEnded, watchExit } from "./runner/exit-watch.js";
 import { inheritedEnv, type LocalCommand } from "./runner/prepare-command.js";
 import {
@@ -61,6 +69,10 @@ const RUNNER_END_MS = 1000;
 /** How long the program that started a command without a runner may take to record its end. */
 const BARE_EXIT_TIMEOUT_MS = 3000;
 
+/** How long the end of a runner is waited for before its session is looked through. */
+const GROUP_END_MS = 30;
+const GROUP_POLL_INTERVAL_MS = 2;
+
 /** What the jobs of one engine share. */
 export interface SharedEngine {
   readonly ticker: Ticker;
@@ -81,6 +93,8 @@ export class LocalJobProcess implements JobProcess {
   readonly #carriers: OutputCarriers;
   /** Set while the runner is a living child of this process. */
   #runner: DetachedProcess | undefined;
+  /** When that was reaped, in the time of performance.now(). */
+  #runnerEndedMs = Number.NEGATIVE_INFINITY;
   /** Kept until the release, so that a job that deletes its files can still be ended. */
   #identity: Identity | undefined;
   #drain: TerminalDrain | undefined;
@@ -187,6 +201,22 @@ export class LocalJobProcess implements JobProcess {
     if (identity) await this.#stop.stop(identity, gracePeriodMs, signal);
   }
 
+  async remaining(mark?: string): Promise<RemainingProcesses | undefined> {
+    const identity = this.#identity ?? this.#knownIdentity();
+    if (!identity || identity.bootId !== processTable().bootId()) return undefined;
+    const mayAskGroup = identity.cgroup === "" && mark === undefined && !isInTerminal(identity);
+    if (mayAskGroup && (await isGroupGone(identity))) return undefined;
+    const remaining = new JobRemaining({
+      dir: this.#dir,
+      identity,
+      stop: this.#stop,
+      ticker: this.#shared.ticker,
+      mark: mark ?? this.#sessionMark(identity),
+      onNone: () => this.#removeCgroup(identity.cgroup),
+    });
+    return remaining.count() > 0 ? remaining : undefined;
+  }
+
   get isStopping(): boolean {
     return this.#stop.isUnderWay;
   }
@@ -265,7 +295,11 @@ export class LocalJobProcess implements JobProcess {
 
   #adoptRunner(runner: DetachedProcess): void {
     this.#runner = runner;
-    runner.ended.addEventListener("abort", () => (this.#runner = undefined), { once: true });
+    const onEnd = () => {
+      this.#runner = undefined;
+      this.#runnerEndedMs = performance.now();
+    };
+    runner.ended.addEventListener("abort", onEnd, { once: true });
   }
 
   /** Does it later where its runner, which may be in it, has not ended. */
@@ -274,6 +308,18 @@ export class LocalJobProcess implements JobProcess {
     const ended = this.#runner?.ended;
     if (ended) ended.addEventListener("abort", () => removeCgroup(cgroup), { once: true });
     else setTimeout(() => removeCgroup(cgroup), RUNNER_END_MS).unref();
+  }
+
+  /**
+   * Returns a time when the session was still the job's, of one whose runner has ended a
+   * moment ago: until a pid comes round again, the kernel assigns all others.
+   */
+  #sessionMark({ cgroup }: Identity): string | undefined {
+    if (cgroup !== "") return undefined;
+    const recordedMs = readExitRecord(this.#dir.exit)?.completedTime.getTime() ?? 0;
+    const agoMs = [performance.now() - this.#runnerEndedMs, Date.now() - recordedMs];
+    const isRecent = agoMs.some((ms) => ms >= 0 && ms < PROOF_VALIDITY_MS);
+    return isRecent ? processTable().mark() : undefined;
   }
 
   #hasDoneNothing({ ended }: DetachedProcess): boolean {
@@ -495,4 +541,18 @@ export class LocalJobProcess implements JobProcess {
 
 function startedAs({ command, startedTime, cgroup }: Identity): Started {
   return { pid: command.pid, startedTime, containment: cgroup === "" ? "session" : "cgroup" };
+}
+
+/**
+ * Whether nothing is left of the process group that a job's command was in, which few
+ * processes of a session leave, once its runner is through. To look through a session
+ * takes a look at every process of the machine.
+ */
+async function isGroupGone({ runner }: Identity): Promise<boolean> {
+  const untilMs = performance.now() + GROUP_END_MS;
+  for (;;) {
+    if (sendSignal(-runner.pid, 0) === "gone") return true;
+    if (performance.now() > untilMs) return false;
+    await sleep(GROUP_POLL_INTERVAL_MS);
+  }
 }

@@ -226,6 +226,8 @@ describe("--json", () => {
       lastSignal: "",
       umask: "",
       softLimits: {},
+      remainingProcesses: 0,
+      endRemaining: false,
     });
     expect(JSON.parse(jobJson(runningJob()))).not.toHaveProperty("exitCode");
   });

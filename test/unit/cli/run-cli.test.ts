@@ -434,14 +434,16 @@ describe("several jobs", () => {
     [["kill", "-s", "HUP"], [ML, "HUP"], "abc running"],
     [["signal", "HUP"], [ML, "HUP"], "abc running"],
     [["rm"], [ML, { cancel: false }], ""],
-    [["rm", "-f"], [ML, { cancel: true }], ""],
+    [["cancel", "--remaining"], [ML, { includeRemaining: true }], "abc cancelled"],
+    [["signal", "--remaining", "HUP"], [ML, "HUP", { includeRemaining: true }], "abc running"],
+    [["rm", "-f"], [ML, { cancel: true, includeRemaining: true }], ""],
   ])("%j by a label is one call: %j", async (words, args, printed) => {
     const cli = new FakeCli();
     cli.procman.addJob("abc", ML);
     cli.procman.addJob("def");
     const code = await cli.run(...words, "--label", "team=ml");
     const several = cli.procman.calls.filter(({ method }) => method.endsWith("Jobs"));
-    expect(several.map((call) => call.args.slice(0, 2))).toEqual([args]);
+    expect(several.map((call) => call.args.slice(0, args.length))).toEqual([args]);
     expect(cli.out.text).toMatch(new RegExp(`^${printed}`));
     // The fake removes no job that runs.
     expect([code, cli.err.text]).toEqual(

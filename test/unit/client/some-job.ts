@@ -142,6 +142,8 @@ export const anyJob = fc
         umask: fc.nat({ max: 0o777 }),
         nice: fc.integer({ min: -20, max: 19 }),
         softLimits: fc.record({ nofile: bytes, core: fc.constant(-1) }, { noNullPrototype: true }),
+        endRemaining: fc.constant(true),
+        remainingProcesses: fc.integer({ min: 1, max: 2 ** 22 }),
         timeoutMs: wholeMs,
         createdTime: anyTime,
         logLimitBytes: bytes.map((limit) => limit || 1),

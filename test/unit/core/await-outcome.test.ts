@@ -10,10 +10,15 @@ class Job {
   looks: number[] = [];
   onLook = (): void => {};
   readonly #ended = new AbortController();
+  readonly #noneRemain = new AbortController();
   readonly #stop = new AbortController();
 
   end(): void {
     this.#ended.abort();
+  }
+
+  loseTheLast(): void {
+    this.#noneRemain.abort();
   }
 
   stop(reason: Error): void {
@@ -23,6 +28,7 @@ class Job {
   wait(options: WaitOptions) {
     const job = {
       ended: this.#ended.signal,
+      noneRemain: this.#noneRemain.signal,
       process: {
         listeningPort: async (port: number) => {
           this.looks.push(port);
@@ -37,6 +43,34 @@ class Job {
 }
 
 const until = { type: "port", port: 3000 } as const;
+
+describe("none left", () => {
+  const none = { until: { type: "no-remaining" } } as const;
+
+  test("is waited for beyond the job's end", async () => {
+    const job = new Job();
+    const waiting = job.wait(none);
+    job.end();
+    const isSettled = await Promise.race([waiting.then(() => true), nextTurn()]);
+    expect(isSettled).toBe(false);
+    job.loseTheLast();
+    expect(await waiting).toBeUndefined();
+  });
+
+  test("is waited for no longer than the timeout, or the caller", async () => {
+    const job = new Job();
+    job.end();
+    expect(await job.wait({ ...none, timeoutMs: 1 })).toBeUndefined();
+    const waiting = job.wait(none);
+    job.stop(new Error("left"));
+    await expect(waiting).rejects.toThrow("left");
+  });
+});
+
+async function nextTurn(): Promise<boolean> {
+  await new Promise(setImmediate);
+  return false;
+}
 
 describe("a port", () => {
   test("is looked for until it is listened on", async () => {

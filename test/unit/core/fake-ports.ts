@@ -61,6 +61,7 @@ export class FakeJob {
     drainOrKill: vi.fn<JobProcess["drainOrKill"]>(),
     signal: vi.fn<JobProcess["signal"]>(async () => true),
     stop: vi.fn<JobProcess["stop"]>(async () => void (this.observation = exited(143))),
+    remaining: vi.fn<JobProcess["remaining"]>(async () => undefined),
     isStopping: false,
     hasUnfinishedStop: vi.fn<JobProcess["hasUnfinishedStop"]>(() => false),
     sendInput: vi.fn<JobProcess["sendInput"]>(async ({ data }) => data.length),

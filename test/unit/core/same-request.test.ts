@@ -26,6 +26,7 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   umask: 0o027,
   nice: 5,
   softLimits: { nofile: 1024, core: -1 },
+  endRemaining: true,
 };
 
 /** With what only a Restart asks for. */

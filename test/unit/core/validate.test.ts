@@ -52,6 +52,8 @@ describe("a Start", () => {
     expect(start({ workDir: "" }).workDir).toBe("/srv");
     expect(start({ logLimitBytes: 0 })).not.toHaveProperty("logLimitBytes");
     expect(start({ softLimits: {} })).not.toHaveProperty("softLimits");
+    expect(start({ endRemaining: false })).not.toHaveProperty("endRemaining");
+    expect(start({ endRemaining: true })).toHaveProperty("endRemaining", true);
   });
 
   test("of everything has what was asked for", () => {

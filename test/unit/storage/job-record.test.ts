@@ -64,6 +64,7 @@ const record: fc.Arbitrary<JobRecord> = fc
         optional("previousId", fc.constantFrom("job0")),
         optional("umask", fc.nat({ max: 0o777 })),
         optional("nice", fc.integer({ min: -20, max: 19 })),
+        optional("endRemaining", fc.boolean()),
         optional("softLimits", fc.record({ nofile: fc.nat(), core: fc.constant(-1) })),
       )
       .map((fields) => Object.assign({}, ...fields) as object),
@@ -78,15 +79,26 @@ const record: fc.Arbitrary<JobRecord> = fc
       }),
     ),
     optional(
+      "remaining",
+      fc.record(
+        {
+          mark: text,
+          stop: fc.record({ requestedTime: date, gracePeriodMs: fc.nat() }),
+        },
+        { requiredKeys: [] },
+      ),
+    ),
+    optional(
       "restart",
       fc.record({ newId: fc.constant("job2"), requestId: text, requestedTime: date }),
     ),
   )
-  .map(([spec, limits, rest, defaultLimit, stop, restart]) => ({
+  .map(([spec, limits, rest, defaultLimit, stop, remaining, restart]) => ({
     spec: { ...spec, ...limits },
     ...rest,
     ...defaultLimit,
     ...stop,
+    ...remaining,
     ...restart,
   }));
 

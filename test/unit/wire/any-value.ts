@@ -24,6 +24,7 @@ import {
   MAX_DURATION_MS,
   type OutputLine,
   type SendInputOptions,
+  type SignalOptions,
   type StartOptions,
   TERMINATORS,
   type WaitedJob,
@@ -99,8 +100,10 @@ export const anyStart = anyOf<StartOptions>(
     umask: fc.nat({ max: 0o777 }),
     nice: fc.integer({ min: -20, max: 19 }),
     softLimits: plain({ nofile: offset, core: fc.constant(-1) }),
+    endRemaining: fc.constant(true),
   },
   [
+    "endRemaining",
     "workDir",
     "requestId",
     "output",
@@ -189,21 +192,30 @@ export const anyWait = anyOf<WaitOptions>(
     until: fc.oneof(
       plain({ type: fc.constant("output" as const), pattern: text, ...start }),
       plain({ type: fc.constant("port" as const), port: int32 }),
+      plain({ type: fc.constant("no-remaining" as const) }),
     ),
   },
   ["timeoutMs", "until"],
 );
 
-export const anyRemove = anyOf<RemoveOptions>({ unreadable: fc.boolean() });
-export const anyCancel = anyOf<CancelOptions>({ gracePeriodMs: durationMs }, ["gracePeriodMs"]);
+const remaining = { includeRemaining: fc.constant(true) };
+
+export const anySignal = anyOf<SignalOptions>(remaining, ["includeRemaining"]);
+export const anyRemove = anyOf<RemoveOptions>({ unreadable: fc.boolean(), ...remaining }, [
+  "includeRemaining",
+]);
+export const anyCancel = anyOf<CancelOptions>({ gracePeriodMs: durationMs, ...remaining }, [
+  "gracePeriodMs",
+  "includeRemaining",
+]);
 
 export const anySelection = anyOf<JobSelection>(
   { ids: fc.array(someText, { maxLength: 3 }), all: fc.boolean(), ...filter },
   ["name"],
 );
 export const anyRemoveJobs = anyOf<RemoveJobsOptions>(
-  { cancel: fc.boolean(), gracePeriodMs: durationMs },
-  ["gracePeriodMs"],
+  { cancel: fc.boolean(), gracePeriodMs: durationMs, ...remaining },
+  ["gracePeriodMs", "includeRemaining"],
 );
 
 const anyResult: fc.Arbitrary<JobResult> = fc.oneof(
@@ -234,7 +246,10 @@ export const anySendInput = anyOf<SendInputOptions>(
   ["offset"],
 );
 
-export const anyCleanup = anyOf<CleanupOptions>({ olderThanMs: durationMs }, ["olderThanMs"]);
+export const anyCleanup = anyOf<CleanupOptions>({ olderThanMs: durationMs, ...remaining }, [
+  "olderThanMs",
+  "includeRemaining",
+]);
 
 export const anyInputPosition = anyOf<InputPosition>({ nextOffset: offset });
 

@@ -87,6 +87,7 @@ function checkWait({ timeoutMs, until }: WaitOptions): void {
     case "port":
       expect(validPort(until.port)).toBeLessThan(65_536);
       break;
+    case "no-remaining":
     case undefined:
   }
 }

@@ -140,6 +140,7 @@ import {
   anyResults,
   anySelection,
   anySendInput,
+  anySignal,
   anySize,
   anyStart,
   anyWait,
@@ -189,6 +190,8 @@ function onJobs<Schema extends DescMessage, Options>(
   return roundTrip(desc, call, ({ selection, options }) => encode(selection, options), decode);
 }
 
+const anySignalCall = fc.record({ name: anyId, options: anySignal }, { noNullPrototype: true });
+
 const MESSAGES: readonly RoundTrip[] = [
   roundTrip(StartRequestSchema, anyStart, encodeStart, decodeStart),
   onJob(GetRequestSchema, anyGet, encodeGet, decodeGet),
@@ -209,16 +212,26 @@ const MESSAGES: readonly RoundTrip[] = [
   roundTrip(WaitResponseSchema, anyWaited, encodeWaited, decodeWaited),
   roundTrip(WatchJobsRequestSchema, anyWatchJobs, encodeWatchJobs, decodeWatchJobs),
   roundTrip(WatchJobsResponseSchema, anyJobsEvent, encodeJobsEvent, decodeJobsEvent),
-  onJob(SignalRequestSchema, anyId, encodeSignal, (request) => {
-    const { id, signal } = decodeSignal(request);
-    return { id, options: signal };
-  }),
+  onJob(
+    SignalRequestSchema,
+    anySignalCall,
+    (id, { name, options }) => encodeSignal(id, name, options),
+    (request) => {
+      const { id, signal: name, options } = decodeSignal(request);
+      return { id, options: { name, options } };
+    },
+  ),
   onJob(CancelRequestSchema, anyCancel, encodeCancel, decodeCancel),
   onJobs(CancelJobsRequestSchema, anyCancel, encodeCancelJobs, decodeCancelJobs),
-  onJobs(SignalJobsRequestSchema, anyId, encodeSignalJobs, (request) => {
-    const { selection, signal } = decodeSignalJobs(request);
-    return { selection, options: signal };
-  }),
+  onJobs(
+    SignalJobsRequestSchema,
+    anySignalCall,
+    (selection, { name, options }) => encodeSignalJobs(selection, name, options),
+    (request) => {
+      const { selection, signal: name, options } = decodeSignalJobs(request);
+      return { selection, options: { name, options } };
+    },
+  ),
   onJobs(RemoveJobsRequestSchema, anyRemoveJobs, encodeRemoveJobs, decodeRemoveJobs),
   roundTrip(CancelJobsResponseSchema, anyResults, encodeResults, decodeResults),
   onJob(RestartRequestSchema, anyRestart, encodeRestart, decodeRestart),

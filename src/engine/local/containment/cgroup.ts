@@ -79,6 +79,23 @@ export function cgroupMembers(dir: string): number[] {
     .filter((pid) => pid > 0);
 }
 
+/** Returns the same of a cgroup and of those within it, which processes of the job may make. */
+export function cgroupTreeMembers(dir: string): number[] {
+  if (dir === "" || !hasProcess(dir)) return [];
+  try {
+    return [cgroupMembers(dir), ...childCgroups(dir).map(cgroupTreeMembers)].flat();
+  } catch (error) {
+    // It was deleted meanwhile, or is threaded (cgroups(7)): then the one above lists them.
+    if (hasCode(error, "ENOENT", "EOPNOTSUPP")) return [];
+    throw error;
+  }
+}
+
+/** The file of a cgroup that changes when its last process ends, or when one enters it again. */
+export function cgroupEvents(dir: string): string {
+  return join(dir, "cgroup.events");
+}
+
 /**
  * Moves a process out of a cgroup, to the cgroup's parent, so that all others can be
  * killed at once. It may stay in on a hierarchy that has become read-only.
@@ -125,13 +142,25 @@ function killAll(dir: string): boolean {
 }
 
 /**
- * Deletes a cgroup, unless a process in it is alive. It never fails: an empty cgroup
- * that stays behind (on a hierarchy that has become read-only, say) does no harm.
+ * Deletes a cgroup with those within it, unless a process in it is alive. It never fails:
+ * an empty cgroup that stays behind (on a hierarchy that has become read-only, say) does
+ * no harm.
  * @returns whether there is none now
  */
 export function removeCgroup(dir: string): boolean {
+  if (dir === "" || tryRemove(dir)) return true;
   try {
-    if (dir !== "") rmdirSync(dir);
+    if (hasProcess(dir)) return false;
+    childCgroups(dir).forEach(removeCgroup);
+  } catch {
+    // It was deleted meanwhile, or cannot be read.
+  }
+  return tryRemove(dir);
+}
+
+function tryRemove(dir: string): boolean {
+  try {
+    rmdirSync(dir);
     return true;
   } catch (error) {
     return hasCode(error, "ENOENT");
@@ -139,7 +168,7 @@ export function removeCgroup(dir: string): boolean {
 }
 
 function hasProcess(dir: string): boolean {
-  return read(join(dir, "cgroup.events")).includes("populated 1");
+  return read(cgroupEvents(dir)).includes("populated 1");
 }
 
 function childCgroups(dir: string): string[] {

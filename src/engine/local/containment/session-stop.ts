@@ -18,6 +18,19 @@ interface StopUnderWay {
   done: Promise<void>;
 }
 
+/** What tells the remaining processes of a job from later ones with the same session id. */
+export interface RemainingMark {
+  /** A time when its session was the job's; absent where its cgroup holds all. */
+  readonly mark?: string | undefined;
+}
+
+interface StopOptions {
+  readonly isGraceful: boolean;
+  readonly stop: Pick<StopUnderWay, "killAtMs">;
+  readonly signal: AbortSignal;
+  readonly remaining: RemainingMark | undefined;
+}
+
 /** Ends a job's processes, in one loop for any number of callers. */
 export class SessionStop {
   readonly #dir: JobDir;
@@ -27,8 +40,16 @@ export class SessionStop {
     this.#dir = dir;
   }
 
-  /** Resolves when no process of the job is left that can be ended. The shortest grace counts. */
-  stop(identity: Identity, gracePeriodMs: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when no process of the job is left that can be ended. The shortest grace counts.
+   * @param remaining of a job that has ended: what tells its processes from later ones
+   */
+  stop(
+    identity: Identity,
+    gracePeriodMs: number,
+    signal: AbortSignal,
+    remaining?: RemainingMark,
+  ): Promise<void> {
     const killAtMs = performance.now() + gracePeriodMs;
     if (this.#underWay) {
       this.#underWay.killAtMs = Math.min(this.#underWay.killAtMs, killAtMs);
@@ -36,7 +57,8 @@ export class SessionStop {
     }
     const stop: StopUnderWay = { killAtMs, done: Promise.resolve() };
     const isGraceful = gracePeriodMs > 0;
-    stop.done = stopSession(this.#dir, identity, isGraceful, stop, signal).finally(() => {
+    const options = { isGraceful, stop, signal, remaining };
+    stop.done = stopSession(this.#dir, identity, options).finally(() => {
       this.#underWay = undefined;
     });
     this.#underWay = stop;
@@ -60,23 +82,26 @@ export class SessionStop {
 async function stopSession(
   dir: JobDir,
   identity: Identity,
-  isGraceful: boolean,
-  stop: Pick<StopUnderWay, "killAtMs">,
-  signal: AbortSignal,
+  { isGraceful, stop, signal, remaining }: StopOptions,
 ): Promise<void> {
-  const begunBefore = beginStop(dir, identity);
-  if (begunBefore) stop.killAtMs -= processTable().ageMs(begunBefore);
+  const begunBefore = beginStop(dir, identity, remaining);
+  if (begunBefore) stop.killAtMs -= processTable().ageMs(begunBefore.mark);
   const { bootId, cgroup, runner } = identity;
-  const session = new Session(identity, begunBefore);
+  const session = new Session(identity, remaining?.mark ?? begunBefore?.proof);
   // Records all members before the first signal: any of them may be the only one left after
   // it, and a session counts as the job's only while a known member is in it.
   session.members();
   crashPoint("stop:before-signal");
   if (isGraceful) {
-    signalGroup(identity, "SIGTERM");
-    session.signalEscaped("SIGTERM");
     // A stopped process handles the SIGTERM only when it is continued.
-    signalGroup(identity, "SIGCONT");
+    if (remaining) {
+      session.signalAll("SIGTERM");
+      session.signalAll("SIGCONT");
+    } else {
+      signalGroup(identity, "SIGTERM");
+      session.signalEscaped("SIGTERM");
+      signalGroup(identity, "SIGCONT");
+    }
     crashPoint("stop:signalled");
     await pollUntil(
       () => session.isEmpty(),
@@ -119,22 +144,40 @@ async function pollUntil(
   }
 }
 
+/** A stop that an earlier server has begun. Both are marks of the process table. */
+interface BegunStop {
+  /** When it has begun it. */
+  readonly mark: string;
+  /** A time when the session was the job's. */
+  readonly proof: string;
+}
+
+/** A time before which nothing has started. */
+const NEVER_PROVEN = "0";
+
 /**
  * Records in the file `stopping` that the stop has begun, and when. With it the next
  * server can resume the stop even where command and runner have ended and only other
- * processes are left: those that were in the session by that time are the job's.
- * @returns when an earlier server has begun the stop, as a mark of the process table
+ * processes are left: those that were in the session by that time are the job's. When a
+ * stop of what remains of an ended job begins, the session may be another's already: then
+ * that time is an earlier one, and the time of the beginning comes after it.
  */
-function beginStop(dir: JobDir, { bootId }: Identity): string | undefined {
+function beginStop(
+  dir: JobDir,
+  { bootId }: Identity,
+  remaining: RemainingMark | undefined,
+): BegunStop | undefined {
   const path = dir.stopping;
   try {
-    const [boot, mark] = readSmallFile(path).text.split("\n");
-    return boot === bootId ? mark : undefined;
+    const [boot, proof, mark] = readSmallFile(path).text.split("\n");
+    return boot === bootId && proof ? { proof, mark: mark || proof } : undefined;
   } catch {
     // No stop has begun.
   }
+  const now = processTable().mark();
+  const times = remaining ? [remaining.mark ?? NEVER_PROVEN, now] : [now];
   try {
-    writeFileSync(path, `${bootId}\n${processTable().mark()}\n`, { mode: 0o600, flag: "wx" });
+    writeFileSync(path, `${[bootId, ...times].join("\n")}\n`, { mode: 0o600, flag: "wx" });
   } catch {
     // A full disk must not prevent the stop. The file matters only if this process dies.
   }

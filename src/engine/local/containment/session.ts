@@ -1,4 +1,4 @@
-import { cgroupMembers, isPopulated } from "./cgroup.js";
+import { cgroupMembers, cgroupTreeMembers, isPopulated } from "./cgroup.js";
 import type { ProcessInfo } from "../process/process-table.js";
 import {
   isAlive,
@@ -14,7 +14,7 @@ import { type Identity, isRunnerOrCarrier, runnerAndCarriers } from "../runner/r
  * How long a session counts as the job's after it was proven to be. A pid is not
  * reused sooner: the kernel assigns all others first.
  */
-const PROOF_VALIDITY_MS = 500;
+export const PROOF_VALIDITY_MS = 500;
 
 /** Only a fork bomb needs more rounds. The next call of `kill` goes on with it. */
 const MAX_STOP_ROUNDS = 50;
@@ -84,6 +84,11 @@ export class Session {
     }
   }
 
+  /** Signals every member, and every process in the job's cgroup. */
+  signalAll(signal: NodeJS.Signals): void {
+    for (const info of jobProcesses(this.#identity, this)) this.#send(info, signal);
+  }
+
   /**
    * Stops all members with SIGSTOP, then kills them. A stopped process cannot fork, so
    * once a round finds no new member, there is no child left that is unknown.
@@ -138,14 +143,13 @@ export function sparedPids(identity: Identity): number[] {
 }
 
 /** Returns the living processes of the job's sessions and cgroup, except the runner and carriers. */
-export function jobProcesses(identity: Identity): ProcessInfo[] {
-  const inSession = new Session(identity).members();
+export function jobProcesses(identity: Identity, session = new Session(identity)): ProcessInfo[] {
+  const inSession = session.members();
   const known = new Set(inSession.map(({ pid }) => pid));
-  for (const { pid } of runnerAndCarriers(identity)) known.add(pid);
-  const escaped = cgroupMembers(identity.cgroup)
+  const inCgroup = cgroupTreeMembers(identity.cgroup)
     .filter((pid) => !known.has(pid))
     .flatMap((pid) => processTable().lookup(pid) ?? []);
-  return [...inSession, ...escaped];
+  return [...inSession, ...inCgroup.filter((info) => !isRunnerOrCarrier(identity, info))];
 }
 
 function newSession(

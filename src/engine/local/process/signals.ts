@@ -51,8 +51,11 @@ export function signalTerminal(identity: Identity, signal: NodeJS.Signals): void
   sendSignal(-exitRecorder.pid, signal);
 }
 
-/** @param pid a process or, negative, a process group */
-export function sendSignal(pid: number, signal: NodeJS.Signals): "sent" | "gone" | "refused" {
+/**
+ * @param pid a process or, negative, a process group
+ * @param signal 0 only looks whether it is there
+ */
+export function sendSignal(pid: number, signal: NodeJS.Signals | 0): "sent" | "gone" | "refused" {
   try {
     process.kill(pid, signal);
     return "sent";
