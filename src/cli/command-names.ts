@@ -23,6 +23,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new M
   ["cleanup", async () => (await import("./commands/cleanup.js")).cleanupCommand],
   ["refresh", async () => (await import("./commands/refresh.js")).refreshCommand],
   ["status", async () => (await import("./commands/status.js")).statusCommand],
+  ["ui", async () => (await import("./commands/ui.js")).uiCommand],
   ["serve", async () => (await import("./commands/serve.js")).serveCommand],
   ["server", async () => (await import("./commands/server.js")).serverCommand],
   ["stop", async () => (await import("./commands/stop.js")).stopCommand],

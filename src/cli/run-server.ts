@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { type DestinationStream, type Logger, pino } from "pino";
 import { Manager, type ManagerOptions } from "../manager.js";
 import { managerPid } from "../manager-pid.js";
@@ -11,6 +12,9 @@ import { CliError, EXIT } from "./exit-codes.js";
 import { failureText } from "./failure-text.js";
 
 const DEFAULT_PORT = 7420;
+
+/** Where the build puts the page: see scripts/build-page.js. */
+const PAGE_DIR = fileURLToPath(new URL("../../web", import.meta.url));
 
 export interface RunServerOptions
   extends Omit<ManagerOptions, "log" | "onLost" | "stateDir">,
@@ -38,6 +42,7 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
     const server = await startServer({
       procman: manager,
       stateDir,
+      pageDir: PAGE_DIR,
       logger,
       ...(listen ? { listen } : { loopbackPort: DEFAULT_PORT }),
       ...defined({ tls, allowedHosts, allowedOrigins }),

@@ -13,6 +13,8 @@ import { createScrapeHandler } from "./http/scrape-handler.js";
 import type { Metrics } from "./metrics/metrics.js";
 import type { Timeouts } from "./limits.js";
 import type { ConnectionSink } from "./listeners/listeners.js";
+import type { PageDoor } from "./page/page-door.js";
+import type { PageFiles } from "./page/page-files.js";
 
 export interface ProtocolsOptions {
   readonly procman: Procman;
@@ -20,6 +22,7 @@ export interface ProtocolsOptions {
   readonly metrics: Metrics;
   /** Makes spans of calls. */
   readonly tracing?: CallObserver;
+  readonly page: { readonly files: PageFiles; readonly door: PageDoor };
   readonly logger: Logger;
   readonly heartbeatIntervalMs?: number;
   readonly timeouts: Timeouts;
@@ -40,7 +43,8 @@ export interface Protocols {
 
 /** Puts one service behind every protocol. Only calls over TCP need the token and the right host. */
 export function createProtocols(options: ProtocolsOptions): Protocols {
-  const { procman, access, metrics, tracing, heartbeatIntervalMs, timeouts, logger } = options;
+  const { procman, access, page, metrics, tracing, heartbeatIntervalMs, timeouts, logger } =
+    options;
   const closing = new AbortController();
   // Each call under way listens to it.
   setMaxListeners(0, closing.signal);
@@ -54,20 +58,22 @@ export function createProtocols(options: ProtocolsOptions): Protocols {
   });
   const common = { service, closing: closing.signal, logger };
   const grpc = new LateGrpcServer({ ...common, access, timeouts });
-  const http = (checksHost: boolean, check: CallCheck) =>
+  const http = (isLocal: boolean, check: CallCheck) =>
     createHttpServer({
       rpc: createConnectHandler({ ...common, check }),
       scrape: createScrapeHandler({ metrics, check, logger }),
+      page: (req, res, peer) =>
+        page.files.serve(req, res) || page.door.serve(req, res, peer, isLocal),
       access,
-      checksHost,
+      checksHost: !isLocal,
       timeouts,
       closing: closing.signal,
     });
   const network = {
     grpc: grpc.network,
-    http: http(true, ({ headers }, peer) => access.checkToken(headers.authorization, peer)),
+    http: http(false, (...call) => page.door.checkCall(...call)),
   };
-  const local = { grpc: grpc.local, http: http(false, () => undefined) };
+  const local = { grpc: grpc.local, http: http(true, () => undefined) };
   return {
     network,
     local,

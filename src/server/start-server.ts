@@ -1,4 +1,5 @@
 import { chmod, mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { Violations } from "../contract/errors.js";
 import type { Procman } from "../contract/procman.js";
@@ -12,6 +13,9 @@ import { DEFAULT_TIMEOUTS, MAX_CONNECTIONS, type Timeouts } from "./limits.js";
 import { formatAddress, type ListenAddress } from "./listeners/listen-on-tcp.js";
 import { Listeners } from "./listeners/listeners.js";
 import { Metrics } from "./metrics/metrics.js";
+import { PageDoor } from "./page/page-door.js";
+import { PageFiles } from "./page/page-files.js";
+import { PageSessions } from "./page/page-sessions.js";
 import { createProtocols } from "./protocols.js";
 import { loadTracing } from "./tracing.js";
 import type { TlsFiles } from "./listeners/tls-files.js";
@@ -39,6 +43,8 @@ export interface ServerOptions {
   readonly allowedOrigins?: readonly string[];
   /** Certificates for every TCP address. Required for those that other machines can reach. */
   readonly tls?: TlsFiles;
+  /** Where the built page is. Default: there is none. */
+  readonly pageDir?: string;
   readonly logger: Logger;
   /** How long a stream may be silent before a heartbeat is sent. Default 15 000. */
   readonly heartbeatIntervalMs?: number;
@@ -99,10 +105,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const metrics = new Metrics(procman);
   const tracing = await loadTracing();
+  const files = new PageFiles(options.pageDir);
+  const sessions = new PageSessions({ path: join(stateDir, "page-sessions"), token, logger });
+  const door = new PageDoor({ access, sessions, stateDir, logger });
   const protocols = createProtocols({
     procman,
     metrics,
     access,
+    page: { files, door },
     logger,
     ...defined({ heartbeatIntervalMs, tracing }),
     timeouts,
@@ -116,7 +126,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const stopWatchingToken = watchAccessToken(
     tokenPath,
     token,
-    (token) => access.setToken(token),
+    (token) => {
+      access.setToken(token);
+      // Whoever had the old one may have made links and sessions.
+      door.setToken(token).catch((error: unknown) => {
+        logger.error({ err: error }, "cannot end the sessions of the page for good");
+      });
+    },
     logger,
   );
 
@@ -128,6 +144,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await listeners.untilEmpty(CLOSE_TIMEOUT_MS, () => protocols.closeIdle());
     listeners.destroyConnections();
     protocols.destroy();
+    await sessions.close();
     logger.info("the server is closed");
   };
   try {

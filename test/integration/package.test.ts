@@ -60,6 +60,8 @@ test("the packed package works, with its types, where it is installed", {
   expect(paths).toContain("proto/procman/v1/procman.proto");
   expect(paths).toContain("LICENSE");
   expect(paths).toContain("dist/bin/LICENSES.txt");
+  expect(paths).toContain("dist/web/index.html.gz");
+  expect(paths).toContain("dist/web/LICENSES.txt");
   expect(paths.filter((path) => path.startsWith("test/") || path.startsWith("src/"))).toEqual([]);
   expect(paths.flatMap((path) => brokenLinks(path, paths))).toEqual([]);
 

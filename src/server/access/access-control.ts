@@ -84,10 +84,7 @@ export class AccessControl {
     encrypted = false,
   ): ConnectError | undefined {
     if (origin === undefined || this.isAllowedOrigin(origin)) return undefined;
-    // A page that came without TLS can be anybody's, whatever host it says it is from.
-    const ownSchemes = encrypted ? ["https"] : ["http", "https"];
-    const own = authority && ownSchemes.map((scheme) => `${scheme}://${authority}`);
-    if (own && own.some((each) => each.toLowerCase() === origin.toLowerCase())) return undefined;
+    if (isOwnOrigin(origin, authority, encrypted)) return undefined;
     return errorWithInfo(
       Code.PermissionDenied,
       "ORIGIN_NOT_ALLOWED",
@@ -128,7 +125,20 @@ export class AccessControl {
   }
 }
 
-function unauthenticated(message: string): ConnectError {
+/** Whether a page of that origin came from the very server that is called. */
+export function isOwnOrigin(
+  origin: string,
+  authority: string | undefined,
+  encrypted: boolean,
+): boolean {
+  if (!authority) return false;
+  // A page that came without TLS can be anybody's, whatever host it says it is from.
+  const ownSchemes = encrypted ? ["https"] : ["http", "https"];
+  const own = ownSchemes.map((scheme) => `${scheme}://${authority}`.toLowerCase());
+  return own.includes(origin.toLowerCase());
+}
+
+export function unauthenticated(message: string): ConnectError {
   return errorWithInfo(Code.Unauthenticated, "UNAUTHENTICATED", message);
 }
 

@@ -45,7 +45,11 @@ export interface ConnectHandlerOptions {
 }
 
 /** Returns the error to refuse a call with, or undefined. It is asked once for each. */
-export type CallCheck = (req: IncomingMessage, peer: Peer) => ConnectError | undefined;
+export type CallCheck = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  peer: Peer,
+) => ConnectError | undefined;
 
 /** Serves a request, or returns false when its path is no RPC's. */
 export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, peer: Peer) => boolean;
@@ -79,7 +83,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     const [path = ""] = (req.url ?? "").split("?", 1);
     const handler = handlers.get(path);
     if (!handler) return false;
-    const refusal = check(req, peer);
+    const refusal = check(req, res, peer);
     const values = createContextValues().set(peerKey, peer).set(refusalKey, refusal);
     const serve = async () => {
       const request = universalRequestFromNodeRequest(req, res, undefined, values);

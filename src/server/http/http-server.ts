@@ -14,12 +14,14 @@ const PREFLIGHT_MAX_AGE_SECONDS = 7200;
 
 const HINT = `There is nothing to see here. This is a procman server: call
 procman.v1.ProcmanService with the procman command, or with any client of
-Connect, gRPC-Web or gRPC.
+Connect, gRPC-Web or gRPC. "procman ui" opens its page.
 `;
 
 export interface HttpServerOptions {
   readonly rpc: ConnectHandler;
   readonly scrape: ScrapeHandler;
+  /** Serves the page and its sessions. Default: there is no page. */
+  readonly page?: ConnectHandler;
   readonly access: AccessControl;
   /** Whether every call must name a host of the server's. Otherwise only those of browsers must. */
   readonly checksHost: boolean;
@@ -51,7 +53,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
 }
 
 function handleRequest(req: IncomingMessage, res: ServerResponse, options: HttpServerOptions) {
-  const { rpc, scrape, access, closing } = options;
+  const { rpc, scrape, page, access, closing } = options;
   const peer = peerOf(req.socket);
   const refusal = refusalOf(req, peer, options);
   const asksHealth = isRead(req) && req.url === "/healthz";
@@ -65,7 +67,7 @@ function handleRequest(req: IncomingMessage, res: ServerResponse, options: HttpS
   const { origin } = req.headers;
   if (origin !== undefined && access.isAllowedOrigin(origin)) allowCrossOrigin(res, origin);
   if (req.method === "OPTIONS") return answerPreflight(req, res);
-  if (rpc(req, res, peer) || scrape(req, res, peer)) return;
+  if (rpc(req, res, peer) || scrape(req, res, peer) || page?.(req, res, peer)) return;
   if (asksHealth) {
     return closing.aborted ? sendText(res, 503, "closing\n") : sendText(res, 200, "ok\n");
   }

@@ -21,7 +21,7 @@ export function createScrapeHandler(options: ScrapeHandlerOptions): ScrapeHandle
   const { metrics, check, logger } = options;
   return (req, res, peer) => {
     if (req.method !== "GET" || req.url?.split("?", 1)[0] !== "/metrics") return false;
-    const error = check(req, peer);
+    const error = check(req, res, peer);
     if (error) {
       refuse(res, { status: codeToHttpStatus(error.code), error });
       return true;

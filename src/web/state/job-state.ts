@@ -1,0 +1,55 @@
+import { signal } from "@preact/signals-core";
+import { ProcmanError } from "../../contract/errors.js";
+import { isTerminal, type Job } from "../../contract/job.js";
+import type { Procman } from "../../contract/procman.js";
+import { sleep } from "../../platform/timers.js";
+
+const POLL_INTERVAL_MS = 1000;
+
+/** One job that is looked at. */
+export class JobState {
+  readonly id: string;
+  readonly #procman: Procman;
+  readonly job = signal<Job | undefined>(undefined);
+  readonly error = signal<ProcmanError | undefined>(undefined);
+  /** Whether somebody has removed it. */
+  readonly isGone = signal(false);
+
+  constructor(procman: Procman, id: string, known: Job | undefined) {
+    this.#procman = procman;
+    this.id = id;
+    this.job.value = known;
+  }
+
+  /**
+   * Looks at the job again and again, until it has ended. A stream of its own would take one
+   * of the few connections that browsers make to a server.
+   */
+  async follow(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const job = await this.#procman.get(this.id, { signal });
+        this.hear(job);
+        this.error.value = undefined;
+        if (isTerminal(job)) return;
+      } catch (error) {
+        if (signal.aborted) return;
+        const failure = error as ProcmanError;
+        if (failure instanceof ProcmanError && failure.reason === "JOB_NOT_FOUND") {
+          this.isGone.value = true;
+        } else {
+          this.error.value = failure;
+        }
+        return;
+      }
+      await sleep(POLL_INTERVAL_MS, signal);
+    }
+  }
+
+  /** Takes in what was told of the job; an older answer may come later. */
+  hear(job: Job): void {
+    const known = this.job.value;
+    if (known && isTerminal(known) && !isTerminal(job)) return;
+    this.job.value = job;
+  }
+}

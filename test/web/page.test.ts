@@ -1,0 +1,329 @@
+import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { openPage, pageLink, shownOutput, watchComplaints } from "../helpers/browser-page.js";
+import { chromiumIsMissing, sharedChromium } from "../helpers/chromium.js";
+import { eventually } from "../helpers/eventually.js";
+import { isHere } from "../helpers/foreign-parts.js";
+import { freePort } from "../helpers/free-port.js";
+import { procman } from "../helpers/procman-command.js";
+import { formatRecord } from "../../src/storage/job-record.js";
+import { someRecord } from "../helpers/records.js";
+import { tempDir } from "../helpers/temp-dir.js";
+import { TestServer } from "../helpers/test-server.js";
+
+const port = await freePort();
+
+describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
+  const chromium = sharedChromium();
+  const server = TestServer.shared({ args: ["--listen", `127.0.0.1:${port}`] });
+
+  const open = (options?: Parameters<typeof openPage>[2]) =>
+    openPage(chromium.current, server, options);
+
+  /** Starts a shell script; returns the job's id. */
+  async function start(script: string, more: object = {}): Promise<string> {
+    const { job } = await server.client.start({ command: "sh", args: ["-c", script], ...more });
+    return job?.id ?? "";
+  }
+
+  async function statusOf(id: string): Promise<number | undefined> {
+    return (await server.client.get({ id })).job?.status;
+  }
+
+  const output = (page: Page, text: string) =>
+    eventually(`${JSON.stringify(text)} in the output`, async () =>
+      (await shownOutput(page)).includes(text),
+    );
+
+  test("lets in whoever has a link, once, and leaves no secret in the address", async () => {
+    const context = await chromium.current.newContext();
+    const page = await context.newPage();
+    const complaints = watchComplaints(page);
+    const link = await pageLink(server);
+    await page.goto(link);
+    await page.getByRole("grid", { name: "Jobs" }).waitFor();
+    expect(page.url()).toBe(`${server.baseUrl}/`);
+    const [cookie] = await context.cookies(server.baseUrl);
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/" });
+    expect(await page.evaluate("document.cookie")).toBe("");
+    await page.goBack();
+    expect(page.url()).not.toContain("link=");
+
+    const other = await chromium.current.newContext();
+    const secondPage = await other.newPage();
+    await secondPage.goto(link);
+    await secondPage.getByText("this link was used already").waitFor();
+    await secondPage.getByText("procman ui", { exact: true }).waitFor();
+    await secondPage.goto(`${server.baseUrl}/#link=wrong`);
+    await secondPage.reload();
+    await secondPage.getByRole("alert").waitFor();
+    expect(complaints).toEqual([]);
+    expect(server.log).not.toContain(link.slice(link.indexOf("=") + 1));
+    await other.close();
+    await context.close();
+  });
+
+  test("starts a job, follows its progress and cancels it, with the keyboard alone", async () => {
+    const { page, complaints } = await open();
+    const go = join(tempDir(), "go");
+    await page.getByRole("grid", { name: "Jobs" }).waitFor();
+    await page.keyboard.press("n");
+    await page.getByLabel("Command line").waitFor();
+    const bar = "for i in 10 42; do printf '\\rcopied %d%%' $i; sleep 0.2; done";
+    await page.keyboard.type(`sh -c "${bar.replaceAll("$", "\\$")}; exec cat ${go}*; sleep 600`);
+    // A quote that has no end is said before anything is run.
+    await page.getByText("has no end").first().waitFor();
+    await page.keyboard.type(`; sleep 600"`);
+    expect(await page.locator(".words code").count()).toBe(3);
+    await page.keyboard.press("Control+Enter");
+    await output(page, "cat: ");
+    await page.getByText("It failed with exit code 1").waitFor();
+
+    const id = await start(`${bar}; sleep 600`);
+    await page.keyboard.press("Escape");
+    await page.getByRole("row", { name: /42%/ }).waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await output(page, "copied 42%");
+    expect(page.url()).toContain(`job=${id}`);
+    await page.keyboard.press("c");
+    await page.getByRole("dialog").getByText("sleep 600").waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByText("It was cancelled").waitFor();
+    expect(await statusOf(id)).toBe(5);
+    await page.keyboard.press("Escape");
+    await page.getByRole("grid", { name: "Jobs" }).waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  test("goes on at the right byte when the server is restarted", async () => {
+    const { page } = await open();
+    const go = join(tempDir(), "go");
+    const id = await start(
+      `seq 1 500; while [ ! -e ${go} ]; do sleep 0.05; done; seq 501 1000; sleep 600`,
+    );
+    const second = await page.context().newPage();
+    for (const each of [page, second]) {
+      await each.goto(`${server.baseUrl}/?job=${id}`);
+      await output(each, "\n500");
+    }
+    await server.kill("SIGKILL");
+    await page.getByText("The server does not answer").waitFor();
+    await server.start();
+    writeFileSync(go, "");
+    for (const each of [page, second]) {
+      await output(each, "\n1000");
+      const rows = (await shownOutput(each)).split("\n").map(Number);
+      const steps = rows.slice(1).map((row, index) => row - (rows[index] ?? 0));
+      expect(new Set(steps)).toEqual(new Set([1]));
+    }
+    await page.getByText("The server does not answer").waitFor({ state: "detached" });
+    await server.client.cancel({ id });
+  });
+
+  test("shows output that would break out as what it is", async () => {
+    const { page, context, complaints } = await open();
+    const opened: string[] = [];
+    context.on("page", (other) => opened.push(other.url()));
+    const hostile = [
+      "<img src=x onerror=alert(1)><script>alert(2)</script>",
+      "\x1b]0;PWNED\x07\x1b]2;PWNED\x07",
+      "\x1b]8;;http://evil.example/\x07click me\x1b]8;;\x07",
+      "\x1b]52;c;UFdORUQ=\x07\x1b[6n\x1b[c\x1bP$q q\x1b\\",
+      "\u202etxt.exe\u202c",
+      "\x1b[38;2;250;10;10mtrue colour\x1b[0m",
+      "x".repeat(300_000),
+      "the end",
+    ].join("\n");
+    const file = join(tempDir(), "hostile");
+    writeFileSync(file, hostile);
+    const name = "hostile";
+    const label = "\u202e<b>evil</b>\nprocman";
+    const id = await start(`cat ${file}`, { name, labels: { [label]: "<i>x</i>\x1b[31m" } });
+    await page.getByText("U+202E").first().waitFor();
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "the end");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await output(page, "<img src=x onerror=alert(1)>");
+    const text = await shownOutput(page);
+    expect(text).toContain("click me");
+    expect(await page.title()).toBe("hostile · procman");
+    const colour = await page.evaluate(() =>
+      [...document.querySelectorAll(".xterm-rows span")]
+        .filter((span) => span.textContent?.includes("true"))
+        .map((span) => getComputedStyle(span).color),
+    );
+    expect(colour[0]).toMatch(/^rgb\(2\d\d, /);
+    await page.locator(".xterm-rows").getByText("click me").click({ force: true });
+    expect(opened).toEqual([]);
+    expect(await page.locator("b:has-text('evil'), img").count()).toBe(0);
+    expect(complaints).toEqual([]);
+  });
+
+  test("is a terminal to a job that has one", async () => {
+    const { page } = await open();
+    const script = 'printf "name? "; read name; echo "hello $name"; stty size; sleep 600';
+    const id = await start(script, { pty: true, stdin: true });
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "name?");
+    await page.locator(".screen > .terminal").click();
+    await page.keyboard.type("Ada\n");
+    await output(page, "hello Ada");
+    await eventually("the terminal's size", async () => {
+      const rows = await page.locator(".xterm-rows > div").count();
+      return new RegExp(`^${rows} \\d+$`, "m").test(await shownOutput(page));
+    });
+    await page.keyboard.press("F6");
+    await page.keyboard.press("c");
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await server.client.cancel({ id, gracePeriod: { seconds: 0n } });
+  });
+
+  test("shows a log of 10 GB, from its end and in windows, and searches all of it", async () => {
+    const { page, complaints } = await open();
+    const id = await start("echo first; echo middle; true");
+    await server.client.wait({ id });
+    const log = join(server.stateDir, "jobs", id, "stdout.log");
+    const lines = "a line of the log\n".repeat(20_000);
+    writeFileSync(log, `first\n${lines}needle here\n${lines}`);
+    truncateSync(log, 10_000_000_000);
+    writeFileSync(log, `\n${lines}the last line\n`, { flag: "a" });
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "the last line");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await output(page, "first");
+    await page.getByLabel("Search the whole log").fill("NEEDLE");
+    await page.keyboard.press("Enter");
+    await output(page, "needle here");
+    await page.getByRole("button", { name: "End", exact: true }).click();
+    await output(page, "the last line");
+    // Scrolling up reads what is before, again and again.
+    for (const _ of [1, 2]) {
+      await page.locator("#output").focus();
+      for (let presses = 0; presses < 30; presses += 1) await page.keyboard.press("PageUp");
+    }
+    await output(page, "a line of the log");
+    const memory = await page.evaluate(
+      () =>
+        (performance as unknown as { memory: { usedJSHeapSize: number } }).memory.usedJSHeapSize,
+    );
+    expect(memory).toBeLessThan(150e6);
+    expect(complaints).toEqual([]);
+  });
+
+  test("ends with the session: by logging out, and by procman ui --end-sessions", async () => {
+    const { page, context } = await open();
+    await page.getByRole("grid", { name: "Jobs" }).waitFor();
+    const other = await context.newPage();
+    await other.goto(server.baseUrl);
+    await other.getByRole("grid", { name: "Jobs" }).waitFor();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("you have logged out").waitFor();
+    // The other tab's stream has ended with the session.
+    await other.getByText("This browser is not let in").waitFor();
+
+    const { page: third } = await open();
+    await third.getByRole("grid", { name: "Jobs" }).waitFor();
+    const { stdout } = await procman(server.stateDir, "ui", "--end-sessions");
+    expect(stdout).toMatch(/^ended \d+ sessions?\n$/);
+    await third.getByText("This browser is not let in").waitFor();
+  });
+
+  test("says that there are no jobs, and that none matches", async () => {
+    const { page } = await open({ search: "?q=no-such-job" });
+    await page.getByText("No job matches").waitFor();
+    await page.getByRole("button", { name: "Show all jobs" }).click();
+    await page.getByRole("row").nth(1).waitFor();
+    expect(new URL(page.url()).search).toBe("");
+    await page.goto(`${server.baseUrl}/?job=nonesuch`);
+    await page.getByText("There is no such job").waitFor();
+  });
+});
+
+describe.skipIf(!isHere(chromiumIsMissing()))("the page with many jobs, in Chromium", () => {
+  const chromium = sharedChromium();
+
+  test.each([
+    [1000, 500],
+    [10_000, 1500],
+  ])(
+    "shows the first of %i jobs soon, and scrolls through all",
+    { timeout: 240_000 },
+    async (count, firstRowsMs) => {
+      const many = TestServer.prepare();
+      writeJobs(many.stateDir, count);
+      await many.start();
+      const { page, complaints } = await openPage(chromium.current, many);
+      const { paintMs, rowsMs } = await bestOfLoads(page, many.baseUrl);
+      console.log(`${count} jobs: first paint ${paintMs} ms, first rows ${rowsMs} ms`);
+      const slowness = await slownessOf(page);
+      expect(paintMs).toBeLessThan(300 * slowness);
+      expect(rowsMs).toBeLessThan(firstRowsMs * slowness);
+      await page.getByText(`all ${count.toLocaleString("en")}`).waitFor();
+      await page.keyboard.press("End");
+      await page.getByText("job-0").last().waitFor();
+      expect(await page.getByRole("row").count()).toBeLessThan(80);
+      await page.keyboard.press("/");
+      await page.keyboard.type(`job-${count - 1}`);
+      await page.getByText("all 1", { exact: true }).waitFor();
+      expect(page.url()).toContain(`q=job-${count - 1}`);
+      expect(complaints).toEqual([]);
+    },
+  );
+});
+
+/** Opens the page some times, since other tests want the processor too. */
+async function bestOfLoads(page: Page, url: string): Promise<{ paintMs: number; rowsMs: number }> {
+  const loads: { paintMs: number; rowsMs: number }[] = [];
+  for (let count = 0; count < 5; count += 1) {
+    await page.goto(url);
+    await page.getByRole("row").nth(5).waitFor();
+    loads.push(
+      await page.evaluate(() => ({
+        paintMs: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity,
+        rowsMs: performance.getEntriesByName("first-rows")[0]?.startTime ?? Infinity,
+      })),
+    );
+  }
+  const best = (values: number[]) => Math.round(Math.min(...values));
+  return {
+    paintMs: best(loads.map(({ paintMs }) => paintMs)),
+    rowsMs: best(loads.map(({ rowsMs }) => rowsMs)),
+  };
+}
+
+/** Returns how many times slower this machine is now than one with nothing else to do: 1 or more. */
+async function slownessOf(page: Page): Promise<number> {
+  const ms = await page.evaluate(() => {
+    const startMs = performance.now();
+    let value = 1;
+    for (let count = 0; count < 30_000_000; count += 1) value = (value * 48_271) % 2_147_483_647;
+    return value === 0 ? 0 : performance.now() - startMs;
+  });
+  return Math.max(1, ms / 200);
+}
+
+/** Puts jobs that have ended into a state directory. */
+function writeJobs(stateDir: string, count: number): void {
+  const startedTime = new Date(Date.now() - 3_600_000);
+  for (let index = 0; index < count; index += 1) {
+    const id = `many${String(index).padStart(6, "0")}`;
+    const dir = join(stateDir, "jobs", id);
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const record = someRecord(
+      {
+        status: "failed",
+        pid: 1,
+        startedTime,
+        containment: "session",
+        exitCode: 3,
+        completedTime: new Date(startedTime.getTime() + index),
+      },
+      { sequence: index + 1, createdTime: startedTime, spec: { id, args: [`job-${index}`] } },
+    );
+    writeFileSync(join(dir, "state.json"), formatRecord(record), { mode: 0o600 });
+  }
+}
