@@ -10,6 +10,7 @@ import { type ManagerOptions, validManagerOptions } from "./manager-options.js";
 import { keepReserve } from "./storage/disk-reserve.js";
 import { FileJobStore, readGoExit } from "./storage/file-job-store.js";
 import { firstOffsetFiles } from "./storage/first-offset-files.js";
+import { outputTimesFiles } from "./storage/output-times-files.js";
 import { StateDirGuard } from "./storage/state-dir-guard.js";
 import { truncationFiles } from "./storage/truncation-files.js";
 import { settleInPlace } from "./storage/state-dir-place.js";
@@ -58,6 +59,7 @@ export const Manager = {
           pollIntervalMs,
           firstOffsets: firstOffsetFiles,
           truncations: truncationFiles,
+          outputTimes: outputTimesFiles,
           log,
         }),
         log,

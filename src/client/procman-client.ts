@@ -15,6 +15,7 @@ import type {
   JobSelection,
   JobsEvent,
   ListOptions,
+  OutputPeriod,
   OutputStart,
   Procman,
   ReadOutputOptions,
@@ -152,15 +153,16 @@ class ProcmanClient implements Procman {
   }
 
   attach(idOrName: string, { signal, ...options }: AttachOptions = {}): AsyncIterable<AttachEvent> {
-    const { follow = false, ...asked } = options;
+    const { follow = false, sinceTime, untilTime, writtenTimes, ...asked } = options;
+    const period = defined({ sinceTime, untilTime, writtenTimes });
     return followOutput(this.#calls, signal, {
       idOrName,
       asked,
       open: (id, start, signal) =>
-        this.#rpc.attach(encodeAttach(id, { ...start, follow }), { signal }),
+        this.#rpc.attach(encodeAttach(id, { ...start, ...period, follow }), { signal }),
       decode: decodeAttachEvent,
       locateTail: (id, stream, connection) =>
-        this.#locateTail(id, { ...asked, stream }, connection),
+        this.#locateTail(id, { ...asked, ...period, stream }, connection),
       job: (id, signal) => this.get(id, { signal }),
     });
   }
@@ -177,8 +179,9 @@ class ProcmanClient implements Procman {
   }
 
   watch(idOrName: string, { signal, ...options }: WatchOptions = {}): AsyncIterable<WatchEvent> {
-    const { pattern, invert, follow, ...asked } = options;
-    const lines = defined({ pattern, invert, follow });
+    const { pattern, invert, follow, sinceTime, untilTime, writtenTimes, ...asked } = options;
+    const period = defined({ sinceTime, untilTime, writtenTimes });
+    const lines = { ...defined({ pattern, invert, follow }), ...period };
     return followOutput(this.#calls, signal, {
       idOrName,
       asked,
@@ -186,7 +189,7 @@ class ProcmanClient implements Procman {
         this.#rpc.watch(encodeWatch(id, { ...start, ...lines }), { signal }),
       decode: decodeWatchEvent,
       locateTail: (id, stream, connection) =>
-        this.#locateTail(id, { ...asked, stream }, connection),
+        this.#locateTail(id, { ...asked, ...period, stream }, connection),
       job: (id, signal) => this.get(id, { signal }),
     });
   }
@@ -326,7 +329,7 @@ class ProcmanClient implements Procman {
 
   async #locateTail(
     id: string,
-    { stream, ...asked }: OutputStart & { readonly stream: Stream },
+    { stream, ...asked }: OutputStart & OutputPeriod & { readonly stream: Stream },
     connection: Connection,
   ): Promise<number | undefined> {
     const request = encodeAttach(id, { ...asked, streams: [stream] });

@@ -273,7 +273,33 @@ export interface OutputStart {
   readonly stderrOffset?: number;
 }
 
-export interface AttachOptions extends OutputStart, CallOptions {
+/** Which output is meant by when it was written, and whether to tell that. */
+export interface OutputPeriod {
+  /**
+   * Nothing that certainly was written before: what may have been written later is given.
+   * A time to come is as now.
+   */
+  readonly sinceTime?: Date;
+  /**
+   * Nothing that certainly was written after, and no more than that: where output is
+   * followed, until this time. Not before `sinceTime`.
+   */
+  readonly untilTime?: Date;
+  /** Give `writtenBetween`. Default false. */
+  readonly writtenTimes?: boolean;
+}
+
+/** When output was written, by the wall clock, as far as it is known. */
+export interface WrittenBetween {
+  /** Not earlier. */
+  readonly from: Date;
+  /** Not later. */
+  readonly to: Date;
+  /** The range is wide since nobody looked at the log meanwhile: no server ran, say. */
+  readonly unobserved?: true;
+}
+
+export interface AttachOptions extends OutputStart, OutputPeriod, CallOptions {
   /** Go on with new output until the job has ended. Default false. */
   readonly follow?: boolean;
 }
@@ -283,7 +309,10 @@ export const OUTPUT_ENDS = ["both", "head", "tail"] as const;
 /** What `readOutput` returns of output that is longer than it may return. */
 export type OutputEnds = (typeof OUTPUT_ENDS)[number];
 
-export interface ReadOutputOptions extends Omit<OutputStart, "tailLines">, CallOptions {
+export interface ReadOutputOptions
+  extends Omit<OutputStart, "tailLines">,
+    OutputPeriod,
+    CallOptions {
   /**
    * How many bytes of output to return at most, of both streams together: up to 262144.
    * 0, the default, is 65536. What one stream does not need of its half is the other's.
@@ -301,6 +330,8 @@ export interface OutputPart {
   readonly data: Uint8Array;
   /** How many bytes of this stream were left out right before this part. */
   readonly omittedBytes: number;
+  /** Where it was asked for. */
+  readonly writtenBetween?: WrittenBetween;
 }
 
 export interface BoundedOutput {
@@ -320,7 +351,7 @@ export interface BoundedOutput {
   readonly stderrNextOffset: number;
 }
 
-export interface WatchOptions extends OutputStart, CallOptions {
+export interface WatchOptions extends OutputStart, OutputPeriod, CallOptions {
   /**
    * Only lines that this is found in: in RE2's syntax, at most 1024 bytes. `tailLines`
    * counts all lines. Empty or absent: every line.
@@ -342,6 +373,8 @@ export interface OutputChunk {
   readonly data: Uint8Array;
   /** When the last of it was seen; absent for what was there before anybody followed. */
   readonly seenTime?: Date;
+  /** Where it was asked for. */
+  readonly writtenBetween?: WrittenBetween;
 }
 
 export const TERMINATORS = ["lf", "crlf", "cr", "none"] as const;
@@ -362,6 +395,7 @@ export interface OutputLine {
   readonly progress?: Progress;
   /** As for a chunk. */
   readonly seenTime?: Date;
+  readonly writtenBetween?: WrittenBetween;
 }
 
 /**

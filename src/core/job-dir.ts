@@ -49,6 +49,11 @@ export class JobDir {
     return `${this.path}/truncations`;
   }
 
+  /** When the logs grew, as far as a server has looked. Nothing depends on it. */
+  get outputTimes(): string {
+    return `${this.path}/output-times`;
+  }
+
   /**
    * The identity of the runner and its command. Created by the runner, or by a server
    * that abandons the job, whoever comes first. The runner adds lines when the

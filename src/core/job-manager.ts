@@ -26,6 +26,8 @@ import {
   type JobSelection,
   type JobsEvent,
   type ListOptions,
+  type OutputChunk,
+  type OutputLine,
   type OutputTruncation,
   type ReadOutputOptions,
   type RemoveJobsOptions,
@@ -55,7 +57,16 @@ import { DEFAULT_GRACE_PERIOD_MS, type JobContext, ManagedJob } from "./managed-
 import { OutputGrowth } from "./output-growth.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import { requestedFilter } from "./line-pattern.js";
-import type { ChunkMemory, Engine, JobObserver, JobStore, Logs, ServedProcman } from "./ports.js";
+import { openRange, type OutputRange } from "./output-period.js";
+import type {
+  ChunkMemory,
+  Engine,
+  JobObserver,
+  JobStore,
+  Logs,
+  OutputTimes,
+  ServedProcman,
+} from "./ports.js";
 import { removeEnded } from "./remove-ended.js";
 import { readOutput } from "./read-output.js";
 import { SeveralJobs } from "./several-jobs.js";
@@ -234,21 +245,23 @@ export class JobManager implements ServedProcman {
     options: AttachOptions = {},
     { transientData = false }: ChunkMemory = {},
   ): AsyncGenerator<AttachEvent> {
-    const { follow = false, signal } = options;
+    const { follow = false } = options;
     const job = this.#job(id);
     const endReading = job.beginReading();
+    let range: OutputRange | undefined;
     try {
       // Taken before reading begins: a client that resumes from what it says misses nothing.
       const opened = await job.view();
-      const from = await job.logs.resolveStart(options);
+      range = await openRange(job, { ...options, follow });
+      const { from, reading, times } = range;
       yield { type: "opened", job: opened };
-      const ended = follow ? job.ended : undefined;
-      const reading = { transientData, ...defined({ ended, signal }) };
-      for await (const chunk of job.logs.chunks(from, reading)) {
-        yield chunk.isTruncation ? truncated(chunk) : { type: "chunk", ...chunk };
+      for await (const chunk of job.logs.chunks(from, { transientData, ...reading })) {
+        if (chunk.isTruncation) yield truncated(chunk);
+        else yield { type: "chunk", ...(times ? withTimes(chunk, endOf(chunk), times) : chunk) };
       }
       yield { type: "ended", job: await job.view() };
     } finally {
+      range?.close();
       endReading();
     }
   }
@@ -256,34 +269,42 @@ export class JobManager implements ServedProcman {
   async readOutput(id: string, options: ReadOutputOptions = {}): Promise<BoundedOutput> {
     const job = this.#job(id);
     const endReading = job.beginReading();
+    let range: OutputRange | undefined;
     try {
       // Before its output: where it has ended, all of that is there.
       const before = await job.view();
-      return { job: before, ...(await readOutput(job.logs, options)) };
+      range = await openRange(job, { ...options, follow: false });
+      return { job: before, ...(await readOutput(job.logs, options, range)) };
     } finally {
+      range?.close();
       endReading();
     }
   }
 
   async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
-    const { signal, follow = true } = options;
+    const { follow = true } = options;
     const filter = requestedFilter(options);
     const job = this.#job(id);
     const endReading = job.beginReading();
+    let range: OutputRange | undefined;
     try {
       const opened = await job.view();
-      const from = await job.logs.resolveStart(options);
+      range = await openRange(job, { ...options, follow, wholeLines: true });
+      const { from, reading, begin, times } = range;
       yield { type: "opened", job: opened };
-      const reading = defined({ ended: follow ? job.ended : undefined, signal });
       const lines = filter
         ? job.logs.matchingLines(from, filter, reading)
         : job.logs.lines(from, reading);
       for await (const line of lines) {
         if ("isSearched" in line) yield searched(line);
-        else yield line.isTruncation ? truncated(line) : { type: "line", ...line };
+        else if (line.isTruncation) yield truncated(line);
+        // No part of it was written in the period.
+        else if (line.nextOffset <= (begin[line.stream] ?? 0)) continue;
+        else yield { type: "line", ...(times ? withTimes(line, line.nextOffset, times) : line) };
       }
       yield { type: "ended", job: await job.view() };
     } finally {
+      range?.close();
       endReading();
     }
   }
@@ -587,6 +608,20 @@ function* filtered<T>(all: Iterable<T>, isWanted: (each: T) => boolean): Generat
 
 function bySequence(a: { readonly sequence: number }, b: { readonly sequence: number }): number {
   return a.sequence - b.sequence;
+}
+
+/** Adds when a piece of output was written, which ends at `end`. */
+function withTimes<Output extends OutputChunk | OutputLine>(
+  output: Output,
+  end: number,
+  times: OutputTimes,
+): Output {
+  const { stream, offset, seenTime } = output;
+  return { ...output, writtenBetween: times.writtenBetween(stream, offset, end, seenTime) };
+}
+
+function endOf({ offset, data }: OutputChunk): number {
+  return offset + data.length;
 }
 
 function searched({ stdoutOffset, stderrOffset }: SearchedOffsets) {

@@ -170,6 +170,7 @@ export class ManagedJob {
       await job.#run(command);
       await published;
       job.#supervise(0);
+      job.logs.recordGrowth(record.createdTime, job.ended);
       return job;
     } catch (error) {
       await draft.discard();
@@ -208,7 +209,10 @@ export class ManagedJob {
       context.log.error({ jobId: job.id, err: error }, "inspecting a job failed");
     }
     const hasEnded = job.ended.aborted;
-    if (!hasEnded) job.#supervise(ageMs);
+    if (!hasEnded) {
+      job.#supervise(ageMs);
+      job.logs.recordGrowth(undefined, job.ended);
+    }
     if (stop && (!hasEnded || job.process.hasUnfinishedStop())) job.#resumeStop(stop);
     return job;
   }

@@ -22,6 +22,7 @@ import type {
   Procman,
   SearchedOffsets,
   WaitOutcome,
+  WrittenBetween,
 } from "../contract/procman.js";
 import type { EndedJob } from "./ended-jobs.js";
 import type { PathWatch } from "../platform/watch-path.js";
@@ -312,6 +313,42 @@ export interface FirstOffsetStore {
   write(dir: JobDir, offsets: FirstOffsets): Promise<void>;
 }
 
+/** Bytes of a log, and when they were written: after `fromMs` and before `toMs`. */
+export interface OutputSpan {
+  readonly stream: Stream;
+  /** At `fromMs` the stream ended here. */
+  readonly begin: number;
+  /** At `toMs` it ended here. The same as `begin` where it had not grown. */
+  readonly end: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Stores when the output of jobs was written. What is damaged or missing is as if nobody had looked. */
+export interface OutputTimesStore {
+  /** Returns the spans of each stream in the order in which they were seen. */
+  read(dir: JobDir): readonly OutputSpan[];
+  append(dir: JobDir, spans: readonly OutputSpan[]): void;
+}
+
+/** What is known of when a job's output was written. To be closed. */
+export interface OutputTimes {
+  /** Returns the first byte that may have been written at that time or later. May be Infinity. */
+  beginOf(stream: Stream, since: Date): number;
+  /** Returns the end of the last byte that may have been written by that time. May be Infinity. */
+  endOf(stream: Stream, until: Date): number;
+  /** @param seenTime when the bytes were there, where that is known */
+  writtenBetween(stream: Stream, begin: number, end: number, seenTime?: Date): WrittenBetween;
+  close(): void;
+}
+
+/** What a job's record tells of when its output was written. */
+export interface JobTimes {
+  readonly createdTime: Date;
+  /** Absent while it runs. */
+  readonly completedTime?: Date;
+}
+
 /** What has become of one log that was truncated by its command. */
 export interface Truncation {
   /** The offset of the file's first byte. */
@@ -362,8 +399,16 @@ export interface Logs {
 export interface ReadingOptions {
   /** Read on until this is aborted and the last byte was read. Absent: end at the current end. */
   readonly ended?: AbortSignal;
+  /** Without `ended`: end here, where the log's end is later. */
+  readonly to?: OutputPositions;
   /** Stops the read at once, which fails with the reason. */
   readonly signal?: AbortSignal;
+}
+
+/** Output before and after which nothing is wanted; a stream's may be Infinity. */
+export interface OutputBounds {
+  readonly begin?: OutputPositions;
+  readonly end?: OutputPositions;
 }
 
 export interface SearchOptions extends ReadingOptions {
@@ -396,7 +441,7 @@ export interface JobLogs {
    * Converts where a caller wants to begin into positions.
    * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
    */
-  resolveStart(start: OutputStart): Promise<OutputPositions>;
+  resolveStart(start: OutputStart, bounds?: OutputBounds): Promise<OutputPositions>;
   /**
    * Yields the bytes from `from` on, and each truncation meanwhile. Watches the files before it reads them, so no
    * byte is missed.
@@ -429,6 +474,13 @@ export interface JobLogs {
     pattern: LinePattern,
     options?: SearchOptions,
   ): Promise<LineSearch>;
+  /**
+   * From now on notes when the logs grow, until the job has ended.
+   * @param createdTime of a job that is new; else it is read what was noted last
+   */
+  recordGrowth(createdTime: Date | undefined, ended: AbortSignal): void;
+  /** Returns what is known of when the output was written, as of now and of what follows. */
+  openTimes(job: JobTimes): OutputTimes;
   /** Takes the logs for those of a command that was never executed, which has no output. */
   erase(): void;
   /** Stops removing old output. Reads under way can go on to their end. */

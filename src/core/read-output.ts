@@ -7,7 +7,8 @@ import type {
 } from "../contract/procman.js";
 import { characterBorder, isContinuation } from "../platform/character-border.js";
 import { defined } from "../platform/defined.js";
-import type { JobLogs } from "./ports.js";
+import type { OutputRange } from "./output-period.js";
+import type { JobLogs, OutputPositions } from "./ports.js";
 import { validOutputEnds, validOutputSize } from "./validate.js";
 
 /** A run of bytes, from `begin` to before `end`. */
@@ -23,12 +24,12 @@ interface Span {
 export async function readOutput(
   logs: JobLogs,
   { signal, ...options }: ReadOutputOptions,
+  { from, reading, times }: Pick<OutputRange, "from" | "reading" | "times">,
 ): Promise<Omit<BoundedOutput, "job">> {
   const maxBytes = validOutputSize(options);
   const ends = validOutputEnds(options);
-  const from = await logs.resolveStart(options);
   const sizes = await logs.sizes();
-  const wholes = STREAMS.map((stream) => wholeOf(stream, from[stream], sizes));
+  const wholes = STREAMS.map((stream) => wholeOf(stream, from[stream], sizes, reading.to));
   const shares = shareOf(maxBytes, wholes.map(lengthOf) as [number, number]);
   const parts: OutputPart[] = [];
   const next = { stdout: 0, stderr: 0 };
@@ -38,7 +39,8 @@ export async function readOutput(
     for (const span of spansWithin(whole, shares[index] as number, ends)) {
       for await (const part of readSpan(logs, stream, span, signal)) {
         const cut = withWholeCharacters(part, whole);
-        parts.push({ ...cut, omittedBytes: cut.offset - end });
+        const writtenBetween = times?.writtenBetween(stream, cut.offset, endOf(cut));
+        parts.push({ ...cut, omittedBytes: cut.offset - end, ...defined({ writtenBetween }) });
         end = endOf(cut);
       }
     }
@@ -48,8 +50,14 @@ export async function readOutput(
 }
 
 /** All that could be returned of one stream; nothing where it is not asked for. */
-function wholeOf(stream: Stream, begin: number | undefined, sizes: OutputSizes): Span {
-  const end = stream === "stdout" ? sizes.stdoutBytes : sizes.stderrBytes;
+function wholeOf(
+  stream: Stream,
+  begin: number | undefined,
+  sizes: OutputSizes,
+  to: OutputPositions = {},
+): Span {
+  const size = stream === "stdout" ? sizes.stdoutBytes : sizes.stderrBytes;
+  const end = Math.min(size, to[stream] ?? size);
   // It may have been truncated in between.
   return { begin: begin ?? end, end: Math.max(begin ?? end, end) };
 }

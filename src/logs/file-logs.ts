@@ -9,11 +9,16 @@ import type {
   ChunkMemory,
   FirstOffsetStore,
   JobLogs,
+  JobTimes,
   LineSearch,
   LogLine,
   Logs,
   LogSearched,
+  OutputBounds,
   OutputPositions,
+  OutputSpan,
+  OutputTimes,
+  OutputTimesStore,
   ReadingOptions,
   SearchOptions,
   TruncationStore,
@@ -32,6 +37,9 @@ import { LogPlace, type LogPlaces } from "./reading/log-place.js";
 import { LogReading } from "./reading/log-reading.js";
 import { type PunchHole, punchHole } from "./retention/punch-hole.js";
 import { resolveStart } from "./reading/resolve-start.js";
+import { GrowthRecorder } from "./times/growth-recorder.js";
+import { JobGrowth } from "./times/job-growth.js";
+import { openSpanTimes } from "./times/output-times.js";
 import { type PathWatch, type WatchPath, watchPath } from "../platform/watch-path.js";
 
 export interface FileLogsOptions {
@@ -43,6 +51,8 @@ export interface FileLogsOptions {
   readonly firstOffsets?: FirstOffsetStore;
   /** Keeps how logs were truncated. Default: nothing is kept. */
   readonly truncations?: TruncationStore;
+  /** Keeps when output was written. Default: nothing is kept. */
+  readonly outputTimes?: OutputTimesStore;
   /** How to give disk space back. Default: as the platform can. */
   readonly punch?: PunchHole;
   readonly log?: Log;
@@ -55,6 +65,8 @@ interface SharedLogs {
   readonly feeds: LogFeeds;
   readonly retention: LogRetention;
   readonly watch: WatchPath;
+  readonly outputTimes: OutputTimesStore;
+  readonly growth: GrowthRecorder;
   /** Stops every reading. */
   readonly closing: AbortSignal;
 }
@@ -67,13 +79,15 @@ export class FileLogs implements Logs {
   constructor(options: FileLogsOptions = {}) {
     const { pollIntervalMs = 1000, watch = watchPath } = options;
     const { firstOffsets = NOT_KEPT, punch = punchHole, log = silentLog } = options;
-    const { truncations = TRUNCATIONS_NOT_KEPT } = options;
+    const { truncations = TRUNCATIONS_NOT_KEPT, outputTimes = TIMES_NOT_KEPT } = options;
     this.#shared = {
       truncations,
       log,
       feeds: new LogFeeds({ pollIntervalMs, watch }),
       retention: new LogRetention({ firstOffsets, punch, pollIntervalMs, watch, log }),
       watch,
+      outputTimes,
+      growth: new GrowthRecorder({ store: outputTimes, watch, log }),
       closing: this.#closing.signal,
     };
     allowManyListeners(this.#closing.signal);
@@ -95,6 +109,7 @@ export class FileJobLogs implements JobLogs {
   readonly #shared: SharedLogs;
   #retained: RetainedLogs | undefined;
   #knownPlaces: LogPlaces | undefined;
+  #growth: JobGrowth | undefined;
 
   constructor(dir: JobDir, shared: SharedLogs) {
     this.#dir = dir;
@@ -141,8 +156,8 @@ export class FileJobLogs implements JobLogs {
     return lastProgress(this.#dir, await this.#starts());
   }
 
-  async resolveStart(start: OutputStart): Promise<OutputPositions> {
-    return resolveStart(this.#dir, start, await this.#starts());
+  async resolveStart(start: OutputStart, bounds?: OutputBounds): Promise<OutputPositions> {
+    return resolveStart(this.#dir, start, await this.#starts(), bounds);
   }
 
   /**
@@ -155,11 +170,14 @@ export class FileJobLogs implements JobLogs {
    */
   chunks(
     from: OutputPositions,
-    { ended, signal, transientData = false }: ReadingOptions & ChunkMemory = {},
+    { ended, to, signal, transientData = false }: ReadingOptions & ChunkMemory = {},
   ): LogReading {
     allowManyListeners(ended, signal);
     return new LogReading({
-      openCursors: async () => this.#cursors(await this.#starts(), from, ended, transientData),
+      openCursors: async () => {
+        const starts = await this.#starts();
+        return this.#cursors(starts, from, { transientData, ...defined({ ended, to }) });
+      },
       ended,
       signals: [signal, this.#shared.closing],
     });
@@ -196,6 +214,39 @@ export class FileJobLogs implements JobLogs {
     return findLine(read, from, pattern, { toTheEnd: ended !== undefined, timeout, signal });
   }
 
+  recordGrowth(createdTime: Date | undefined, ended: AbortSignal): void {
+    if (ended.aborted) return;
+    const beganMs = createdTime?.getTime();
+    const places = () => this.#places;
+    const growth = new JobGrowth(this.#shared.growth, { dir: this.#dir, places, beganMs });
+    this.#growth = growth;
+    ended.addEventListener("abort", () => growth.end(), { once: true });
+  }
+
+  openTimes({ createdTime, completedTime }: JobTimes): OutputTimes {
+    const growth = this.#growth;
+    growth?.look();
+    return openSpanTimes({
+      dir: this.#dir,
+      spans: [...this.#notedSpans(), ...(growth?.unwritten ?? [])],
+      growth,
+      createdTime,
+      ...defined({ completedTime }),
+    });
+  }
+
+  /** Output whose times cannot be read has been written at any time that it can have been. */
+  #notedSpans(): readonly OutputSpan[] {
+    const { outputTimes, log } = this.#shared;
+    try {
+      return outputTimes.read(this.#dir);
+    } catch (error) {
+      const { jobId } = this.#dir;
+      log.warn({ jobId, err: error }, "it cannot be read when a job's output was written");
+      return [];
+    }
+  }
+
   erase(): void {
     for (const stream of STREAMS) this.#places[stream].erase();
   }
@@ -203,6 +254,8 @@ export class FileJobLogs implements JobLogs {
   dispose(): void {
     void this.#retained?.close();
     this.#retained = undefined;
+    this.#growth?.leave();
+    this.#growth = undefined;
   }
 
   async #starts(): Promise<LogStarts> {
@@ -240,13 +293,13 @@ export class FileJobLogs implements JobLogs {
   #cursors(
     starts: LogStarts,
     from: OutputPositions,
-    ended: AbortSignal | undefined,
-    transientData: boolean,
+    { ended, to, transientData = false }: ReadingOptions & ChunkMemory,
   ): LogCursor[] {
     return STREAMS.flatMap((stream) => {
       const position = from[stream];
       if (position === undefined) return [];
-      const options = { stream, start: starts[stream], position, transientData };
+      const end = to?.[stream];
+      const options = { stream, start: starts[stream], position, end, transientData };
       return ended
         ? new FollowCursor(this.#shared.feeds, this.#dir, options)
         : new SnapshotCursor(this.#dir, options);
@@ -282,6 +335,9 @@ function damageOf(places: LogPlaces): Pick<OutputSizes, "truncations" | "missing
 
 /** Keeps nothing, for those who have no use for it. */
 const TRUNCATIONS_NOT_KEPT: TruncationStore = { read: () => undefined, write: () => {} };
+
+/** Keeps nothing, for those who do not ask. */
+const TIMES_NOT_KEPT: OutputTimesStore = { read: () => [], append: () => {} };
 
 /** Keeps nothing, for those who set no limits. */
 const NOT_KEPT: FirstOffsetStore = {

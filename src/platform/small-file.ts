@@ -24,13 +24,25 @@ export function readSmallFile(path: string, maxBytes = DEFAULT_MAX_BYTES): Small
   try {
     const stats = fstatSync(fd);
     if (!stats.isFile()) throw withCode("EFTYPE", `${path} is no regular file`);
-    return { text: readText(fd, stats.size, maxBytes, path), stats };
+    return { text: readBytes(fd, stats.size, maxBytes, path).toString("utf8"), stats };
   } finally {
     closeSync(fd);
   }
 }
 
-function readText(fd: number, size: number, maxBytes: number, path: string): string {
+/** Reads the bytes of such a file. @throws as readSmallFile */
+export function readSmallBytes(path: string, maxBytes = DEFAULT_MAX_BYTES): Buffer {
+  const fd = openSync(path, READ_ONLY);
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw withCode("EFTYPE", `${path} is no regular file`);
+    return readBytes(fd, stats.size, maxBytes, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readBytes(fd: number, size: number, maxBytes: number, path: string): Buffer {
   if (size > maxBytes) throw withCode("EFBIG", `${path} has more than ${maxBytes} bytes`);
   // One byte more, to see whether it has grown meanwhile.
   let buffer = Buffer.allocUnsafe(size + 1);
@@ -38,7 +50,7 @@ function readText(fd: number, size: number, maxBytes: number, path: string): str
   for (;;) {
     const read = readSync(fd, buffer, length, buffer.length - length, null);
     length += read;
-    if (read === 0) return buffer.toString("utf8", 0, length);
+    if (read === 0) return buffer.subarray(0, length);
     if (length > maxBytes) throw withCode("EFBIG", `${path} has more than ${maxBytes} bytes`);
     if (length === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
   }

@@ -169,6 +169,33 @@ export function encodeTime(time: Date | undefined): Timestamp | undefined {
   return time && timestampFromDate(time);
 }
 
+const MIN_TIME = new Date("0001-01-01T00:00:00Z");
+const MAX_TIME = new Date("9999-12-31T23:59:59.999Z");
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function encodeRequestedTime(field: string, time: Date | undefined): Timestamp | undefined {
+  if (time === undefined) return undefined;
+  if (time >= MIN_TIME && time <= MAX_TIME) return timestampFromDate(time);
+  throw invalidArgument(field, "is no time from the years 1 to 9999");
+}
+
+/** Returns a time in whole milliseconds, rounded down. */
+export function decodeRequestedTime(
+  field: string,
+  time: Timestamp | undefined,
+  violations: Violations,
+): Date | undefined {
+  if (!time) return undefined;
+  const { seconds, nanos } = time;
+  const decoded = new Date(Number(seconds) * 1000 + Math.floor(nanos / 1e6));
+  if (!(decoded >= MIN_TIME && decoded <= MAX_TIME)) {
+    violations.add(field, "must be a time from the years 1 to 9999");
+  } else if (nanos < 0 || nanos > MAX_NANOS) {
+    violations.add(field, `nanos must be from 0 to ${MAX_NANOS}`);
+  }
+  return decoded;
+}
+
 /** Encodes to the nearest millisecond, and what is out of range as the nearest that is not. */
 export function encodeDuration(ms: number | undefined): Duration | undefined {
   if (ms === undefined) return undefined;

@@ -1,5 +1,5 @@
 import type { MessageInitShape as Init } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type {
   AttachRequest,
   AttachRequestSchema,
@@ -15,6 +15,8 @@ import type {
   WatchRequestSchema,
   WatchResponse,
   WatchResponseSchema,
+  WrittenBetween as ProtoWrittenBetween,
+  WrittenBetweenSchema,
 } from "../../gen/procman/v1/procman_pb.js";
 import type { Violations } from "../contract/errors.js";
 import type { Stream } from "../contract/job.js";
@@ -23,11 +25,13 @@ import type {
   AttachOptions,
   OutputChunk,
   OutputLine,
+  OutputPeriod,
   OutputStart,
   OutputTruncation,
   SearchedOffsets,
   WatchEvent,
   WatchOptions,
+  WrittenBetween,
 } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { STREAM, TERMINATOR } from "./enums.js";
@@ -35,8 +39,10 @@ import { malformedResponse } from "./error-map.js";
 import {
   decodeNotNegative,
   decodeJobRequest,
+  decodeRequestedTime,
   encodeCount,
   encodeInt64,
+  encodeRequestedTime,
   encodeTime,
   type JobRequest,
 } from "./fields.js";
@@ -49,13 +55,19 @@ export function encodeAttach(
   id: string,
   options: Omit<AttachOptions, "signal">,
 ): Init<typeof AttachRequestSchema> {
-  return { id, ...encodeOutputStart(options), follow: options.follow ?? false };
+  return {
+    id,
+    ...encodeOutputStart(options),
+    ...encodePeriod(options),
+    follow: options.follow ?? false,
+  };
 }
 
 export function decodeAttach(request: AttachRequest): JobRequest<AttachOptions> {
   const { follow } = request;
   return decodeJobRequest(request, (violations) => ({
     ...decodeOutputStart(request, violations),
+    ...decodePeriod(request, violations),
     follow,
   }));
 }
@@ -64,13 +76,21 @@ export function encodeWatch(
   id: string,
   { pattern = "", invert = false, follow, ...start }: Omit<WatchOptions, "signal">,
 ): Init<typeof WatchRequestSchema> {
-  return { id, ...encodeOutputStart(start), pattern, invert, ...defined({ follow }) };
+  return {
+    id,
+    ...encodeOutputStart(start),
+    ...encodePeriod(start),
+    pattern,
+    invert,
+    ...defined({ follow }),
+  };
 }
 
 export function decodeWatch(request: WatchRequest): JobRequest<WatchOptions> {
   const { pattern, invert, follow } = request;
   return decodeJobRequest(request, (violations) => ({
     ...decodeOutputStart(request, violations),
+    ...decodePeriod(request, violations),
     pattern,
     invert,
     ...defined({ follow }),
@@ -110,6 +130,52 @@ export function decodeOutputStart(
   };
 }
 
+type PeriodFields = Pick<WatchRequest, "sinceTime" | "untilTime" | "writtenTimes">;
+
+export function encodePeriod({ sinceTime, untilTime, writtenTimes = false }: OutputPeriod) {
+  return {
+    ...defined({
+      sinceTime: encodeRequestedTime("since_time", sinceTime),
+      untilTime: encodeRequestedTime("until_time", untilTime),
+    }),
+    writtenTimes,
+  };
+}
+
+export function decodePeriod(
+  { sinceTime, untilTime, writtenTimes }: PeriodFields,
+  violations: Violations,
+): OutputPeriod {
+  return {
+    ...defined({
+      sinceTime: decodeRequestedTime("since_time", sinceTime, violations),
+      untilTime: decodeRequestedTime("until_time", untilTime, violations),
+    }),
+    writtenTimes,
+  };
+}
+
+export function encodeWritten(
+  written: WrittenBetween | undefined,
+): Init<typeof WrittenBetweenSchema> | undefined {
+  if (!written) return undefined;
+  const { from, to, unobserved = false } = written;
+  return { from: timestampFromDate(from), to: timestampFromDate(to), unobserved };
+}
+
+export function decodeWritten(
+  written: ProtoWrittenBetween | undefined,
+): WrittenBetween | undefined {
+  if (!written) return undefined;
+  const { from, to, unobserved } = written;
+  if (!from || !to) throw malformedResponse("output that was written at no time");
+  return {
+    from: timestampDate(from),
+    to: timestampDate(to),
+    ...(unobserved && { unobserved }),
+  };
+}
+
 function encodeTruncation({ stream, offset }: OutputTruncation) {
   return {
     event: {
@@ -146,7 +212,10 @@ export function encodeAttachEvent(event: AttachEvent): Init<typeof AttachRespons
         stream: STREAM.encode(event.stream),
         offset: BigInt(offset),
         data,
-        ...defined({ seenTime: encodeTime(event.seenTime) }),
+        ...defined({
+          seenTime: encodeTime(event.seenTime),
+          writtenBetween: encodeWritten(event.writtenBetween),
+        }),
       };
       return { event: { case: "chunk", value } };
     }
@@ -203,12 +272,15 @@ export function decodeWatchEvent({ event }: WatchResponse): WatchEvent | undefin
   }
 }
 
-function decodeChunk({ stream, offset, data, seenTime }: Chunk): OutputChunk {
+function decodeChunk({ stream, offset, data, seenTime, writtenBetween }: Chunk): OutputChunk {
   return {
     stream: knownStream(stream),
     offset: Number(offset),
     data,
-    ...defined({ seenTime: seenTime && timestampDate(seenTime) }),
+    ...defined({
+      seenTime: seenTime && timestampDate(seenTime),
+      writtenBetween: decodeWritten(writtenBetween),
+    }),
   };
 }
 
@@ -223,6 +295,7 @@ export function encodeLine(line: OutputLine): Init<typeof LineSchema> {
     ...defined({
       progress: progress && encodeProgress(progress),
       seenTime: encodeTime(seenTime),
+      writtenBetween: encodeWritten(line.writtenBetween),
     }),
   };
 }
@@ -240,6 +313,7 @@ export function decodeLine(line: Line): OutputLine {
     ...defined({
       progress: progress && decodeProgress(progress),
       seenTime: seenTime && timestampDate(seenTime),
+      writtenBetween: decodeWritten(line.writtenBetween),
     }),
   };
 }

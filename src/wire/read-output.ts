@@ -10,7 +10,15 @@ import { defined } from "../platform/defined.js";
 import { OUTPUT_ENDS, STREAM } from "./enums.js";
 import { decodeJobRequest, decodeNotNegative, encodeInt32 } from "./fields.js";
 import { decodeJob, encodeJob } from "./job.js";
-import { decodeOutputStart, encodeOutputStart, knownStream } from "./output.js";
+import {
+  decodeOutputStart,
+  decodePeriod,
+  decodeWritten,
+  encodeOutputStart,
+  encodePeriod,
+  encodeWritten,
+  knownStream,
+} from "./output.js";
 
 export function encodeReadOutput(
   id: string,
@@ -19,6 +27,7 @@ export function encodeReadOutput(
   return {
     id,
     ...encodeOutputStart(start),
+    ...encodePeriod(start),
     maxBytes: encodeInt32("max_bytes", maxBytes),
     ...(ends !== undefined && { ends: OUTPUT_ENDS.encodeRequested("ends", ends) }),
   };
@@ -30,6 +39,7 @@ export function decodeReadOutput(request: ReadOutputRequest) {
     request,
     (violations): ReadOutputOptions => ({
       ...decodeOutputStart({ streams, stdoutOffset, stderrOffset }, violations),
+      ...decodePeriod(request, violations),
       maxBytes: decodeNotNegative("max_bytes", maxBytes, violations),
       ...defined({ ends: OUTPUT_ENDS.decodeRequested("ends", ends, violations) }),
     }),
@@ -44,10 +54,11 @@ export function encodeBoundedOutput(
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return {
     job: encodeJob(job),
-    parts: parts.map(({ stream, offset, data, omittedBytes }) => ({
+    parts: parts.map(({ stream, offset, data, omittedBytes, writtenBetween }) => ({
       stream: STREAM.encode(stream),
       offset: BigInt(offset),
       omittedBytes: BigInt(omittedBytes),
+      ...defined({ writtenBetween: encodeWritten(writtenBetween) }),
       ...(asText ? { text: decoder.decode(data) } : { data }),
     })),
     stdoutNextOffset: BigInt(stdoutNextOffset),
@@ -60,11 +71,12 @@ export function decodeBoundedOutput(response: ReadOutputResponse): BoundedOutput
   const { job, parts, stdoutNextOffset, stderrNextOffset } = response;
   return {
     job: decodeJob(job),
-    parts: parts.map(({ stream, offset, data, omittedBytes }) => ({
+    parts: parts.map(({ stream, offset, data, omittedBytes, writtenBetween }) => ({
       stream: knownStream(stream),
       offset: Number(offset),
       data,
       omittedBytes: Number(omittedBytes),
+      ...defined({ writtenBetween: decodeWritten(writtenBetween) }),
     })),
     stdoutNextOffset: Number(stdoutNextOffset),
     stderrNextOffset: Number(stderrNextOffset),

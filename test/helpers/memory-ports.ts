@@ -229,7 +229,7 @@ export class MemoryMachine {
     // Nobody reads here what the jobs have written.
     const logs: Pick<
       JobLogs,
-      "sizes" | "lastWriteTime" | "watch" | "progress" | "retain" | "dispose"
+      "sizes" | "lastWriteTime" | "watch" | "progress" | "retain" | "recordGrowth" | "dispose"
     > = {
       sizes: () => {
         this.looks += 1;
@@ -239,6 +239,7 @@ export class MemoryMachine {
       watch: () => undefined,
       progress: () => this.#slowly(() => progressOf(sizes())),
       retain: () => {},
+      recordGrowth: () => {},
       dispose: () => {},
     };
     return logs as JobLogs;

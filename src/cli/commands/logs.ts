@@ -1,6 +1,5 @@
 import { Command } from "commander";
-import { CliError, EXIT } from "../exit-codes.js";
-import { copyMatchingLines } from "../terminal/copy-lines.js";
+import { copyLines } from "../terminal/copy-lines.js";
 import { copyOutput } from "../terminal/copy-output.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob } from "./follow-job.js";
@@ -8,15 +7,18 @@ import { addJobArgument, type LastOption } from "./job-argument.js";
 import {
   addGrepOptions,
   addOutputStartOptions,
+  addPeriodOptions,
   type GrepOptions,
   lineFilter,
+  outputPeriod,
   outputStart,
   type OutputStartOptions,
+  type PeriodOptions,
 } from "./options.js";
 
-interface LogsOptions extends LastOption, OutputStartOptions, GrepOptions {
+interface LogsOptions extends LastOption, OutputStartOptions, PeriodOptions, GrepOptions {
   readonly follow?: boolean;
-  readonly since?: string;
+  readonly timestamps?: boolean;
 }
 
 const TAIL_LINES = 10;
@@ -27,6 +29,11 @@ follows without -f, and can send input. "procman watch" shows progress.
 
 With --grep the server sends only lines that match: a pattern has RE2's syntax and may
 match anywhere in a line. --tail counts all lines.
+
+--since and --until take how long ago ("10m") or a time ("2026-01-31T12:00:00Z", or without
+the zone). The server looks at a log once a second while it grows: what may have been
+written in that period is shown. --timestamps shows when each line was written by; "A/B"
+where it was written at some time between the two.
 `;
 
 const LOGS_HELP = `${HELP}
@@ -34,7 +41,9 @@ Examples:
   procman logs k3x
   procman logs -f --tail 100 k3x
   procman logs --grep '(?i)error|warn' k3x
-  procman logs --grep '^DEBUG' -v k3x`;
+  procman logs --grep '^DEBUG' -v k3x
+  procman logs --since 10m --timestamps k3x
+  procman logs --since 2026-01-31T12:00 --until 2026-01-31T12:30 k3x`;
 
 const TAIL_HELP = `${HELP}
 Examples:
@@ -63,21 +72,19 @@ function outputCommand(
     "-f, --follow",
     "show new output until the job has ended",
   );
-  return addGrepOptions(addOutputStartOptions(command))
-    .option("--since <time>", "not available: procman does not record when output was written")
+  return addGrepOptions(addPeriodOptions(addOutputStartOptions(command)))
+    .option("-t, --timestamps", "show when each line was written")
     .action(async (given: string | undefined, options: LogsOptions) => {
-      const { follow = false, since, ...start } = options;
-      if (since !== undefined) {
-        const message =
-          "--since is not available: procman does not record when output was written. Use --tail, or --stdout-offset and --stderr-offset";
-        throw new CliError(message, { exitCode: EXIT.usage });
-      }
+      const { follow = false, timestamps = false, ...start } = options;
       const filter = lineFilter(options);
+      const lines = filter || timestamps ? { ...filter, writtenTimes: timestamps } : undefined;
       await context.withJob(given, options, async (client, id) => {
-        const copy = { ...outputStart({ ...defaults, ...start }), follow };
+        // A period has a beginning of its own.
+        const from = options.since ? start : { ...defaults, ...start };
+        const copy = { ...outputStart(from), ...outputPeriod(options), follow };
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
-          filter
-            ? copyMatchingLines(client, id, { ...copy, ...filter, signal }, cli)
+          lines
+            ? copyLines(client, id, { ...copy, ...lines, signal }, cli)
             : copyOutput(client, id, { ...copy, signal }, cli),
         );
       });

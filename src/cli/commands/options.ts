@@ -8,7 +8,7 @@ import {
   type Stream,
   type WindowSize,
 } from "../../contract/job.js";
-import type { OutputStart } from "../../contract/procman.js";
+import type { OutputPeriod, OutputStart } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { RESOURCES } from "../../platform/resource-limits.js";
 import { HOST_OPTIONS, type HostOptions } from "../remote-host.js";
@@ -106,6 +106,41 @@ export function addOutputStartOptions(command: Command): Command {
 export function outputStart(options: OutputStartOptions): OutputStart {
   const { tail, stdoutOffset, stderrOffset, stream } = options;
   return defined({ tailLines: tail, stdoutOffset, stderrOffset, streams: stream });
+}
+
+export interface PeriodOptions {
+  readonly since?: Date;
+  readonly until?: Date;
+}
+
+/** Adds the options that say which output is meant by when it was written. */
+export function addPeriodOptions(command: Command): Command {
+  return command
+    .option("--since <time>", 'only output written since: "10m" ago, or a time', parseTime)
+    .option("--until <time>", "only output written until then; with -f, stop then", parseTime);
+}
+
+export function outputPeriod({ since, until }: PeriodOptions): OutputPeriod {
+  return defined({ sinceTime: since, untilTime: until });
+}
+
+const TIME = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?$/i;
+
+/** Parses a time of RFC 3339, where a zone that is missing is the local one, or how long ago. */
+export function parseTime(text: string): Date {
+  const trimmed = text.trim();
+  if (TIME.test(trimmed)) {
+    const time = new Date(/[T ]/i.test(trimmed) ? trimmed : `${trimmed}T00:00`);
+    if (!Number.isNaN(time.getTime())) return time;
+  }
+  const now = Date.now();
+  if (trimmed === "now") return new Date(now);
+  if (trimmed !== "0" && !DURATION.test(trimmed)) {
+    throw new InvalidArgumentError(
+      'Give a duration, such as "10m", or a time, such as "2026-01-31T12:00:00Z".',
+    );
+  }
+  return new Date(now - parseDurationMs(trimmed));
 }
 
 export interface GrepOptions {

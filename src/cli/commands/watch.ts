@@ -20,17 +20,21 @@ import {
 import {
   addGrepOptions,
   addOutputStartOptions,
+  addPeriodOptions,
   type GrepOptions,
   type JsonOption,
   lineFilter,
+  outputPeriod,
   outputStart,
   type OutputStartOptions,
+  type PeriodOptions,
 } from "./options.js";
 
 interface WatchCommandOptions
   extends JsonOption,
     SelectionOptions,
     OutputStartOptions,
+    PeriodOptions,
     GrepOptions {}
 
 const HELP = `
@@ -52,7 +56,7 @@ export function watchCommand(context: CommandContext): Command {
   const command = new Command("watch").description(
     "follow the output of a job line by line, with its progress",
   );
-  addGrepOptions(addOutputStartOptions(addJobArgument(command)));
+  addGrepOptions(addPeriodOptions(addOutputStartOptions(addJobArgument(command))));
   return addSelectionOptions(command, "every job, also those to come")
     .option("--json", "print each event as a JSON line")
     .addHelpText("after", HELP)
@@ -63,7 +67,12 @@ export function watchCommand(context: CommandContext): Command {
       return context.withJob(given, options, async (client, id) => {
         const watch = options.json ? printEvents : showLines;
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
-          watch(client, id, { ...outputStart(options), ...filter, signal }, cli),
+          watch(
+            client,
+            id,
+            { ...outputStart(options), ...outputPeriod(options), ...filter, signal },
+            cli,
+          ),
         );
       });
     });
@@ -75,13 +84,14 @@ async function watchSeveral(
   selection: JobSelection,
   options: WatchCommandOptions,
 ): Promise<void> {
-  const { tail, stdoutOffset, stderrOffset, stream, json = false } = options;
+  const { tail, stdoutOffset, stderrOffset, since, until, stream, json = false } = options;
   const filter = lineFilter(options);
   if (!filter) {
     throw usageError("to watch several jobs takes --grep; `procman attach` shows all of it");
   }
-  if ((tail ?? stdoutOffset ?? stderrOffset) !== undefined) {
-    throw usageError("--tail, --stdout-offset and --stderr-offset are for a single job");
+  if ((tail ?? stdoutOffset ?? stderrOffset ?? since ?? until) !== undefined) {
+    const given = "--tail, --stdout-offset, --stderr-offset, --since and --until";
+    throw usageError(`${given} are for a single job`);
   }
   const { cli } = context;
   const { all: _, ...jobs } = selection;

@@ -1,41 +1,53 @@
-import type { Job, Stream } from "../../contract/job.js";
+import { type Job, type Stream, STREAMS } from "../../contract/job.js";
 import type { OutputLine, Procman, WatchOptions } from "../../contract/procman.js";
 import type { Cli } from "../cli.js";
+import { writtenTime } from "../format/written-time.js";
 import { OutputGaps, unexpectedEnd } from "./copy-output.js";
 
 /**
- * Copies the lines of a job's output that match to this process's, until the end. Every
- * line ends with a line break, also a last one that had none, and one that ended with "\r".
+ * Copies the lines of a job's output that are asked for to this process's, until the end,
+ * with the time before each where that is asked for. Every line ends with a line break,
+ * also a last one that had none, and one that ended with "\r".
  */
-export async function copyMatchingLines(
+export async function copyLines(
   client: Procman,
   id: string,
-  options: WatchOptions & Required<Pick<WatchOptions, "pattern">>,
+  options: WatchOptions,
   cli: Cli,
 ): Promise<Job> {
   const { stderr } = cli;
-  const gaps = new OutputGaps({ ...options, tailLines: 0 });
+  const isWhole = !options.pattern;
+  const gaps = new OutputGaps(isWhole ? options : { ...options, tailLines: 0 });
   const pieces = new Pieces();
-  const breakLine = async (stream: Stream, next?: OutputLine) => {
-    if (pieces.isBroken(stream, next)) await cli[stream].write("\n");
+  const breakLine = async (stream: Stream) => {
+    if (pieces.end(stream)) await cli[stream].write("\n");
+  };
+  const note = async (text: string | undefined) => {
+    if (text && stderr.isTerminal) await stderr.line(stderr.paint("dim", text));
   };
   for await (const event of client.watch(id, options)) {
     switch (event.type) {
       case "opened":
         gaps.opened(event.job);
         break;
-      case "line":
-        await breakLine(event.stream, event);
-        await cli[event.stream].write(event.text + (event.terminator === "none" ? "" : "\n"));
+      case "line": {
+        const { stream, offset, nextOffset, text, terminator, writtenBetween } = event;
+        if (isWhole) await note(gaps.before(stream, offset, nextOffset));
+        const isPiece = pieces.goesOn(event);
+        if (!isPiece) await breakLine(stream);
+        const time = writtenBetween && !isPiece ? `${writtenTime(writtenBetween)} ` : "";
+        await cli[stream].write(time + text + (terminator === "none" ? "" : "\n"));
+        pieces.take(event);
         break;
+      }
       case "truncated":
         await breakLine(event.stream);
-        if (stderr.isTerminal) await stderr.line(stderr.paint("dim", gaps.truncated(event)));
+        await note(gaps.truncated(event));
         break;
       case "searched":
         break;
       case "ended":
-        for (const stream of ["stdout", "stderr"] as const) await breakLine(stream);
+        for (const stream of STREAMS) await breakLine(stream);
         gaps.throwIfMissing();
         return event.job;
     }
@@ -47,11 +59,18 @@ export async function copyMatchingLines(
 class Pieces {
   readonly #open = new Map<Stream, number>();
 
-  /** @param next the line that comes next in that stream, which is noted */
-  isBroken(stream: Stream, next?: OutputLine): boolean {
-    const goesOnAt = this.#open.get(stream);
-    if (next?.terminator === "none") this.#open.set(stream, next.nextOffset);
+  /** Whether this is the next piece of the line before it. */
+  goesOn({ stream, offset }: OutputLine): boolean {
+    return this.#open.get(stream) === offset;
+  }
+
+  take({ stream, terminator, nextOffset }: OutputLine): void {
+    if (terminator === "none") this.#open.set(stream, nextOffset);
     else this.#open.delete(stream);
-    return goesOnAt !== undefined && goesOnAt !== next?.offset;
+  }
+
+  /** @returns whether a line was not over */
+  end(stream: Stream): boolean {
+    return this.#open.delete(stream);
   }
 }

@@ -1,6 +1,7 @@
 import { type Job, type Stream, STREAMS } from "../../contract/job.js";
 import type {
   AttachOptions,
+  OutputPeriod,
   OutputStart,
   OutputTruncation,
   Procman,
@@ -59,9 +60,10 @@ export class OutputGaps {
   readonly #streams: readonly Stream[];
   #job: Job | undefined;
 
-  constructor({ tailLines, streams = [], stdoutOffset = 0, stderrOffset = 0 }: OutputStart) {
+  constructor(asked: OutputStart & OutputPeriod) {
+    const { tailLines, sinceTime, streams = [], stdoutOffset = 0, stderrOffset = 0 } = asked;
     this.#streams = streams.length === 0 ? STREAMS : streams;
-    if (tailLines !== undefined) return;
+    if (tailLines !== undefined || sinceTime !== undefined) return;
     this.#next.set("stdout", stdoutOffset).set("stderr", stderrOffset);
   }
 

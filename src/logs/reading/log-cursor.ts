@@ -37,6 +37,8 @@ export interface LogCursorOptions {
   readonly stream: Stream;
   readonly start: LogStart;
   readonly position: number;
+  /** Read no further than this, where the log is not followed. */
+  readonly end?: number | undefined;
   readonly transientData: boolean;
 }
 
@@ -49,9 +51,12 @@ export class SnapshotCursor implements LogCursor {
   readonly #memory: Buffer | undefined;
   #position: number;
   #end = 0;
+  readonly #maxEnd: number;
   readonly #truncations: UntoldTruncations;
 
-  constructor(dir: JobDir, { stream, start, position, transientData }: LogCursorOptions) {
+  constructor(dir: JobDir, options: LogCursorOptions) {
+    const { stream, start, position, transientData, end = Number.POSITIVE_INFINITY } = options;
+    this.#maxEnd = end;
     this.#stream = stream;
     this.#start = start;
     this.#file = new LogFile(dir.log(stream), start);
@@ -64,6 +69,7 @@ export class SnapshotCursor implements LogCursor {
     this.#end = await this.#file.size();
     if (this.#start.place?.isMissing) this.#position = this.#end;
     checkOffsets({ stream: this.#stream, offset: this.#position, size: this.#end });
+    this.#end = Math.min(this.#end, this.#maxEnd);
   }
 
   async refresh(): Promise<void> {}

@@ -2,21 +2,22 @@ import type { JobDir } from "../../core/job-dir.js";
 import type { OutputStart } from "../../contract/procman.js";
 import { invalidArgument } from "../../contract/errors.js";
 import { STREAMS, type Stream } from "../../contract/job.js";
-import type { OutputPositions } from "../../core/ports.js";
+import type { OutputBounds, OutputPositions } from "../../core/ports.js";
 import { checkOffsets } from "./check-offsets.js";
 import { BOTH_WHOLE, LogFile } from "./log-file.js";
 import { tailStart } from "./tail-start.js";
 
 /**
  * Returns where in a job's logs to begin. Of each stream asked for, that is the
- * latest of the offset asked for, where the log begins, and where the last lines
- * asked for begin.
+ * latest of the offset asked for, where the log begins, where the bounds begin, and where
+ * the last lines asked for begin before the bounds' end.
  * @throws ProcmanError INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE
  */
 export async function resolveStart(
   dir: JobDir,
   start: OutputStart,
   starts = BOTH_WHOLE,
+  { begin = {}, end = {} }: OutputBounds = {},
 ): Promise<OutputPositions> {
   checkCount("tail_lines", start.tailLines);
   const logs = streamsOf(start).map((stream) => ({
@@ -33,8 +34,10 @@ export async function resolveStart(
 
     const lines = start.tailLines;
     const positions: OutputPositions = {};
-    for (const { stream, offset, file, size } of sized) {
-      const floor = Math.max(Math.min(offset, size), starts[stream].firstOffset);
+    for (const { stream, offset, file, size: whole } of sized) {
+      const size = Math.min(whole, end[stream] ?? whole);
+      const wanted = Math.max(offset, begin[stream] ?? 0);
+      const floor = Math.max(Math.min(wanted, whole), starts[stream].firstOffset);
       const tail = lines === undefined ? floor : await tailStart(file, { size, lines, floor });
       // The log's start may have moved on meanwhile, so that a hole was read.
       positions[stream] = Math.max(tail, starts[stream].firstOffset);

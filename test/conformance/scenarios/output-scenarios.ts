@@ -92,6 +92,36 @@ export const OUTPUT_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "since_time, until_time and when output was written",
+    async run(client) {
+      const { id } = await start(client, "echo one; echo err >&2");
+      const { createdTime } = await wait(client, id);
+      const past = { id, untilTime: "2026-01-01T00:00:00Z", follow: true };
+      const coming = { id, sinceTime: "2100-01-01T00:00:00Z" };
+      for (const request of [past, coming]) {
+        expect(await all(client.stream("Attach", request))).toHaveLength(2);
+        expect(linesOf(await all(client.stream("Watch", request)))).toEqual([]);
+      }
+      const known = { id, sinceTime: createdTime as string, writtenTimes: true };
+      const writtenBetween = { from: createdTime, to: expect.any(String) };
+      expect(linesOf(await all(client.stream("Watch", known)))).toMatchObject([
+        { text: "one", writtenBetween },
+        { text: "err", writtenBetween },
+      ]);
+      const chunks = (await all(client.stream("Attach", known))).slice(1, -1);
+      expect(chunks).toMatchObject([{ chunk: { writtenBetween } }, { chunk: { writtenBetween } }]);
+      expect((await client.call("ReadOutput", known))["parts"]).toMatchObject([
+        { writtenBetween },
+        { writtenBetween },
+      ]);
+      expect((await client.call("ReadOutput", coming))["parts"] ?? []).toEqual([]);
+      const wrong = { ...coming, untilTime: "2026-01-01T00:00:00Z" };
+      const fields = ["until_time"];
+      await fails(client, "Watch", wrong, "INVALID_ARGUMENT", { fields });
+      await fails(client, "ReadOutput", wrong, "INVALID_ARGUMENT", { fields });
+    },
+  },
+  {
     name: "Attach: a megabyte of any bytes",
     async run(client) {
       const program =

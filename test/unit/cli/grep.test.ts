@@ -86,6 +86,51 @@ describe("logs --grep", () => {
   });
 });
 
+describe("logs --timestamps", () => {
+  const writtenBetween = (fromMs: number, toMs: number) => ({
+    from: new Date(fromMs),
+    to: new Date(toMs),
+  });
+
+  test("each line has its time before it, or the two times that it was written between", async () => {
+    const events: WatchEvent[] = [
+      opened,
+      { type: "line", ...line("one", { writtenBetween: writtenBetween(0, 1500) }) },
+      {
+        type: "line",
+        ...line("long", {
+          offset: 4,
+          terminator: "none",
+          writtenBetween: writtenBetween(0, 60_000),
+        }),
+      },
+      { type: "line", ...line("er", { offset: 8, writtenBetween: writtenBetween(0, 60_000) }) },
+      ended,
+    ];
+    const since = "1970-01-01T00:00:00Z";
+    const { asked, out } = await run(events, ["tail", "-t", "--since", since, "abc"]);
+    expect(out).toBe(
+      "1970-01-01T00:00:01.500Z one\n1970-01-01T00:00:00.000Z/1970-01-01T00:01:00.000Z longer\n",
+    );
+    expect(asked).toEqual({
+      sinceTime: new Date(0),
+      writtenTimes: true,
+      follow: false,
+      signal: expect.any(AbortSignal),
+    });
+  });
+
+  test("what is missing is told, as without times", async () => {
+    const events: WatchEvent[] = [opened, { type: "line", ...line("far", { offset: 9 }) }, ended];
+    const { error } = await run(events, ["logs", "-t", "abc"], { terminal: true });
+    expect(error).toContain("here 9 B of stdout are gone");
+    const { error: since } = await run(events, ["logs", "-t", "--since", "1h", "abc"], {
+      terminal: true,
+    });
+    expect(since).not.toContain("gone");
+  });
+});
+
 describe("watch of several jobs", () => {
   const revision = "r";
   const named = (id: string, name: string) => runningJob({ id, name });
@@ -159,6 +204,7 @@ describe("watch of several jobs", () => {
   test.each([
     [["--all"], "takes --grep"],
     [["--all", "--grep", "x", "--tail", "5"], "are for a single job"],
+    [["--all", "--grep", "x", "--since", "5m"], "are for a single job"],
     [["abc", "--all", "--grep", "x"], "give either ids"],
   ])("%j is refused", async (words, message) => {
     const { code, error } = await watch([], words);

@@ -8,8 +8,39 @@ import {
   parseListen,
   parsePositiveDurationMs,
   parseSizeBytes,
+  parseTime,
   parseWholeNumber,
 } from "../../../src/cli/commands/options.js";
+
+describe("times", () => {
+  test.each([
+    ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"],
+    [" 2026-01-31T12:00:00.5+01:00 ", "2026-01-31T11:00:00.500Z"],
+    ["2026-01-31 12:00", "2026-01-31T12:00:00"],
+    ["2026-01-31T12:00:01", "2026-01-31T12:00:01"],
+    ["2026-01-31", "2026-01-31T00:00:00"],
+  ])("%j is %s", (text, expected) => {
+    expect(parseTime(text)).toEqual(new Date(expected));
+  });
+
+  test.each([
+    ["10m", 600_000],
+    ["0", 0],
+    ["now", 0],
+    ["1h 30m", 5_400_000],
+  ])("%j is %i ms ago", (text, ms) => {
+    const agoMs = Date.now() - parseTime(text).getTime();
+    expect(agoMs).toBeGreaterThanOrEqual(ms);
+    expect(agoMs).toBeLessThan(ms + 10_000);
+  });
+
+  test.each(["", "yesterday", "5", "2026-13-01", "2026-01-31T25:00", "12:00", "-5m"])(
+    "%j is none",
+    (text) => {
+      expect(() => parseTime(text)).toThrow("Give a duration");
+    },
+  );
+});
 
 describe("durations", () => {
   test.each([

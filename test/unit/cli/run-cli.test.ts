@@ -816,7 +816,7 @@ describe("what other programs call a command", () => {
     ["stop abc", "procman cancel abc"],
     ["server stop abc", "procman cancel abc"],
     ["status abc", "procman get abc"],
-    ["logs --since 1h abc", "--since is not available"],
+    ["logs --since yesterday abc", "Give a duration"],
   ])("%s does nothing and says what to type", async (words, hint) => {
     const cli = cliWith({}, "abc");
     expect(await cli.run(...words.split(" "))).toBe(2);

@@ -85,6 +85,8 @@ export class FakeJob {
     matchingLines: vi.fn<JobLogs["matchingLines"]>(() => each(this.lines)),
     lineStarts: vi.fn<JobLogs["lineStarts"]>(async (positions) => positions),
     findLine: vi.fn<JobLogs["findLine"]>(async () => undefined),
+    recordGrowth: vi.fn<JobLogs["recordGrowth"]>(),
+    openTimes: vi.fn<JobLogs["openTimes"]>(),
     erase: vi.fn<JobLogs["erase"]>(),
     dispose: vi.fn<JobLogs["dispose"]>(),
   };

@@ -12,7 +12,11 @@ function written(stdout: string | Uint8Array, stderr: string | Uint8Array = "") 
   const job = JobLogs.started();
   job.append("stdout", stdout);
   job.append("stderr", stderr);
-  return (options: ReadOutputOptions = {}) => readOutput(logs.open(job.dir), options);
+  return async (options: ReadOutputOptions = {}) => {
+    const opened = logs.open(job.dir);
+    const from = await opened.resolveStart(options);
+    return readOutput(opened, options, { from, reading: {}, times: undefined });
+  };
 }
 
 function texts(parts: readonly OutputPart[], stream: Stream): string[] {

@@ -23,6 +23,7 @@ import {
   type ListOptions,
   MAX_DURATION_MS,
   type OutputLine,
+  type OutputPart,
   type SendInputOptions,
   type SignalOptions,
   type StartOptions,
@@ -32,6 +33,7 @@ import {
   type WatchEvent,
   type WatchJobsOptions,
   type WatchOptions,
+  type WrittenBetween,
 } from "../../../src/contract/procman.js";
 import type { JobsMessage } from "../../../src/wire/jobs.js";
 import { anyJob, anyProgress, anyTime } from "../client/some-job.js";
@@ -162,17 +164,27 @@ export const anyWatchJobs = anyOf<WatchJobsOptions>(
   ["name", "output"],
 );
 
+const period = { sinceTime: anyTime, untilTime: anyTime, writtenTimes: fc.boolean() };
+
 export const anyAttach = anyOf<AttachOptions>(
-  { ...start, tailLines: int32, follow: fc.boolean() },
-  ["tailLines"],
+  { ...start, ...period, tailLines: int32, follow: fc.boolean() },
+  ["tailLines", "sinceTime", "untilTime"],
 );
 
 export const anyReadOutput = anyOf<ReadOutputOptions>(
-  { ...start, maxBytes: int32, ends: fc.constantFrom(...OUTPUT_ENDS) },
-  ["ends"],
+  { ...start, ...period, maxBytes: int32, ends: fc.constantFrom(...OUTPUT_ENDS) },
+  ["ends", "sinceTime", "untilTime"],
 );
 
-const part = plain({ stream: fc.constantFrom(...STREAMS), offset, data, omittedBytes: offset });
+const writtenBetween: fc.Arbitrary<WrittenBetween> = fc.oneof(
+  plain({ from: anyTime, to: anyTime }),
+  plain({ from: anyTime, to: anyTime, unobserved: fc.constant(true as const) }),
+);
+
+const part = anyOf<OutputPart>(
+  { stream: fc.constantFrom(...STREAMS), offset, data, omittedBytes: offset, writtenBetween },
+  ["writtenBetween"],
+);
 
 export const anyBoundedOutput = plain<BoundedOutput>({
   job: anyJob,
@@ -182,8 +194,15 @@ export const anyBoundedOutput = plain<BoundedOutput>({
 });
 
 export const anyWatch = anyOf<WatchOptions>(
-  { ...start, tailLines: int32, pattern: text, invert: fc.boolean(), follow: fc.boolean() },
-  ["tailLines", "follow"],
+  {
+    ...start,
+    ...period,
+    tailLines: int32,
+    pattern: text,
+    invert: fc.boolean(),
+    follow: fc.boolean(),
+  },
+  ["tailLines", "follow", "sinceTime", "untilTime"],
 );
 
 export const anyWait = anyOf<WaitOptions>(
@@ -263,6 +282,7 @@ const lineFields: Fields<OutputLine> = {
   terminator: fc.constantFrom(...TERMINATORS),
   progress: anyProgress,
   seenTime: anyTime,
+  writtenBetween,
 };
 
 function anyBoundary(type: "opened" | "ended") {
@@ -274,8 +294,8 @@ const anyTruncation = plain({ type: fc.constant("truncated"), stream, offset });
 export const anyAttachEvent: fc.Arbitrary<AttachEvent> = fc.oneof(
   anyBoundary("opened"),
   anyOf<AttachEvent & { type: "chunk" }>(
-    { type: fc.constant("chunk"), stream, offset, data, seenTime: anyTime },
-    ["seenTime"],
+    { type: fc.constant("chunk"), stream, offset, data, seenTime: anyTime, writtenBetween },
+    ["seenTime", "writtenBetween"],
   ),
   anyTruncation,
   anyBoundary("ended"),
@@ -286,6 +306,7 @@ export const anyWatchEvent: fc.Arbitrary<WatchEvent> = fc.oneof(
   anyOf<WatchEvent & { type: "line" }>({ type: fc.constant("line"), ...lineFields }, [
     "progress",
     "seenTime",
+    "writtenBetween",
   ]),
   anyTruncation,
   plain({ type: fc.constant("searched"), stdoutOffset: offset, stderrOffset: offset }),
@@ -304,7 +325,7 @@ export const anyJobsEvent: fc.Arbitrary<JobsMessage> = fc.oneof(
   plain({
     type: fc.constant("line"),
     id: name,
-    line: anyOf<OutputLine>(lineFields, ["progress", "seenTime"]),
+    line: anyOf<OutputLine>(lineFields, ["progress", "seenTime", "writtenBetween"]),
     revision: text,
   }),
   plain({
@@ -337,7 +358,7 @@ export const anyWaited: fc.Arbitrary<WaitedJob> = fc
       fc.oneof(
         plain({
           type: fc.constant("line"),
-          line: anyOf<OutputLine>(lineFields, ["progress", "seenTime"]),
+          line: anyOf<OutputLine>(lineFields, ["progress", "seenTime", "writtenBetween"]),
         }),
         plain({ type: fc.constant("port"), port: int32 }),
         plain({ type: fc.constant("searched"), stdoutOffset: offset, stderrOffset: offset }),

@@ -5,6 +5,7 @@ import {
   type MessageInitShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import {
   AttachRequestSchema,
@@ -248,7 +249,14 @@ describe("what the client encodes, the server decodes", () => {
     });
     expect(decodeWatch(sent(WatchRequestSchema, encodeWatch("job1", {})))).toStrictEqual({
       id: "job1",
-      options: { streams: [], stdoutOffset: 0, stderrOffset: 0, pattern: "", invert: false },
+      options: {
+        streams: [],
+        stdoutOffset: 0,
+        stderrOffset: 0,
+        writtenTimes: false,
+        pattern: "",
+        invert: false,
+      },
     });
   });
 
@@ -288,7 +296,26 @@ describe("what the client encodes, the server decodes", () => {
     ],
   ] as const)("attach %j", (options, expected) => {
     const request = sent(AttachRequestSchema, encodeAttach("job1", options));
-    expect(decodeAttach(request)).toEqual({ id: "job1", options: expected });
+    const writtenTimes = false;
+    expect(decodeAttach(request)).toEqual({ id: "job1", options: { ...expected, writtenTimes } });
+  });
+
+  test("a time is one from the years 1 to 9999, in whole milliseconds", () => {
+    const request = create(AttachRequestSchema, { id: "job1" });
+    const decoded = (seconds: bigint, nanos: number) =>
+      decodeAttach({ ...request, sinceTime: create(TimestampSchema, { seconds, nanos }) }).options;
+    expect(decoded(1n, 2_999_999).sinceTime).toEqual(new Date(1002));
+    expect(decoded(-62_135_596_800n, 0).sinceTime).toEqual(new Date("0001-01-01T00:00:00Z"));
+    expect(decoded(253_402_300_799n, 0).sinceTime?.getUTCFullYear()).toBe(9999);
+    for (const seconds of [-62_135_596_801n, 253_402_300_800n, 2n ** 62n]) {
+      expect(() => decoded(seconds, 0)).toThrow("since_time: must be a time from the years");
+    }
+    for (const nanos of [-1, 1_000_000_000]) {
+      expect(() => decoded(1n, nanos)).toThrow("since_time: nanos must be from 0 to 999999999");
+    }
+    for (const untilTime of [new Date(Number.NaN), new Date(8.64e15)]) {
+      expect(() => encodeAttach("job1", { untilTime })).toThrow("until_time: is no time from");
+    }
   });
 
   test.each<[WaitUntil, WaitUntil]>([
