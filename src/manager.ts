@@ -76,6 +76,7 @@ export const Manager = {
           await lock.release();
         },
       });
+      engine.sweep();
       const onLost = (error: ProcmanError) => {
         log.error({ err: error }, "the state directory is lost; its jobs go on");
         void manager.close();

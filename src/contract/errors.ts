@@ -12,6 +12,8 @@ export type ErrorReason =
   | "INVALID_ARGUMENT"
   | "COMMAND_NOT_FOUND"
   | "WORK_DIR_NOT_FOUND"
+  /** A limit that was asked for cannot be enforced here; the violation says why. */
+  | "LIMIT_NOT_SUPPORTED"
   | "INVALID_PAGE_TOKEN"
   | "COMMAND_NOT_EXECUTABLE"
   | "REQUEST_ID_CONFLICT"

@@ -66,6 +66,19 @@ export interface JobSpec {
   readonly softLimits?: SoftLimits;
   /** What the command leaves behind is ended with it. */
   readonly endRemaining?: boolean;
+  readonly limits?: Limits;
+}
+
+/** What all of a job's processes may use together, but for open files. The kernel enforces it. */
+export interface Limits {
+  /** Page cache included, and no swap space beside it. At least 1 MiB. */
+  readonly memoryMaxBytes?: number;
+  /** How many processors' worth of time: 1.5, at least 0.01. */
+  readonly cpus?: number;
+  /** How many processes and threads at a time. */
+  readonly pidsMax?: number;
+  /** Of each process by itself, both the soft and the hard limit. At least 8. */
+  readonly openFilesMax?: number;
 }
 
 export type { Resource, RESOURCES } from "../platform/resource-limits.js";
@@ -121,7 +134,12 @@ export type JobState =
   | ({ readonly status: "running" } & Started)
   | ({ readonly status: "completed" } & Started & Exit)
   /** `error` says why where the command did not fail by itself, as for a timeout. */
-  | ({ readonly status: "failed"; readonly error?: string } & Started & Exit)
+  | ({
+      readonly status: "failed";
+      readonly error?: string;
+      readonly reason?: FailureReason;
+    } & Started &
+      Exit)
   | ({ readonly status: "cancelled" } & Started & Exit)
   | ({
       readonly status: "orphaned";
@@ -130,6 +148,11 @@ export type JobState =
       /** When that was noticed. */
       readonly completedTime: Date;
     } & Partial<Started>);
+
+export const FAILURE_REASONS = ["OUT_OF_MEMORY"] as const;
+
+/** Why a job failed, for programs: the kernel has ended processes of it for want of memory. */
+export type FailureReason = (typeof FAILURE_REASONS)[number];
 
 const TIMED_OUT = "timed out after ";
 

@@ -1,5 +1,14 @@
 import type { ProcmanError } from "./errors.js";
-import type { Job, OutputKind, Progress, SoftLimits, Status, Stream, WindowSize } from "./job.js";
+import type {
+  Job,
+  Limits,
+  OutputKind,
+  Progress,
+  SoftLimits,
+  Status,
+  Stream,
+  WindowSize,
+} from "./job.js";
 
 /**
  * What can be done with jobs. The manager in this process and the client of a
@@ -16,7 +25,7 @@ import type { Job, OutputKind, Progress, SoftLimits, Status, Stream, WindowSize 
 export interface Procman {
   /**
    * Runs a command as a new job; resolves when the command has started.
-   * @throws COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND,
+   * @throws COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, WORK_DIR_NOT_FOUND, LIMIT_NOT_SUPPORTED,
    * REQUEST_ID_CONFLICT, NAME_IN_USE, DISK_FULL, TOO_MANY_OPEN_FILES, PROCESS_LIMIT
    */
   start(options: StartOptions): Promise<Job>;
@@ -163,6 +172,8 @@ export interface StartOptions extends CallOptions {
    * The job's end is told as soon as the command has ended. Default false.
    */
   readonly endRemaining?: boolean;
+  /** For all of the job's processes together. Default: none. */
+  readonly limits?: Limits;
 }
 
 export interface GetOptions extends CallOptions {

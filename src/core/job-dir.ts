@@ -63,6 +63,11 @@ export class JobDir {
     return `${this.path}/process`;
   }
 
+  /** The job's cgroups of version 1, a line each; absent where it has none. */
+  get cgroups(): string {
+    return `${this.path}/cgroups`;
+  }
+
   /** The exit record. The server creates it without one, the runner fills it with one write. */
   get exit(): string {
     return `${this.path}/exit`;

@@ -107,11 +107,20 @@ export type Observation =
       readonly kind: "exited";
       /** Why the command could not be executed at all; absent where it was. */
       readonly notExecuted?: string;
+      /** Absent where no process of it was ended for want of memory. */
+      readonly outOfMemory?: OutOfMemory;
       // Absent where the record of its processes is damaged.
     } & Partial<Started> &
       Exit)
   /** It is gone without an exit record. */
   | { readonly kind: "gone"; readonly reason: string; readonly started?: Started };
+
+/** That the kernel has ended processes of a job for want of memory. */
+export interface OutOfMemory {
+  readonly killedProcesses: number;
+  /** Whether the job's own limit was the want; else it was the machine's, or that of what the job is in. */
+  readonly isOwnLimit: boolean;
+}
 
 /** A part of a job's input, as one SendInput adds it. */
 export interface InputPiece {

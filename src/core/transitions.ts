@@ -1,5 +1,6 @@
 import {
   type Exit,
+  type FailureReason,
   isTerminal,
   type JobSpec,
   type JobState,
@@ -9,6 +10,9 @@ import {
 } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
 import type { JobRecord, Observation } from "./ports.js";
+
+/** A command's end, with what else is known of it. */
+type Ended = Exit & Pick<Extract<Observation, { kind: "exited" }>, "notExecuted" | "outOfMemory">;
 
 /** Why a job is stopped. The first stop that is recorded counts. */
 export type StopKind = "cancel" | "timeout";
@@ -66,7 +70,7 @@ export function advanceRecord(record: JobRecord, observation: Observation, now: 
     case "exited": {
       const start = state.status === "running" ? state : startIn(observation);
       if (!start) return orphan(record, "it is not known which process it was", now);
-      return ended(record, { ...observation, ...startOf(start) }, observation.notExecuted);
+      return ended(record, { ...observation, ...startOf(start) });
     }
     case "gone":
       return orphan(record, observation.reason, now, observation.started);
@@ -101,7 +105,7 @@ export function started(record: JobRecord, start: Started): JobRecord {
   return { ...record, state: { status, ...startOf(start) } };
 }
 
-function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): JobRecord {
+function ended(record: JobRecord, seen: Started & Ended): JobRecord {
   const { stop } = record;
   const status = nextStatus(record.state.status, {
     type: "exited",
@@ -119,8 +123,7 @@ function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): J
     case "cancelled":
       return { ...record, state: { status, ...facts } };
     case "failed": {
-      const error = failure(record, notExecuted);
-      return { ...record, state: { status, ...facts, ...defined({ error }) } };
+      return { ...record, state: { status, ...facts, ...failure(record, seen) } };
     }
     case "pending":
     case "running":
@@ -129,10 +132,22 @@ function ended(record: JobRecord, seen: Started & Exit, notExecuted?: string): J
   }
 }
 
-function failure(record: JobRecord, notExecuted: string | undefined): string | undefined {
-  if (notExecuted !== undefined) return `the command could not be executed: ${notExecuted}`;
-  if (record.stop?.kind === "timeout") return timeoutError(record.spec.timeoutMs);
-  return undefined;
+/** What a job that failed says of why, where it is not only that the command did. */
+function failure(
+  { spec, stop }: JobRecord,
+  { notExecuted, outOfMemory }: Ended,
+): { readonly error?: string; readonly reason?: FailureReason } {
+  if (notExecuted !== undefined) {
+    return { error: `the command could not be executed: ${notExecuted}` };
+  }
+  if (stop?.kind === "timeout") return { error: timeoutError(spec.timeoutMs) };
+  if (!outOfMemory) return {};
+  const { killedProcesses, isOwnLimit } = outOfMemory;
+  const limit = isOwnLimit ? spec.limits?.memoryMaxBytes : undefined;
+  const where = limit === undefined ? "" : ` at its limit of ${limit} bytes`;
+  const what = killedProcesses === 1 ? "a process" : `${killedProcesses} processes`;
+  const error = `out of memory: the kernel ended ${what} of the job${where}`;
+  return { error, reason: "OUT_OF_MEMORY" };
 }
 
 function orphan(record: JobRecord, error: string, now: Date, seen?: Started): JobRecord {

@@ -2,6 +2,7 @@ import { invalidArgument, Violations } from "../contract/errors.js";
 import { MAX_LABELS_BYTES } from "../contract/listed-job.js";
 import {
   type JobSpec,
+  type Limits,
   MAX_INPUT_PIECE_BYTES,
   MAX_UMASK,
   NO_LIMIT,
@@ -42,6 +43,16 @@ const MAX_WINDOW_SIDE = 65_535;
 const MIN_LOG_LIMIT_BYTES = 64 * 1024;
 const MIN_NICE = -20;
 const MAX_NICE = 19;
+/** In less, not even a shell can begin. */
+const MIN_MEMORY_BYTES = 1024 * 1024;
+/** The kernel gives no less than a millisecond in each tenth of a second. */
+const MIN_CPUS = 0.01;
+const MAX_CPUS = 10_000;
+/** The most that pid_max can be. */
+const MAX_PIDS = 2 ** 22;
+/** The standard streams, and what it takes to load a program. */
+const MIN_OPEN_FILES = 8;
+const MAX_OPEN_FILES = 2 ** 30;
 const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
 
 /** What a request asks a job to be. Its id is chosen when the job is made. */
@@ -91,6 +102,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     violations.add("nice", `must be a whole number from ${MIN_NICE} to ${MAX_NICE}`);
   }
   checkSoftLimits(softLimits, violations);
+  const limits = checkedLimits(options.limits, violations);
   const { output = "file" } = options;
   if (!OUTPUT_KINDS.includes(output)) {
     violations.add("output", `must be one of ${OUTPUT_KINDS.join(", ")}`);
@@ -118,6 +130,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
       nice,
       softLimits: Object.keys(softLimits).length > 0 ? { ...softLimits } : undefined,
       endRemaining: options.endRemaining || undefined,
+      limits,
     }),
     stdin: options.stdin ?? false,
   };
@@ -272,6 +285,23 @@ function checkSoftLimits(limits: SoftLimits, violations: Violations): void {
       violations.add(field, `must be a whole number, or ${NO_LIMIT} for no limit`);
     }
   }
+}
+
+/** @returns undefined where nothing is limited */
+function checkedLimits(limits: Limits = {}, violations: Violations): Limits | undefined {
+  const { memoryMaxBytes, cpus, pidsMax, openFilesMax } = limits;
+  const checkWhole = (field: string, value: number | undefined, min: number, max: number) => {
+    if (value === undefined || isWholeNumber(value, min, max)) return;
+    violations.add(`limits.${field}`, `must be a whole number from ${min} to ${max}`);
+  };
+  checkWhole("memory_max_bytes", memoryMaxBytes, MIN_MEMORY_BYTES, Number.MAX_SAFE_INTEGER);
+  if (cpus !== undefined && !(cpus >= MIN_CPUS && cpus <= MAX_CPUS)) {
+    violations.add("limits.cpus", `must be a number from ${MIN_CPUS} to ${MAX_CPUS}`);
+  }
+  checkWhole("pids_max", pidsMax, 1, MAX_PIDS);
+  checkWhole("open_files_max", openFilesMax, MIN_OPEN_FILES, MAX_OPEN_FILES);
+  const checked = defined({ memoryMaxBytes, cpus, pidsMax, openFilesMax });
+  return Object.keys(checked).length === 0 ? undefined : checked;
 }
 
 function isWholeNumber(value: number, min: number, max: number): boolean {

@@ -64,6 +64,12 @@ export function setSoftLimits(limits: Readonly<Partial<Record<Resource, number>>
   return inOrder.flatMap((resource) => setSoftLimit(resource, limits[resource])).join(" && ");
 }
 
+/** Returns a shell command that sets a hard limit, or "" where it is to be as it is. */
+export function setHardLimit(resource: Resource, value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return "";
+  return ulimit("H", resource, String(Math.floor(value / NAMES[resource].unit)));
+}
+
 function setSoftLimit(resource: Resource, value: number | undefined): string[] {
   if (value === undefined) return [];
   const isNone = value === Number.POSITIVE_INFINITY;

@@ -1,5 +1,6 @@
 import {
   CONTAINMENTS,
+  FAILURE_REASONS,
   type JobSpec,
   type JobState,
   MAX_UMASK,
@@ -65,6 +66,14 @@ const SPEC = {
   nice: optional(integer()),
   softLimits: optional(recordOf(integer())),
   endRemaining: optional(flag),
+  limits: optional(
+    looseShape({
+      memoryMaxBytes: optional(integer(1)),
+      cpus: optional(positive),
+      pidsMax: optional(integer(1)),
+      openFilesMax: optional(integer(1)),
+    }),
+  ),
 };
 
 /** What there is of each status, besides the status itself. */
@@ -72,7 +81,7 @@ const STATES = {
   pending: {},
   running: started,
   completed: { ...started, ...exit },
-  failed: { ...started, ...exit, error: optional(text) },
+  failed: { ...started, ...exit, error: optional(text), reason: optional(oneOf(FAILURE_REASONS)) },
   cancelled: { ...started, ...exit },
   orphaned: {
     pid: optional(started.pid),

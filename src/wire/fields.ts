@@ -1,11 +1,13 @@
+import type { MessageInitShape as Init } from "@bufbuild/protobuf";
 import {
   type Duration,
   durationFromMs,
   type Timestamp,
   timestampFromDate,
 } from "@bufbuild/protobuf/wkt";
+import type { Limits as ProtoLimits, LimitsSchema } from "../../gen/procman/v1/procman_pb.js";
 import { invalidArgument, Violations } from "../contract/errors.js";
-import type { SoftLimits, WindowSize } from "../contract/job.js";
+import type { Limits, SoftLimits, WindowSize } from "../contract/job.js";
 import { type CancelOptions, MAX_DURATION_MS, type RemainingOption } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { malformedResponse } from "./error-map.js";
@@ -159,6 +161,32 @@ export function encodeSoftLimits(limits: SoftLimits): Record<string, bigint> {
 export function decodeSoftLimits(limits: Readonly<Record<string, bigint>>): SoftLimits | undefined {
   const decoded = Object.entries(limits).map(([name, limit]) => [name, Number(limit)] as const);
   return decoded.length === 0 ? undefined : Object.fromEntries(decoded);
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
+export function encodeLimits(limits: Limits): Init<typeof LimitsSchema> {
+  const { memoryMaxBytes, cpus, pidsMax, openFilesMax } = limits;
+  const int64 = (field: string, value: number | undefined) =>
+    value === undefined ? undefined : encodeInt64(`limits.${field}`, value);
+  return defined({
+    memoryMaxBytes: int64("memory_max_bytes", memoryMaxBytes),
+    cpus,
+    pidsMax: pidsMax === undefined ? undefined : encodeInt32("limits.pids_max", pidsMax),
+    openFilesMax: int64("open_files_max", openFilesMax),
+  });
+}
+
+/** @returns undefined where nothing is limited */
+export function decodeLimits(limits: ProtoLimits | undefined): Limits | undefined {
+  if (!limits) return undefined;
+  const { memoryMaxBytes, cpus, pidsMax, openFilesMax } = limits;
+  const decoded = defined({
+    memoryMaxBytes: memoryMaxBytes === undefined ? undefined : Number(memoryMaxBytes),
+    cpus,
+    pidsMax,
+    openFilesMax: openFilesMax === undefined ? undefined : Number(openFilesMax),
+  });
+  return Object.keys(decoded).length === 0 ? undefined : decoded;
 }
 
 export function decodeWindowSize({ rows, columns }: WindowSize): WindowSize {

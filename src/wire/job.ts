@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   JobSchema,
+  LimitsSchema,
   type Job as ProtoJob,
   type Progress as ProtoProgress,
   ProgressSchema,
@@ -10,6 +11,8 @@ import {
 } from "../../gen/procman/v1/procman_pb.js";
 import {
   type Exit,
+  FAILURE_REASONS,
+  type FailureReason,
   type Job,
   type JobSpec,
   type JobState,
@@ -26,17 +29,21 @@ import { CONTAINMENT, OUTPUT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
 import {
   decodeName,
+  decodeLimits,
   decodeSoftLimits,
   decodeUmask,
   decodeWindowSize,
   encodeDuration,
+  encodeLimits,
   encodeSoftLimits,
   encodeTime,
   encodeUmask,
 } from "./fields.js";
 
 /** What only some states of a job have. */
-type StateDetails = Partial<Started & Exit & { readonly error: string }>;
+type StateDetails = Partial<
+  Started & Exit & { readonly error: string; readonly reason: FailureReason }
+>;
 
 export function encodeJob(job: Job): ProtoJob {
   const details: StateDetails = job as StateDetails;
@@ -64,6 +71,7 @@ export function encodeJob(job: Job): ProtoJob {
     pid: details.pid ?? 0,
     signal: details.signal ?? "",
     error: details.error ?? "",
+    reason: details.reason ?? "",
     stdoutBytes: BigInt(job.stdoutBytes),
     stderrBytes: BigInt(job.stderrBytes),
     stdoutFirstOffset: BigInt(job.stdoutFirstOffset),
@@ -76,6 +84,7 @@ export function encodeJob(job: Job): ProtoJob {
       timeout: encodeDuration(job.timeoutMs),
       windowSize: job.windowSize,
       nice: job.nice,
+      limits: job.limits && create(LimitsSchema, encodeLimits(job.limits)),
       containment: details.containment && CONTAINMENT.encode(details.containment),
       exitCode: details.exitCode,
       cpuTime: encodeDuration(details.cpuTimeMs),
@@ -138,7 +147,7 @@ function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
   const { timeout, logLimitBytes, pty, windowSize, stdin, name, previousId } = job;
-  const { umask, nice, softLimits, endRemaining } = job;
+  const { umask, nice, softLimits, limits, endRemaining } = job;
   return {
     id: decodeName("an id", id),
     requestId,
@@ -163,6 +172,7 @@ function decodeSpec(job: ProtoJob): JobSpec {
       nice,
       softLimits: decodeSoftLimits(softLimits),
       endRemaining: endRemaining || undefined,
+      limits: decodeLimits(limits),
     }),
   };
 }
@@ -179,7 +189,9 @@ function decodeState(job: ProtoJob): JobState {
       return { status, ...decodeStarted(job), ...decodeExit(job) };
     case "failed": {
       const error = job.error || undefined;
-      return { status, ...decodeStarted(job), ...decodeExit(job), ...defined({ error }) };
+      // A word that a newer server knows is passed over; its error says it too.
+      const reason = FAILURE_REASONS.find((each) => each === job.reason);
+      return { status, ...decodeStarted(job), ...decodeExit(job), ...defined({ error, reason }) };
     }
     case "orphaned":
       return {

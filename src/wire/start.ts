@@ -7,19 +7,21 @@ import {
   decodeRequestedDuration,
   decodeRequest,
   decodeNotNegative,
+  decodeLimits,
   decodeSoftLimits,
   decodeWindowSize,
   encodeRequestedDuration,
   decodeUmask,
   encodeInt32,
   encodeInt64,
+  encodeLimits,
   encodeSoftLimits,
   encodeUmask,
   encodeWindowSize,
 } from "./fields.js";
 
 export function encodeStart(options: StartOptions): Init<typeof StartRequestSchema> {
-  const { windowSize, ifRunning, output, umask, nice, softLimits = {} } = options;
+  const { windowSize, ifRunning, output, umask, nice, softLimits = {}, limits } = options;
   return {
     command: options.command,
     args: [...(options.args ?? [])],
@@ -41,6 +43,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
       nice: nice === undefined ? undefined : encodeInt32("nice", nice),
       timeout: encodeRequestedDuration("timeout", options.timeoutMs),
       windowSize: windowSize && encodeWindowSize(windowSize),
+      limits: limits && encodeLimits(limits),
       ifRunning: ifRunning && IF_RUNNING.encodeRequested("if_running", ifRunning),
     }),
   };
@@ -49,7 +52,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
   const { timeout, logLimitBytes, output, pty, windowSize, stdin, name, ifRunning } = request;
-  const { umask, nice, softLimits, endRemaining } = request;
+  const { umask, nice, softLimits, limits, endRemaining } = request;
   return decodeRequest((violations) => ({
     command,
     args,
@@ -72,6 +75,7 @@ export function decodeStart(request: StartRequest): StartOptions {
       umask: decodeUmask(umask, violations),
       nice,
       softLimits: decodeSoftLimits(softLimits),
+      limits: decodeLimits(limits),
     }),
   }));
 }

@@ -243,6 +243,12 @@ export function parseWholeNumber(text: string): number {
   throw new InvalidArgumentError("Give a whole number from 0 on.");
 }
 
+/** Parses a number that may have a fraction: "1.5". */
+export function parseDecimal(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Give a number, such as "1.5".');
+}
+
 /** Parses a whole number that may be negative. */
 export function parseInteger(text: string): number {
   if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);

@@ -22,9 +22,11 @@ import {
   parseVariable,
   parseInteger,
   parsePositiveDurationMs,
+  parseDecimal,
   parseSizeBytes,
   parseSoftLimit,
   parseUmask,
+  parseWholeNumber,
 } from "./options.js";
 
 interface RunOptions extends JsonOption, DetachKeyOption, StartRequestOptions {
@@ -164,6 +166,23 @@ export function runCommand(context: CommandContext): Command {
       "a soft limit of each process by itself, such as nofile=1024, core=unlimited or " +
         "as=4294967296 (bytes, seconds of cpu); may be given several times",
       parseSoftLimit,
+    )
+    .option(
+      "--memory <size>",
+      "the memory that all processes of the job may have together, such as 512MB; where they " +
+        "need more, one of them is killed and the job fails",
+      parseSizeBytes,
+    )
+    .option(
+      "--cpus <number>",
+      "how many processors' worth of time the job gets, such as 1.5",
+      parseDecimal,
+    )
+    .option("--pids <number>", "how many processes and threads the job may have", parseWholeNumber)
+    .option(
+      "--open-files <number>",
+      "how many files each process of the job may have open",
+      parseWholeNumber,
     )
     .addOption(
       new Option(

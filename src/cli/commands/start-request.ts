@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { nanoid } from "nanoid";
+import type { Limits } from "../../contract/job.js";
 import type { IfRunning, StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import type { Cli } from "../cli.js";
@@ -29,6 +30,10 @@ export interface StartRequestOptions {
   /** Whether the job is to run on another machine, where this shell's directory means nothing. */
   readonly isRemote?: boolean;
   readonly endRemaining?: boolean;
+  readonly memory?: number;
+  readonly cpus?: number;
+  readonly pids?: number;
+  readonly openFiles?: number;
 }
 
 /**
@@ -62,6 +67,7 @@ export function startRequest(
       output: pipe ? ("pipe" as const) : undefined,
       timeoutMs: options.timeout,
       logLimitBytes: options.logLimit,
+      limits: limitsOf(options),
       pty: tty,
       windowSize: tty ? cli.stdout.windowSize : undefined,
       stdin,
@@ -77,6 +83,16 @@ function workDirOf({ workDir, isRemote }: StartRequestOptions, cli: Cli): string
   if (workDir === undefined) return undefined;
   const message = "--work-dir: give an absolute path, since the job runs on another machine";
   throw new CliError(message, { exitCode: EXIT.usage });
+}
+
+function limitsOf({ memory, cpus, pids, openFiles }: StartRequestOptions): Limits | undefined {
+  const limits = defined({
+    memoryMaxBytes: memory,
+    cpus,
+    pidsMax: pids,
+    openFilesMax: openFiles,
+  });
+  return Object.keys(limits).length === 0 ? undefined : limits;
 }
 
 function environment(

@@ -1,5 +1,6 @@
 import {
   type Job,
+  type Limits,
   NO_LIMIT,
   type SoftLimits,
   type Stream,
@@ -36,6 +37,7 @@ export function formatJobDetails(
     ],
     ["exit code", exitText(job)],
     ["error", "error" in job ? job.error : undefined],
+    ["reason", "reason" in job ? job.reason : undefined],
     ["command", commandLine(job)],
     ["directory", shellWord(job.workDir)],
     [
@@ -66,6 +68,7 @@ export function formatJobDetails(
     ["umask", ifKnown(job.umask, (umask) => umask.toString(8).padStart(3, "0"))],
     ["nice", ifKnown(job.nice, String)],
     ["soft limits", ifKnown(job.softLimits, softLimitsText)],
+    ["limits", ifKnown(job.limits, limitsText)],
     ["stdout", logText(job, "stdout") + (job.mergeOutput ? " (with stderr)" : "")],
     ["stderr", job.mergeOutput ? undefined : logText(job, "stderr")],
     ["output", job.output === "pipe" ? "through pipes" : undefined],
@@ -137,6 +140,16 @@ function softLimitsText(limits: SoftLimits): string {
   return Object.entries(limits)
     .map(([name, limit]) => `${name}=${limit === NO_LIMIT ? "unlimited" : limit}`)
     .join(" ");
+}
+
+function limitsText({ memoryMaxBytes, cpus, pidsMax, openFilesMax }: Limits): string {
+  const parts = [
+    ifKnown(memoryMaxBytes, (bytes) => `${byteCount(bytes)} of memory`),
+    ifKnown(cpus, (count) => `${count} CPUs`),
+    ifKnown(pidsMax, (count) => `${count} processes`),
+    ifKnown(openFilesMax, (count) => `${count} open files a process`),
+  ];
+  return parts.filter((part) => part !== undefined).join(", ");
 }
 
 function variablesText({ env }: Job): string | undefined {

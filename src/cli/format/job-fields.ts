@@ -13,6 +13,7 @@ const FIELDS: Readonly<Record<string, (job: Job) => string>> = {
   exitCode: (job) => ("exitCode" in job ? String(job.exitCode) : ""),
   signal: (job) => ("signal" in job ? (job.signal ?? "") : ""),
   error: (job) => ("error" in job ? (job.error ?? "") : ""),
+  reason: (job) => ("reason" in job ? (job.reason ?? "") : ""),
   pid: (job) => ("pid" in job && job.pid !== undefined ? String(job.pid) : ""),
   created: ({ createdTime }) => createdTime.toISOString(),
   started: (job) => ("startedTime" in job ? (job.startedTime?.toISOString() ?? "") : ""),

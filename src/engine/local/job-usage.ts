@@ -1,6 +1,6 @@
 import type { ProcessUsage } from "../../contract/job.js";
 import { defined } from "../../platform/defined.js";
-import { cgroupUsage } from "./containment/cgroup-usage.js";
+import { cgroupUsage, legacyUsage } from "./containment/cgroup-usage.js";
 import { cgroupMembers } from "./containment/cgroup.js";
 import type { ProcessSurvey } from "./process/process-survey.js";
 import type { MeasuredProcess } from "./process/process-table.js";
@@ -8,9 +8,13 @@ import { processTable, sameProcess } from "./process/processes.js";
 import { type Identity, isRunnerOrCarrier, runnerAndCarriers } from "./runner/runner-records.js";
 
 /** Measures what the processes of a job use, by its cgroup as far as that tells, else by themselves. */
-export async function jobUsage(identity: Identity, survey: ProcessSurvey): Promise<ProcessUsage> {
+export async function jobUsage(
+  identity: Identity,
+  bounds: readonly string[],
+  survey: ProcessSurvey,
+): Promise<ProcessUsage> {
   if (identity.bootId !== processTable().bootId()) return {};
-  const inCgroup = cgroupUsage(identity.cgroup);
+  const inCgroup = { ...legacyUsage(bounds), ...cgroupUsage(identity.cgroup) };
   if (inCgroup.memoryBytes !== undefined && inCgroup.readBytes !== undefined) {
     return { ...inCgroup, processes: membersOf(identity).length };
   }
@@ -30,9 +34,11 @@ function membersOf(identity: Identity): number[] {
   );
 }
 
-/** Returns what is known of the processes of a job that has ended: what its cgroup tells. */
-export function usageInCgroup({ bootId, cgroup }: Identity): ProcessUsage {
-  return bootId === processTable().bootId() ? cgroupUsage(cgroup) : {};
+/** Returns what is known of the processes of a job that has ended: what its cgroups tell. */
+export function usageAtEnd({ bootId, cgroup }: Identity, bounds: readonly string[]): ProcessUsage {
+  if (bootId !== processTable().bootId()) return {};
+  const { memoryBytes: _, ...usage } = { ...legacyUsage(bounds), ...cgroupUsage(cgroup) };
+  return usage;
 }
 
 /** Not of the command's doing. In a job without a runner, that is recorded as the command. */

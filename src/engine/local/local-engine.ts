@@ -30,6 +30,10 @@ export class LocalEngine implements Engine {
       bareExit,
     };
     leaveJobCgroup();
+  }
+
+  /** Deletes what earlier engines have left of jobs, once those have been looked at. */
+  sweep(): void {
     sweepCgroups(false);
   }
 

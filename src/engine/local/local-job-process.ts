@@ -1,7 +1,12 @@
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromSystemError, invalidArgument, ProcmanError } from "../../contract/errors.js";
+import {
+  argumentError,
+  fromSystemError,
+  invalidArgument,
+  ProcmanError,
+} from "../../contract/errors.js";
 import {
   type Exit,
   type ProcessUsage,
@@ -15,6 +20,7 @@ import type {
   JobProcess,
   Observation,
   RemainingProcesses,
+  OutOfMemory,
   StartedProcess,
 } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
@@ -22,12 +28,14 @@ import { checkRoom, syncPath } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
 import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
+import { readBounds } from "./containment/cgroup-limits.js";
+import { outOfMemory } from "./containment/cgroup-usage.js";
 import { removeCgroup } from "./containment/cgroup.js";
 import { JobRemaining } from "./containment/remaining.js";
 import { PROOF_VALIDITY_MS } from "./containment/session.js";
 import { SessionStop } from "./containment/session-stop.js";
 import { JobInput } from "./input/job-input.js";
-import { jobUsage, usageInCgroup } from "./job-usage.js";
+import { jobUsage, usageAtEnd } from "./job-usage.js";
 import { OutputCarriers } from "./output/output-carriers.js";
 import { listeningPort } from "./listening-port.js";
 import type { ProcessSurvey } from "./process/process-survey.js";
@@ -244,17 +252,20 @@ export class LocalJobProcess implements JobProcess {
 
   async usage(): Promise<ProcessUsage> {
     const identity = this.#knownIdentity();
-    return identity ? jobUsage(identity, this.#shared.survey) : {};
+    return identity ? jobUsage(identity, readBounds(this.#dir), this.#shared.survey) : {};
   }
 
   usageAtEnd(): ProcessUsage {
     const identity = this.#identity ?? this.#knownIdentity();
-    return identity ? usageInCgroup(identity) : {};
+    return identity ? usageAtEnd(identity, readBounds(this.#dir)) : {};
   }
 
   release(): void {
-    const cgroup = (this.#identity ?? this.#knownIdentity())?.cgroup ?? "";
-    this.#removeCgroup(cgroup);
+    const identity = this.#identity ?? this.#knownIdentity();
+    // Those of a copied directory, or of another boot, are not this job's.
+    if (identity?.bootId === processTable().bootId()) {
+      for (const dir of [identity.cgroup, ...readBounds(this.#dir)]) this.#removeCgroup(dir);
+    }
     this.#identity = undefined;
     this.#stopDraining();
   }
@@ -282,13 +293,18 @@ export class LocalJobProcess implements JobProcess {
       this.#identity = identity;
       // The runner could not enter it.
       if (identity.cgroup === "") removeCgroup(spawned.cgroup);
+      if (spawned.isCgroupNeeded && identity.cgroup === "") {
+        // It does not execute its command.
+        const fields = [{ field: "limits", description: "the job could not enter its cgroup" }];
+        throw argumentError("LIMIT_NOT_SUPPORTED", fields, { jobId: this.#dir.jobId });
+      }
       // While the disk is waited for.
       standby.prepare(inheritedEnv);
       await this.#syncIdentity();
       return identity;
     } catch (error) {
       await this.#endFailedStart(spawned.runner);
-      this.#removeCgroup(spawned.cgroup);
+      for (const dir of [spawned.cgroup, ...readBounds(this.#dir)]) this.#removeCgroup(dir);
       throw fromSystemError(error, `start the command of job ${this.#dir.jobId}`, this.#dir.jobId);
     }
   }
@@ -480,7 +496,7 @@ export class LocalJobProcess implements JobProcess {
       kind: "exited",
       ...started,
       ...exit,
-      ...defined({ notExecuted }),
+      ...defined({ notExecuted, outOfMemory: this.#outOfMemory(identity) }),
     });
     const atOnce = readExitRecord(this.#dir.exit);
     if (atOnce) return exitedAs(atOnce);
@@ -516,6 +532,12 @@ export class LocalJobProcess implements JobProcess {
       ? "this state directory is a copy: the job's processes belong to the original"
       : "the machine was restarted while the command ran";
     return { kind: "gone", started, reason };
+  }
+
+  #outOfMemory({ bootId, cgroup }: Identity): OutOfMemory | undefined {
+    // After a reboot they are gone, and with a new one of the same name nothing is known.
+    if (bootId !== processTable().bootId()) return undefined;
+    return outOfMemory(cgroup, readBounds(this.#dir));
   }
 
   /** Continues the terminal: it stops itself with its runner, but does not continue with it. */

@@ -33,7 +33,10 @@ procman_enter() {
 # Ends a runner without a job. Nobody else may know of the cgroup.
 procman_give_up() {
 	[ -n "$procman_cgroup" ] || exit 1
-	echo 0 2>/dev/null >"$procman_cgroup/../cgroup.procs"
+	{
+		echo 0 >"$procman_cgroup/../cgroup.procs" ||
+			echo 0 >"$procman_cgroup/../procman-server/cgroup.procs"
+	} 2>/dev/null
 	PATH=$PATH:/bin:/usr/bin
 	exec rmdir "$procman_cgroup"
 }

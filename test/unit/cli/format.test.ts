@@ -174,11 +174,47 @@ test("details tell of pipes, and not of files", () => {
 });
 
 test("details tell of umask, niceness and limits as the command line takes them", () => {
-  const asked = { umask: 0o7, nice: 0, softLimits: { core: -1, nofile: 1024 } };
+  const limits = { memoryMaxBytes: 512e6, cpus: 1.5, pidsMax: 100, openFilesMax: 64 };
+  const asked = { umask: 0o7, nice: 0, softLimits: { core: -1, nofile: 1024 }, limits };
   const text = formatJobDetails(endedJob(asked), plain, now).join("\n");
   expect(text).toContain("umask:       007\n");
   expect(text).toContain("nice:        0\n");
   expect(text).toContain("soft limits: core=unlimited nofile=1024\n");
+  expect(text).toContain(
+    "limits:      512 MB of memory, 1.5 CPUs, 100 processes, 64 open files a process\n",
+  );
+});
+
+test("details and the table tell what a job uses, as far as it is known", () => {
+  const usage = {
+    cpuTimeMs: 1500,
+    memoryBytes: 2e6,
+    memoryPeakBytes: 3e6,
+    processes: 2,
+    readBytes: 5,
+    writtenBytes: 7000,
+    lastOutputTime: new Date("2026-01-02T03:04:08Z"),
+    measuredTime: now,
+  };
+  const text = formatJobDetails(runningJob({ usage }), plain, now).join("\n");
+  expect(text).toContain("CPU time:    1.5s\n");
+  expect(text).toContain("memory:      2 MB, 3 MB at the most\n");
+  expect(text).toContain("processes:   2\n");
+  expect(text).toContain("disk:        5 B read, 7 kB written\n");
+  expect(text).toContain("last output: 2026-01-02T03:04:08.000Z\n");
+  const least = formatJobDetails(runningJob({ usage: { measuredTime: now } }), plain, now);
+  expect(least.join("\n")).not.toMatch(/^(CPU time|memory|processes|disk|last output):/m);
+  const { memoryBytes: _, ...atEnd } = usage;
+  const table = formatJobTable(
+    [runningJob({ usage }), endedJob({ usage: atEnd }), runningJob()],
+    { ...plain, width: 200 },
+    now,
+  );
+  expect(table[0]).toMatch(/CPU +MEMORY +OUTPUT/);
+  expect(table[1]).toMatch(/ 1\.5s +2 MB /);
+  expect(table[2]).toMatch(/ 1\.5s +3 MB /);
+  const unknown = formatJobTable([runningJob()], { ...plain, width: 200 }, now);
+  expect(unknown[0]).not.toContain("MEMORY");
 });
 
 test("a summary is one line", () => {
@@ -205,6 +241,7 @@ describe("--json", () => {
       exitCode: 0,
       signal: "",
       error: "",
+      reason: "",
       createdTime: "2026-01-02T03:04:05.678Z",
       startedTime: "2026-01-02T03:04:06.789Z",
       completedTime: "2026-01-02T04:00:00Z",

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import {
   CONTAINMENTS,
+  FAILURE_REASONS,
   type Job,
   OUTPUT_KINDS,
   STREAMS,
@@ -85,7 +86,11 @@ const state = fc.oneof(
     .tuple(fc.constantFrom("completed", "cancelled"), startedPart, exitPart)
     .map(([status, started, exit]) => ({ status, ...started, ...exit })),
   fc
-    .tuple(fc.record({ error }, { requiredKeys: [] }), startedPart, exitPart)
+    .tuple(
+      fc.record({ error, reason: fc.constantFrom(...FAILURE_REASONS) }, { requiredKeys: [] }),
+      startedPart,
+      exitPart,
+    )
     .map(([why, started, exit]) => ({ status: "failed", ...why, ...started, ...exit })),
   fc
     .tuple(fc.record({ error, completedTime: anyTime }), fc.option(startedPart))
@@ -144,6 +149,15 @@ export const anyJob = fc
         softLimits: fc.record({ nofile: bytes, core: fc.constant(-1) }, { noNullPrototype: true }),
         endRemaining: fc.constant(true),
         remainingProcesses: fc.integer({ min: 1, max: 2 ** 22 }),
+        limits: fc.record(
+          {
+            memoryMaxBytes: bytes,
+            cpus: number,
+            pidsMax: fc.nat({ max: 9999 }),
+            openFilesMax: bytes,
+          },
+          { noNullPrototype: true },
+        ),
         timeoutMs: wholeMs,
         createdTime: anyTime,
         logLimitBytes: bytes.map((limit) => limit || 1),

@@ -27,6 +27,7 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   nice: 5,
   softLimits: { nofile: 1024, core: -1 },
   endRemaining: true,
+  limits: { memoryMaxBytes: 2 ** 30, cpus: 1.5, pidsMax: 100, openFilesMax: 1024 },
 };
 
 /** With what only a Restart asks for. */

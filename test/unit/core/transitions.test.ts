@@ -88,6 +88,37 @@ test("a command that could not be executed says why", () => {
   });
 });
 
+describe("a job some process of which was ended for want of memory", () => {
+  const record = someRecord(running, { spec: { limits: { memoryMaxBytes: 2 ** 20 } } });
+  const starved = (exitCode: number, killedProcesses: number, isOwnLimit: boolean): Observation =>
+    ({ ...exited(exitCode), outOfMemory: { killedProcesses, isOwnLimit } }) as Observation;
+
+  test.each([
+    [1, true, "a process of the job at its limit of 1048576 bytes"],
+    [2, true, "2 processes of the job at its limit of 1048576 bytes"],
+    [1, false, "a process of the job"],
+  ])("says so where it failed: %i, its own limit %s", (killed, isOwnLimit, what) => {
+    const { state } = advanceRecord(record, starved(137, killed, isOwnLimit), now);
+    const error = `out of memory: the kernel ended ${what}`;
+    expect(state).toMatchObject({ status: "failed", error, reason: "OUT_OF_MEMORY" });
+  });
+
+  test("has none of it where it coped, was stopped, or has no limit", () => {
+    const coped = advanceRecord(record, starved(0, 1, true), now).state;
+    expect(coped).toMatchObject({ status: "completed" });
+    expect(coped).not.toHaveProperty("reason");
+    const late = someRecord(running, { stop: stop("timeout"), spec: { timeoutMs: 5 } });
+    const timedOut = advanceRecord(late, starved(137, 1, true), now).state;
+    expect(timedOut).toMatchObject({ status: "failed", error: "timed out after 5 ms" });
+    expect(timedOut).not.toHaveProperty("reason");
+    const unlimited = advanceRecord(someRecord(running), starved(137, 1, true), now).state;
+    expect(unlimited).toMatchObject({
+      error: "out of memory: the kernel ended a process of the job",
+      reason: "OUT_OF_MEMORY",
+    });
+  });
+});
+
 test("a job that is gone is orphaned with the reason, and has no exit code", () => {
   const { state } = advanceRecord(
     someRecord(running, { stop: stop("cancel") }),

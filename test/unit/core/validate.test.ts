@@ -54,6 +54,7 @@ describe("a Start", () => {
     expect(start({ softLimits: {} })).not.toHaveProperty("softLimits");
     expect(start({ endRemaining: false })).not.toHaveProperty("endRemaining");
     expect(start({ endRemaining: true })).toHaveProperty("endRemaining", true);
+    expect(start({ limits: {} })).not.toHaveProperty("limits");
   });
 
   test("of everything has what was asked for", () => {
@@ -75,8 +76,11 @@ describe("a Start", () => {
       umask: 0o777,
       nice: -20,
       softLimits: { core: -1, nofile: 0 },
+      limits: { memoryMaxBytes: 1_048_576, cpus: 0.01, pidsMax: 1, openFilesMax: 8 },
     };
     expect(start(options)).toEqual(options);
+    const most = { cpus: 10_000, pidsMax: 4_194_304, openFilesMax: 2 ** 30 };
+    expect(start({ limits: most }).limits).toEqual(most);
     expect(start({ mergeOutput: true }).mergeOutput).toBe(true);
     expect(start({ output: "pipe" }).output).toBe("pipe");
   });
@@ -128,6 +132,26 @@ describe("a Start", () => {
     [
       { softLimits: { core: -2 } },
       'soft_limits["core"]: must be a whole number, or -1 for no limit',
+    ],
+    [
+      { limits: { memoryMaxBytes: 1_048_575 } },
+      "limits.memory_max_bytes: must be a whole number from 1048576 to 9007199254740991",
+    ],
+    [{ limits: { cpus: 0.009 } }, "limits.cpus: must be a number from 0.01 to 10000"],
+    [{ limits: { cpus: 10_001 } }, "limits.cpus: must be a number from 0.01 to 10000"],
+    [{ limits: { cpus: Number.NaN } }, "limits.cpus: must be a number from 0.01 to 10000"],
+    [{ limits: { pidsMax: 0 } }, "limits.pids_max: must be a whole number from 1 to 4194304"],
+    [
+      { limits: { pidsMax: 4_194_305 } },
+      "limits.pids_max: must be a whole number from 1 to 4194304",
+    ],
+    [
+      { limits: { openFilesMax: 7 } },
+      "limits.open_files_max: must be a whole number from 8 to 1073741824",
+    ],
+    [
+      { limits: { openFilesMax: 2 ** 30 + 1 } },
+      "limits.open_files_max: must be a whole number from 8 to 1073741824",
     ],
     [{ output: "pipes" as never }, "output: must be one of file, pipe"],
     [{ output: "pipe", pty: true }, "output: is a terminal for a job with pty"],

@@ -1,7 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { cgroupUsage } from "../../../src/engine/local/containment/cgroup-usage.js";
+import {
+  cgroupUsage,
+  legacyUsage,
+  outOfMemory,
+} from "../../../src/engine/local/containment/cgroup-usage.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 /** A directory with these files, as the kernel shows a cgroup. */
@@ -38,4 +42,29 @@ test("what its controllers do not tell is not known", () => {
   expect(cgroupUsage(cgroup({ "io.stat": "" }))).toStrictEqual({ readBytes: 0, writtenBytes: 0 });
   expect(cgroupUsage("/nonexistent")).toStrictEqual({});
   expect(cgroupUsage("")).toStrictEqual({});
+});
+
+test("of version 1, the memory's controller tells its use and its peak", () => {
+  const memory = cgroup({
+    "memory.usage_in_bytes": "5\n",
+    "memory.max_usage_in_bytes": "7\n",
+  });
+  expect(legacyUsage([cgroup({ "pids.current": "1\n" }), memory])).toEqual({
+    memoryBytes: 5,
+    memoryPeakBytes: 7,
+  });
+  expect(legacyUsage([])).toStrictEqual({});
+});
+
+test("processes that were ended for want of memory are counted, and by whose limit", () => {
+  const events = (oom: number, kills: number) =>
+    cgroup({ "memory.events": `low 0\nhigh 0\nmax 3\noom ${oom}\noom_kill ${kills}\n` });
+  expect(outOfMemory(events(1, 2), [])).toEqual({ killedProcesses: 2, isOwnLimit: true });
+  expect(outOfMemory(events(0, 1), [])).toEqual({ killedProcesses: 1, isOwnLimit: false });
+  expect(outOfMemory(events(1, 0), [])).toBeUndefined();
+  expect(outOfMemory("", [])).toBeUndefined();
+  const legacy = (kills: number) =>
+    cgroup({ "memory.oom_control": `oom_kill_disable 0\nunder_oom 0\noom_kill ${kills}\n` });
+  expect(outOfMemory("", [legacy(1)])).toEqual({ killedProcesses: 1, isOwnLimit: true });
+  expect(outOfMemory(cgroup({}), [legacy(0)])).toBeUndefined();
 });

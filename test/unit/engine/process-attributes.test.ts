@@ -134,6 +134,10 @@ describe.skipIf(process.platform !== "linux")("what cannot be had", () => {
       `soft_limits["nofile"]: must be at most ${hard}, the server's hard limit`,
     ]);
     expect(refused({ softLimits: { nofile: hard + 1 } })).toHaveLength(1);
+    expect(refused({ limits: { openFilesMax: hard } })).toEqual([]);
+    expect(refused({ limits: { openFilesMax: hard + 1 } })).toEqual([
+      `limits.open_files_max: must be at most ${hard}, the server's hard limit`,
+    ]);
   });
 
   test("niceness is left as it was by the look whether it can be lowered", () => {

@@ -103,6 +103,12 @@ export const anyStart = anyOf<StartOptions>(
     nice: fc.integer({ min: -20, max: 19 }),
     softLimits: plain({ nofile: offset, core: fc.constant(-1) }),
     endRemaining: fc.constant(true),
+    limits: plain({
+      memoryMaxBytes: offset,
+      cpus: fc.double({ noNaN: true }),
+      pidsMax: int32,
+      openFilesMax: offset,
+    }),
   },
   [
     "endRemaining",
@@ -117,6 +123,7 @@ export const anyStart = anyOf<StartOptions>(
     "umask",
     "nice",
     "softLimits",
+    "limits",
   ],
 );
 

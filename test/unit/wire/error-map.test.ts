@@ -27,6 +27,7 @@ const CODES: Record<ErrorReason, Code> = {
   INVALID_ARGUMENT: Code.InvalidArgument,
   COMMAND_NOT_FOUND: Code.InvalidArgument,
   WORK_DIR_NOT_FOUND: Code.InvalidArgument,
+  LIMIT_NOT_SUPPORTED: Code.FailedPrecondition,
   INVALID_PAGE_TOKEN: Code.InvalidArgument,
   COMMAND_NOT_EXECUTABLE: Code.PermissionDenied,
   REQUEST_ID_CONFLICT: Code.AlreadyExists,

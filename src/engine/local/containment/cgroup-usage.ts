@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProcessUsage } from "../../../contract/job.js";
+import type { OutOfMemory } from "../../../core/ports.js";
 import { defined } from "../../../platform/defined.js";
 
 /**
@@ -16,6 +17,32 @@ export function cgroupUsage(dir: string): ProcessUsage {
     memoryPeakBytes: amountIn(read(dir, "memory.peak")),
     ...diskBytes(read(dir, "io.stat")),
   });
+}
+
+/** Reads what the kernel tells of the cgroups of version 1 that a job is in as well. */
+export function legacyUsage(dirs: readonly string[]): ProcessUsage {
+  const amountOf = (file: string) => first(dirs, (dir) => amountIn(read(dir, file)));
+  return defined({
+    memoryBytes: amountOf("memory.usage_in_bytes"),
+    memoryPeakBytes: amountOf("memory.max_usage_in_bytes"),
+  });
+}
+
+/** Returns what is known of processes that the kernel has ended in a job's cgroups for want of memory. */
+export function outOfMemory(cgroup: string, bounds: readonly string[]): OutOfMemory | undefined {
+  const events = cgroup === "" ? {} : fieldsOf(read(cgroup, "memory.events"));
+  const legacy = first(bounds, (dir) => fieldsOf(read(dir, "memory.oom_control"))["oom_kill"]) ?? 0;
+  const killedProcesses = (events["oom_kill"] ?? 0) + legacy;
+  if (killedProcesses === 0) return undefined;
+  return { killedProcesses, isOwnLimit: legacy > 0 || (events["oom"] ?? 0) > 0 };
+}
+
+function first<T>(dirs: readonly string[], of: (dir: string) => T | undefined): T | undefined {
+  for (const dir of dirs) {
+    const found = of(dir);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Adds up the devices of io.stat: "8:0 rbytes=1 wbytes=2 rios=3 …". */

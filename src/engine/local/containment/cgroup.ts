@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
+  accessSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -7,7 +9,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { hasCode } from "../../../platform/errno.js";
 import { processTable } from "../process/processes.js";
 import { sendSignal } from "../process/signals.js";
@@ -22,14 +24,20 @@ import { sendSignal } from "../process/signals.js";
 /** The directory to create cgroups in; undefined: none can be created; null: not known yet. */
 let base: string | undefined | null = null;
 
+/** The server's own, where it has been given one beside those of its jobs. */
+export const SERVER_CGROUP = "procman-server";
+
+/** What version 2 may have left to version 1. */
+const LEGACY_CONTROLLERS = ["memory", "cpu", "pids"];
+
 /** Names tell which server has made a cgroup, so that what it has left behind is known. */
 const NAME_FORM = /^procman-s(\d+)x[0-9a-f]+$/;
 
 /** @returns the directory of the new cgroup, or "" where none can be created */
 export function makeCgroup(): string {
-  const parent = baseDir();
+  const parent = cgroupBase();
   if (parent === undefined) return "";
-  const dir = join(parent, `procman-s${process.pid}x${randomBytes(6).toString("hex")}`);
+  const dir = join(parent, newCgroupName());
   try {
     mkdirSync(dir);
     if (existsSync(join(dir, "cgroup.kill"))) return dir;
@@ -41,17 +49,27 @@ export function makeCgroup(): string {
   return "";
 }
 
+/** Returns a name that no other cgroup of a job has. */
+export function newCgroupName(): string {
+  return `procman-s${process.pid}x${randomBytes(6).toString("hex")}`;
+}
+
+export function isCgroupName(name: string): boolean {
+  return NAME_FORM.test(name);
+}
+
 /**
  * Deletes the empty cgroups that servers have left behind: nothing enters one of a server
- * that has ended. Those of this process are deleted too once it makes no more.
+ * that has ended. Those of this process are deleted too once it makes no more. To be called
+ * when the jobs of the server before have been looked at: a cgroup tells how they ended.
  */
 export function sweepCgroups(isClosing: boolean): void {
-  const parent = baseDir();
-  if (parent === undefined) return;
-  for (const name of namesIn(parent)) {
-    const pid = Number(NAME_FORM.exec(name)?.[1]);
-    const isOver = pid === process.pid ? isClosing : pid > 0 && !processTable().lookup(pid);
-    if (isOver) removeCgroup(join(parent, name));
+  for (const parent of [cgroupBase(), ...LEGACY_CONTROLLERS.map(legacyBase)]) {
+    for (const name of parent === undefined ? [] : namesIn(parent)) {
+      const pid = Number(NAME_FORM.exec(name)?.[1]);
+      const isOver = pid === process.pid ? isClosing : pid > 0 && !processTable().lookup(pid);
+      if (isOver) removeCgroup(join(parent as string, name));
+    }
   }
 }
 
@@ -61,12 +79,8 @@ export function sweepCgroups(isClosing: boolean): void {
  */
 export function leaveJobCgroup(): void {
   const own = ownCgroup();
-  if (own === undefined || outsideOfJobs(own) === own) return;
-  try {
-    writeFileSync(join(outsideOfJobs(own), "cgroup.procs"), String(process.pid));
-  } catch {
-    // No permission.
-  }
+  if (own === undefined || outsideOfJobs(own) === own || basename(own) === SERVER_CGROUP) return;
+  moveTo(outsideOfJobs(own), process.pid);
 }
 
 /** Returns the pids of the processes in a cgroup, without zombies. */
@@ -102,10 +116,18 @@ export function cgroupEvents(dir: string): string {
  */
 export function leaveCgroup(dir: string, pid: number): void {
   if (!cgroupMembers(dir).includes(pid)) return;
-  try {
-    writeFileSync(join(dirname(dir), "cgroup.procs"), String(pid));
-  } catch {
-    // As said above.
+  moveTo(dirname(dir), pid);
+}
+
+/** Moves a process to the cgroup that those of jobs are in, or the server's beside them. */
+function moveTo(parent: string, pid: number): void {
+  // Where controllers bound the cgroups in it, the kernel has no process in the parent itself.
+  for (const to of [parent, join(parent, SERVER_CGROUP)]) {
+    try {
+      return writeFileSync(join(to, "cgroup.procs"), String(pid));
+    } catch {
+      // No permission, or as said above.
+    }
   }
 }
 
@@ -185,34 +207,77 @@ function namesIn(dir: string): string[] {
   }
 }
 
-function baseDir(): string | undefined {
-  base = base === null ? findBase() : base;
+/** Returns the directory for jobs' cgroups: beside those of other jobs, never within one. */
+export function cgroupBase(): string | undefined {
+  if (base === null) {
+    const own = ownCgroup();
+    base = own === undefined ? undefined : outsideOfJobs(own);
+    if (base !== undefined) enableMeasuring(base);
+  }
   return base;
 }
 
-/** Returns the directory for jobs' cgroups: beside those of other jobs, never within one. */
-function findBase(): string | undefined {
-  const own = ownCgroup();
-  return own === undefined ? undefined : outsideOfJobs(own);
+/**
+ * Has the kernel measure the memory and the disks' use of each job, where that can be had
+ * for nothing: the controllers are there, and no process is in the way.
+ */
+function enableMeasuring(dir: string): void {
+  for (const controller of ["memory", "io"]) {
+    try {
+      writeFileSync(join(dir, "cgroup.subtree_control"), `+${controller}`);
+    } catch {
+      // Then the jobs' processes are measured one by one.
+    }
+  }
+}
+
+/** Returns the same for a controller of version 1; undefined where it may not be used, or is not there. */
+export function legacyBase(controller: string): string | undefined {
+  const own = ownCgroup(controller);
+  if (own === undefined) return undefined;
+  const parent = outsideOfJobs(own);
+  try {
+    accessSync(parent, constants.W_OK);
+    return parent;
+  } catch {
+    return undefined;
+  }
 }
 
 function outsideOfJobs(dir: string): string {
   return dir.replace(/\/procman-[0-9a-z]+(\/.*)?$/, "");
 }
 
-/** Returns the directory of the cgroup (version 2) that this process is in. */
-function ownCgroup(): string | undefined {
+/**
+ * Returns the directory of the cgroup that this process is in.
+ * @param controller that of a hierarchy of version 1. Default: the one of version 2
+ */
+function ownCgroup(controller?: string): string | undefined {
   if (process.platform !== "linux") return undefined;
-  const own = /^0::(\/.*)$/m.exec(read("/proc/self/cgroup"))?.[1];
-  // Fields: id, parent, device, root, mount point, ..., "-", type, ...
+  const own = read("/proc/self/cgroup")
+    .split("\n")
+    .map((line) => /^\d+:([^:]*):(.*)$/.exec(line) ?? [])
+    .find(([, names = ""]) =>
+      controller === undefined ? names === "" : hasName(names, controller),
+    )?.[2];
+  // Fields: id, parent, device, root, mount point, options, ..., "-", type, source, options.
   const mount = read("/proc/self/mountinfo")
     .split("\n")
-    .find((line) => / - cgroup2 /.test(line))
+    .map((line) => line.split(" - "))
+    .find(([, type = ""]) =>
+      controller === undefined
+        ? type.startsWith("cgroup2 ")
+        : type.startsWith("cgroup ") && hasName(type.split(" ")[2] ?? "", controller),
+    )?.[0]
     ?.split(" ");
   const [root, point] = [mount?.[3], mount?.[4]];
   if (own === undefined || root === undefined || point === undefined) return undefined;
   const below = root === "/" ? own : own.startsWith(root) ? own.slice(root.length) : undefined;
   return below === undefined ? undefined : join(unescapeMount(point), below);
+}
+
+function hasName(names: string, name: string): boolean {
+  return names.split(",").includes(name);
 }
 
 /** Decodes the octal escapes of blanks in proc_pid_mountinfo(5). */

@@ -1,22 +1,24 @@
 import { getPriority, setPriority } from "node:os";
 import { Violations } from "../../../contract/errors.js";
 import { type JobSpec, NO_LIMIT } from "../../../contract/job.js";
+import { checkCgroupLimits } from "../containment/cgroup-limits.js";
 import {
   limitUnit,
   RESOURCES,
   type Resource,
   resourceLimits,
+  setHardLimit,
   setSoftLimits,
 } from "../../../platform/resource-limits.js";
 
 /** What a process inherits, and a job may ask to have otherwise. */
-type Attributes = Pick<JobSpec, "nice" | "softLimits">;
+type Attributes = Pick<JobSpec, "nice" | "softLimits" | "limits">;
 
 /**
  * Checks that this process may give a job what it asks for.
  * @throws ProcmanError INVALID_ARGUMENT with a violation for each that it may not
  */
-export function checkAttributes({ nice, softLimits }: Attributes): void {
+export function checkAttributes({ nice, softLimits, limits }: Attributes): void {
   const violations = new Violations();
   const lowest = nice === undefined ? undefined : lowestNice(nice);
   if (lowest !== undefined && lowest !== nice) {
@@ -31,7 +33,14 @@ export function checkAttributes({ nice, softLimits }: Attributes): void {
       if (fault !== undefined) violations.add(`soft_limits[${JSON.stringify(resource)}]`, fault);
     }
   }
+  const openFilesFault = limitFault(
+    "nofile",
+    limits?.openFilesMax ?? 0,
+    resourceLimits().nofile?.hard,
+  );
+  if (openFilesFault !== undefined) violations.add("limits.open_files_max", openFilesFault);
   violations.throwIfAny();
+  if (limits) checkCgroupLimits(limits);
 }
 
 /** @returns `nice` itself, unless this process may not have it: then the lowest that it may */
@@ -60,13 +69,19 @@ function limitFault(
 }
 
 /**
- * Returns shell commands that set a job's soft limits, or "". To be run last: by them the
+ * Returns shell commands that set a job's limits of each process by itself, or "". To be run last: by them the
  * shell may become unable to do anything but to execute the command.
  */
-export function limitsScript({ softLimits = {} }: Attributes): string {
-  return setSoftLimits(
-    Object.fromEntries(Object.entries(softLimits).map(([name, limit]) => [name, amountOf(limit)])),
+export function limitsScript({ softLimits = {}, limits = {} }: Attributes): string {
+  const { openFilesMax = Number.POSITIVE_INFINITY } = limits;
+  const soft: Partial<Record<string, number>> = Object.fromEntries(
+    Object.entries(softLimits).map(([name, limit]) => [name, amountOf(limit)]),
   );
+  if (openFilesMax !== Number.POSITIVE_INFINITY) {
+    soft["nofile"] = Math.min(soft["nofile"] ?? openFilesMax, openFilesMax);
+  }
+  const commands = [setSoftLimits(soft), setHardLimit("nofile", openFilesMax)];
+  return commands.filter((command) => command !== "").join(" && ");
 }
 
 /** Returns what nice(1) is to add to this process's niceness, which a job inherits; 0: nothing. */

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { JobDir } from "../../../core/job-dir.js";
 import { defined } from "../../../platform/defined.js";
 import { quoted } from "../../../platform/shell-word.js";
+import type { LimitedCgroups } from "../containment/cgroup-limits.js";
 import { processTable } from "../process/processes.js";
 import { TERMINAL_FD } from "../terminal/terminal.js";
 import type { LocalCommand } from "./prepare-command.js";
@@ -42,8 +43,9 @@ export function runnerCommand(command: LocalCommand, place: RunnerPlace): Words 
 }
 
 /** Returns the script that the runner sources right before it executes the command, or "". */
-export function runnerScript(command: LocalCommand): string {
-  const { spec, argv, envScript, limitsScript, isLong } = command;
+export function runnerScript(command: LocalCommand, cgroups?: LimitedCgroups): string {
+  const { spec, argv, envScript, isLong } = command;
+  const limitsScript = limitsOf(command, cgroups);
   const lines: string[] = [];
   if (limitsScript !== "") lines.push(`procman_limits=${quoted(limitsScript)}`);
   if (spec.pty) {
@@ -73,19 +75,33 @@ export function waitingRunner(shell: string, scriptsDir: string, cgroup: string)
  */
 export function runnerInstructions(
   command: LocalCommand,
-  place: Pick<RunnerPlace, "dir">,
+  place: Pick<RunnerPlace, "dir"> & { readonly cgroups?: LimitedCgroups },
   adjust: string,
 ): string {
   const { umask } = command.spec;
   const variables = {
     procman_dir: place.dir.path,
     procman_stderr: stderrOf(command, place),
-    procman_limits: command.limitsScript,
-    ...defined({ procman_mask: umask?.toString(8) }),
+    procman_limits: limitsOf(command, place.cgroups),
+    // Entered by the command alone, since the runner has not waited in it.
+    ...defined({ procman_cgroup: place.cgroups?.cgroup, procman_mask: umask?.toString(8) }),
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}`);
   const lines = ["{", assignments.join(" "), `${adjust}${setWords(command.argv)}`];
   return `${lines.join("\n")}\n${command.envScript}}\n`;
+}
+
+/**
+ * Returns shell commands that put the command under its limits, or "". The last ones are
+ * those by which the shell may become unable to do anything but to execute it.
+ */
+function limitsOf({ limitsScript }: LocalCommand, cgroups?: LimitedCgroups): string {
+  const { isNeeded = false, bounds = [] } = cgroups ?? {};
+  // The shell has been told not to write to files that are there.
+  const enter = bounds.map((dir) => `echo 0 >|${quoted(join(dir, "cgroup.procs"))}`);
+  // The runner forgets a cgroup that it could not enter.
+  const parts = [isNeeded ? '[ -n "$procman_cgroup" ]' : "", ...enter, limitsScript];
+  return parts.filter((part) => part !== "").join(" && ");
 }
 
 /** As arguments of the runner's, every user could see them for as long as the job runs. */

@@ -15,6 +15,12 @@ import {
   spawnInstructed,
 } from "../../../platform/spawn-detached.js";
 import { watchPath } from "../../../platform/watch-path.js";
+import {
+  hasCgroupLimits,
+  type LimitedCgroups,
+  makeLimitedCgroups,
+  writeBounds,
+} from "../containment/cgroup-limits.js";
 import { makeCgroup, removeCgroup } from "../containment/cgroup.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
@@ -40,6 +46,8 @@ export interface SpawnedRunner {
   readonly runner: DetachedProcess;
   /** The directory of the cgroup that was made for the job, or "". */
   readonly cgroup: string;
+  /** Whether the job must not run outside of it, which would be without one of its limits. */
+  readonly isCgroupNeeded: boolean;
   /** Whether it was told what to do by a pipe. */
   readonly isTold: boolean;
 }
@@ -106,23 +114,33 @@ async function tellRunner(
 ): Promise<SpawnedRunner | undefined> {
   const { spec, runnerEnv, isLong } = command;
   if (spec.pty || spec.stdin || isLong) return undefined;
-  const waiting = standby.take(runnerEnv, spec.workDir);
-  const text = runnerInstructions(command, { dir }, waiting?.adjust ?? "");
-  if (Buffer.byteLength(text) > MAX_INSTRUCTION_BYTES) {
-    waiting?.runner.dismiss();
-    return undefined;
-  }
+  const isTooLong = (text: string) => Buffer.byteLength(text) > MAX_INSTRUCTION_BYTES;
+  // With limits, only the command is in the job's cgroups: a runner that waits is in its own.
+  const isLimited = hasCgroupLimits(spec.limits);
+  const waiting = isLimited ? undefined : standby.take(runnerEnv, spec.workDir);
   if (waiting) {
-    const { runner, cgroup } = waiting;
+    const { runner, cgroup, adjust } = waiting;
+    const text = runnerInstructions(command, { dir }, adjust);
+    if (isTooLong(text)) {
+      runner.dismiss();
+      return undefined;
+    }
     runner.instruct(text);
-    return { runner, cgroup, isTold: true };
+    return { runner, cgroup, isCgroupNeeded: false, isTold: true };
   }
-  return inNewCgroup(async (cgroup) => {
+  return inNewCgroups(dir, command, async (cgroups) => {
+    const text = runnerInstructions(command, { dir, ...(isLimited && { cgroups }) }, "");
+    if (isTooLong(text)) return undefined;
+    const cgroup = isLimited ? "" : cgroups.cgroup;
     const words = waitingRunner(scripts.shell, scripts.scriptsDir, cgroup);
     const runner = await spawnInstructed(words, { cwd: spec.workDir, env: runnerEnv });
     runner?.instruct(text);
-    return runner && { runner, cgroup, isTold: true };
+    return runner && { runner, ...spawnedIn(cgroups), isTold: true };
   });
+}
+
+function spawnedIn({ cgroup, isNeeded }: LimitedCgroups) {
+  return { cgroup, isCgroupNeeded: isNeeded };
 }
 
 async function spawnWithFile(
@@ -131,26 +149,35 @@ async function spawnWithFile(
   scripts: Scripts,
 ): Promise<SpawnedRunner> {
   const { spec, runnerEnv } = command;
-  const script = runnerScript(command);
-  if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
-  return inNewCgroup(async (cgroup) => {
-    const words = runnerCommand(command, { dir, cgroup, ...scripts });
+  return inNewCgroups(dir, command, async (cgroups) => {
+    const script = runnerScript(command, cgroups);
+    if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
+    const words = runnerCommand(command, { dir, cgroup: cgroups.cgroup, ...scripts });
     const runner = await spawnDetached(words, { cwd: spec.workDir, env: runnerEnv });
-    return { runner, cgroup, isTold: false };
+    return { runner, ...spawnedIn(cgroups), isTold: false };
   });
 }
 
-/** Makes a cgroup, where one can be made, and deletes it unless something was spawned for it. */
-async function inNewCgroup<T extends SpawnedRunner | undefined>(
-  spawn: (cgroup: string) => Promise<T>,
+/**
+ * Makes the job's cgroups: one where one can be made, or all that its limits need. Deletes
+ * them unless something was spawned for them.
+ */
+async function inNewCgroups<T extends SpawnedRunner | undefined>(
+  dir: JobDir,
+  { spec: { limits } }: LocalCommand,
+  spawn: (cgroups: LimitedCgroups) => Promise<T>,
 ): Promise<T> {
-  const cgroup = makeCgroup();
+  const cgroups: LimitedCgroups =
+    limits && hasCgroupLimits(limits)
+      ? makeLimitedCgroups(limits)
+      : { cgroup: makeCgroup(), isNeeded: false, bounds: [] };
   let spawned: T | undefined;
   try {
-    spawned = await spawn(cgroup);
+    writeBounds(dir, cgroups.bounds);
+    spawned = await spawn(cgroups);
     return spawned;
   } finally {
-    if (!spawned) removeCgroup(cgroup);
+    if (!spawned) for (const each of [cgroups.cgroup, ...cgroups.bounds]) removeCgroup(each);
   }
 }
 
