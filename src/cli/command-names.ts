@@ -7,6 +7,7 @@ export type CreateCommand = (context: CommandContext) => Command;
 export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["run", async () => (await import("./commands/run.js")).runCommand],
   ["ls", async () => (await import("./commands/ls.js")).lsCommand],
+  ["top", async () => (await import("./commands/top.js")).topCommand],
   ["get", async () => (await import("./commands/get.js")).getCommand],
   ["attach", async () => (await import("./commands/attach.js")).attachCommand],
   ["logs", async () => (await import("./commands/logs.js")).logsCommand],
@@ -57,8 +58,7 @@ const END = '"procman cancel ID" ends a job; "procman server stop" ends the serv
 
 /** What other programs can do, and no command of ours does alone: what to type instead. */
 export const HINTS: ReadonlyMap<string, string> = new Map([
-  ["top", LIVE],
-  ["monit", LIVE],
+  ["monit", '"procman top" shows what the jobs use'],
   ["events", `${LIVE}; with --json it prints each change`],
   ["start", `${RUN}; "procman server start" starts the server`],
   ["exec", RUN],

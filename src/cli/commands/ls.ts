@@ -9,7 +9,7 @@ import { EXIT } from "../exit-codes.js";
 import { exitText, statusText } from "../format/job-facts.js";
 import { formatJobTable } from "../format/job-table.js";
 import { commandLine } from "../format/printable.js";
-import { type WatchJobsRequest, watchOnScreen } from "../terminal/live-jobs.js";
+import { LiveJobs, type WatchJobsRequest, watchOnScreen } from "../terminal/live-jobs.js";
 import type { CommandContext } from "./command-context.js";
 import { pagesOfJobs } from "./find-jobs.js";
 import {
@@ -142,8 +142,12 @@ function watcherFor(output: ListOutput, { stdout }: Cli): Watcher {
     case "lines":
       return (request, cli) => printLines(request, cli, output.format);
     case "table":
-      return stdout.isScreen ? watchOnScreen : printLines;
+      return stdout.isScreen ? watchTable : printLines;
   }
+}
+
+function watchTable(request: WatchJobsRequest, cli: Cli): Promise<void> {
+  return watchOnScreen(request, cli, new LiveJobs(request.filter));
 }
 
 async function printEvents(

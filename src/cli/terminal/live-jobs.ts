@@ -3,6 +3,7 @@ import { isMatch, type JobFilter, type JobsEvent, type Procman } from "../../con
 import { createLinkedAbortController } from "../../platform/abort-signals.js";
 import type { Cli } from "../cli.js";
 import { formatLiveTable } from "../format/job-table.js";
+import type { Output } from "./output.js";
 import { RedrawThrottle, Screen } from "./screen.js";
 
 /** Run times grow also where nothing happens. */
@@ -11,39 +12,70 @@ const CLOCK_INTERVAL_MS = 1000;
 export interface WatchJobsRequest {
   readonly client: Procman;
   readonly filter: JobFilter;
+  /** Whether what the jobs use is shown. Default false. */
+  readonly includeUsage?: boolean;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
 
-/** Keeps a table of jobs on the whole screen up to date until the signal is aborted. */
+/** What is on the screen. */
+export interface ScreenView {
+  apply(event: JobsEvent): void;
+  lines(output: Output): readonly string[];
+}
+
+/**
+ * Keeps a view of jobs on the whole screen up to date until the signal is aborted.
+ * @param onKey called for each key that is pressed; absent: keys are the terminal's
+ */
 export async function watchOnScreen(
-  { client, filter, signal }: WatchJobsRequest,
+  { client, filter, includeUsage = false, signal }: WatchJobsRequest,
   cli: Cli,
+  view: ScreenView,
+  onKey?: (key: string) => void,
 ): Promise<void> {
-  const { stdout } = cli;
-  const jobs = new LiveJobs(filter);
+  const { stdout, stdin } = cli;
   const screen = new Screen(stdout);
   const watching = createLinkedAbortController(signal);
   let clock: NodeJS.Timeout | undefined;
   const draw = async () => {
     // Nothing is known before the first event.
-    if (clock) await screen.draw(formatLiveTable(jobs.all, stdout));
+    if (clock) await screen.draw(view.lines(stdout));
   };
   const redraws = new RedrawThrottle(draw, (error) => watching.abort(error));
+  const hasKeys = onKey !== undefined && stdin.isTerminal;
+  let leaveRawMode = hasKeys ? stdin.enterRawMode() : () => {};
   const drawAnew = () => {
     screen.invalidate();
     redraws.restart();
   };
   const unsubscribers = [
     stdout.onResize(drawAnew),
-    cli.onSuspension(async () => {
-      redraws.stop();
-      await screen.leave();
-    }, drawAnew),
+    cli.onSuspension(
+      async () => {
+        redraws.stop();
+        leaveRawMode();
+        await screen.leave();
+      },
+      () => {
+        if (hasKeys) leaveRawMode = stdin.enterRawMode();
+        drawAnew();
+      },
+    ),
+    // For a second signal, which ends the process at once.
+    cli.onExit(() => leaveRawMode()),
   ];
+  const readKeys = async () => {
+    for await (const piece of hasKeys ? stdin.pieces(watching.signal) : []) {
+      for (const key of Buffer.from(piece).toString()) onKey?.(key);
+      redraws.request();
+    }
+  };
+  const reading = readKeys().catch((error: unknown) => watching.abort(error));
   try {
-    for await (const event of client.watchJobs({ ...filter, signal: watching.signal })) {
-      jobs.apply(event);
+    const options = { ...filter, ...(includeUsage && { includeUsage }) };
+    for await (const event of client.watchJobs({ ...options, signal: watching.signal })) {
+      view.apply(event);
       redraws.request();
       clock ??= setInterval(() => redraws.request(), CLOCK_INTERVAL_MS);
     }
@@ -52,12 +84,14 @@ export async function watchOnScreen(
     clearInterval(clock);
     for (const unsubscribe of unsubscribers) unsubscribe();
     redraws.stop();
+    await reading;
+    leaveRawMode();
     await screen.leave();
   }
 }
 
-/** The jobs that match, kept up to date by the events of WatchJobs. */
-export class LiveJobs {
+/** The jobs that match, kept up to date by the events of WatchJobs, as `ls --watch` shows them. */
+export class LiveJobs implements ScreenView {
   readonly #filter: JobFilter;
   readonly #jobs = new Map<string, Job>();
 
@@ -83,6 +117,10 @@ export class LiveJobs {
       case "searched":
         break;
     }
+  }
+
+  lines(output: Output): string[] {
+    return formatLiveTable(this.all, output);
   }
 
   /** Those that have not ended first, and of each kind the newest first. */

@@ -43,6 +43,7 @@ describe("run", () => {
     const more = ["--request-id", "once", "--merge-output", "--timeout", "10m"];
     const limit = ["--log-limit", "100MB", "--pipe", "--umask", "077", "--nice", "-5"];
     limit.push("--ulimit", "core=unlimited", "--ulimit", "as=4096");
+    limit.push("--memory", "512MB", "--cpus", "1.5", "--pids", "100", "--open-files", "64");
     const env = { PATH: "/bin", PWD: "/home/me" };
     const request = await requestOf(
       { env },
@@ -68,6 +69,7 @@ describe("run", () => {
       umask: 0o077,
       nice: -5,
       softLimits: { nofile: 1024, core: -1, as: 4096 },
+      limits: { memoryMaxBytes: 512_000_000, cpus: 1.5, pidsMax: 100, openFilesMax: 64 },
     });
   });
 
@@ -808,9 +810,9 @@ describe("what other programs call a command", () => {
   });
 
   test.each([
-    ["top", "procman ls --watch"],
-    ["top abc -x", "procman ls --watch"],
-    ["--state-dir /x top", "procman ls --watch"],
+    ["monit", "procman top"],
+    ["monit abc -x", "procman top"],
+    ["--state-dir /x events", "procman ls --watch"],
     ["start app.js", "procman run -- COMMAND"],
     ["pause abc", "procman signal ID STOP"],
     ["stop abc", "procman cancel abc"],
@@ -966,5 +968,5 @@ test("the manual page has every command with its options", async () => {
   ]) {
     expect(page).toContain(text);
   }
-  expect(page).not.toContain('.SS "top');
+  expect(page).not.toContain('.SS "monit');
 });
