@@ -23,7 +23,7 @@ export function needsCgroup(hasOne: boolean, skip: TestContext["skip"]): void {
   if (!hasOne && !lacks(what)) skip(`needs ${what}`);
 }
 
-function lacks(what: string): false {
+export function lacks(what: string): false {
   if (process.env["CI"]) throw new Error(`CI needs ${what}`);
   console.warn(`skipped: needs ${what}`);
   return false;

@@ -158,6 +158,8 @@ function scalarOf(type: ScalarType): fc.Arbitrary<unknown> {
         fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
         fc.bigInt({ min: -2n, max: 400_000_000_000n }),
       );
+    case ScalarType.DOUBLE:
+      return fc.oneof(fc.double(), fc.double({ min: -1, max: 3 }));
     default:
       throw new Error(`no request has a field of type ${ScalarType[type]} yet`);
   }

@@ -38,7 +38,7 @@ const JOB =
   '"mergeOutput":false,"containment":"unspecified","clearEnv":false,' +
   '"logLimitBytes":"0","stdoutFirstOffset":"0","stderrFirstOffset":"0","pty":false,"stdin":false,' +
   '"truncatedFields":[],"stdoutTruncations":0,"stderrTruncations":0,"missingLogs":[],"lastSignal":"","name":"","previousId":"","output":"file",' +
-  '"umask":"","softLimits":{},"remainingProcesses":0,"endRemaining":false}';
+  '"umask":"","softLimits":{},"remainingProcesses":0,"endRemaining":false,"reason":""}';
 
 const TIME = "2026-01-02T03:04:05.678Z";
 
