@@ -18,6 +18,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new M
   ["resize", async () => (await import("./commands/resize.js")).resizeCommand],
   ["signal", async () => (await import("./commands/signal.js")).signalCommand],
   ["cancel", async () => (await import("./commands/cancel.js")).cancelCommand],
+  ["renew", async () => (await import("./commands/renew.js")).renewCommand],
   ["restart", async () => (await import("./commands/restart.js")).restartCommand],
   ["kill", async () => (await import("./commands/kill.js")).killCommand],
   ["rm", async () => (await import("./commands/rm.js")).rmCommand],

@@ -12,6 +12,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   name: "--name",
   if_running: "--if-running",
   timeout: "--timeout",
+  lease: "--lease",
   log_limit_bytes: "--log-limit",
   umask: "--umask",
   nice: "--nice",

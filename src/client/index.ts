@@ -7,6 +7,7 @@ import { createProcmanClientFromTransport, type ProcmanClientOptions } from "./p
 export type * from "../contract/procman.js";
 export { type ErrorReason, type FieldViolation, ProcmanError } from "../contract/errors.js";
 export type * from "../contract/job.js";
+export { keepLease } from "../contract/keep-lease.js";
 export { run, type RunOptions } from "../contract/run.js";
 export type { ServerAddress, TlsOptions } from "./node-transport.js";
 export {

@@ -21,6 +21,7 @@ import type {
   ReadOutputOptions,
   RemoveJobsOptions,
   RemoveOptions,
+  RenewLeaseOptions,
   RestartOptions,
   SendInputOptions,
   SignalOptions,
@@ -40,6 +41,7 @@ import {
   encodeCleanup,
   encodeGet,
   encodeRemove,
+  encodeRenewLease,
   encodeResizeWindow,
   encodeRestart,
   encodeSendInput,
@@ -76,7 +78,7 @@ export interface ProcmanClientOptions {
   /**
    * How calls go on when the connection is lost or the server restarts, or false. Those
    * that do are `attach`, `watch`, `watchJobs`, `wait`, `get`, `list`, `start`, `restart`,
-   * `resizeWindow`, and `sendInput` with an offset. Default: as ReconnectOptions says.
+   * `renewLease`, `resizeWindow`, and `sendInput` with an offset. Default: as ReconnectOptions says.
    */
   readonly reconnect?: ReconnectOptions | false;
 }
@@ -236,6 +238,14 @@ class ProcmanClient implements Procman {
     const { gracePeriodMs = DEFAULT_GRACE_PERIOD_MS } = options;
     const send = (signal: AbortSignal) => this.#rpc.restart(request, { signal });
     const { job } = await this.#calls.retrySafe(signal, send, gracePeriodMs);
+    return decodeJob(job);
+  }
+
+  async renewLease(id: string, { signal, ...options }: RenewLeaseOptions = {}): Promise<Job> {
+    const request = encodeRenewLease(id, options);
+    const { job } = await this.#calls.retrySafe(signal, (signal) =>
+      this.#rpc.renewLease(request, { signal }),
+    );
     return decodeJob(job);
   }
 

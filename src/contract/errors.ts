@@ -27,6 +27,8 @@ export type ErrorReason =
   /** The job has been sent as much input as one job can have in all. */
   | "INPUT_LIMIT"
   | "NO_TERMINAL"
+  /** The job was started without a lease. */
+  | "NO_LEASE"
   | "DISK_FULL"
   | "TOO_MANY_OPEN_FILES"
   | "PROCESS_LIMIT"

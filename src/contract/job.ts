@@ -52,6 +52,8 @@ export interface JobSpec {
   readonly output: OutputKind;
   /** Absent where there is no time limit. */
   readonly timeoutMs?: number;
+  /** How long it goes on without `renewLease`. Absent where it needs nobody. */
+  readonly leaseMs?: number;
   /** How much of the end of each log to keep; absent where the manager's default was asked for. */
   readonly logLimitBytes?: number;
   /** The command runs in a terminal of its own; `mergeOutput` is then true too. */
@@ -140,7 +142,8 @@ export type JobState =
       readonly reason?: FailureReason;
     } & Started &
       Exit)
-  | ({ readonly status: "cancelled" } & Started & Exit)
+  /** `error` says why where nobody has cancelled it: its lease ran out. */
+  | ({ readonly status: "cancelled"; readonly error?: string } & Started & Exit)
   | ({
       readonly status: "orphaned";
       /** Why it cannot be known how the command ended. */
@@ -159,6 +162,11 @@ const TIMED_OUT = "timed out after ";
 /** Returns the `error` of a job that its time limit has ended. Records hold it: it stays as it is. */
 export function timeoutError(timeoutMs: number | undefined): string {
   return `${TIMED_OUT}${timeoutMs} ms`;
+}
+
+/** Returns the `error` of a job that nobody has renewed the lease of. */
+export function leaseError(leaseMs: number): string {
+  return `its lease of ${leaseMs} ms was not renewed`;
 }
 
 /** Whether its time limit has ended a job. */
@@ -261,6 +269,8 @@ export type Job = JobSpec &
   OutputSizes & {
     /** When `start` accepted the job. */
     readonly createdTime: Date;
+    /** When it ends unless its lease is renewed. Absent without a lease, and once it has ended. */
+    readonly leaseExpireTime?: Date;
     readonly progress?: Progress;
     /** The last signal that was sent by `signal`; absent where none was. */
     readonly lastSignal?: SentSignal;

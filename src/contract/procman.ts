@@ -64,6 +64,12 @@ export interface Procman {
    */
   restart(id: string, options?: RestartOptions): Promise<Job>;
   /**
+   * Begins the job's lease anew, which ends the job when it runs out; `keepLease` does so
+   * again and again.
+   * @throws JOB_NOT_RUNNING, NO_LEASE
+   */
+  renewLease(id: string, options?: RenewLeaseOptions): Promise<Job>;
+  /**
    * Adds to the input of a job that was started with `stdin`, or closes it.
    * @throws JOB_NOT_RUNNING, INPUT_NOT_OPEN, OFFSET_OUT_OF_RANGE, INPUT_BACKLOG,
    * INPUT_LIMIT, DISK_FULL
@@ -144,6 +150,11 @@ export interface StartOptions extends CallOptions {
    * seeks in what is a file; it costs two processes. Not with `pty`. Default "file".
    */
   readonly output?: OutputKind;
+  /**
+   * How long the job goes on without `renewLease`; then it is "cancelled". Positive. It
+   * runs down while a manager runs; the next one begins it anew. Default: it needs nobody.
+   */
+  readonly leaseMs?: number;
   /** The job is ended, and "failed", when it has run for longer. Positive. Default: no limit. */
   readonly timeoutMs?: number;
   /**
@@ -565,6 +576,11 @@ export interface RestartOptions extends CallOptions {
    * and joins a call that is under way.
    */
   readonly requestId?: string;
+}
+
+export interface RenewLeaseOptions extends CallOptions {
+  /** How long the lease is from now on. Positive. Default: as before. */
+  readonly leaseMs?: number;
 }
 
 export interface SendInputOptions extends CallOptions {

@@ -32,6 +32,7 @@ import {
   type ReadOutputOptions,
   type RemoveJobsOptions,
   type RemoveOptions,
+  type RenewLeaseOptions,
   type RestartOptions,
   type SearchedOffsets,
   type SendInputOptions,
@@ -71,7 +72,13 @@ import { removeEnded } from "./remove-ended.js";
 import { readOutput } from "./read-output.js";
 import { SeveralJobs } from "./several-jobs.js";
 import { StartRequests } from "./start-requests.js";
-import { type RequestedSpec, requestedSpec, validDuration, validPageSize } from "./validate.js";
+import {
+  type RequestedSpec,
+  requestedSpec,
+  validDuration,
+  validLease,
+  validPageSize,
+} from "./validate.js";
 import { watchJobs } from "./watch-jobs.js";
 
 /** How many jobs of a page are read at a time: each may need an open log. */
@@ -347,6 +354,12 @@ export class JobManager implements ServedProcman {
       ? job.stopWithRemaining("cancel", graceMs)
       : job.stop("cancel", graceMs);
     await this.#orLeave(stopping, options, job.id);
+    return job.view();
+  }
+
+  async renewLease(id: string, { leaseMs }: RenewLeaseOptions = {}): Promise<Job> {
+    const job = this.#job(id);
+    await job.renewLease(validLease(leaseMs));
     return job.view();
   }
 

@@ -2,9 +2,11 @@ import { ignoreNotRunning } from "../contract/errors.js";
 import type { RestartOptions } from "../contract/procman.js";
 import { anyAborted } from "../platform/abort-signals.js";
 import { crashPoint } from "../platform/crash-point.js";
+import { defined } from "../platform/defined.js";
 import type { JobNames } from "./job-names.js";
 import { DEFAULT_GRACE_PERIOD_MS, type JobContext, type ManagedJob } from "./managed-job.js";
 import type { RestartIntent } from "./ports.js";
+import { leaseOf } from "./transitions.js";
 import type { StartRequests } from "./start-requests.js";
 import { type RequestedSpec, validDuration, validRequestId } from "./validate.js";
 
@@ -149,5 +151,6 @@ export class JobRestarts {
 /** Returns what a job is asked to be that is started as another one was. */
 function specInPlaceOf({ id, record }: ManagedJob, requestId: string): RequestedSpec {
   const { id: _, ...spec } = record.spec;
-  return { ...spec, requestId, previousId: id };
+  const leaseMs = leaseOf(record);
+  return { ...spec, requestId, previousId: id, ...defined({ leaseMs }) };
 }

@@ -25,6 +25,7 @@ import { SerialQueue } from "../platform/serial-queue.js";
 import { signalName } from "../platform/signal-name.js";
 import { sleep as abortableSleep, startTimer } from "../platform/timers.js";
 import { type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
+import { Lease } from "./lease.js";
 import { JobOutput, type WrittenOutput } from "./job-output.js";
 import type {
   Engine,
@@ -42,7 +43,14 @@ import type {
 import { JobUsage, usageOf } from "./job-usage.js";
 import { endedAlready, hasProcesses, markOf, Remaining, remainingAtEnd } from "./remaining.js";
 import { SavedRecord } from "./saved-record.js";
-import { advanceRecord, logLimitOf, pendingRecord, started, type StopKind } from "./transitions.js";
+import {
+  advanceRecord,
+  leaseOf,
+  logLimitOf,
+  pendingRecord,
+  started,
+  type StopKind,
+} from "./transitions.js";
 import { validInputPiece, validWindowSize } from "./validate.js";
 
 /** The default time between SIGTERM and SIGKILL. */
@@ -67,6 +75,7 @@ interface LastView {
   readonly record: JobRecord;
   readonly output: WrittenOutput;
   readonly usage: Usage | undefined;
+  readonly expires: Date | undefined;
   readonly job: Job;
 }
 
@@ -76,6 +85,8 @@ export interface ViewOptions {
   /** Whether the usage of a job that has not ended is measured. Default: false. */
   readonly includeUsage?: boolean;
 }
+/** Why a job is stopped. To a job whose lease has run out it is a Cancel that nobody asked for. */
+type StopCause = StopKind | "lease";
 
 /** What the jobs of one manager share. */
 export interface JobContext {
@@ -120,6 +131,9 @@ export class ManagedJob {
   #stopWatching: (() => void) | undefined;
   /** Cancels the timer of the job's time limit. */
   #cancelTimeLimit: (() => void) | undefined;
+  /** Runs down while the job runs, where it has a lease. */
+  #lease: Lease | undefined;
+  #cancelLeaseRetry: (() => void) | undefined;
   readonly #output = new JobOutput(() => this.logs);
   readonly #usage = new JobUsage({
     processes: () => this.process.usage(),
@@ -322,24 +336,43 @@ export class ManagedJob {
     const isMeasured = includeUsage && !isTerminal(record.state);
     const usage = isMeasured ? await this.#usage.read() : record.usage;
     const output = await this.#output.read();
+    const expires = this.ended.aborted ? undefined : this.#lease?.expireTime;
     const last = this.#lastView;
     const remaining = isTerminal(record.state) ? this.#remaining.count() : 0;
-    const isSame = last?.record === record && last.output === output && last.usage === usage;
+    const isSame =
+      last?.record === record &&
+      last.output === output &&
+      last.usage === usage &&
+      last.expires === expires;
     if (isSame && (last.job.remainingProcesses ?? 0) === remaining) return last.job;
-    const found = { usage, remainingProcesses: remaining || undefined };
+    const found = {
+      usage,
+      remainingProcesses: remaining || undefined,
+      leaseExpireTime: expires,
+    };
     const job = this.#viewOf(record, output, found);
-    this.#lastView = { record, output, usage, job };
+    this.#lastView = { record, output, usage, expires, job };
     return job;
   }
 
   #viewOf(
     record: JobRecord,
     { sizes, progress }: WrittenOutput,
-    found: { usage: Usage | undefined; remainingProcesses: number | undefined },
+    found: {
+      usage: Usage | undefined;
+      remainingProcesses: number | undefined;
+      leaseExpireTime: Date | undefined;
+    },
   ): Job {
     const { spec, createdTime, state } = record;
     const { lastSignal } = record;
-    const rest = defined({ ...found, progress, lastSignal, logLimitBytes: logLimitOf(record) });
+    const rest = defined({
+      ...found,
+      progress,
+      lastSignal,
+      logLimitBytes: logLimitOf(record),
+      leaseMs: leaseOf(record),
+    });
     const env = withoutValues(spec.env);
     // No spread: to replace a field of a spread object takes V8 ten times as long.
     return Object.assign({}, spec, state, sizes, rest, { env, createdTime });
@@ -370,7 +403,7 @@ export class ManagedJob {
    * @param restart recorded with the stop; the caller clears it with `endRestart`
    * @throws ProcmanError JOB_NOT_RUNNING
    */
-  async stop(kind: StopKind, gracePeriodMs: number, restart?: RestartIntent): Promise<void> {
+  async stop(kind: StopCause, gracePeriodMs: number, restart?: RestartIntent): Promise<void> {
     await this.#exclusively(() => this.#recordStop(kind, gracePeriodMs, restart));
     crashPoint("stop:recorded");
     await this.#endProcesses(gracePeriodMs);
@@ -441,6 +474,35 @@ export class ManagedJob {
     if (!name) throw invalidArgument("signal", `unknown signal ${JSON.stringify(signal)}`);
     await this.#refresh();
     return isAsked && this.#remaining.processes?.signal(name) === true;
+  }
+
+  /**
+   * Begins the job's lease anew.
+   * @param leaseMs how long it is from now on; undefined: as before
+   * @throws ProcmanError JOB_NOT_RUNNING, NO_LEASE
+   */
+  async renewLease(leaseMs: number | undefined): Promise<void> {
+    if (leaseOf(this.record) === undefined) {
+      const message = `job ${this.id} has no lease: it was started without one`;
+      throw new ProcmanError("NO_LEASE", message, { jobId: this.id });
+    }
+    this.#renewLease();
+    if (leaseMs === undefined || leaseMs === leaseOf(this.record)) return;
+    await this.#exclusively(async () => {
+      if (this.ended.aborted) throw jobNotRunning(this.id);
+      // Before it is answered: the next server must not take it for a shorter one.
+      await this.#record.write({ ...this.record, renewedLeaseMs: leaseMs });
+    });
+    this.#renewLease();
+    this.#context.onChange(this);
+  }
+
+  /** @throws ProcmanError JOB_NOT_RUNNING */
+  #renewLease(): void {
+    const { stop } = this.record;
+    const lease = this.#lease;
+    if (this.ended.aborted || stop || !lease || lease.hasExpired) throw jobNotRunning(this.id);
+    lease.renew(leaseOf(this.record) ?? 0);
   }
 
   /** @throws ProcmanError as the contract lists for `sendInput`; the signal's reason */
@@ -554,6 +616,22 @@ export class ManagedJob {
     this.#stopWatching = this.process.onEnd(refresh);
     const { timeoutMs } = this.record.spec;
     if (timeoutMs !== undefined) this.#startTimeLimit(timeoutMs - ageMs);
+    const leaseMs = leaseOf(this.record);
+    // Whole, also after a restart: while no server ran, nobody could renew it.
+    if (leaseMs !== undefined) this.#lease = new Lease(leaseMs, () => this.#expireLease());
+  }
+
+  #expireLease(): void {
+    crashPoint("lease:expired");
+    // What is being ended already has the time that it was given.
+    if (this.record.stop || this.ended.aborted) return;
+    const { log, closing, pollIntervalMs } = this.#context;
+    log.info({ jobId: this.id, leaseMs: leaseOf(this.record) }, "a job's lease has run out");
+    this.stop("lease", DEFAULT_GRACE_PERIOD_MS).catch((error: unknown) => {
+      if (closing.aborted || this.ended.aborted) return;
+      log.error({ jobId: this.id, err: error }, "ending a job whose lease has run out failed");
+      this.#cancelLeaseRetry = startTimer(pollIntervalMs, () => this.#expireLease());
+    });
   }
 
   #startTimeLimit(leftMs: number): void {
@@ -622,7 +700,11 @@ export class ManagedJob {
     });
   }
 
-  async #recordStop(kind: StopKind, gracePeriodMs: number, restart?: RestartIntent): Promise<void> {
+  async #recordStop(
+    cause: StopCause,
+    gracePeriodMs: number,
+    restart?: RestartIntent,
+  ): Promise<void> {
     if (!this.record.stop) await this.#inspectPastEnding();
     await this.#refresh();
     if (this.ended.aborted) throw endedAlready(this.id, this.#remaining.count());
@@ -633,7 +715,12 @@ export class ManagedJob {
       if (restart) await this.#record.write(next);
       return;
     }
-    const stop: StopIntent = { kind, requestedTime: new Date(), gracePeriodMs };
+    const stop: StopIntent = {
+      kind: cause === "lease" ? "cancel" : cause,
+      requestedTime: new Date(),
+      gracePeriodMs,
+      ...defined({ expiredLeaseMs: cause === "lease" ? leaseOf(before) : undefined }),
+    };
     // Where the new job has no room, the old one is not ended for it.
     await this.#record.write({ ...next, stop }, { mayUseReserve: restart === undefined });
     // The command ended by itself where its exit record is there before any signal.
@@ -761,6 +848,8 @@ export class ManagedJob {
     this.#stopWatching = undefined;
     this.#cancelTimeLimit?.();
     this.#cancelTimeLimit = undefined;
+    this.#lease?.dispose();
+    this.#cancelLeaseRetry?.();
   }
 }
 

@@ -35,6 +35,8 @@ export interface StopIntent {
   readonly kind: StopKind;
   readonly requestedTime: Date;
   readonly gracePeriodMs: number;
+  /** The job's lease, where nobody has asked for the stop but that has run out. */
+  readonly expiredLeaseMs?: number;
 }
 
 /**
@@ -68,6 +70,8 @@ export interface JobRecord {
   readonly restart?: RestartIntent;
   /** There where the command had left processes behind when the job's end was recorded. */
   readonly remaining?: RemainingRecord;
+  /** How long its lease is since it was renewed with another duration than the spec's. */
+  readonly renewedLeaseMs?: number;
   /** The last signal that somebody sent it, other than to stop it. */
   readonly lastSignal?: SentSignal;
   /** Of a job that has ended. Absent in records of earlier versions. */

@@ -4,6 +4,7 @@ import {
   isTerminal,
   type JobSpec,
   type JobState,
+  leaseError,
   type Started,
   type Status,
   timeoutError,
@@ -98,6 +99,11 @@ export function logLimitOf({ spec, defaultLogLimitBytes }: JobRecord): number | 
   return spec.logLimitBytes ?? defaultLogLimitBytes;
 }
 
+/** Returns how long a job's lease is now. */
+export function leaseOf({ spec, renewedLeaseMs }: JobRecord): number | undefined {
+  return renewedLeaseMs ?? spec.leaseMs;
+}
+
 /** Returns a pending job's record once its command runs. */
 export function started(record: JobRecord, start: Started): JobRecord {
   const status = nextStatus(record.state.status, { type: "started" });
@@ -120,8 +126,12 @@ function ended(record: JobRecord, seen: Started & Ended): JobRecord {
   };
   switch (status) {
     case "completed":
-    case "cancelled":
       return { ...record, state: { status, ...facts } };
+    case "cancelled": {
+      const leaseMs = stop?.expiredLeaseMs;
+      const error = leaseMs === undefined ? undefined : leaseError(leaseMs);
+      return { ...record, state: { status, ...facts, ...defined({ error }) } };
+    }
     case "failed": {
       return { ...record, state: { status, ...facts, ...failure(record, seen) } };
     }

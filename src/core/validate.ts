@@ -65,6 +65,7 @@ export type RequestedSpec = Omit<JobSpec, "id">;
 export function requestedSpec(options: StartOptions, defaultWorkDir: string): RequestedSpec {
   const violations = new Violations();
   const { command, args = [], env = {}, labels = {}, timeoutMs, logLimitBytes = 0 } = options;
+  const { leaseMs } = options;
   const workDir = options.workDir || defaultWorkDir;
   const requestId = options.requestId ?? "";
 
@@ -85,9 +86,8 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   if (!workDir.startsWith("/")) violations.add("work_dir", "must be an absolute path");
   checkRequestId(requestId, violations);
   checkName(options, violations);
-  if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
-    violations.add("timeout", "must be positive");
-  }
+  checkLimit("timeout", timeoutMs, violations);
+  checkLimit("lease", leaseMs, violations);
   const limitFault = logLimitFault(logLimitBytes);
   if (limitFault !== undefined) violations.add("log_limit_bytes", limitFault);
   const { pty = false, windowSize } = options;
@@ -124,6 +124,7 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
     ...defined({
       name: options.name || undefined,
       timeoutMs,
+      leaseMs,
       logLimitBytes: logLimitBytes || undefined,
       windowSize: pty ? { rows, columns } : undefined,
       umask,
@@ -198,6 +199,14 @@ export function validDuration(
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
+export function validLease(leaseMs: number | undefined): number | undefined {
+  const violations = new Violations();
+  checkLimit("lease", leaseMs, violations);
+  violations.throwIfAny();
+  return leaseMs;
+}
+
+/** @throws ProcmanError INVALID_ARGUMENT */
 export function validPort(port: number): number {
   if (!isWholeNumber(port, 0, MAX_PORT)) {
     throw invalidArgument("port", `must be a whole number from 0 to ${MAX_PORT}`);
@@ -249,6 +258,15 @@ function checkText(field: string, value: string, violations: Violations): void {
   // A caller in JavaScript can pass any type.
   if (typeof value !== "string") violations.add(field, "must be a string");
   else if (value.includes("\0")) violations.add(field, "must not contain a NUL byte");
+}
+
+function checkLimit(
+  field: "timeout" | "lease",
+  valueMs: number | undefined,
+  violations: Violations,
+): void {
+  if (valueMs === undefined || (valueMs > 0 && Number.isFinite(valueMs))) return;
+  violations.add(field, "must be positive");
 }
 
 function checkRequestId(requestId: string, violations: Violations): void {

@@ -9,6 +9,7 @@ import {
   decodeGet,
   decodeRemove,
   decodeResizeWindow,
+  decodeRenewLease,
   decodeRestart,
   decodeSendInput,
   decodeSignal,
@@ -176,6 +177,10 @@ export function createProcmanService(
     restart: unary(async (request, signal) => {
       const { id, options } = decodeRestart(request);
       return { job: encodeJob(await procman.restart(id, { ...options, signal })) };
+    }),
+    renewLease: unary(async (request, signal) => {
+      const { id, options } = decodeRenewLease(request);
+      return { job: encodeJob(await procman.renewLease(id, { ...options, signal })) };
     }),
     cancelJobs: unary(async (request, signal) => {
       const { selection, options } = decodeCancelJobs(request);

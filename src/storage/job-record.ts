@@ -7,7 +7,7 @@ import {
   OUTPUT_KINDS,
   type Usage,
 } from "../contract/job.js";
-import type { ForeignFields, JobRecord } from "../core/ports.js";
+import type { ForeignFields, JobRecord, StopIntent } from "../core/ports.js";
 import { defined } from "../platform/defined.js";
 import {
   flag,
@@ -58,6 +58,7 @@ const SPEC = {
   mergeOutput: orDefault(flag, false),
   output: orDefault(oneOf(OUTPUT_KINDS), "file"),
   timeoutMs: optional(positive),
+  leaseMs: optional(positive),
   logLimitBytes: optional(integer(1)),
   pty: orDefault(flag, false),
   windowSize: optional(shape({ rows: integer(1), columns: integer(1) })),
@@ -82,7 +83,7 @@ const STATES = {
   running: started,
   completed: { ...started, ...exit },
   failed: { ...started, ...exit, error: optional(text), reason: optional(oneOf(FAILURE_REASONS)) },
-  cancelled: { ...started, ...exit },
+  cancelled: { ...started, ...exit, error: optional(text) },
   orphaned: {
     pid: optional(started.pid),
     startedTime: optional(time),
@@ -98,6 +99,7 @@ const HEAD = {
   sequence: orDefault(integer(), 0),
   createdTime: time,
   defaultLogLimitBytes: optional(integer(1)),
+  renewedLeaseMs: optional(positive),
   lastSignal: optional(shape({ name: text, sentTime: time })),
   usage: optional(
     looseShape({
@@ -116,6 +118,7 @@ const HEAD = {
       kind: oneOf(["cancel", "timeout"]),
       requestedTime: time,
       gracePeriodMs: notNegative,
+      expiredLeaseMs: optional(positive),
     }),
   ),
   remaining: optional(
@@ -143,19 +146,20 @@ const parseState = (json: object): object => {
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, restart, remaining, lastSignal, usage, defaultLogLimitBytes, ...head } =
-    parseHead(json);
+  const { version, stop, restart, remaining, lastSignal, usage, ...rest } = parseHead(json);
+  const { defaultLogLimitBytes, renewedLeaseMs, ...head } = rest;
   return {
     spec: defined(parseSpec(json)) as JobSpec,
     state: defined(parseState(json)) as JobState,
     ...head,
     ...defined({
-      stop,
+      stop: stop && (defined(stop) as StopIntent),
       restart,
       remaining: remaining && defined(remaining),
       lastSignal,
       usage: usage && (defined(usage) as Usage),
       defaultLogLimitBytes,
+      renewedLeaseMs,
       foreign: foreignFields(version, json),
     }),
   };

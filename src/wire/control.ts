@@ -10,6 +10,8 @@ import type {
   RemoveRequestSchema,
   ResizeWindowRequest,
   ResizeWindowRequestSchema,
+  RenewLeaseRequest,
+  RenewLeaseRequestSchema,
   RestartRequest,
   RestartRequestSchema,
   SendInputRequest,
@@ -26,6 +28,7 @@ import type {
   GetOptions,
   InputPosition,
   RemoveOptions,
+  RenewLeaseOptions,
   RestartOptions,
   SendInputOptions,
   SignalOptions,
@@ -98,6 +101,19 @@ export function decodeRestart(request: RestartRequest): JobRequest<RestartOption
     ...decodeGrace(request, violations),
     ...defined({ requestId: request.requestId || undefined }),
   }));
+}
+
+export function encodeRenewLease(
+  id: string,
+  { leaseMs }: RenewLeaseOptions,
+): Init<typeof RenewLeaseRequestSchema> {
+  return { id, ...defined({ lease: encodeRequestedDuration("lease", leaseMs) }) };
+}
+
+export function decodeRenewLease(request: RenewLeaseRequest): JobRequest<RenewLeaseOptions> {
+  return decodeJobRequest(request, (violations) =>
+    defined({ leaseMs: decodeRequestedDuration("lease", request.lease, violations) }),
+  );
 }
 
 export function encodeSendInput(

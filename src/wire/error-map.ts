@@ -29,6 +29,7 @@ const CODE_OF = {
   INPUT_BACKLOG: Code.ResourceExhausted,
   INPUT_LIMIT: Code.ResourceExhausted,
   NO_TERMINAL: Code.FailedPrecondition,
+  NO_LEASE: Code.FailedPrecondition,
   DISK_FULL: Code.ResourceExhausted,
   TOO_MANY_OPEN_FILES: Code.ResourceExhausted,
   PROCESS_LIMIT: Code.ResourceExhausted,

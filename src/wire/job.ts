@@ -82,6 +82,8 @@ export function encodeJob(job: Job): ProtoJob {
     missingLogs: STREAM.encodeList("missing_logs", job.missingLogs),
     ...defined({
       timeout: encodeDuration(job.timeoutMs),
+      lease: encodeDuration(job.leaseMs),
+      leaseExpireTime: encodeTime(job.leaseExpireTime),
       windowSize: job.windowSize,
       nice: job.nice,
       limits: job.limits && create(LimitsSchema, encodeLimits(job.limits)),
@@ -111,6 +113,7 @@ export function decodeJob(job: ProtoJob | undefined): Job {
     stdoutFirstOffset: Number(job.stdoutFirstOffset),
     stderrFirstOffset: Number(job.stderrFirstOffset),
     ...defined({
+      leaseExpireTime: job.leaseExpireTime && timestampDate(job.leaseExpireTime),
       progress: job.progress && decodeProgress(job.progress),
       truncatedFields: decodeTruncatedFields(job),
       lastSignal: decodeLastSignal(job),
@@ -147,7 +150,7 @@ function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
   const { timeout, logLimitBytes, pty, windowSize, stdin, name, previousId } = job;
-  const { umask, nice, softLimits, limits, endRemaining } = job;
+  const { umask, nice, softLimits, limits, endRemaining, lease } = job;
   return {
     id: decodeName("an id", id),
     requestId,
@@ -166,6 +169,7 @@ function decodeSpec(job: ProtoJob): JobSpec {
       name: decodeName("a name", name) || undefined,
       previousId: decodeName("an id", previousId) || undefined,
       timeoutMs: timeout && durationMs(timeout),
+      leaseMs: lease && durationMs(lease),
       logLimitBytes: Number(logLimitBytes) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),
       umask: decodeUmask(umask),
@@ -185,8 +189,8 @@ function decodeState(job: ProtoJob): JobState {
     case "running":
       return { status, ...decodeStarted(job) };
     case "completed":
-    case "cancelled":
       return { status, ...decodeStarted(job), ...decodeExit(job) };
+    case "cancelled":
     case "failed": {
       const error = job.error || undefined;
       // A word that a newer server knows is passed over; its error says it too.

@@ -42,6 +42,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
       output: output && OUTPUT.encodeRequested("output", output),
       nice: nice === undefined ? undefined : encodeInt32("nice", nice),
       timeout: encodeRequestedDuration("timeout", options.timeoutMs),
+      lease: encodeRequestedDuration("lease", options.leaseMs),
       windowSize: windowSize && encodeWindowSize(windowSize),
       limits: limits && encodeLimits(limits),
       ifRunning: ifRunning && IF_RUNNING.encodeRequested("if_running", ifRunning),
@@ -52,7 +53,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
   const { timeout, logLimitBytes, output, pty, windowSize, stdin, name, ifRunning } = request;
-  const { umask, nice, softLimits, limits, endRemaining } = request;
+  const { umask, nice, softLimits, limits, endRemaining, lease } = request;
   return decodeRequest((violations) => ({
     command,
     args,
@@ -70,6 +71,7 @@ export function decodeStart(request: StartRequest): StartOptions {
       ifRunning: IF_RUNNING.decodeRequested("if_running", ifRunning, violations),
       output: OUTPUT.decodeRequested("output", output, violations),
       timeoutMs: decodeRequestedDuration("timeout", timeout, violations),
+      leaseMs: decodeRequestedDuration("lease", lease, violations),
       logLimitBytes: decodeNotNegative("log_limit_bytes", logLimitBytes, violations) || undefined,
       windowSize: windowSize && decodeWindowSize(windowSize),
       umask: decodeUmask(umask, violations),

@@ -13,6 +13,7 @@ export type Method =
   | "Signal"
   | "Cancel"
   | "Restart"
+  | "RenewLease"
   | "SendInput"
   | "ResizeWindow"
   | "Remove"

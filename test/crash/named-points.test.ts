@@ -91,6 +91,54 @@ describe("a server that dies within Cancel", () => {
   });
 });
 
+describe("a server that dies as a lease runs out", () => {
+  test.each([
+    "lease:expired",
+    "atomic-file:written@2",
+    "atomic-file:renamed@2",
+    "stop:recorded",
+    "stop:before-signal",
+    "stop:signalled",
+  ])("at %s: the next one carries the end on, or grants a lease again", async (point) => {
+    const server = TestServer.prepare();
+    await server.start({ env: { PROCMAN_CRASH_AT: point } });
+    const { job } = await server.client.start({
+      command: "sleep",
+      args: ["1000"],
+      lease: { seconds: 0n, nanos: 500_000_000 },
+    });
+    expect(await server.ended()).toBe("SIGKILL");
+    await server.start();
+    const { job: ended } = await server.client.wait({ id: job!.id });
+    expect(ended).toMatchObject({
+      status: Status.CANCELLED,
+      signal: "SIGTERM",
+      error: "its lease of 500 ms was not renewed",
+    });
+  });
+});
+
+test("a lease that was renewed with another duration is that long for the next server", async () => {
+  const server = TestServer.prepare();
+  await server.start();
+  const { job } = await server.client.start({
+    command: "sleep",
+    args: ["1000"],
+    lease: { seconds: 1n },
+  });
+  const { job: renewed } = await server.client.renewLease({
+    id: job!.id,
+    lease: { seconds: 3600n },
+  });
+  expect(renewed!.lease?.seconds).toBe(3600n);
+  await server.restart();
+  const { job: after } = await server.client.get({ id: job!.id });
+  expect(after).toMatchObject({ status: Status.RUNNING, lease: { seconds: 3600n } });
+  const leftMs = Number(after!.leaseExpireTime!.seconds) * 1000 - Date.now();
+  expect(leftMs).toBeGreaterThan(3_000_000);
+  await server.client.cancel({ id: job!.id });
+});
+
 test("a server that dies between the command's end and that of its children ends these later", async () => {
   const server = TestServer.prepare();
   await server.start({ env: { PROCMAN_CRASH_AT: "stop:signalled" } });

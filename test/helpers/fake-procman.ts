@@ -16,6 +16,7 @@ import type {
   ReadOutputOptions,
   RemoveJobsOptions,
   RemoveOptions,
+  RenewLeaseOptions,
   RestartOptions,
   SendInputOptions,
   StartOptions,
@@ -136,6 +137,11 @@ export class FakeProcman implements ServedProcman {
     const { command, args, name } = job;
     const rest = { command, args, previousId: job.id, ...defined({ name }) };
     return this.addJob(`job${this.#jobs.size + 1}`, rest);
+  }
+
+  async renewLease(idOrName: string, options?: RenewLeaseOptions): Promise<Job> {
+    this.#note("renewLease", idOrName, options);
+    return this.#entry(idOrName).job;
   }
 
   async get(id: string, options?: CallOptions): Promise<Job> {

@@ -22,6 +22,8 @@ export interface FollowOptions {
   readonly interruption: AbortSignal;
   /** Tell the user to come back with `attach -i`. */
   readonly interactive?: boolean;
+  /** The job ends with this command. */
+  readonly endsToo?: boolean;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface FollowOptions {
  */
 export async function followJob(
   context: CommandContext,
-  { id, interruption, interactive = false }: FollowOptions,
+  { id, interruption, interactive = false, endsToo = false }: FollowOptions,
   follow: (signal: AbortSignal) => Promise<Job>,
 ): Promise<Job | undefined> {
   const { stderr } = context.cli;
@@ -44,9 +46,10 @@ export async function followJob(
       // After the "^C" that the terminal shows.
       const newLine = stderr.isTerminal ? "\n" : "";
       const { attach, cancel } = hint;
-      await stderr.line(
-        `${newLine}detached; job ${id} goes on. Come back: ${attach}   Stop it: ${cancel}`,
-      );
+      const fate = endsToo
+        ? `job ${id} is ended`
+        : `detached; job ${id} goes on. Come back: ${attach}   Stop it: ${cancel}`;
+      await stderr.line(`${newLine}${fate}`);
       context.exitCode = EXIT.interrupted;
       return undefined;
     }
@@ -134,6 +137,7 @@ export interface FollowWithInputOptions extends Omit<AttachOptions, "follow" | "
   /** Have what runs in the job's terminal draw anew. */
   readonly redraw: boolean;
   readonly interruption: AbortSignal;
+  readonly endsToo?: boolean;
 }
 
 /**
@@ -144,12 +148,12 @@ export async function followWithInput(
   context: CommandContext,
   client: Procman,
   job: Job,
-  { detachKey, redraw, pump, interruption, ...attach }: FollowWithInputOptions,
+  { detachKey, redraw, pump, interruption, endsToo = false, ...attach }: FollowWithInputOptions,
 ): Promise<Job | undefined> {
   const { id } = job;
   const { cli } = context;
   if (attach.json || !canInteract(job, cli)) {
-    return followJob(context, { id, interruption, interactive: true }, (signal) =>
+    return followJob(context, { id, interruption, interactive: true, endsToo }, (signal) =>
       withPump(
         (signal) =>
           pumpInput(client, id, (signal) => cli.stdin.pieces(signal), { ...pump, signal }),
@@ -166,7 +170,8 @@ export async function followWithInput(
     redraw,
     onDetach: () => detached.abort(),
   };
-  return followJob(context, { id, interruption: detached.signal, interactive: true }, (signal) =>
+  const following = { id, interruption: detached.signal, interactive: true, endsToo };
+  return followJob(context, following, (signal) =>
     interact(client, id, { ...options, signal }, cli),
   );
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import type { Job, SoftLimits } from "../../contract/job.js";
+import { isTerminal, type Job, type SoftLimits } from "../../contract/job.js";
 import { IF_RUNNING, type Procman, type StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
@@ -10,6 +10,7 @@ import { copyOutput } from "../terminal/copy-output.js";
 import { canInteract, DETACH_SIGNALS, syncWindowSize } from "../terminal/interact.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob, followWithInput } from "./follow-job.js";
+import { DEFAULT_OWN_LEASE_MS, followOwnJob, removeOwnJob } from "./own-job.js";
 import { startRequest, type StartRequestOptions } from "./start-request.js";
 import { waitAndPrint } from "./wait-and-print.js";
 import {
@@ -37,6 +38,8 @@ interface RunOptions extends JsonOption, DetachKeyOption, StartRequestOptions {
   readonly ulimit?: SoftLimits;
   readonly for?: number;
   readonly maxOutput?: number;
+  readonly withMe?: boolean;
+  readonly rm?: boolean;
 }
 
 const HELP = `
@@ -62,6 +65,9 @@ With -t the job runs in a terminal of its own, so programs draw progress bars; s
 and stderr are then one stream. With -it your terminal becomes the job's, and Ctrl-]
 leaves it.
 
+With --with-me, the job ends with run: by Ctrl-C, when the terminal is closed, and also where
+run is killed, then 15 s later, or after --lease. A run that Ctrl-Z stops counts as killed.
+
 With --for, run shows nothing until the job has ended or that time has passed. Then it
 prints the output, of a long one the beginning and the end, and exits as the job did, or
 with 124 where the job goes on. That suits scripts and agents, which take one answer.
@@ -70,6 +76,7 @@ Examples:
   procman run -- make -j8
   procman run --for 60s --max-output 20kB -- npm test
   procman run -d --label team=ml --timeout 12h -- ./train.sh --epochs 10
+  procman run --with-me --rm -- npm run dev
   procman run -d --log-limit 100MB -- ./server --verbose
   procman run -t -- pip install numpy
   procman run -it -- bash
@@ -152,6 +159,23 @@ export function runCommand(context: CommandContext): Command {
       "--end-remaining",
       "when the command ends, end the processes that it leaves behind: SIGTERM, and SIGKILL after 5s",
     )
+    .option(
+      "--lease <duration>",
+      'end the job when this time passes and nobody has renewed it: see "procman renew"',
+      parsePositiveDurationMs,
+    )
+    .addOption(
+      new Option(
+        "--with-me",
+        "end the job when this command ends, however that comes; Ctrl-C ends both",
+      ).conflicts(["detach", "for"]),
+    )
+    .addOption(
+      new Option(
+        "--rm",
+        "remove the job and its output once it has ended; where run is left or killed, the job stays",
+      ).conflicts("detach"),
+    )
     .option("--no-progress", "show no progress on a terminal")
     .option(
       "--log-limit <size>",
@@ -209,9 +233,17 @@ export function runCommand(context: CommandContext): Command {
       if (options.maxOutput !== undefined && options.for === undefined) {
         throw new CliError("--max-output goes with --for", { exitCode: EXIT.usage });
       }
+      const { withMe = false, rm = false } = options;
+      if (options.ifRunning === "return" && (withMe || rm)) {
+        const message =
+          "--if-running return may find another's job: --with-me and --rm do not go with it";
+        throw new CliError(message, { exitCode: EXIT.usage });
+      }
       const { host } = context;
       const isRemote = host !== undefined;
-      const request = startRequest(context.allWords(parsed), { ...options, isRemote }, cli);
+      const own = withMe ? { lease: options.lease ?? DEFAULT_OWN_LEASE_MS } : {};
+      const asked = { ...options, ...own, isRemote };
+      const request = startRequest(context.allWords(parsed), asked, cli);
       const act = async (client: Procman) => {
         // Of this shell's, nothing fits another machine.
         const serverEnv = options.serverEnv || isRemote;
@@ -221,7 +253,8 @@ export function runCommand(context: CommandContext): Command {
           return cli.stdout.line(options.json ? jobJson(job) : job.id);
         }
         const { tty: pty = false, stdin = false } = options;
-        const signals = canInteract({ pty, stdin }, cli) ? DETACH_SIGNALS : undefined;
+        const detaches = withMe || canInteract({ pty, stdin }, cli);
+        const signals = detaches ? DETACH_SIGNALS : undefined;
         // From before the start, so that Ctrl-C cannot hide which job was started.
         const interruption = cli.interruption(signals);
         const job = await start();
@@ -229,11 +262,20 @@ export function runCommand(context: CommandContext): Command {
         const isFound = options.ifRunning === "return" && job.requestId !== request.requestId;
         await printDetachKey(job, { ...options, isFound }, cli);
         const follow = { ...options, isFound, interruption };
-        const last =
-          options.for === undefined
-            ? await followStarted(context, client, job, follow)
-            : await waitAndPrint(context, client, job, { ...follow, waitMs: options.for });
-        if (last) context.exitCode = runExitCode(last);
+        const followed = async () => {
+          if (options.for !== undefined) {
+            return waitAndPrint(context, client, job, { ...follow, waitMs: options.for });
+          }
+          if (!withMe) return followStarted(context, client, job, follow);
+          // What interrupts it ends the job, whose last output is still shown.
+          const uninterrupted = { ...follow, interruption: new AbortController().signal };
+          return followOwnJob(context, client, job, interruption, () =>
+            followStarted(context, client, job, uninterrupted),
+          );
+        };
+        const last = await followed();
+        if (last && !(withMe && interruption.aborted)) context.exitCode = runExitCode(last);
+        if (last && rm && isTerminal(last)) await removeOwnJob(context, client, last);
       };
       return context.withClient(act, { makesStateDir: true });
     });
@@ -257,14 +299,16 @@ interface FoundOption {
 
 async function printDetachKey(
   job: Job,
-  { detachKey, isFound }: RunOptions & FoundOption,
+  { detachKey, isFound, withMe }: RunOptions & FoundOption,
   cli: Cli,
 ): Promise<void> {
   const { stderr } = cli;
   if (!stderr.isTerminal) return;
   const key = canInteract(job, cli) ? detachKey.name : "Ctrl-C";
   const which = `job ${job.id}${isFound ? ", which runs already" : ""}`;
-  await stderr.line(stderr.paint("dim", `procman: ${which}; ${key} detaches`));
+  await stderr.line(
+    stderr.paint("dim", `procman: ${which}; ${key} ${withMe ? "ends it" : "detaches"}`),
+  );
 }
 
 /** @returns the job, unless the user has detached */
@@ -274,7 +318,7 @@ async function followStarted(
   job: Job,
   options: RunOptions & FoundOption & { readonly interruption: AbortSignal },
 ): Promise<Job | undefined> {
-  const { json = false, detachKey, isFound, interruption } = options;
+  const { json = false, detachKey, isFound, interruption, withMe: endsToo = false } = options;
   const { id, stdin, pty } = job;
   const { cli } = context;
   if (stdin && isFound) {
@@ -287,7 +331,7 @@ async function followStarted(
     // same sender does not send it twice. What is typed is not.
     const sender = cli.stdin.isTerminal ? undefined : "run";
     const pump = { sender, close: true };
-    const input = { json, detachKey, pump, redraw: false, interruption };
+    const input = { json, detachKey, pump, redraw: false, interruption, endsToo };
     return followWithInput(context, client, job, input);
   }
   // In a terminal of its own the program shows its progress itself.

@@ -24,6 +24,7 @@ export interface StartRequestOptions {
   readonly mergeOutput?: boolean;
   readonly pipe?: boolean;
   readonly timeout?: number;
+  readonly lease?: number;
   readonly logLimit?: number;
   readonly stdin?: boolean;
   readonly tty?: boolean;
@@ -66,6 +67,7 @@ export function startRequest(
       requestId: requestId ?? (ifRunning === "return" ? nanoid() : undefined),
       output: pipe ? ("pipe" as const) : undefined,
       timeoutMs: options.timeout,
+      leaseMs: options.lease,
       logLimitBytes: options.logLimit,
       limits: limitsOf(options),
       pty: tty,

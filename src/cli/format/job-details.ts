@@ -59,6 +59,7 @@ export function formatJobDetails(
     ["completed", "completedTime" in job ? job.completedTime.toISOString() : undefined],
     ["run time", runTimeText(job, now)],
     ["time limit", ifKnown(job.timeoutMs, shortDuration)],
+    ["lease", ifKnown(job.leaseMs, (leaseMs) => leaseText(leaseMs, job, now))],
     ["CPU time", cpuTimeText(job)],
     ["memory", memoryFact(job)],
     ["processes", ifKnown(job.usage?.processes, String)],
@@ -121,6 +122,13 @@ function diskFact({ usage }: Job): string {
 
 function ifKnown<T>(value: T | undefined, text: (value: T) => string): string | undefined {
   return value === undefined ? undefined : text(value);
+}
+
+function leaseText(leaseMs: number, { leaseExpireTime }: Job, now: Date): string {
+  const length = shortDuration(leaseMs);
+  if (!leaseExpireTime) return length;
+  const leftMs = Math.max(0, leaseExpireTime.getTime() - now.getTime());
+  return `${length}; it ends in ${shortDuration(leftMs)} unless that is renewed`;
 }
 
 function logText(job: Job, stream: Stream): string {

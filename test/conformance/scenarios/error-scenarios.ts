@@ -10,7 +10,7 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
     name: "an unknown job, for every RPC that names one",
     async run(client) {
       const methods = ["Get", "Wait", "Cancel", "Restart", "Remove", "Attach", "Watch"] as const;
-      for (const method of [...methods, "SendInput"] as const) {
+      for (const method of [...methods, "SendInput", "RenewLease"] as const) {
         await fails(client, method, UNKNOWN, "JOB_NOT_FOUND", { jobId: UNKNOWN.id });
       }
       const signal = { ...UNKNOWN, signal: "TERM" };
@@ -61,6 +61,8 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
         ["CancelJobs", {}, ["selection"]],
         ["SignalJobs", { selection: { ids: ["x"], all: true }, signal: "TERM" }, ["selection"]],
         ["RemoveJobs", { selection: { statuses: ["STATUS_UNSPECIFIED"] } }, ["selection.statuses"]],
+        ["Start", { command: "true", lease: "0s" }, ["lease"]],
+        ["RenewLease", { id: "", lease: "-1s" }, ["id", "lease"]],
         ["Restart", { gracePeriod: "-1s" }, ["id", "grace_period"]],
       ];
       for (const [method, request, fields, reason = "INVALID_ARGUMENT"] of wrong) {

@@ -226,6 +226,31 @@ export const JOB_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "RenewLease: a job ends when its lease was not renewed",
+    async run(client) {
+      const job = await startLong(client);
+      await fails(client, "RenewLease", { id: job.id }, "NO_LEASE", { jobId: job.id });
+      await kill(client, job.id);
+
+      const leased = await start(client, "exec sleep 1000", { lease: "3600s" });
+      expect(leased).toMatchObject({ lease: "3600s", status: "STATUS_RUNNING" });
+      const { id } = leased;
+      const renewed = jobOf(await client.call("RenewLease", { id }));
+      const expires = (job: Job) => Date.parse(job["leaseExpireTime"] as string);
+      expect(expires(renewed)).toBeGreaterThan(expires(leased));
+      await fails(client, "RenewLease", { id, lease: "0s" }, "INVALID_ARGUMENT", {
+        fields: ["lease"],
+      });
+      const last = jobOf(await client.call("RenewLease", { id, lease: "0.2s" }));
+      expect(last).toMatchObject({ lease: "0.200s" });
+      expect(await wait(client, id)).toMatchObject({
+        status: "STATUS_CANCELLED",
+        error: "its lease of 200 ms was not renewed",
+      });
+      await fails(client, "RenewLease", { id }, "JOB_NOT_RUNNING", { jobId: id });
+    },
+  },
+  {
     name: "CancelJobs, SignalJobs and RemoveJobs: by filters and by ids",
     async run(client) {
       const labels = { several: `${client.kind} ${client.over}` };

@@ -83,8 +83,8 @@ const state = fc.oneof(
   fc.constant({ status: "pending" }),
   startedPart.map((started) => ({ status: "running", ...started })),
   fc
-    .tuple(fc.constantFrom("completed", "cancelled"), startedPart, exitPart)
-    .map(([status, started, exit]) => ({ status, ...started, ...exit })),
+    .tuple(startedPart, exitPart)
+    .map(([started, exit]) => ({ status: "completed", ...started, ...exit })),
   fc
     .tuple(
       fc.record({ error, reason: fc.constantFrom(...FAILURE_REASONS) }, { requiredKeys: [] }),
@@ -92,6 +92,9 @@ const state = fc.oneof(
       exitPart,
     )
     .map(([why, started, exit]) => ({ status: "failed", ...why, ...started, ...exit })),
+  fc
+    .tuple(fc.record({ error }, { requiredKeys: [] }), startedPart, exitPart)
+    .map(([why, started, exit]) => ({ status: "cancelled", ...why, ...started, ...exit })),
   fc
     .tuple(fc.record({ error, completedTime: anyTime }), fc.option(startedPart))
     .map(([end, started]) => ({ status: "orphaned", ...end, ...started })),
@@ -159,6 +162,8 @@ export const anyJob = fc
           { noNullPrototype: true },
         ),
         timeoutMs: wholeMs,
+        leaseMs: wholeMs,
+        leaseExpireTime: anyTime,
         createdTime: anyTime,
         logLimitBytes: bytes.map((limit) => limit || 1),
         stdoutBytes: bytes,

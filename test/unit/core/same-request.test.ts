@@ -17,6 +17,7 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   // "pipe" is refused with pty.
   output: "file",
   timeoutMs: 1500,
+  leaseMs: 30_000,
   logLimitBytes: 100_000,
   pty: true,
   windowSize: { rows: 50, columns: 132 },

@@ -29,10 +29,9 @@ const state: fc.Arbitrary<JobState> = fc.oneof(
   fc.constant({ status: "pending" as const }),
   fc.record({ status: fc.constant("running" as const), ...started }),
   exit.map((facts) => ({ status: "completed" as const, ...facts })),
-  exit.map((facts) => ({ status: "cancelled" as const, ...facts })),
   fc
-    .tuple(exit, optional("error", text))
-    .map(([facts, e]) => ({ status: "failed" as const, ...facts, ...e })),
+    .tuple(fc.constantFrom("failed" as const, "cancelled" as const), exit, optional("error", text))
+    .map(([status, facts, e]) => ({ status, ...facts, ...e })),
   fc.record({ status: fc.constant("orphaned" as const), error: text, completedTime: date }),
 );
 const side = fc.integer({ min: 1, max: 65_535 });
@@ -58,6 +57,7 @@ const record: fc.Arbitrary<JobRecord> = fc
     fc
       .tuple(
         optional("timeoutMs", fc.integer({ min: 1 })),
+        optional("leaseMs", fc.integer({ min: 1 })),
         optional("logLimitBytes", fc.integer({ min: 1 })),
         optional("windowSize", fc.record({ rows: side, columns: side })),
         optional("name", fc.constantFrom("web", "a.b_c-1")),
@@ -70,13 +70,18 @@ const record: fc.Arbitrary<JobRecord> = fc
       .map((fields) => Object.assign({}, ...fields) as object),
     fc.record({ sequence: fc.nat(), createdTime: date, state }),
     optional("defaultLogLimitBytes", fc.integer({ min: 1 })),
+    optional("renewedLeaseMs", fc.integer({ min: 1 })),
     optional(
       "stop",
-      fc.record({
-        kind: fc.constantFrom("cancel", "timeout"),
-        requestedTime: date,
-        gracePeriodMs: fc.nat(),
-      }),
+      fc.record(
+        {
+          kind: fc.constantFrom("cancel", "timeout"),
+          requestedTime: date,
+          gracePeriodMs: fc.nat(),
+          expiredLeaseMs: fc.integer({ min: 1 }),
+        },
+        { requiredKeys: ["kind", "requestedTime", "gracePeriodMs"], noNullPrototype: true },
+      ),
     ),
     optional(
       "remaining",
@@ -93,10 +98,11 @@ const record: fc.Arbitrary<JobRecord> = fc
       fc.record({ newId: fc.constant("job2"), requestId: text, requestedTime: date }),
     ),
   )
-  .map(([spec, limits, rest, defaultLimit, stop, remaining, restart]) => ({
+  .map(([spec, limits, rest, defaultLimit, lease, stop, remaining, restart]) => ({
     spec: { ...spec, ...limits },
     ...rest,
     ...defaultLimit,
+    ...lease,
     ...stop,
     ...remaining,
     ...restart,

@@ -19,6 +19,7 @@ import {
   type JobsOutputPattern,
   type RemoveJobsOptions,
   type RemoveOptions,
+  type RenewLeaseOptions,
   type RestartOptions,
   type ListOptions,
   MAX_DURATION_MS,
@@ -93,6 +94,7 @@ export const anyStart = anyOf<StartOptions>(
     mergeOutput: fc.boolean(),
     output: fc.constantFrom(...OUTPUT_KINDS),
     timeoutMs: durationMs,
+    leaseMs: durationMs,
     logLimitBytes: offset.map((bytes) => bytes || 1),
     pty: fc.boolean(),
     windowSize: size,
@@ -116,6 +118,7 @@ export const anyStart = anyOf<StartOptions>(
     "requestId",
     "output",
     "timeoutMs",
+    "leaseMs",
     "logLimitBytes",
     "windowSize",
     "name",
@@ -266,6 +269,8 @@ export const anyRestart = anyOf<RestartOptions>(
   { gracePeriodMs: durationMs, requestId: someText },
   ["gracePeriodMs", "requestId"],
 );
+
+export const anyRenewLease = anyOf<RenewLeaseOptions>({ leaseMs: durationMs }, ["leaseMs"]);
 
 export const anySendInput = anyOf<SendInputOptions>(
   { sender: text, offset, data, close: fc.boolean() },
