@@ -69,6 +69,8 @@ export interface JobSpec {
   /** What the command leaves behind is ended with it. */
   readonly endRemaining?: boolean;
   readonly limits?: Limits;
+  /** Run once the command has ended. */
+  readonly onEnd?: OnEnd;
 }
 
 /** What all of a job's processes may use together, but for open files. The kernel enforces it. */
@@ -81,6 +83,29 @@ export interface Limits {
   readonly pidsMax?: number;
   /** Of each process by itself, both the soft and the hard limit. At least 8. */
   readonly openFilesMax?: number;
+}
+
+/** A command that a job's runner runs once the job's own has ended. */
+export interface OnEnd {
+  /** A name looked up on the job's PATH when it is run, or a path (relative to `workDir`). */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** It is ended when it has run for longer. */
+  readonly timeoutMs: number;
+}
+
+/** What became of a job's `onEnd`. */
+export interface OnEndResult {
+  /** Absent where it was not run. */
+  readonly startedTime?: Date;
+  /** Absent where it was not run, or is not known to have ended, as the next one is. */
+  readonly completedTime?: Date;
+  /** 128+n for death by signal n. */
+  readonly exitCode?: number;
+  /** Why it was ended or not run, or what is not known of it. Absent where it ended by itself. */
+  readonly error?: string;
+  /** The end of its output, as text. */
+  readonly output: string;
 }
 
 export type { Resource, RESOURCES } from "../platform/resource-limits.js";
@@ -279,6 +304,8 @@ export type Job = JobSpec &
      * ended, and where there are none, or none are known.
      */
     readonly remainingProcesses?: number;
+    /** What became of `onEnd`; absent until it is over. */
+    readonly onEndResult?: OnEndResult;
     /** Of a job that has not ended only where it was asked for, as `get` always does. */
     readonly usage?: Usage;
     /** The fields that are too long to be whole here; `get` has them whole. Absent where all are. */

@@ -185,6 +185,19 @@ export interface StartOptions extends CallOptions {
   readonly endRemaining?: boolean;
   /** For all of the job's processes together. Default: none. */
   readonly limits?: Limits;
+  /**
+   * A command to run once the job's has ended, however it has: by its runner, in its
+   * directory and environment, with PROCMAN_JOB_ID, _NAME, _STATUS, _EXIT_CODE, _SIGNAL
+   * and _DIR. It is run once at most, and not for a job that is orphaned.
+   */
+  readonly onEnd?: RequestedOnEnd;
+}
+
+export interface RequestedOnEnd {
+  readonly command: string;
+  readonly args?: readonly string[];
+  /** Positive, at most an hour. Default 60 000. */
+  readonly timeoutMs?: number;
 }
 
 export interface GetOptions extends CallOptions {

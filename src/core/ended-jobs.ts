@@ -40,13 +40,18 @@ export function endedJob(record: JobRecord, seenEndMs?: number): EndedJob | unde
 
 /**
  * Whether the record alone says that nothing of the job can be under way: it has no
- * processes that were left or to be ended, no log that is still to be trimmed, and is not
+ * processes that were left or to be ended, nothing that is run at its end, no log that is still to be trimmed, and is not
  * to be started again.
  */
 export function isSettled(record: JobRecord): boolean {
   const { state, stop, restart, remaining } = record;
   const isUnderWay = stop ?? restart ?? remaining ?? logLimitOf(record);
-  return isTerminal(state) && isUnderWay === undefined;
+  return isTerminal(state) && isUnderWay === undefined && !awaitsOnEnd(record);
+}
+
+/** Whether it is not known yet what became of what is run at the job's end. */
+export function awaitsOnEnd({ spec, onEndResult }: JobRecord): boolean {
+  return spec.onEnd !== undefined && onEndResult === undefined;
 }
 
 /**

@@ -98,6 +98,39 @@ export class JobDir {
     return `${this.path}/stopping`;
   }
 
+  /** A script that the runner starts at the command's end, where something is to be run then. */
+  get onEnd(): string {
+    return `${this.path}/on-end`;
+  }
+
+  /** Who runs it; created by that process alone. */
+  get onEndRunner(): string {
+    return `${this.path}/on-end.runner`;
+  }
+
+  /** Empty; made when it is run. */
+  get onEndBegun(): string {
+    return `${this.path}/on-end.begun`;
+  }
+
+  /** How it ended. */
+  get onEndEnded(): string {
+    return `${this.path}/on-end.ended`;
+  }
+
+  /** Its output. */
+  get onEndLog(): string {
+    return `${this.path}/on-end.log`;
+  }
+
+  /**
+   * Of a job with `onEnd`: what ended the command. Created by the runner, or by a server
+   * that stops the job, whoever comes first.
+   */
+  get endedBy(): string {
+    return `${this.path}/ended-by`;
+  }
+
   /** All input that was accepted. */
   get input(): string {
     return `${this.path}/stdin.log`;

@@ -404,6 +404,7 @@ export class JobManager implements ServedProcman {
     if (includeRemaining) {
       const ending = job.endRemaining(gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS);
       await this.#orLeave(ending, options, id).catch(ignoreNotRunning);
+      await this.#orLeave(job.endOnEnd(), options, id);
     } else await job.remainingGoneSoon();
     await this.#removeAsItIs(id);
   }

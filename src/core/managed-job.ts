@@ -24,7 +24,7 @@ import { defined } from "../platform/defined.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { signalName } from "../platform/signal-name.js";
 import { sleep as abortableSleep, startTimer } from "../platform/timers.js";
-import { type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
+import { awaitsOnEnd, type EndedJob, endedJob, isSettled } from "./ended-jobs.js";
 import { Lease } from "./lease.js";
 import { JobOutput, type WrittenOutput } from "./job-output.js";
 import type {
@@ -41,7 +41,14 @@ import type {
   StopIntent,
 } from "./ports.js";
 import { JobUsage, usageOf } from "./job-usage.js";
-import { endedAlready, hasProcesses, markOf, Remaining, remainingAtEnd } from "./remaining.js";
+import {
+  endedAlready,
+  hasOnEnd,
+  hasProcesses,
+  markOf,
+  Remaining,
+  remainingAtEnd,
+} from "./remaining.js";
 import { SavedRecord } from "./saved-record.js";
 import {
   advanceRecord,
@@ -60,6 +67,9 @@ export const DEFAULT_GRACE_PERIOD_MS = 5000;
 const ENDING_POLL_INTERVAL_MS = 20;
 
 /** How long to wait between inspections for the exit record, once the processes were ended. */
+/** How often what is run at a job's end is looked at, at least. */
+const MAX_ON_END_POLL_MS = 1000;
+
 const INITIAL_EXIT_BACKOFF_MS = 2;
 const MAX_EXIT_BACKOFF_MS = 200;
 
@@ -204,6 +214,7 @@ export class ManagedJob {
     const { stop } = record;
     if (isTerminal(record.state)) {
       await job.#followRemainingAgain();
+      job.#followOnEnd();
       // The command has ended, but processes that it left behind may still run.
       if (stop && job.process.hasUnfinishedStop()) job.#resumeStop(stop);
       return job;
@@ -287,6 +298,7 @@ export class ManagedJob {
    */
   get isSettled(): boolean {
     if (!this.ended.aborted || !this.noneRemain.aborted || !this.#record.isSaved) return false;
+    if (awaitsOnEnd(this.record)) return false;
     if (isSettled(this.record)) return true;
     if (this.record.restart || logLimitOf(this.record) !== undefined) return false;
     return !this.process.isStopping && !this.process.hasUnfinishedStop();
@@ -365,13 +377,14 @@ export class ManagedJob {
     },
   ): Job {
     const { spec, createdTime, state } = record;
-    const { lastSignal } = record;
+    const { lastSignal, onEndResult } = record;
     const rest = defined({
       ...found,
       progress,
       lastSignal,
       logLimitBytes: logLimitOf(record),
       leaseMs: leaseOf(record),
+      onEndResult,
     });
     const env = withoutValues(spec.env);
     // No spread: to replace a field of a spread object takes V8 ten times as long.
@@ -553,6 +566,7 @@ export class ManagedJob {
         throw stillRunning(this.id, "has processes that are being ended");
       }
       if (this.#remaining.count() > 0) throw hasProcesses(this.id, this.#remaining.count());
+      if (awaitsOnEnd(this.record) && !(await this.#recordOnEnd())) throw hasOnEnd(this.id);
       await this.#output.freeze();
       this.#isRemoved = true;
       try {
@@ -665,6 +679,44 @@ export class ManagedJob {
     this.#inBackground(ending, "resuming the end of a job's remaining processes failed");
   }
 
+  /** Waits, in background, until `onEnd` is over, and records what became of it. */
+  #followOnEnd(): void {
+    if (!awaitsOnEnd(this.record)) return;
+    this.#inBackground(this.#awaitOnEnd(), "learning what became of a job's on_end failed");
+  }
+
+  async #awaitOnEnd(): Promise<void> {
+    const { closing } = this.#context;
+    for (
+      let delayMs = ENDING_POLL_INTERVAL_MS;
+      ;
+      delayMs = Math.min(delayMs * 1.5, MAX_ON_END_POLL_MS)
+    ) {
+      const isOver = await this.#exclusively(() => this.#recordOnEnd());
+      if (isOver) return this.#context.onSettled(this);
+      await sleep(delayMs, undefined, { signal: closing, ref: false });
+    }
+  }
+
+  /** @returns whether it is over */
+  async #recordOnEnd(): Promise<boolean> {
+    if (this.#isRemoved) return true;
+    const onEndResult = this.process.onEndResult();
+    if (!onEndResult) return false;
+    await this.#record.replace({ ...this.record, onEndResult });
+    this.#context.onChange(this);
+    return true;
+  }
+
+  /** Ends what is run at the job's end, if it runs. */
+  async endOnEnd(): Promise<void> {
+    while (this.ended.aborted && awaitsOnEnd(this.record)) {
+      this.process.endOnEnd();
+      await this.#exclusively(() => this.#recordOnEnd());
+      await sleep(ENDING_POLL_INTERVAL_MS, undefined, { signal: this.#context.closing });
+    }
+  }
+
   async #lookForRemaining(mark?: string): Promise<RemainingProcesses | undefined> {
     try {
       return await this.process.remaining(mark);
@@ -725,9 +777,22 @@ export class ManagedJob {
     await this.#record.write({ ...next, stop }, { mayUseReserve: restart === undefined });
     // The command ended by itself where its exit record is there before any signal.
     const seen = await this.#inspectPastEnding();
-    if (seen.kind !== "exited") return;
+    if (seen.kind !== "exited") {
+      if (!before.spec.onEnd || this.process.claimStop(stop.kind)) return;
+      // Its runner was first: the exit record is on its way.
+      return this.#awaitOwnEnd();
+    }
     await this.#replace(advanceRecord(before, seen, new Date()));
     throw endedAlready(this.id, this.#remaining.count());
+  }
+
+  /** @throws ProcmanError JOB_NOT_RUNNING, once the end of the command by itself is recorded */
+  async #awaitOwnEnd(): Promise<never> {
+    for (;;) {
+      await this.#refresh();
+      if (this.ended.aborted) throw endedAlready(this.id, this.#remaining.count());
+      await sleep(ENDING_POLL_INTERVAL_MS, undefined, { signal: this.#context.closing });
+    }
   }
 
   /**
@@ -750,6 +815,9 @@ export class ManagedJob {
 
   async #endProcessesNow(gracePeriodMs: number): Promise<void> {
     const { closing } = this.#context;
+    const { spec, stop } = this.record;
+    // An earlier process may have died before it did this.
+    if (spec.onEnd && stop) this.process.claimStop(stop.kind);
     await this.process.stop(gracePeriodMs, closing);
     // The runner still has to record the exit, which takes a moment.
     let backoffMs = INITIAL_EXIT_BACKOFF_MS;
@@ -773,8 +841,16 @@ export class ManagedJob {
 
   async #refresh(): Promise<void> {
     if (this.ended.aborted) return;
-    const next = advanceRecord(this.record, await this.#inspect(), new Date());
+    const seen = await this.#inspect();
+    const next = advanceRecord(this.#asToldOnEnd(seen), seen, new Date());
     if (next !== this.record) await this.#replace(next);
+  }
+
+  /** Returns the record without a stop that came after `onEnd` was told of the command's own end. */
+  #asToldOnEnd({ kind }: Observation): JobRecord {
+    const { stop, ...rest } = this.record;
+    const isLate = stop && rest.spec.onEnd && kind === "exited" && this.process.hasEndedByItself();
+    return isLate ? rest : this.record;
   }
 
   async #replace(next: JobRecord): Promise<void> {
@@ -814,6 +890,7 @@ export class ManagedJob {
     this.process.release();
     this.#context.onChange(this);
     this.#context.onSettled(this);
+    this.#followOnEnd();
     if (!processes || endGraceMs === undefined) return;
     const ending = this.#endRemaining(processes, endGraceMs);
     this.#inBackground(ending, "ending a job's remaining processes failed");

@@ -2,6 +2,7 @@ import type {
   Exit,
   JobSpec,
   JobState,
+  OnEndResult,
   OutputSizes,
   ProcessUsage,
   Progress,
@@ -72,6 +73,8 @@ export interface JobRecord {
   readonly remaining?: RemainingRecord;
   /** How long its lease is since it was renewed with another duration than the spec's. */
   readonly renewedLeaseMs?: number;
+  /** There once the spec's `onEnd` is over. */
+  readonly onEndResult?: OnEndResult;
   /** The last signal that somebody sent it, other than to stop it. */
   readonly lastSignal?: SentSignal;
   /** Of a job that has ended. Absent in records of earlier versions. */
@@ -205,6 +208,21 @@ export interface JobProcess {
    * @returns undefined where there is nothing, or nothing is known of it
    */
   remaining(mark?: string): Promise<RemainingProcesses | undefined>;
+  /**
+   * Decides, for a job with `onEnd`, between a stop and the end of the command by itself:
+   * whichever comes first is what `onEnd` is told.
+   * @returns false where the command has ended by itself
+   */
+  claimStop(kind: StopKind): boolean;
+  /** Whether the runner of a job with `onEnd` has told it that its command ended by itself. */
+  hasEndedByItself(): boolean;
+  /**
+   * Reports what became of an ended job's `onEnd`.
+   * @returns undefined while it is still to be run, or runs
+   */
+  onEndResult(): OnEndResult | undefined;
+  /** Ends an ended job's `onEnd` that runs. */
+  endOnEnd(): void;
   /** Whether this process is carrying out a stop. */
   readonly isStopping: boolean;
   /** Whether a stop was begun, here or in an earlier process, and never finished. */

@@ -93,6 +93,11 @@ export function hasProcesses(id: string, remaining: number): ProcmanError {
   return new ProcmanError("JOB_HAS_PROCESSES", message, { jobId: id });
 }
 
+export function hasOnEnd(id: string): ProcmanError {
+  const message = `job ${id} has ended, but what it runs at its end (on_end) has not`;
+  return new ProcmanError("JOB_HAS_PROCESSES", message, { jobId: id });
+}
+
 function left(count: number): string {
   return count === 1 ? "1 process of it is left" : `${count} processes of it are left`;
 }

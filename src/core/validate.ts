@@ -19,6 +19,7 @@ import {
   OUTPUT_ENDS,
   type OutputEnds,
   type ReadOutputOptions,
+  type RequestedOnEnd,
   type SendInputOptions,
   type StartOptions,
 } from "../contract/procman.js";
@@ -53,6 +54,8 @@ const MAX_PIDS = 2 ** 22;
 /** The standard streams, and what it takes to load a program. */
 const MIN_OPEN_FILES = 8;
 const MAX_OPEN_FILES = 2 ** 30;
+const DEFAULT_ON_END_TIMEOUT_MS = 60_000;
+const MAX_ON_END_TIMEOUT_MS = 3_600_000;
 const DEFAULT_WINDOW_SIZE: WindowSize = { rows: 24, columns: 80 };
 
 /** What a request asks a job to be. Its id is chosen when the job is made. */
@@ -103,7 +106,8 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
   }
   checkSoftLimits(softLimits, violations);
   const limits = checkedLimits(options.limits, violations);
-  const { output = "file" } = options;
+  const { output = "file", onEnd } = options;
+  if (onEnd) checkOnEnd(onEnd, violations);
   if (!OUTPUT_KINDS.includes(output)) {
     violations.add("output", `must be one of ${OUTPUT_KINDS.join(", ")}`);
   }
@@ -132,6 +136,11 @@ export function requestedSpec(options: StartOptions, defaultWorkDir: string): Re
       softLimits: Object.keys(softLimits).length > 0 ? { ...softLimits } : undefined,
       endRemaining: options.endRemaining || undefined,
       limits,
+      onEnd: onEnd && {
+        command: onEnd.command,
+        args: [...(onEnd.args ?? [])],
+        timeoutMs: onEnd.timeoutMs ?? DEFAULT_ON_END_TIMEOUT_MS,
+      },
     }),
     stdin: options.stdin ?? false,
   };
@@ -284,6 +293,15 @@ function checkName({ name = "", ifRunning }: StartOptions, violations: Violation
   if (name === "") violations.add("if_running", "is only for a job with a name");
   if (IF_RUNNING.includes(ifRunning)) return;
   violations.add("if_running", `must be one of ${IF_RUNNING.join(", ")}`);
+}
+
+function checkOnEnd({ command, args = [], timeoutMs }: RequestedOnEnd, violations: Violations) {
+  checkText("on_end.command", command, violations);
+  if (command === "") violations.add("on_end.command", "must not be empty");
+  args.forEach((arg, index) => checkText(`on_end.args[${index}]`, arg, violations));
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_ON_END_TIMEOUT_MS)) {
+    violations.add("on_end.timeout", "must be positive, and at most one hour");
+  }
 }
 
 function checkWindowSize(size: WindowSize, violations: Violations): void {

@@ -75,6 +75,7 @@ const SPEC = {
       openFilesMax: optional(integer(1)),
     }),
   ),
+  onEnd: optional(shape({ command: someText, args: listOf(text), timeoutMs: positive })),
 };
 
 /** What there is of each status, besides the status itself. */
@@ -127,6 +128,15 @@ const HEAD = {
       stop: optional(looseShape({ requestedTime: time, gracePeriodMs: notNegative })),
     }),
   ),
+  onEndResult: optional(
+    looseShape({
+      startedTime: optional(time),
+      completedTime: optional(time),
+      exitCode: optional(integer(0)),
+      error: optional(text),
+      output: text,
+    }),
+  ),
   restart: optional(looseShape({ newId: someText, requestId: text, requestedTime: time })),
 };
 
@@ -146,7 +156,8 @@ const parseState = (json: object): object => {
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
   const json = JSON.parse(text) as object;
-  const { version, stop, restart, remaining, lastSignal, usage, ...rest } = parseHead(json);
+  const { version, stop, restart, remaining, onEndResult, lastSignal, usage, ...rest } =
+    parseHead(json);
   const { defaultLogLimitBytes, renewedLeaseMs, ...head } = rest;
   return {
     spec: defined(parseSpec(json)) as JobSpec,
@@ -156,6 +167,7 @@ export function parseRecord(text: string): JobRecord {
       stop: stop && (defined(stop) as StopIntent),
       restart,
       remaining: remaining && defined(remaining),
+      onEndResult: onEndResult && defined(onEndResult),
       lastSignal,
       usage: usage && (defined(usage) as Usage),
       defaultLogLimitBytes,

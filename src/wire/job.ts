@@ -27,6 +27,7 @@ import {
 import { defined } from "../platform/defined.js";
 import { CONTAINMENT, OUTPUT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
+import { decodeJobOnEnd, decodeOnEndResult, encodeOnEnd, encodeOnEndResult } from "./on-end.js";
 import {
   decodeName,
   decodeLimits,
@@ -95,6 +96,8 @@ export function encodeJob(job: Job): ProtoJob {
       completedTime: encodeTime(details.completedTime),
       progress: job.progress && encodeProgress(job.progress),
       lastSignal: job.lastSignal?.name,
+      onEnd: job.onEnd && encodeOnEnd(job.onEnd),
+      onEndResult: job.onEndResult && encodeOnEndResult(job.onEndResult),
       lastSignalTime: encodeTime(job.lastSignal?.sentTime),
       usage: job.usage && encodeUsage(job.usage),
     }),
@@ -121,6 +124,7 @@ export function decodeJob(job: ProtoJob | undefined): Job {
       truncations: decodeTruncations(job),
       missingLogs: decodeMissingLogs(job),
       remainingProcesses: job.remainingProcesses || undefined,
+      onEndResult: job.onEndResult && decodeOnEndResult(job.onEndResult),
     }),
   };
 }
@@ -150,7 +154,7 @@ function decodeMissingLogs({ missingLogs }: ProtoJob): Stream[] | undefined {
 function decodeSpec(job: ProtoJob): JobSpec {
   const { id, requestId, command, args, env, clearEnv, workDir, labels, mergeOutput } = job;
   const { timeout, logLimitBytes, pty, windowSize, stdin, name, previousId } = job;
-  const { umask, nice, softLimits, limits, endRemaining, lease } = job;
+  const { umask, nice, softLimits, limits, endRemaining, lease, onEnd } = job;
   return {
     id: decodeName("an id", id),
     requestId,
@@ -177,6 +181,7 @@ function decodeSpec(job: ProtoJob): JobSpec {
       softLimits: decodeSoftLimits(softLimits),
       endRemaining: endRemaining || undefined,
       limits: decodeLimits(limits),
+      onEnd: onEnd && decodeJobOnEnd(onEnd),
     }),
   };
 }

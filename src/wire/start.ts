@@ -3,6 +3,7 @@ import type { StartRequest, StartRequestSchema } from "../../gen/procman/v1/proc
 import type { StartOptions } from "../contract/procman.js";
 import { defined } from "../platform/defined.js";
 import { IF_RUNNING, OUTPUT } from "./enums.js";
+import { decodeOnEnd, encodeOnEnd } from "./on-end.js";
 import {
   decodeRequestedDuration,
   decodeRequest,
@@ -22,6 +23,7 @@ import {
 
 export function encodeStart(options: StartOptions): Init<typeof StartRequestSchema> {
   const { windowSize, ifRunning, output, umask, nice, softLimits = {}, limits } = options;
+  const { onEnd } = options;
   return {
     command: options.command,
     args: [...(options.args ?? [])],
@@ -46,6 +48,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
       windowSize: windowSize && encodeWindowSize(windowSize),
       limits: limits && encodeLimits(limits),
       ifRunning: ifRunning && IF_RUNNING.encodeRequested("if_running", ifRunning),
+      onEnd: onEnd && encodeOnEnd(onEnd),
     }),
   };
 }
@@ -53,7 +56,7 @@ export function encodeStart(options: StartOptions): Init<typeof StartRequestSche
 export function decodeStart(request: StartRequest): StartOptions {
   const { command, args, env, clearEnv, workDir, labels, requestId, mergeOutput } = request;
   const { timeout, logLimitBytes, output, pty, windowSize, stdin, name, ifRunning } = request;
-  const { umask, nice, softLimits, limits, endRemaining, lease } = request;
+  const { umask, nice, softLimits, limits, endRemaining, lease, onEnd } = request;
   return decodeRequest((violations) => ({
     command,
     args,
@@ -65,6 +68,7 @@ export function decodeStart(request: StartRequest): StartOptions {
     stdin,
     ...defined({
       endRemaining: endRemaining || undefined,
+      onEnd: onEnd && decodeOnEnd(onEnd, violations),
       workDir: workDir || undefined,
       requestId: requestId || undefined,
       name: name || undefined,

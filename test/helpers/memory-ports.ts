@@ -197,6 +197,10 @@ export class MemoryMachine {
         this.changes += 1;
       },
       remaining: async () => undefined,
+      claimStop: () => true,
+      hasEndedByItself: () => false,
+      onEndResult: () => undefined,
+      endOnEnd: () => {},
       isStopping: false,
       hasUnfinishedStop: () => false,
       listeningPort: async () => undefined,

@@ -83,6 +83,7 @@ Examples:
   procman run -i -- sort < words.txt
   procman run --pipe -- zip -qr - src > src.zip
   procman run --merge-output -- sh -c 'ls /; ls /nonesuch' | less
+  procman run -d --on-end 'mail -s "$PROCMAN_JOB_STATUS" me' -- make world
   procman run -d --name web -- npm run dev               then: procman logs web
   procman run -d --name web --if-running return -- npm run dev
   procman run --request-id deploy-42 -- ./deploy.sh     once, however often it is run`;
@@ -175,6 +176,11 @@ export function runCommand(context: CommandContext): Command {
         "--rm",
         "remove the job and its output once it has ended; where run is left or killed, the job stays",
       ).conflicts("detach"),
+    )
+    .option(
+      "--on-end <command line>",
+      "run this by sh -c when the command has ended, however it has: $PROCMAN_JOB_STATUS, _EXIT_CODE, " +
+        "_SIGNAL, _ID, _NAME and _DIR tell of it; for 60s at most",
     )
     .option("--no-progress", "show no progress on a terminal")
     .option(

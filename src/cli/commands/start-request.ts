@@ -35,6 +35,7 @@ export interface StartRequestOptions {
   readonly cpus?: number;
   readonly pids?: number;
   readonly openFiles?: number;
+  readonly onEnd?: string;
 }
 
 /**
@@ -74,6 +75,7 @@ export function startRequest(
       windowSize: tty ? cli.stdout.windowSize : undefined,
       stdin,
       endRemaining: options.endRemaining,
+      onEnd: options.onEnd === undefined ? undefined : shellCommand(options.onEnd),
     }),
   };
 }
@@ -130,6 +132,11 @@ function withValues(given: Variables, cli: Cli): Record<string, string> {
       throw new CliError(message, { exitCode: EXIT.usage });
     }),
   );
+}
+
+/** A command line, as a shell takes it. */
+function shellCommand(line: string) {
+  return { command: "/bin/sh", args: ["-c", line] };
 }
 
 /** What each shell sets anew: with it, the same request would differ from shell to shell. */

@@ -2,6 +2,7 @@ import {
   type Job,
   type Limits,
   NO_LIMIT,
+  type OnEndResult,
   type SoftLimits,
   type Stream,
   type Usage,
@@ -77,6 +78,8 @@ export function formatJobDetails(
     ["terminal", ifKnown(job.windowSize, ({ columns, rows }) => `${columns}x${rows} at the start`)],
     ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],
     ["at the end", job.endRemaining ? "what the command leaves behind is ended" : undefined],
+    ["on end", ifKnown(job.onEnd, (onEnd) => commandLine(onEnd))],
+    ["on end gave", ifKnown(job.onEndResult, onEndText)],
     ["held by", "containment" in job ? job.containment : undefined],
   ];
   return facts.flatMap(([name, value]) =>
@@ -141,6 +144,12 @@ function logText(job: Job, stream: Stream): string {
   const truncated = times === 0 ? "" : `; truncated by the command, ${times} times`;
   const gone = firstOffset === 0 ? "" : `; the last ${byteCount(bytes - firstOffset)} are kept`;
   return byteCount(bytes) + truncated + gone;
+}
+
+function onEndText({ exitCode, error, output }: OnEndResult): string {
+  const code = exitCode === undefined ? undefined : `exit code ${exitCode}`;
+  const facts = [code, error].filter((fact) => fact !== undefined).join(", ");
+  return output === "" ? facts : `${facts}: ${output.trimEnd()}`;
 }
 
 /** As --ulimit takes them. */

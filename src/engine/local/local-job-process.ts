@@ -9,12 +9,14 @@ import {
 } from "../../contract/errors.js";
 import {
   type Exit,
+  type OnEndResult,
   type ProcessUsage,
   type Started,
   STREAMS,
   type WindowSize,
 } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
+import type { StopKind } from "../../core/transitions.js";
 import type {
   InputPiece,
   JobProcess,
@@ -53,6 +55,7 @@ import {
   readExitRecord,
   readProcessRecord,
 } from "./runner/runner-records.js";
+import { claimStop, endOnEnd, hasEndedByItself, readOnEndResult } from "./runner/on-end.js";
 import { SHELL } from "./runner/runner-command.js";
 import {
   awaitIdentity,
@@ -223,6 +226,25 @@ export class LocalJobProcess implements JobProcess {
       onNone: () => this.#removeCgroup(identity.cgroup),
     });
     return remaining.count() > 0 ? remaining : undefined;
+  }
+
+  claimStop(kind: StopKind): boolean {
+    return claimStop(this.#dir, kind);
+  }
+
+  hasEndedByItself(): boolean {
+    return hasEndedByItself(this.#dir);
+  }
+
+  onEndResult(): OnEndResult | undefined {
+    const identity = this.#knownIdentity();
+    const isRunnerAlive = identity !== undefined && isAlive(identity.bootId, identity.runner);
+    return readOnEndResult(this.#dir, identity, isRunnerAlive);
+  }
+
+  endOnEnd(): void {
+    const identity = this.#knownIdentity();
+    if (identity) endOnEnd(this.#dir, identity);
   }
 
   get isStopping(): boolean {

@@ -133,6 +133,21 @@ esac
 # With a terminal, terminal.sh copies the record to DIR/exit after the last output.
 procman_exit=exit
 [ ! -e "$procman_at/recorder" ] || procman_exit=ended
+# Starts what the job is to run at its end, which waits for the record. It is told how the
+# command ended: by itself, unless a server that stops it has made this file first.
+if [ -f "$procman_at/on-end" ]; then
+	(set -C; echo itself >"$procman_at/ended-by") 2>/dev/null
+	# Nothing of it may be in the job's cgroup.
+	[ -z "$procman_waited_in" ] || echo 0 2>/dev/null >"$procman_waited_in/../cgroup.procs"
+	procman_tries=0
+	# A stop that is under way may end it before it is out of this session.
+	until [ -s "$procman_at/on-end.runner" ] || [ $((procman_tries += 1)) -gt 20 ]; do
+		(
+			trap '' HUP
+			exec /bin/sh "$procman_at/on-end" "$procman_at" "$procman_dir" "$procman_code" "$procman_exit" $$
+		) </dev/null >/dev/null 2>&1 3>&- 4>&- 5<&- 6<&- 8>&- 9>&-
+	done
+fi
 # `times` prints, so its lines are read back from a file: the short one that is written
 # next, since the shell reads byte by byte. What it holds until then is no exit record.
 # All is written over what the file has, which needs no room on a full disk.

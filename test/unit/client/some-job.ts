@@ -151,6 +151,20 @@ export const anyJob = fc
         nice: fc.integer({ min: -20, max: 19 }),
         softLimits: fc.record({ nofile: bytes, core: fc.constant(-1) }, { noNullPrototype: true }),
         endRemaining: fc.constant(true),
+        onEnd: fc.record(
+          { command: text, args: fc.array(text, { maxLength: 2 }), timeoutMs: wholeMs },
+          { noNullPrototype: true },
+        ),
+        onEndResult: fc.record(
+          {
+            startedTime: anyTime,
+            completedTime: anyTime,
+            exitCode: fc.nat({ max: 255 }),
+            error,
+            output: text,
+          },
+          { requiredKeys: ["output"], noNullPrototype: true },
+        ),
         remainingProcesses: fc.integer({ min: 1, max: 2 ** 22 }),
         limits: fc.record(
           {

@@ -29,6 +29,7 @@ const OPTIONS: Required<Omit<StartOptions, "signal">> = {
   softLimits: { nofile: 1024, core: -1 },
   endRemaining: true,
   limits: { memoryMaxBytes: 2 ** 30, cpus: 1.5, pidsMax: 100, openFilesMax: 1024 },
+  onEnd: { command: "mail", args: ["me"], timeoutMs: 1000 },
 };
 
 /** With what only a Restart asks for. */

@@ -52,6 +52,9 @@ describe("a Start", () => {
     expect(start({ workDir: "" }).workDir).toBe("/srv");
     expect(start({ logLimitBytes: 0 })).not.toHaveProperty("logLimitBytes");
     expect(start({ softLimits: {} })).not.toHaveProperty("softLimits");
+    expect(start({ onEnd: { command: "mail" } })).toMatchObject({
+      onEnd: { command: "mail", args: [], timeoutMs: 60_000 },
+    });
     expect(start({ endRemaining: false })).not.toHaveProperty("endRemaining");
     expect(start({ endRemaining: true })).toHaveProperty("endRemaining", true);
     expect(start({ limits: {} })).not.toHaveProperty("limits");
@@ -157,6 +160,16 @@ describe("a Start", () => {
       { limits: { openFilesMax: 2 ** 30 + 1 } },
       "limits.open_files_max: must be a whole number from 8 to 1073741824",
     ],
+    [{ onEnd: { command: "" } }, "on_end.command: must not be empty"],
+    [{ onEnd: { command: "a\0" } }, "on_end.command: must not contain a NUL byte"],
+    [{ onEnd: { command: "a", args: ["b", "\0"] } }, "on_end.args[1]: must not contain a NUL byte"],
+    ...[0, -1, 3_600_001, Number.NaN].map(
+      (timeoutMs) =>
+        [
+          { onEnd: { command: "a", timeoutMs } },
+          "on_end.timeout: must be positive, and at most one hour",
+        ] as [object, string],
+    ),
     [{ output: "pipes" as never }, "output: must be one of file, pipe"],
     [{ output: "pipe", pty: true }, "output: is a terminal for a job with pty"],
     [{ windowSize: { rows: 24, columns: 80 } }, "window_size: is only for a job with pty"],

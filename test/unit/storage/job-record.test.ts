@@ -65,6 +65,14 @@ const record: fc.Arbitrary<JobRecord> = fc
         optional("umask", fc.nat({ max: 0o777 })),
         optional("nice", fc.integer({ min: -20, max: 19 })),
         optional("endRemaining", fc.boolean()),
+        optional(
+          "onEnd",
+          fc.record({
+            command: fc.constant("mail"),
+            args: fc.array(text),
+            timeoutMs: fc.integer({ min: 1 }),
+          }),
+        ),
         optional("softLimits", fc.record({ nofile: fc.nat(), core: fc.constant(-1) })),
       )
       .map((fields) => Object.assign({}, ...fields) as object),
@@ -94,17 +102,25 @@ const record: fc.Arbitrary<JobRecord> = fc
       ),
     ),
     optional(
+      "onEndResult",
+      fc.record(
+        { startedTime: date, completedTime: date, exitCode: fc.nat(), error: text, output: text },
+        { requiredKeys: ["output"] },
+      ),
+    ),
+    optional(
       "restart",
       fc.record({ newId: fc.constant("job2"), requestId: text, requestedTime: date }),
     ),
   )
-  .map(([spec, limits, rest, defaultLimit, lease, stop, remaining, restart]) => ({
+  .map(([spec, limits, rest, defaultLimit, lease, stop, remaining, onEndResult, restart]) => ({
     spec: { ...spec, ...limits },
     ...rest,
     ...defaultLimit,
     ...lease,
     ...stop,
     ...remaining,
+    ...onEndResult,
     ...restart,
   }));
 

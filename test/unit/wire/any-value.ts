@@ -111,9 +111,14 @@ export const anyStart = anyOf<StartOptions>(
       pidsMax: int32,
       openFilesMax: offset,
     }),
+    onEnd: fc.record(
+      { command: text, args: fc.array(text, { maxLength: 2 }), timeoutMs: durationMs },
+      { requiredKeys: ["command", "args"], noNullPrototype: true },
+    ),
   },
   [
     "endRemaining",
+    "onEnd",
     "workDir",
     "requestId",
     "output",

@@ -16,7 +16,7 @@ export type Words = [string, ...string[]];
 export const SHELL = "/bin/sh";
 
 /** The umask of this process. The runner itself uses 077. */
-const UMASK = process.umask();
+export const UMASK = process.umask();
 
 /** Where a job runs, and which shell runs it. */
 export interface RunnerPlace {

@@ -31,6 +31,7 @@ import {
   runnerScript,
   waitingRunner,
 } from "./runner-command.js";
+import { writeOnEnd } from "./on-end.js";
 import { type Identity, isInTerminal, NO_EXIT_YET, readProcessRecord } from "./runner-records.js";
 import type { StandbyRunner } from "./standby-runner.js";
 import { readSmallFile } from "../../../platform/small-file.js";
@@ -74,6 +75,7 @@ export async function spawnRunner(
     for (const path of spec.pty ? [dir.exit, dir.ended] : [dir.exit]) {
       writeFileSync(path, NO_EXIT_YET, { mode: 0o600, flag: "wx" });
     }
+    writeOnEnd(dir, command);
     if (spec.stdin) writeFileSync(dir.input, "", { mode: 0o600, flag: "wx" });
   } catch (error) {
     throw fromSystemError(error, attempt, spec.id);
