@@ -30,13 +30,14 @@ trap : HUP INT QUIT TERM USR1 USR2 ALRM
 procman_enter() {
 	[ -z "$procman_cgroup" ] || echo 0 2>/dev/null >"$procman_cgroup/cgroup.procs" || procman_cgroup=
 }
+# Leaves a cgroup.
+procman_leave() {
+	{ echo 0 >"$1/../cgroup.procs" || echo 0 >"$1/../procman-server/cgroup.procs"; } 2>/dev/null
+}
 # Ends a runner without a job. Nobody else may know of the cgroup.
 procman_give_up() {
 	[ -n "$procman_cgroup" ] || exit 1
-	{
-		echo 0 >"$procman_cgroup/../cgroup.procs" ||
-			echo 0 >"$procman_cgroup/../procman-server/cgroup.procs"
-	} 2>/dev/null
+	procman_leave "$procman_cgroup"
 	PATH=$PATH:/bin:/usr/bin
 	exec rmdir "$procman_cgroup"
 }
@@ -138,7 +139,7 @@ procman_exit=exit
 if [ -f "$procman_at/on-end" ]; then
 	(set -C; echo itself >"$procman_at/ended-by") 2>/dev/null
 	# Nothing of it may be in the job's cgroup.
-	[ -z "$procman_waited_in" ] || echo 0 2>/dev/null >"$procman_waited_in/../cgroup.procs"
+	[ -z "$procman_waited_in" ] || procman_leave "$procman_waited_in"
 	procman_tries=0
 	# A stop that is under way may end it before it is out of this session.
 	until [ -s "$procman_at/on-end.runner" ] || [ $((procman_tries += 1)) -gt 20 ]; do
