@@ -107,7 +107,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const tracing = await loadTracing();
   const files = new PageFiles(options.pageDir);
   const sessions = new PageSessions({ path: join(stateDir, "page-sessions"), token, logger });
-  const door = new PageDoor({ access, sessions, stateDir, logger });
+  const door = new PageDoor({ access, sessions, procman, stateDir, logger });
   const protocols = createProtocols({
     procman,
     metrics,

@@ -1,5 +1,6 @@
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { openPage, pageLink, shownOutput, watchComplaints } from "../helpers/browser-page.js";
@@ -232,6 +233,66 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await third.getByText("This browser is not let in").waitFor();
   });
 
+  test.each([
+    ["light", { width: 1280, height: 760 }],
+    ["dark", { width: 390, height: 800 }],
+  ] as const)("is accessible, %s, at %o", async (colorScheme, viewport) => {
+    const id = await start("echo out; echo err >&2; exit 3", { labels: { app: "site" } });
+    const { page } = await open({ colorScheme, viewport });
+    const found: string[] = [];
+    const check = async (view: string) => {
+      for (const violation of await axeViolations(page)) found.push(`${view}: ${violation}`);
+    };
+    await page.getByRole("row").nth(1).waitFor();
+    await check("jobs");
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await check("keys");
+    await page.keyboard.press("Escape");
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "err");
+    await check("job");
+    await page.keyboard.press("d");
+    await page.getByRole("dialog").waitFor();
+    await check("question");
+    await page.goto(`${server.baseUrl}/?like=${id}`);
+    await page.getByText("sh", { exact: true }).first().waitFor();
+    await check("start");
+    expect(found).toEqual([]);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    expect(wide).toBe(false);
+  });
+
+  test("saves a log as a file", async () => {
+    const { page } = await open();
+    const id = await start("seq 1 50000");
+    await server.client.wait({ id });
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "50000");
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Save" }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe(`${id}.stdout.log`);
+    const path = join(tempDir(), "saved");
+    await download.saveAs(path);
+    expect(readFileSync(path, "utf8").trim().split("\n").at(-1)).toBe("50000");
+  });
+
+  test("marks several jobs, and cancels and removes them at once", async () => {
+    const { page } = await open({ search: "?label=lot%3Done" });
+    for (const _ of [1, 2, 3]) await start("sleep 600", { labels: { lot: "one" } });
+    await page.getByRole("row").nth(3).waitFor();
+    await page.keyboard.press("a");
+    await page.getByText("3 marked").waitFor();
+    await page.keyboard.press("c");
+    await page.getByRole("button", { name: "Cancel 3 jobs" }).click();
+    await page.getByText("Cancelled 3 jobs.").waitFor();
+    await page.getByRole("button", { name: "Remove…" }).click();
+    await page.getByRole("button", { name: "Remove 3 jobs" }).click();
+    await page.getByText("No job matches").waitFor();
+  });
+
   test("says that there are no jobs, and that none matches", async () => {
     const { page } = await open({ search: "?q=no-such-job" });
     await page.getByText("No job matches").waitFor();
@@ -274,6 +335,18 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page with many jobs, in Chrom
     },
   );
 });
+
+/** Returns what axe finds serious, each as a line. */
+async function axeViolations(page: Page): Promise<readonly string[]> {
+  // Not by a script element: the page's policy allows none.
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() =>
+    (window as unknown as { axe: typeof axe }).axe.run(document),
+  );
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id} ${nodes.map(({ html }) => html.slice(0, 100)).join(" | ")}`);
+}
 
 /** Opens the page some times, since other tests want the processor too. */
 async function bestOfLoads(page: Page, url: string): Promise<{ paintMs: number; rowsMs: number }> {

@@ -5,13 +5,16 @@ import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import type { Logger } from "pino";
-import { errorWithInfo } from "../../wire/error-map.js";
+import type { Procman } from "../../contract/procman.js";
+import { encodeError, errorWithInfo } from "../../wire/error-map.js";
 import { type AccessControl, isOwnOrigin, unauthenticated } from "../access/access-control.js";
 import type { Peer } from "../access/peer.js";
+import { type Download, parseDownload, sendDownload } from "./page-downloads.js";
 import { OneTimeSecrets } from "./one-time-secrets.js";
 import { MAX_AGE_MS, type PageSession, type PageSessions } from "./page-sessions.js";
 
 const LINK_LIFETIME_MS = 60_000;
+const DOWNLOAD = /^GET \/ui\/downloads\/([\w-]+)$/;
 /** More than a link's secret takes. */
 const MAX_BODY_BYTES = 1024;
 
@@ -23,6 +26,7 @@ const GET_A_LINK = 'run "procman ui" for a new link';
 export interface PageDoorOptions {
   readonly access: AccessControl;
   readonly sessions: PageSessions;
+  readonly procman: Pick<Procman, "attach">;
   readonly stateDir: string;
   readonly logger: Logger;
 }
@@ -44,11 +48,15 @@ export class PageDoor {
   readonly #logger: Logger;
   readonly #about: object;
   readonly #cookieName: string;
+  readonly #procman: Pick<Procman, "attach">;
+  /** Of files: a browser that saves one sends no header of the page's. */
+  readonly #downloads = new OneTimeSecrets<Download>({ lifetimeMs: LINK_LIFETIME_MS });
   readonly #links = new OneTimeSecrets<true>({ lifetimeMs: LINK_LIFETIME_MS });
 
-  constructor({ access, sessions, stateDir, logger }: PageDoorOptions) {
+  constructor({ access, sessions, procman, stateDir, logger }: PageDoorOptions) {
     this.#access = access;
     this.#sessions = sessions;
+    this.#procman = procman;
     this.#logger = logger;
     this.#about = { host: hostname(), stateDir };
     // Browsers send cookies to all ports of a host, where other servers of procman may be.
@@ -76,7 +84,7 @@ export class PageDoor {
     answer(req, res, authority).catch((error: unknown) => {
       this.#logger.error({ err: error, peer: peer.name }, "a request of the page failed");
       if (res.headersSent) return void res.destroy();
-      refuse(res, errorWithInfo(Code.Unavailable, "STORAGE_UNAVAILABLE", "cannot write sessions"));
+      refuse(res, encodeError(error));
     });
     return true;
   }
@@ -89,6 +97,8 @@ export class PageDoor {
 
   #handlerOf({ method, url }: IncomingMessage) {
     switch (`${method} ${url}`) {
+      case "POST /ui/downloads":
+        return this.#createDownload;
       case "POST /ui/links":
         return this.#createLink;
       case "GET /ui/session":
@@ -100,7 +110,7 @@ export class PageDoor {
       case "DELETE /ui/sessions":
         return this.#endSessions;
       default:
-        return undefined;
+        return DOWNLOAD.test(`${method} ${url}`) ? this.#sendDownload : undefined;
     }
   }
 
@@ -109,6 +119,23 @@ export class PageDoor {
     if (authority.type !== "owner") return refuse(res, ownerOnly(authority));
     const secret = this.#links.create(true);
     sendJson(res, 200, { secret, lifetimeMs: LINK_LIFETIME_MS });
+  };
+
+  readonly #createDownload = async (
+    req: IncomingMessage,
+    res: ServerResponse,
+    authority: Authority,
+  ) => {
+    if (authority.type === "nobody") return refuse(res, authority.error);
+    const download = parseDownload(await readBody(req));
+    if (!download) return refuse(res, invalid("name a job and one of its streams"));
+    sendJson(res, 200, { path: `ui/downloads/${this.#downloads.create(download)}` });
+  };
+
+  readonly #sendDownload = async ({ url = "" }: IncomingMessage, res: ServerResponse) => {
+    const download = this.#downloads.use(url.slice(url.lastIndexOf("/") + 1));
+    if (!download) return refuse(res, unauthenticated("this link to a file was used, or is old"));
+    await sendDownload(this.#procman, download, res);
   };
 
   readonly #tellSession = async (_: IncomingMessage, res: ServerResponse, authority: Authority) => {
@@ -186,6 +213,10 @@ function comesFromOwnPage(req: IncomingMessage): boolean {
   if (site !== undefined && site !== "same-origin") return false;
   if (origin === undefined) return site !== undefined;
   return isOwnOrigin(origin, host, "encrypted" in req.socket);
+}
+
+function invalid(message: string): ConnectError {
+  return errorWithInfo(Code.InvalidArgument, "INVALID_ARGUMENT", message);
 }
 
 function notFromThePage(): ConnectError {

@@ -74,19 +74,23 @@ export function createConnection(options: ConnectionOptions): Connection {
     reconnect: { giveUpAfterMs: Number.MAX_SAFE_INTEGER },
   });
 
-  const ask = async (method: string, body?: string): Promise<DoorAnswer> => {
+  const send = async (method: string, path: string, body?: string) => {
     const headers = { [KEY_HEADER]: keys.getItem(keyName) ?? "" };
-    const response = await tellingFetch(`${baseUrl}ui/session`, {
-      method,
-      headers,
-      body: body ?? null,
-    });
+    const init = { method, headers, body: body ?? null };
+    const response = await tellingFetch(`${baseUrl}${path}`, init);
     const answer = (await response.json()) as JsonValue;
-    if (response.ok) return { ...(answer as object), type: "in" };
+    if (response.ok) return answer as Record<string, string>;
     const fallback = new ConnectError(`the server answers ${response.status}`, Code.Unknown);
-    const { code, rawMessage } = errorFromJson(answer, undefined, fallback);
-    const isShut = code === Code.Unauthenticated || code === Code.PermissionDenied;
-    return { type: isShut ? "out" : "failed", why: rawMessage };
+    throw errorFromJson(answer, undefined, fallback);
+  };
+  const ask = async (method: string, body?: string): Promise<DoorAnswer> => {
+    try {
+      return { ...(await send(method, "ui/session", body)), type: "in" };
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error;
+      const isShut = error.code === Code.Unauthenticated || error.code === Code.PermissionDenied;
+      return { type: isShut ? "out" : "failed", why: error.rawMessage };
+    }
   };
   const door: Door = {
     isKnown: keys.getItem(keyName) !== null,
@@ -95,6 +99,11 @@ export function createConnection(options: ConnectionOptions): Connection {
       const answer = await ask("POST", link);
       if (answer.type === "in" && answer.key !== undefined) keys.setItem(keyName, answer.key);
       return answer;
+    },
+    download: async (jobId, stream) => {
+      const body = JSON.stringify({ jobId, stream });
+      const { path } = await send("POST", "ui/downloads", body);
+      return `${baseUrl}${path}`;
     },
     leave: async () => {
       await ask("DELETE");

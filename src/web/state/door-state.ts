@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals-core";
+import type { Stream } from "../../contract/job.js";
 import { sleep } from "../../platform/timers.js";
 
 /** What lets the page in. */
@@ -9,6 +10,8 @@ export interface Door {
   look(): Promise<DoorAnswer>;
   /** Exchanges the secret of a link for a session. */
   enter(link: string): Promise<DoorAnswer>;
+  /** Returns the address of a stream's log as a file, which counts once. */
+  download(jobId: string, stream: Stream): Promise<string>;
   /** Ends the session. */
   leave(): Promise<void>;
 }
@@ -80,6 +83,10 @@ export class DoorState {
   async keep(): Promise<void> {
     const answer = await this.#door.look().catch(() => undefined);
     if (answer?.type === "out") this.shut(answer.why);
+  }
+
+  download(jobId: string, stream: Stream): Promise<string> {
+    return this.#door.download(jobId, stream);
   }
 
   async leave(): Promise<void> {

@@ -13,7 +13,16 @@ export interface JobQuery {
   readonly descending: boolean;
 }
 
-export const SORT_KEYS = ["created", "status", "name", "progress", "time", "exit"] as const;
+export const SORT_KEYS = [
+  "created",
+  "status",
+  "name",
+  "progress",
+  "time",
+  "cpu",
+  "memory",
+  "exit",
+] as const;
 export type SortKey = (typeof SORT_KEYS)[number];
 
 export const DEFAULT_QUERY: JobQuery = {
@@ -69,12 +78,18 @@ export function countStatuses(
   return { all, of };
 }
 
-export function selectJobs(jobs: Iterable<Job>, query: JobQuery, nowMs: number): Job[] {
+/** What sorting needs besides the jobs. */
+export interface SortContext {
+  readonly nowMs: number;
+  readonly cpuShare: (job: Job) => number | undefined;
+}
+
+export function selectJobs(jobs: Iterable<Job>, query: JobQuery, context: SortContext): Job[] {
   const matches = matcher(query);
   const selected: Job[] = [];
   for (const job of jobs) if (matches(job)) selected.push(job);
   const value = SORT_VALUES[query.sort];
-  const keyed = selected.map((job) => ({ job, key: value(job, nowMs) }));
+  const keyed = selected.map((job) => ({ job, key: value(job, context) }));
   const direction = query.descending ? -1 : 1;
   keyed.sort((a, b) => direction * compare(a.key, b.key) || byAge(b.job, a.job));
   return keyed.map(({ job }) => job);
@@ -82,12 +97,14 @@ export function selectJobs(jobs: Iterable<Job>, query: JobQuery, nowMs: number):
 
 type SortValue = string | number;
 
-const SORT_VALUES: Readonly<Record<SortKey, (job: Job, nowMs: number) => SortValue>> = {
+const SORT_VALUES: Readonly<Record<SortKey, (job: Job, context: SortContext) => SortValue>> = {
   created: (job) => job.createdTime.getTime(),
   status: (job) => STATUSES.indexOf(job.status),
   name: (job) => (job.name ?? commandLine(job)).toLowerCase(),
   progress: (job) => job.progress?.percent ?? -1,
-  time: (job, nowMs) => runTimeMs(job, nowMs) ?? -1,
+  time: (job, { nowMs }) => runTimeMs(job, nowMs) ?? -1,
+  cpu: (job, { cpuShare }) => cpuShare(job) ?? -1,
+  memory: (job) => job.usage?.memoryBytes ?? -1,
   exit: (job) => ("exitCode" in job ? (job.exitCode ?? -1) : -1),
 };
 

@@ -2,6 +2,7 @@ import { signal } from "@preact/signals-core";
 import { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
+import { type UsageSample, UsageHistory } from "./usage.js";
 import { sleep } from "../../platform/timers.js";
 
 const POLL_INTERVAL_MS = 1000;
@@ -12,6 +13,9 @@ export class JobState {
   readonly #procman: Procman;
   readonly job = signal<Job | undefined>(undefined);
   readonly error = signal<ProcmanError | undefined>(undefined);
+  /** What it has used since this page looks. */
+  readonly usage = signal<readonly UsageSample[]>([]);
+  readonly #history = new UsageHistory();
   /** Whether somebody has removed it. */
   readonly isGone = signal(false);
 
@@ -50,6 +54,7 @@ export class JobState {
   hear(job: Job): void {
     const known = this.job.value;
     if (known && isTerminal(known) && !isTerminal(job)) return;
+    if (this.#history.add(job)) this.usage.value = [...this.#history.samples];
     this.job.value = job;
   }
 }

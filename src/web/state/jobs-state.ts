@@ -1,7 +1,8 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import type { ProcmanError } from "../../contract/errors.js";
-import type { Job } from "../../contract/job.js";
+import type { Job, Usage } from "../../contract/job.js";
 import type { JobsEvent, Procman } from "../../contract/procman.js";
+import { cpuShare } from "./usage.js";
 import { sleep } from "../../platform/timers.js";
 import { countStatuses, isFiltered, type JobQuery, selectJobs } from "./job-query.js";
 
@@ -25,6 +26,8 @@ export class JobsState {
   readonly #procman: Procman;
   readonly #jobs = new Map<string, Job>();
   /** Grows with each change to the jobs that is to be shown. */
+  /** What each job that runs uses. */
+  readonly #usage = new Map<string, { readonly usage: Usage; readonly cpuShare?: number }>();
   readonly #version = signal(0);
   #isFlushDue = false;
   /** Where to go on after a pause. */
@@ -45,7 +48,10 @@ export class JobsState {
       void this.#version.value;
       // Only these orders change with time.
       const now = query.value.sort === "time" ? nowMs.value : nowMs.peek();
-      return selectJobs(this.#jobs.values(), query.value, now);
+      return selectJobs(this.#jobs.values(), query.value, {
+        nowMs: now,
+        cpuShare: (job) => this.cpuShare(job.id),
+      });
     });
     this.counts = computed(() => {
       void this.#version.value;
@@ -63,6 +69,11 @@ export class JobsState {
     return this.#jobs.get(id);
   }
 
+  /** How much of a processor a job uses; undefined where that is not known. */
+  cpuShare(id: string): number | undefined {
+    return this.#usage.get(id)?.cpuShare;
+  }
+
   /** Returns a job as it is known now, to nobody who waits for changes. */
   peek(id: string): Job | undefined {
     return this.#jobs.get(id);
@@ -74,7 +85,11 @@ export class JobsState {
       this.error.value = undefined;
       if (!this.loaded.value) void this.#loadFirstPage(signal);
       const since = this.#revision;
-      for await (const event of this.#procman.watchJobs({ sinceRevision: since, signal })) {
+      for await (const event of this.#procman.watchJobs({
+        sinceRevision: since,
+        includeUsage: true,
+        signal,
+      })) {
         this.#apply(event);
       }
     } catch (error) {
@@ -110,22 +125,42 @@ export class JobsState {
     switch (event.type) {
       case "snapshot":
         this.#jobs.clear();
-        for (const job of event.jobs) this.#jobs.set(job.id, job);
+        for (const job of event.jobs) this.#keep(job);
+        this.#dropUsage();
         this.loaded.value = true;
         return this.#flushNow();
       case "resumed":
         return;
       case "changed":
-        this.#jobs.set(event.job.id, event.job);
+        this.#keep(event.job);
         return this.#flushSoon();
       case "removed":
         this.#jobs.delete(event.id);
+        this.#usage.delete(event.id);
         return this.#flushSoon();
       case "line":
       case "searched":
         // Nobody asked for lines.
         return;
     }
+  }
+
+  #keep(job: Job): void {
+    this.#jobs.set(job.id, job);
+    if (job.status !== "running") {
+      this.#usage.delete(job.id);
+      return;
+    }
+    if (!job.usage) return;
+    const known = this.#usage.get(job.id);
+    const share = cpuShare(known?.usage, job.usage);
+    // Of one that has not changed, nothing is told: what it used last counts until then.
+    const cpu = share ?? known?.cpuShare;
+    this.#usage.set(job.id, { usage: job.usage, ...(cpu !== undefined && { cpuShare: cpu }) });
+  }
+
+  #dropUsage(): void {
+    for (const id of this.#usage.keys()) if (!this.#jobs.has(id)) this.#usage.delete(id);
   }
 
   #flushSoon(): void {

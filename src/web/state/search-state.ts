@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals-core";
 import type { ProcmanError } from "../../contract/errors.js";
 import type { Job, Stream } from "../../contract/job.js";
-import type { OutputLine, Procman } from "../../contract/procman.js";
+import type { OutputLine, Procman, SearchedOffsets } from "../../contract/procman.js";
 import type { OutputChoice } from "./log-state.js";
 
 const MAX_HITS = 500;
@@ -53,23 +53,20 @@ export class SearchState {
     this.status.value = { ...NOTHING, isRunning: true };
     const pattern = this.isRegex.value ? `(?i)${text}` : `(?i)${literal(text)}`;
     const streams: readonly Stream[] = choice === "both" ? ["stdout", "stderr"] : [choice];
-    const total = streams.reduce((sum, stream) => sum + bytesOf(job, stream), 0);
-    let done = 0;
+    const { signal } = running;
     try {
-      for (const stream of streams) {
-        if (bytesOf(job, stream) === 0) continue;
-        const onProgress = (bytes: number) => {
-          this.#update({ share: (done + bytes) / total });
-          const [first] = this.status.value?.hits ?? [];
-          if (!first || this.current.value !== -1) return;
+      const events = this.#procman.watch(this.#jobId, { streams, pattern, follow: false, signal });
+      for await (const event of events) {
+        if (event.type === "searched") this.#update({ share: shareOf(job, streams, event) });
+        if (event.type !== "line") continue;
+        if (this.current.value === -1) {
           this.current.value = 0;
-          onFirst(first);
-        };
-        await this.#searchStream(stream, job, pattern, running.signal, onProgress);
-        done += bytesOf(job, stream);
+          onFirst(event);
+        }
+        if (this.#add(event)) break;
       }
     } catch (error) {
-      if (running.signal.aborted) return;
+      if (signal.aborted) return;
       this.error.value = error as ProcmanError;
     }
     if (!running.signal.aborted) this.#update({ isRunning: false, share: 1 });
@@ -96,42 +93,6 @@ export class SearchState {
     return hits[this.current.value];
   }
 
-  async #searchStream(
-    stream: Stream,
-    job: Job,
-    pattern: string,
-    signal: AbortSignal,
-    onProgress: (bytes: number) => void,
-  ): Promise<void> {
-    const size = stream === "stdout" ? job.stdoutBytes : job.stderrBytes;
-    const first = stream === "stdout" ? job.stdoutFirstOffset : job.stderrFirstOffset;
-    let offset = first;
-    while (offset < size && !signal.aborted) {
-      const { outcome } = await this.#procman.wait(this.#jobId, {
-        timeoutMs: 0,
-        until: {
-          type: "output",
-          pattern,
-          streams: [stream],
-          [stream === "stdout" ? "stdoutOffset" : "stderrOffset"]: offset,
-        },
-        signal,
-      });
-      if (outcome?.type === "line") {
-        offset = outcome.line.nextOffset;
-        if (this.#add(outcome.line)) return;
-        onProgress(offset - first);
-      } else if (outcome?.type === "searched") {
-        const reached = stream === "stdout" ? outcome.stdoutOffset : outcome.stderrOffset;
-        if (reached <= offset) return;
-        offset = reached;
-        onProgress(offset - first);
-      } else {
-        return;
-      }
-    }
-  }
-
   /** @returns whether there are as many as are kept */
   #add(line: OutputLine): boolean {
     const hits = [...(this.status.value?.hits ?? []), line];
@@ -145,10 +106,16 @@ export class SearchState {
   }
 }
 
-function bytesOf(job: Job, stream: Stream): number {
-  return stream === "stdout"
-    ? job.stdoutBytes - job.stdoutFirstOffset
-    : job.stderrBytes - job.stderrFirstOffset;
+/** Returns how much of the streams was looked at, 0 to 1. */
+function shareOf(job: Job, streams: readonly Stream[], searched: SearchedOffsets): number {
+  let [done, all] = [0, 0];
+  for (const stream of streams) {
+    const isOut = stream === "stdout";
+    const first = isOut ? job.stdoutFirstOffset : job.stderrFirstOffset;
+    all += (isOut ? job.stdoutBytes : job.stderrBytes) - first;
+    done += Math.max(0, (isOut ? searched.stdoutOffset : searched.stderrOffset) - first);
+  }
+  return all === 0 ? 1 : Math.min(1, done / all);
 }
 
 /** Returns the pattern, in RE2's syntax, of a text as it is. */

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { type Job, NO_LIMIT } from "../../contract/job.js";
 import type { App } from "../state/app.js";
+import type { JobState } from "../state/job-state.js";
 import { errorWords } from "../state/notices.js";
 import {
   bytesText,
@@ -11,10 +12,18 @@ import {
   shellWord,
   visible,
 } from "../state/words.js";
+import { UsageView } from "./usage-view.js";
+
+export interface FactsProps {
+  readonly app: App;
+  readonly state: JobState;
+  readonly job: Job;
+}
 
 /** What is known of a job, beside its output. */
-export function Facts({ app, job }: { readonly app: App; readonly job: Job }) {
+export function Facts({ app, state, job }: FactsProps) {
   const time = runTimeMs(job, app.nowMs.value);
+  const { usage } = job;
   return (
     <aside class="facts" aria-label="Facts">
       <dl>
@@ -24,10 +33,16 @@ export function Facts({ app, job }: { readonly app: App; readonly job: Job }) {
           {"startedTime" in job && job.startedTime ? timeText(job.startedTime) : undefined}
         </Fact>
         <Fact name="Ended">{"completedTime" in job ? timeText(job.completedTime) : undefined}</Fact>
-        <Fact name="CPU time">
-          {"cpuTimeMs" in job && job.cpuTimeMs !== undefined
-            ? durationText(job.cpuTimeMs)
+        <Fact name="CPU time">{cpuTimeText(job)}</Fact>
+        <Fact name="Memory">{memoryText(job)}</Fact>
+        <Fact name="Processes">{usage?.processes}</Fact>
+        <Fact name="Disk">
+          {usage?.readBytes || usage?.writtenBytes
+            ? `${bytesText(usage.readBytes ?? 0)} read, ${bytesText(usage.writtenBytes ?? 0)} written`
             : undefined}
+        </Fact>
+        <Fact name="Last output">
+          {usage?.lastOutputTime ? timeText(usage.lastOutputTime) : undefined}
         </Fact>
         <Fact name="Directory">
           <code dir="ltr">{visible(shellWord(job.workDir))}</code>
@@ -65,9 +80,21 @@ export function Facts({ app, job }: { readonly app: App; readonly job: Job }) {
           )}
         </Fact>
       </dl>
+      {job.status === "running" && <UsageView state={state} />}
       <Environment app={app} job={job} />
     </aside>
   );
+}
+
+function cpuTimeText(job: Job): string | undefined {
+  const ms = job.usage?.cpuTimeMs ?? ("cpuTimeMs" in job ? job.cpuTimeMs : undefined);
+  return ms === undefined ? undefined : durationText(ms);
+}
+
+function memoryText({ usage }: Job): string | undefined {
+  const peak = usage?.memoryPeakBytes === undefined ? undefined : bytesText(usage.memoryPeakBytes);
+  if (usage?.memoryBytes === undefined) return peak && `${peak} at most`;
+  return `${bytesText(usage.memoryBytes)}${peak ? `, ${peak} at most` : ""}`;
 }
 
 function Fact({

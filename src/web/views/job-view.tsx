@@ -33,7 +33,7 @@ export function JobView({ app, state }: { readonly app: App; readonly state: Job
       </p>
       <div class="job-body">
         <LateLogPane key={job.id} app={app} state={state} job={job} />
-        <Facts app={app} job={job} />
+        <Facts app={app} state={state} job={job} />
       </div>
     </main>
   );

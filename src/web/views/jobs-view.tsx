@@ -8,6 +8,7 @@ import type { App } from "../state/app.js";
 import { DEFAULT_QUERY, type SortKey } from "../state/job-query.js";
 import { errorWords } from "../state/notices.js";
 import {
+  bytesText,
   commandLine,
   durationText,
   exitText,
@@ -31,6 +32,8 @@ const COLUMNS: readonly Column[] = [
   { key: "name", title: "Command" },
   { key: "progress", title: "Progress" },
   { key: "time", title: "Time" },
+  { key: "cpu", title: "CPU" },
+  { key: "memory", title: "Memory" },
   { key: "exit", title: "Exit" },
   { key: "created", title: "Started" },
 ];
@@ -278,6 +281,7 @@ function JobRow({ app, job, index, top, height, isActive }: JobRowProps) {
   const isMarked = selection.isMarked(job.id);
   const nowMs = app.nowMs.value;
   const time = runTimeMs(job, nowMs);
+  const cpu = app.jobs.cpuShare(job.id);
   return (
     <div
       id={`row-${job.id}`}
@@ -321,6 +325,14 @@ function JobRow({ app, job, index, top, height, isActive }: JobRowProps) {
       </span>
       <span role="gridcell" class="time">
         {time === undefined ? "" : durationText(time)}
+      </span>
+      <span role="gridcell" class="cpu">
+        {cpu === undefined ? "" : `${Math.round(cpu * 100)}%`}
+      </span>
+      <span role="gridcell" class="memory">
+        {job.status === "running" && job.usage?.memoryBytes !== undefined
+          ? bytesText(job.usage.memoryBytes)
+          : ""}
       </span>
       <span role="gridcell" class="exit" title={statusWords(job)}>
         {exitText(job)}

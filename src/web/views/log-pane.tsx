@@ -84,6 +84,15 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
     open?.screen.toEnd();
     if (log && log.mode.value === "window") void log.follow();
   };
+  const save = async () => {
+    const choice = log?.choice.value;
+    const stream = choice === "stderr" ? choice : "stdout";
+    try {
+      location.assign(await app.door.download(job.id, stream));
+    } catch (error) {
+      app.notices.error("save the log", error);
+    }
+  };
   const showHit = (steps: 1 | -1) => {
     const hit = search.step(steps);
     if (hit) void log?.goToLine(hit.stream, hit.offset);
@@ -141,6 +150,9 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
         <label class="check">
           <input type="checkbox" checked={hasTimes} onChange={() => setTimes(!hasTimes)} /> times
         </label>
+        <button type="button" title="Save the whole log as a file" onClick={() => void save()}>
+          Save
+        </button>
         {log && <Position log={log} />}
         <button type="button" title="Go to the start (g)" onClick={() => void log?.goToStart()}>
           Start

@@ -294,6 +294,38 @@ describe("a session", () => {
   });
 });
 
+describe("a file of output", () => {
+  test("is sent once to the page that asks for it, byte for byte", async () => {
+    const server = await startFakeServer();
+    const session = await enter(server);
+    server.procman.addJob("job1");
+    server.procman.write("job1", Buffer.from([0, 255, 10]));
+    const body = JSON.stringify({ jobId: "job1", stream: "stdout" });
+    expect((await ask(server, "POST", "/ui/downloads", { body })).status).toBe(401);
+    const answer = await ask(server, "POST", "/ui/downloads", { headers: session, body });
+    const path = `/${json(answer)["path"]}`;
+    const file = await ask(server, "GET", path);
+    expect([...file.body]).toEqual([0, 255, 10]);
+    expect(file.headers).toMatchObject({
+      "content-type": "application/octet-stream",
+      "content-disposition": 'attachment; filename="job1.stdout.log"',
+    });
+    expect((await ask(server, "GET", path)).status).toBe(401);
+  });
+
+  test("is not there for what is no job, and no stream", async () => {
+    const server = await startFakeServer();
+    const session = await enter(server);
+    for (const body of ["", "{}", '{"jobId":"a","stream":"token"}']) {
+      const { status } = await ask(server, "POST", "/ui/downloads", { headers: session, body });
+      expect(status).toBe(400);
+    }
+    const body = JSON.stringify({ jobId: "nonesuch", stream: "stdout" });
+    const answer = await ask(server, "POST", "/ui/downloads", { headers: session, body });
+    expect((await ask(server, "GET", `/${json(answer)["path"]}`)).status).toBe(404);
+  });
+});
+
 describe("the page's files", () => {
   async function serve() {
     const pageDir = tempDir();

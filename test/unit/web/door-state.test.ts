@@ -11,6 +11,7 @@ function door(rest: Partial<Door>): DoorState {
     look: async () => OUT,
     enter: async () => ({ type: "out", why: "used" }),
     leave: async () => {},
+    download: async () => "file",
     ...rest,
   });
 }

@@ -42,7 +42,14 @@ const jobs: readonly Job[] = [
 ];
 
 const select = (query: Partial<JobQuery>) =>
-  selectJobs(jobs, { ...DEFAULT_QUERY, ...query }, time(70).getTime())
+  selectJobs(
+    jobs,
+    { ...DEFAULT_QUERY, ...query },
+    {
+      nowMs: time(70).getTime(),
+      cpuShare: ({ id }) => (id === "bbb" ? 0.5 : undefined),
+    },
+  )
     .map(({ id }) => id)
     .join(" ");
 
@@ -61,6 +68,7 @@ describe("the jobs that are shown", () => {
     [{ sort: "name", descending: false }, "bbb ddd ccc aaa"],
     [{ sort: "exit", descending: true }, "bbb ddd ccc aaa"],
     [{ sort: "progress", descending: true }, "ccc ddd bbb aaa"],
+    [{ sort: "cpu", descending: true }, "bbb ddd ccc aaa"],
     [{ sort: "status", descending: false }, "ccc aaa ddd bbb"],
   ])("by %j", (query, ids) => {
     expect(select(query)).toBe(ids);

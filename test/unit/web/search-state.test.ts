@@ -1,14 +1,13 @@
 import { expect, test } from "vitest";
 import type { Job } from "../../../src/contract/job.js";
-import type { OutputLine, WaitedJob, WaitOptions } from "../../../src/contract/procman.js";
+import type { OutputLine, WatchEvent, WatchOptions } from "../../../src/contract/procman.js";
 import { invalidArgument } from "../../../src/contract/errors.js";
 import { literal, SearchState } from "../../../src/web/state/search-state.js";
 import { FakeProcman } from "../../helpers/fake-procman.js";
 
-/** A job whose stdout is looked through as the server does it, some bytes at a time. */
+/** A job whose stdout is looked through as the server does it. */
 class SearchedProcman extends FakeProcman {
   readonly lines: readonly string[];
-  readonly asked: WaitOptions[] = [];
 
   constructor(lines: readonly string[]) {
     super();
@@ -16,31 +15,22 @@ class SearchedProcman extends FakeProcman {
   }
 
   job(): Job {
-    const stdoutBytes = this.lines.join("\n").length + 1;
-    return this.addJob("job1", { stdoutBytes });
+    return this.addJob("job1", { stdoutBytes: this.lines.join("\n").length + 1 });
   }
 
-  override async wait(_: string, options: WaitOptions = {}): Promise<WaitedJob> {
-    this.asked.push(options);
-    const { until } = options;
-    if (until?.type !== "output") throw new Error("nothing to wait for");
-    const { stdoutOffset = 0 } = until;
-    const pattern = new RegExp(until.pattern.replace("(?i)", ""), "i");
+  override async *watch(_: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
+    expect(options).toMatchObject({ streams: ["stdout", "stderr"], follow: false });
+    const pattern = new RegExp((options.pattern ?? "").replace("(?i)", ""), "i");
+    yield { type: "opened", job: this.job() };
     let offset = 0;
     for (const text of this.lines) {
       const nextOffset = offset + text.length + 1;
-      if (offset >= stdoutOffset && text === "(far)" && offset > stdoutOffset) {
-        const searched = { type: "searched", stdoutOffset: offset, stderrOffset: 0 } as const;
-        return { ...this.job(), outcome: searched };
-      }
-      if (offset >= stdoutOffset && pattern.test(text)) {
-        const line: OutputLine = { stream: "stdout", text, offset, nextOffset, terminator: "lf" };
-        return { ...this.job(), outcome: { type: "line", line } };
-      }
+      const line: OutputLine = { stream: "stdout", text, offset, nextOffset, terminator: "lf" };
+      if (pattern.test(text)) yield { type: "line", ...line };
       offset = nextOffset;
+      yield { type: "searched", stdoutOffset: offset, stderrOffset: 0 };
     }
-    const outcome = { type: "searched", stdoutOffset: offset, stderrOffset: 0 } as const;
-    return { ...this.job(), outcome };
+    yield { type: "ended", job: this.job() };
   }
 }
 
@@ -56,7 +46,7 @@ async function find(lines: readonly string[], text: string, isRegex = false) {
 }
 
 test("every line with the text is found, in any case, from the first on", async () => {
-  const { search, hits, first } = await find(["a.b", "axb", "(far)", "A.B again"], "a.b");
+  const { search, hits, first } = await find(["a.b", "axb", "A.B again"], "a.b");
   expect(hits).toEqual(["a.b", "A.B again"]);
   expect(first).toEqual(["a.b"]);
   expect(search.status.value).toMatchObject({ isRunning: false, hasMore: false, share: 1 });
@@ -86,7 +76,9 @@ test("there is an end to the hits that are kept", async () => {
 
 test("what is wrong with the pattern is told, and clearing forgets it", async () => {
   const procman = new SearchedProcman(["x"]);
-  procman.wait = () => Promise.reject(invalidArgument("output.pattern", "has no closing )"));
+  procman.watch = () => {
+    throw invalidArgument("pattern", "has no closing )");
+  };
   const search = new SearchState(procman, "job1");
   search.text.value = "(";
   search.isRegex.value = true;
