@@ -303,7 +303,7 @@ describe("a file of output", () => {
     const body = JSON.stringify({ jobId: "job1", stream: "stdout" });
     expect((await ask(server, "POST", "/ui/downloads", { body })).status).toBe(401);
     const answer = await ask(server, "POST", "/ui/downloads", { headers: session, body });
-    const path = `/${json(answer)["path"]}`;
+    const path = `/${String(json(answer)["path"])}`;
     const file = await ask(server, "GET", path);
     expect([...file.body]).toEqual([0, 255, 10]);
     expect(file.headers).toMatchObject({
@@ -322,7 +322,7 @@ describe("a file of output", () => {
     }
     const body = JSON.stringify({ jobId: "nonesuch", stream: "stdout" });
     const answer = await ask(server, "POST", "/ui/downloads", { headers: session, body });
-    expect((await ask(server, "GET", `/${json(answer)["path"]}`)).status).toBe(404);
+    expect((await ask(server, "GET", `/${String(json(answer)["path"])}`)).status).toBe(404);
   });
 });
 

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import type { Job } from "../../../src/contract/job.js";
 import { cpuShare, UsageHistory } from "../../../src/web/state/usage.js";
 import { FakeProcman } from "../../helpers/fake-procman.js";
 
@@ -10,7 +9,7 @@ const usage = (seconds: number, cpuTimeMs: number) => ({
 });
 
 const job = (seconds: number, cpuTimeMs: number, rest: object = {}) =>
-  new FakeProcman().addJob("a", { usage: usage(seconds, cpuTimeMs), ...rest } as Partial<Job>);
+  new FakeProcman().addJob("a", { usage: usage(seconds, cpuTimeMs), ...rest });
 
 test("the share of a processor is what was used between two measurements", () => {
   expect(cpuShare(usage(1, 100), usage(3, 2100))).toBe(1);
