@@ -47,9 +47,10 @@ export class Selection {
   /** Moves the keyboard's row. @returns where it is now */
   move(steps: number): number {
     const rows = this.#rows.value;
-    const from = this.activeIndex.value;
-    const to = from === -1 ? (steps > 0 ? 0 : rows.length - 1) : from + steps;
-    const index = Math.min(Math.max(to, 0), rows.length - 1);
+    const active = this.activeIndex.value;
+    // Where it is at none, it comes in from outside, by as many steps.
+    const from = active !== -1 ? active : steps > 0 ? -1 : rows.length;
+    const index = Math.min(Math.max(from + steps, 0), rows.length - 1);
     this.#activeId.value = rows[index]?.id;
     return index;
   }

@@ -30,6 +30,12 @@ test("the keyboard's row moves, and stays with its job when others come and go",
   expect(selection.move(-1)).toBe(1);
 });
 
+test("where the keyboard is at no row yet, it comes in from the end that it leaves", () => {
+  expect(select().selection.move(Infinity)).toBe(3);
+  expect(select().selection.move(-Infinity)).toBe(0);
+  expect(select().selection.move(-1)).toBe(3);
+});
+
 test("what an action is for: the marked jobs that are shown, or else the keyboard's", () => {
   const { rows, selection } = select();
   expect(selection.target).toEqual([]);
