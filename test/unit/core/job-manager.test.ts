@@ -340,7 +340,8 @@ describe("output", () => {
       { type: "line", ...line },
       { type: "ended", job: running },
     ]);
-    expect(job.logs.resolveStart).toHaveBeenCalledWith({ tailLines: 1 });
+    const wanted = { tailLines: 1, follow: true, wholeLines: true };
+    expect(job.logs.resolveStart).toHaveBeenCalledWith(wanted);
     const [, reading] = job.logs.lines.mock.calls[0] ?? [];
     expect(Object.keys(reading ?? {})).toEqual(["ended"]);
     job.end(0);

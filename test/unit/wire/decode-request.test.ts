@@ -109,6 +109,7 @@ test("what is set arrives", () => {
     tailLines: 0,
     stdoutOffset: 5n,
     stderrOffset: 2n ** 60n,
+    writtenTimes: true,
   });
   expect(decodeAttach(attach)).toEqual({
     id: "a",
@@ -118,6 +119,7 @@ test("what is set arrives", () => {
       tailLines: 0,
       stdoutOffset: 5,
       stderrOffset: 2 ** 60,
+      writtenTimes: true,
     },
   });
   const list = create(ListRequestSchema, {
