@@ -243,7 +243,7 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     const check = async (view: string) => {
       for (const violation of await axeViolations(page)) found.push(`${view}: ${violation}`);
     };
-    await page.getByRole("row").nth(1).waitFor();
+    await page.locator(".row:not(.head)").first().waitFor();
     await check("jobs");
     await page.keyboard.press("?");
     await page.getByRole("dialog", { name: "Keys" }).waitFor();
