@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 
 /** Below those that the kernel gives to clients, one of which could take a server's while it restarts. */
 const [LOWEST, HIGHEST] = [20_000, 32_000];
@@ -18,5 +18,18 @@ export async function freePort(): Promise<number> {
     probe.close();
     await once(probe, "close");
     return port;
+  }
+}
+
+/** Whether somebody takes connections on a port of this machine. */
+export async function canConnect(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }

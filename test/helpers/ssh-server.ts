@@ -1,10 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { eventually } from "./eventually.js";
-import { freePort } from "./free-port.js";
+import { canConnect, freePort } from "./free-port.js";
 import { MAIN } from "./test-server.js";
 
 const SSHD = "/usr/sbin/sshd";
@@ -102,17 +101,5 @@ export class SshServer {
     const options = `-F none -i ${join(this.#dir, "user")} -o IdentitiesOnly=yes -o UserKnownHostsFile=${known} -o StrictHostKeyChecking=${hostKeys}`;
     const script = `#!/bin/sh\nexec ${execFileSync("sh", ["-c", "command -v ssh"]).toString().trim()} ${options} "$@"\n`;
     writeFileSync(join(this.#dir, name, "ssh"), script, { mode: 0o755 });
-  }
-}
-
-async function canConnect(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }

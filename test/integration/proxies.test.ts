@@ -1,7 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
@@ -16,7 +15,7 @@ import { Certificates } from "../helpers/certificates.js";
 import { errorOf } from "../helpers/errors.js";
 import { eventually } from "../helpers/eventually.js";
 import { isHere } from "../helpers/foreign-parts.js";
-import { freePort } from "../helpers/free-port.js";
+import { canConnect, freePort } from "../helpers/free-port.js";
 import { sharedTempDir, tempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
 
@@ -96,18 +95,6 @@ async function end(child: ChildProcess): Promise<void> {
   // To nginx: end at once, with the workers.
   child.kill("SIGTERM");
   await exited;
-}
-
-async function canConnect(to: number): Promise<boolean> {
-  const socket = connect(to, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
 
 /** @param more directives of the server, besides the guide's */

@@ -11,6 +11,7 @@ import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { FileLogs } from "../../../src/logs/file-logs.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
 import { eventually } from "../../helpers/eventually.js";
+import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { endJobs } from "../../helpers/test-server.js";
 
@@ -52,20 +53,7 @@ async function contextWithDisk() {
 }
 
 function spec(id: string, script: string): JobSpec {
-  return {
-    id,
-    requestId: id,
-    command: "sh",
-    args: ["-c", script],
-    env: {},
-    clearEnv: false,
-    workDir: "/",
-    labels: {},
-    mergeOutput: false,
-    output: "file",
-    pty: false,
-    stdin: false,
-  };
+  return someSpec({ id, requestId: id, command: "sh", args: ["-c", script] });
 }
 
 test("a disk that fills between the spawn and the record: the job runs and is known", async () => {
