@@ -6,7 +6,7 @@ import type { StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { splitLabel } from "./job-query.js";
 import { type SplitLine, splitWords } from "./split-words.js";
-import { shellWord } from "./words.js";
+import { shellWord } from "../../platform/shell-word.js";
 
 /** What can be given to start a job, as it is typed. */
 export interface StartFields {

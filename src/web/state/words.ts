@@ -1,7 +1,7 @@
 import prettyBytes from "pretty-bytes";
 import prettyMs from "pretty-ms";
 import { hasTimedOut, isTerminal, type Job, type Progress } from "../../contract/job.js";
-import { quoted } from "../../platform/shell-word.js";
+import { shellWord } from "../../platform/shell-word.js";
 import { UNPRINTABLE } from "../../platform/unprintable.js";
 
 /*
@@ -18,13 +18,6 @@ export function visible(text: string): string {
       ? "\u2421"
       : `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
   });
-}
-
-const NEEDS_NO_QUOTES = /^[\p{L}\p{N}_@%+=:,./-]+$/u;
-
-/** Returns a word as one would type it in a shell. */
-export function shellWord(word: string): string {
-  return NEEDS_NO_QUOTES.test(word) ? word : quoted(word);
 }
 
 /** Returns the command as one would type it, with a mark where not all of it is known. */

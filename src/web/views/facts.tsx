@@ -1,17 +1,11 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { type Job, NO_LIMIT } from "../../contract/job.js";
+import { shellWord } from "../../platform/shell-word.js";
 import type { App } from "../state/app.js";
 import type { JobState } from "../state/job-state.js";
 import { errorWords } from "../state/notices.js";
-import {
-  bytesText,
-  durationText,
-  exitText,
-  runTimeMs,
-  shellWord,
-  visible,
-} from "../state/words.js";
+import { bytesText, durationText, exitText, runTimeMs, visible } from "../state/words.js";
 import { UsageView } from "./usage-view.js";
 
 export interface FactsProps {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { splitWords } from "../../../src/web/state/split-words.js";
-import { shellWord } from "../../../src/web/state/words.js";
+import { shellWord } from "../../../src/platform/shell-word.js";
 
 describe("a command line is taken apart", () => {
   test.each<[line: string, words: string[]]>([
