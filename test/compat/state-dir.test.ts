@@ -240,6 +240,11 @@ describe("fields of a newer version", () => {
       exitCode: 143,
       signal: "SIGTERM",
       cpuTimeMs: 1750,
+      usage: {
+        cpuTimeMs: 1750,
+        lastOutputTime: expect.any(String),
+        measuredTime: expect.any(String),
+      },
       completedTime: expect.any(String),
     });
   });
