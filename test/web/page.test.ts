@@ -215,24 +215,6 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     expect(complaints).toEqual([]);
   });
 
-  test("ends with the session: by logging out, and by procman ui --end-sessions", async () => {
-    const { page, context } = await open();
-    await page.getByRole("grid", { name: "Jobs" }).waitFor();
-    const other = await context.newPage();
-    await other.goto(server.baseUrl);
-    await other.getByRole("grid", { name: "Jobs" }).waitFor();
-    await page.getByRole("button", { name: "Log out" }).click();
-    await page.getByText("you have logged out").waitFor();
-    // The other tab's stream has ended with the session.
-    await other.getByText("This browser is not let in").waitFor();
-
-    const { page: third } = await open();
-    await third.getByRole("grid", { name: "Jobs" }).waitFor();
-    const { stdout } = await procman(server.stateDir, "ui", "--end-sessions");
-    expect(stdout).toMatch(/^ended \d+ sessions?\n$/);
-    await third.getByText("This browser is not let in").waitFor();
-  });
-
   test.each([
     ["light", { width: 1280, height: 760 }],
     ["dark", { width: 390, height: 800 }],
@@ -293,6 +275,68 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await page.getByText("No job matches").waitFor();
   });
 
+  test("shows what a job has left behind, and ends it before the job is removed", async () => {
+    const { page } = await open({ search: "?label=lot%3Dleft" });
+    const labels = { lot: "left" };
+    const left = await start("sleep 600 & sleep 600 & echo built", { labels });
+    await start("echo ended", { labels });
+    await page.getByText("2 processes left").click();
+    await page.getByText("It has left 2 processes behind, which still run.").waitFor();
+    await page.keyboard.press("d");
+    const remove = page.getByRole("button", { name: "Remove this job" });
+    expect(await remove.isDisabled()).toBe(true);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+
+    // What was not asked for is not done: the notice offers it.
+    await page.getByRole("grid", { name: "Jobs" }).press("a");
+    await page.keyboard.press("d");
+    await page.getByRole("button", { name: "Remove 2 jobs" }).click();
+    await page.getByText("Could not remove 1 of 2; 1 done").waitFor();
+    await page.getByRole("button", { name: "End these processes and remove…" }).click();
+    await page.getByLabel("End them first").check();
+    await remove.click();
+    await page.getByText("Removed the job.").waitFor();
+    await page.getByText("No job matches").waitFor();
+    await expect(statusOf(left)).rejects.toThrow(/no job/);
+  });
+
+  test("ends what a job has left behind, and leaves the job", async () => {
+    const { page } = await open();
+    const id = await start("sleep 600 & echo built");
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await page.getByRole("button", { name: "End what is left…" }).click();
+    await page.getByRole("button", { name: "End 1 process" }).click();
+    await page.getByText("Ended what was left by the job.").waitFor();
+    await page.getByRole("button", { name: "Start again" }).waitFor();
+    expect(await statusOf(id)).toBe(3);
+  });
+
+  test("starts a job with limits, a lease and a command for its end, and says what is wrong", async () => {
+    const { page } = await open({ search: "?start" });
+    await page.getByLabel("Command line").fill("sleep 600");
+    await page.getByText("Limits", { exact: true }).click();
+    await page.getByLabel("Open files of each process").fill("2");
+    await page.getByText("Its end", { exact: true }).click();
+    await page.getByLabel("Lease").fill("100s");
+    await page.getByLabel("Then run").fill("sh -c 'echo told of $PROCMAN_JOB_STATUS'");
+    await page.getByRole("button", { name: "Start", exact: false }).last().click();
+    await page.getByText("must be a whole number from 8").waitFor();
+    const focused = page.locator("#openFilesMax:focus");
+    await focused.waitFor();
+    await focused.fill("64");
+    await page.keyboard.press("Enter");
+    const facts = page.getByRole("complementary", { name: "Facts" });
+    await facts.getByText("64 open files a process").waitFor();
+    await facts.getByText(/it ends in 1m 3[0-8]s unless/).waitFor();
+    await facts.getByRole("button", { name: "Renew" }).click();
+    await facts.getByText(/it ends in 1m (39|40)s unless/).waitFor();
+    await page.keyboard.press("c");
+    await page.getByRole("button", { name: "Cancel this job" }).click();
+    await facts.getByText("told of cancelled").waitFor();
+    await facts.getByText("exit code 0").waitFor();
+  });
+
   test("says that there are no jobs, and that none matches", async () => {
     const { page } = await open({ search: "?q=no-such-job" });
     await page.getByText("No job matches").waitFor();
@@ -301,6 +345,25 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     expect(new URL(page.url()).search).toBe("");
     await page.goto(`${server.baseUrl}/?job=nonesuch`);
     await page.getByText("There is no such job").waitFor();
+  });
+
+  // Last: it ends the session that the others share.
+  test("ends with the session: by logging out, and by procman ui --end-sessions", async () => {
+    const { page, context } = await open({ ownSession: true });
+    await page.getByRole("grid", { name: "Jobs" }).waitFor();
+    const other = await context.newPage();
+    await other.goto(server.baseUrl);
+    await other.getByRole("grid", { name: "Jobs" }).waitFor();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("you have logged out").waitFor();
+    // The other tab's stream has ended with the session.
+    await other.getByText("This browser is not let in").waitFor();
+
+    const { page: third } = await open({ ownSession: true });
+    await third.getByRole("grid", { name: "Jobs" }).waitFor();
+    const { stdout } = await procman(server.stateDir, "ui", "--end-sessions");
+    expect(stdout).toMatch(/^ended \d+ sessions?\n$/);
+    await third.getByText("This browser is not let in").waitFor();
   });
 });
 

@@ -26,8 +26,8 @@ export class JobState {
   }
 
   /**
-   * Looks at the job again and again, until it has ended. A stream of its own would take one
-   * of the few connections that browsers make to a server.
+   * Looks at the job again and again, until nothing of it changes any more. A stream of its own
+   * would take one of the few connections that browsers make to a server.
    */
   async follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -35,7 +35,7 @@ export class JobState {
         const job = await this.#procman.get(this.id, { signal });
         this.hear(job);
         this.error.value = undefined;
-        if (isTerminal(job)) return;
+        if (isSettled(job)) return;
       } catch (error) {
         if (signal.aborted) return;
         const failure = error as ProcmanError;
@@ -57,4 +57,10 @@ export class JobState {
     if (this.#history.add(job)) this.usage.value = [...this.#history.samples];
     this.job.value = job;
   }
+}
+
+/** Whether nothing more is known later: it has ended, left nothing behind, and its `onEnd` is over. */
+function isSettled(job: Job): boolean {
+  if (!isTerminal(job) || job.remainingProcesses !== undefined) return false;
+  return job.onEnd === undefined || job.onEndResult !== undefined || job.status === "orphaned";
 }

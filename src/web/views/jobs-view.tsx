@@ -12,6 +12,8 @@ import {
   commandLine,
   durationText,
   exitText,
+  processCount,
+  reasonText,
   runTimeMs,
   statusWords,
   visible,
@@ -318,6 +320,11 @@ function JobRow({ app, job, index, top, height, isActive }: JobRowProps) {
         <code dir="ltr" title={commandLine(job)}>
           {commandLine(job)}
         </code>
+        {job.remainingProcesses !== undefined && (
+          <span class="label left" title={statusWords(job)}>
+            {processCount(job.remainingProcesses)} left
+          </span>
+        )}
         <Labels app={app} job={job} />
       </span>
       <span role="gridcell" class="progress">
@@ -335,7 +342,7 @@ function JobRow({ app, job, index, top, height, isActive }: JobRowProps) {
           : ""}
       </span>
       <span role="gridcell" class="exit" title={statusWords(job)}>
-        {exitText(job)}
+        {reasonText(job) ?? exitText(job)}
       </span>
       <span role="gridcell" class="created" title={job.createdTime.toLocaleString()}>
         {agoText(nowMs - job.createdTime.getTime())}
