@@ -3,6 +3,7 @@ import { join } from "node:path";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { OutputEnds } from "../../gen/procman/v1/procman_pb.js";
 import { openPage, pageLink, shownOutput, watchComplaints } from "../helpers/browser-page.js";
 import { chromiumIsMissing, sharedChromium } from "../helpers/chromium.js";
 import { eventually } from "../helpers/eventually.js";
@@ -299,6 +300,48 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await page.getByText("Removed the job.").waitFor();
     await page.getByText("No job matches").waitFor();
     await expect(statusOf(left)).rejects.toThrow(/no job/);
+  });
+
+  test("shows when output was written, and goes to a time", async () => {
+    const { page } = await open();
+    const go = join(tempDir(), "go");
+    const id = await start(
+      `seq 1 2000; while [ ! -e ${go} ]; do sleep 0.05; done; seq 2001 4000; sleep 600`,
+    );
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "\n2000");
+    const thisSecond = () => Math.floor(Date.now() / 1000);
+    await eventually("a second after all that was written so far", async () => {
+      const { parts } = await server.client.readOutput({
+        id,
+        writtenTimes: true,
+        ends: OutputEnds.TAIL,
+      });
+      return Number(parts.at(-1)?.writtenBetween?.to?.seconds ?? Infinity) < thisSecond();
+    });
+    const time = new Date(thisSecond() * 1000).toTimeString().slice(0, 8);
+    writeFileSync(go, "");
+    await output(page, "\n4000");
+    expect(await page.locator(".gutter span").count()).toBe(0);
+
+    const field = page.getByLabel("Go to a time");
+    await field.fill("soon");
+    await field.press("Enter");
+    await page.getByText('Type "10m ago"').waitFor();
+    await field.fill(time);
+    await field.press("Enter");
+    await eventually("the first line since then", async () =>
+      (await shownOutput(page)).startsWith("2001\n"),
+    );
+    await page.locator(".gutter div:first-child.place").waitFor();
+    await page
+      .locator(".gutter span")
+      .first()
+      .getByText(/^\d\d:\d\d:\d\d/)
+      .waitFor();
+    await page.keyboard.press("t");
+    await page.locator(".gutter span").first().waitFor({ state: "detached" });
+    await server.client.cancel({ id, gracePeriod: { seconds: 0n } });
   });
 
   test("ends what a job has left behind, and leaves the job", async () => {

@@ -260,6 +260,8 @@ const KEYS: readonly [keys: string, meaning: string][] = [
   ["r", "restart the job"],
   ["d Delete", "remove the job, or those that are marked"],
   ["f", "in a job: follow its output, at its end"],
+  ["t", "in a job: show when its output was written"],
+  ["T", "in a job: go to what was written at a time"],
   ["Esc", "unmark; leave a field; back to the list"],
   ["F6", "leave a terminal that takes the keys"],
   ["?", "these keys"],
