@@ -18,7 +18,8 @@ Examples:
   procman wait k3x && echo done      wait for its end, and exit as it did
   procman cancel k3x                 end it
 
-The first letters of a job's id are enough, as long as no other id begins so.
+In place of a job's id, commands take the first letters of it, as long as no other id
+begins so, the name that "run --name" has given it, or --last: the job started last.
 A command that needs a server starts one in the background. "procman stop" ends the
 server, and no job.`;
 

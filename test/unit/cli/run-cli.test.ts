@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { AttachOptions, StartOptions } from "../../../src/contract/procman.js";
-import { invalidArgument, ProcmanError, Violations } from "../../../src/contract/errors.js";
+import {
+  argumentError,
+  invalidArgument,
+  ProcmanError,
+  Violations,
+} from "../../../src/contract/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { endedJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
@@ -539,7 +544,7 @@ describe("several jobs", () => {
 
   test.each([
     [["attach", "-i", "abc", "def"], "are for a single job"],
-    [["attach", "--json", "--all"], "are for a single job"],
+    [["attach", "--stdout-offset", "1", "--all"], "are for a single job"],
     [["attach", "--stdout-offset", "5", "abc", "def"], "are for a single job"],
     [["wait", "--for-port", "1", "abc", "def"], "are for a single job"],
     [["wait", "--for-output", "x", "--all"], "are for a single job"],
@@ -632,6 +637,33 @@ describe("restart", () => {
     ]);
     expect(cli.out.text).toBe("job2\n");
   });
+
+  test("is retry-safe by a name: the server knows which job it meant the first time", async () => {
+    const cli = cliWith({}, "abc");
+    const get = cli.procman.get.bind(cli.procman);
+    cli.procman.get = (id, ...rest) => get(id === "web" ? "abc" : id, ...rest);
+    for (const [given, passedOn] of [
+      ["web", "web"],
+      ["ab", "abc"],
+      ["abc", "abc"],
+    ] as const) {
+      cli.procman.restart = async (id) => {
+        expect(id).toBe(passedOn);
+        return get("abc");
+      };
+      expect(await cli.run("restart", "--request-id", "r", given), cli.err.text).toBe(0);
+    }
+  });
+
+  test.each([["--last"], ["abc", "def"]])(
+    "--request-id with %j is wrong usage",
+    async (...words) => {
+      const cli = cliWith({}, "abc", "def");
+      expect(await cli.run("restart", "--request-id", "r", ...words)).toBe(2);
+      expect(cli.err.text).toContain("--request-id is for a single job");
+      expect(cli.procman.calls).toEqual([]);
+    },
+  );
 
   test("of several prints each, with --json as an object", async () => {
     const cli = cliWith({}, "abc", "def");
@@ -969,4 +1001,34 @@ test("the manual page has every command with its options", async () => {
     expect(page).toContain(text);
   }
   expect(page).not.toContain('.SS "monit');
+});
+
+test.each([
+  [125, "--name", ["run", "--name", "", "true"]],
+  [125, "--request-id", ["run", "--request-id", "", "true"]],
+  [125, "--on-end", ["run", "--on-end", "", "true"]],
+  [125, "--work-dir", ["run", "--work-dir", "", "true"]],
+  [125, "--max-output", ["run", "--for", "1s", "--max-output", "0", "true"]],
+  [125, "--name", ["wait", "--name", ""]],
+  [2, "--name", ["ls", "--name", ""]],
+  [2, "--name", ["top", "--name", ""]],
+  [2, "--name", ["cancel", "--name", ""]],
+  [2, "--state-dir", ["rm", "--state-dir", "", "--all"]],
+  [2, "--host", ["rm", "--host", "", "--all"]],
+])("exits with %d, and does nothing, where %s is empty: %j", async (code, option, words) => {
+  const cli = cliWith({}, "abc");
+  expect(await cli.run(...words)).toBe(code);
+  expect(cli.err.text).toContain(option);
+  expect(cli.procman.calls).toEqual([]);
+});
+
+test.each([
+  ["pattern", "--grep: is wrong"],
+  ["output_pattern.pattern", "--grep: is wrong"],
+  ["on_end.command", "--on-end: is wrong"],
+])("an error names the option in place of the field %s", async (field, message) => {
+  const cli = cliWith({}, "abc");
+  cli.procman.failure = argumentError("INVALID_ARGUMENT", [{ field, description: "is wrong" }]);
+  await cli.run("get", "abc");
+  expect(cli.err.text).toBe(`procman: ${message}\n`);
 });
