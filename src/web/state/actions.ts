@@ -59,6 +59,17 @@ export class Actions {
     });
   }
 
+  /** Removes a job whose record cannot be read, with all of its files. */
+  async removeUnreadable(id: string): Promise<void> {
+    try {
+      await this.#procman.remove(id, { unreadable: true });
+      await this.#jobs.reloadUnreadable();
+      this.#notices.done("Removed the job.");
+    } catch (error) {
+      this.#notices.error("remove the job", error);
+    }
+  }
+
   /** Removes all jobs that ended so long ago. */
   async cleanUp(olderThanMs: number, options: RemainingOption = {}): Promise<void> {
     try {

@@ -1,6 +1,6 @@
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals-core";
 import type { Job } from "../../contract/job.js";
-import type { Procman } from "../../contract/procman.js";
+import type { Procman, UnreadableJob } from "../../contract/procman.js";
 import { Actions, withProcesses } from "./actions.js";
 import { type Door, DoorState, KEEP_INTERVAL_MS } from "./door-state.js";
 import { JobState } from "./job-state.js";
@@ -22,6 +22,7 @@ export type JobQuestion = "cancel" | "signal" | "restart" | "remove";
 /** What is asked before something is done. */
 export type Question =
   | { readonly type: JobQuestion; readonly jobs: readonly Job[] }
+  | { readonly type: "unreadable"; readonly job: UnreadableJob }
   | { readonly type: "cleanup" | "keys" };
 
 /** All that the page knows. The views show it, and tell it what the user wants. */

@@ -80,8 +80,12 @@ export function outputFact(job: Job): string {
     const bytes = stream === "stdout" ? job.stdoutBytes : job.stderrBytes;
     const first = stream === "stdout" ? job.stdoutFirstOffset : job.stderrFirstOffset;
     const kept = first === 0 ? "" : `, the last ${bytesText(bytes - first)} are kept`;
+    const times = job.truncations?.[stream];
+    const truncated = times
+      ? `, truncated by the command ${times === 1 ? "once" : `${times} times`}`
+      : "";
     const missing = job.missingLogs?.includes(stream) ? ", its log was deleted" : "";
-    return `${bytesText(bytes)}${kept}${missing}`;
+    return `${bytesText(bytes)}${kept}${truncated}${missing}`;
   };
   if (job.pty) return `terminal ${log("stdout")}`;
   const pipes = job.output === "pipe" ? ", through pipes" : "";

@@ -17,6 +17,7 @@ export interface StartFields {
   readonly workDir: string;
   /** "NAME=VALUE", one a line; the same for labels. */
   readonly env: string;
+  readonly clearEnv: boolean;
   readonly labels: string;
   readonly pty: boolean;
   readonly stdin: boolean;
@@ -43,6 +44,7 @@ export const EMPTY_FIELDS: StartFields = {
   name: "",
   workDir: "",
   env: "",
+  clearEnv: false,
   labels: "",
   pty: false,
   stdin: false,
@@ -113,9 +115,8 @@ export class StartForm {
   /** Fills the form with what a job was started with. @param job with its values of `env` */
   fill(job: Job): void {
     this.change(fieldsOf(job));
-    const { clearEnv, mergeOutput, output, umask, nice, softLimits, windowSize } = job;
+    const { mergeOutput, output, umask, nice, softLimits, windowSize } = job;
     this.#hidden = {
-      clearEnv,
       mergeOutput: mergeOutput && !job.pty,
       output,
       // The command line hands on what its shell has, which is 0 mostly.
@@ -184,6 +185,7 @@ function fieldsOf(job: Job): StartFields {
     name: job.name ?? "",
     workDir: job.workDir,
     env: lines(job.env),
+    clearEnv: job.clearEnv,
     labels: lines(job.labels),
     pty: job.pty,
     stdin: job.stdin,
@@ -259,6 +261,7 @@ function optionsOf(
       name: fields.name.trim() || undefined,
       workDir: fields.workDir.trim() || undefined,
       env: unlessEmpty(env),
+      clearEnv: fields.clearEnv || undefined,
       labels: unlessEmpty(labels),
       timeoutMs: duration("timeout"),
       logLimitBytes: bytes(number("logLimitMb")),
@@ -346,6 +349,7 @@ const FIELD_OF: Readonly<Record<string, FieldName>> = {
   nice: "nice",
   name: "name",
   env: "env",
+  clear_env: "clearEnv",
   labels: "labels",
   timeout: "timeout",
   pty: "pty",

@@ -44,6 +44,7 @@ export function JobsView({ app }: { readonly app: App }) {
   return (
     <main class="jobs">
       <Filter app={app} />
+      <Unreadable app={app} />
       <JobTable app={app} />
       <ActionBar
         app={app}
@@ -51,6 +52,34 @@ export function JobsView({ app }: { readonly app: App }) {
         onClear={() => app.selection.clear()}
       />
     </main>
+  );
+}
+
+/** The jobs that the table cannot have. */
+function Unreadable({ app }: { readonly app: App }) {
+  const { unreadable, unreadableSize: count } = app.jobs.unreadable.value;
+  if (count === 0) return null;
+  return (
+    <details class="unreadable">
+      <summary>
+        {count === 1 ? "The record of 1 job" : `The records of ${count.toLocaleString("en")} jobs`}{" "}
+        cannot be read
+      </summary>
+      <ul>
+        {unreadable.map((job) => (
+          <li key={job.id}>
+            <code>{visible(job.id)}</code> {visible(job.error)}{" "}
+            <button
+              type="button"
+              class="danger"
+              onClick={() => (app.question.value = { type: "unreadable", job })}
+            >
+              Remove…
+            </button>
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

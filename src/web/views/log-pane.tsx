@@ -1,6 +1,6 @@
 import "@xterm/xterm/css/xterm.css";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { isTerminal, type Job } from "../../contract/job.js";
+import { isTerminal, type Job, type Stream } from "../../contract/job.js";
 import type { WrittenBetween } from "../../contract/procman.js";
 import { type ScreenView, TerminalScreen } from "../parts/terminal-screen.js";
 import type { App } from "../state/app.js";
@@ -101,10 +101,8 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
     if (log && log.mode.value === "window") void log.follow();
   };
   const save = async () => {
-    const choice = log?.choice.value;
-    const stream = choice === "stderr" ? choice : "stdout";
     try {
-      location.assign(await app.door.download(job.id, stream));
+      location.assign(await app.door.download(job.id, savedStream(log?.choice.value)));
     } catch (error) {
       app.notices.error("save the log", error);
     }
@@ -168,7 +166,11 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
           <input type="checkbox" checked={hasTimes} onChange={toggleTimes} /> times
         </label>
         {open && <TimeField jump={open.jump} onShown={() => pane.current?.focus()} />}
-        <button type="button" title="Save the whole log as a file" onClick={() => void save()}>
+        <button
+          type="button"
+          title={`Save all of ${savedStream(log?.choice.value)} as a file`}
+          onClick={() => void save()}
+        >
           Save
         </button>
         {log && <Position log={log} />}
@@ -205,6 +207,11 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
       {job.stdin && !job.pty && job.status === "running" && <InputLine input={input} />}
     </section>
   );
+}
+
+/** A file has one of them. */
+function savedStream(choice: OutputChoice | undefined): Stream {
+  return choice === "stderr" ? choice : "stdout";
 }
 
 interface GutterProps {

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import type { Job } from "../../contract/job.js";
+import type { UnreadableJob } from "../../contract/procman.js";
 import { Dialog } from "../parts/dialog.js";
 import { remainingCount, running } from "../state/actions.js";
 import type { App } from "../state/app.js";
-import { commandLine, processCount } from "../state/words.js";
+import { commandLine, processCount, visible } from "../state/words.js";
 
 const GRACE_PERIODS_S = [0, 1, 5, 30, 120];
 const SIGNALS = [
@@ -41,6 +42,8 @@ export function Questions({ app }: { readonly app: App }) {
       return <RestartDialog app={app} jobs={question.jobs} onClose={close} />;
     case "remove":
       return <RemoveDialog app={app} jobs={question.jobs} onClose={close} />;
+    case "unreadable":
+      return <UnreadableDialog app={app} job={question.job} onClose={close} />;
     case "cleanup":
       return <CleanupDialog app={app} onClose={close} />;
     case "keys":
@@ -191,6 +194,33 @@ function RemoveDialog({ app, jobs, onClose }: JobsDialogProps) {
           if (jobId !== undefined && ids.includes(jobId)) app.router.openList();
           void app.actions.remove(ids, { includeRemaining });
         }}
+      />
+    </Dialog>
+  );
+}
+
+interface UnreadableDialogProps {
+  readonly app: App;
+  readonly job: UnreadableJob;
+  readonly onClose: () => void;
+}
+
+function UnreadableDialog({ app, job, onClose }: UnreadableDialogProps) {
+  return (
+    <Dialog title="Remove this job?" onClose={onClose}>
+      <p>
+        <code>{visible(job.id)}</code>: {visible(job.error)}.
+      </p>
+      <p>
+        A newer version of procman may be able to read its record. All of its files are deleted,
+        with its output. This cannot be undone.
+      </p>
+      <Buttons
+        verb="Remove this job"
+        dismiss="Keep"
+        isDefault={false}
+        onClose={onClose}
+        onConfirm={() => void app.actions.removeUnreadable(job.id)}
       />
     </Dialog>
   );

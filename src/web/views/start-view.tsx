@@ -80,13 +80,9 @@ export function StartView({ app, start }: StartViewProps) {
           label="Name"
           placeholder="none; at most one running job has it"
         />
-        <Lines
-          form={form}
-          name="env"
-          label="Environment, added to the server's"
-          placeholder="NAME=VALUE"
-        />
+        <Lines form={form} name="env" label="Environment" placeholder="NAME=VALUE" />
         <Lines form={form} name="labels" label="Labels" placeholder="project=site" />
+        <Check form={form} name="clearEnv" label="Nothing of the server's own environment" />
         <Check
           form={form}
           name="pty"
@@ -264,7 +260,7 @@ function Field({ form, name, label, wide = false, children }: FieldProps) {
   );
 }
 
-type CheckName = "usesShell" | "pty" | "stdin" | "endRemaining";
+type CheckName = "usesShell" | "clearEnv" | "pty" | "stdin" | "endRemaining";
 type TextName = Exclude<FieldName, CheckName>;
 
 interface InputProps {

@@ -71,6 +71,20 @@ test("where a job has left processes behind, the notice offers to end them and t
   expect(procman.lastCall("removeJobs")[1]).toEqual({ cancel: true, includeRemaining: true });
 });
 
+test("a job whose record cannot be read is removed, and is not shown any more", async () => {
+  const { procman, jobs, said, actions } = act();
+  procman.unreadable = [{ id: "bad", error: "its record is damaged" }];
+  await jobs.reloadUnreadable();
+  expect(jobs.unreadable.value).toMatchObject({ unreadableSize: 1 });
+  await actions.removeUnreadable("bad");
+  expect(jobs.unreadable.value).toMatchObject({ unreadable: [], unreadableSize: 0 });
+  await actions.removeUnreadable("bad");
+  expect(said()).toEqual([
+    ["done", "Removed the job."],
+    ["failed", 'Could not remove the job: no job "bad"'],
+  ]);
+});
+
 test("a lease is renewed, or it is said why not", async () => {
   const { procman, said, actions } = act();
   procman.addJob("a", { leaseMs: 1000 });

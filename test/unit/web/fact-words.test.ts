@@ -50,8 +50,13 @@ test("memory and output are told as far as they are known", () => {
   const usage = { memoryBytes: 1000, memoryPeakBytes: 2000, measuredTime: new Date() };
   expect(memoryFact(job({ usage }))).toBe("1 kB, 2 kB at most");
   expect(memoryFact(job({}))).toBeUndefined();
-  const sizes = { stdoutBytes: 3000, stdoutFirstOffset: 1000, missingLogs: ["stderr"] };
+  const sizes = {
+    stdoutBytes: 3000,
+    stdoutFirstOffset: 1000,
+    truncations: { stdout: 2 },
+    missingLogs: ["stderr"],
+  };
   expect(outputFact(job({ ...sizes, output: "pipe" }))).toBe(
-    "stdout 3 kB, the last 2 kB are kept; stderr 0 B, its log was deleted, through pipes",
+    "stdout 3 kB, the last 2 kB are kept, truncated by the command 2 times; stderr 0 B, its log was deleted, through pipes",
   );
 });

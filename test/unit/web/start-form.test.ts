@@ -144,6 +144,7 @@ describe("the form to start a job", () => {
     });
     const like = new StartForm();
     like.fill(job);
+    expect(like.fields.value.clearEnv).toBe(true);
     expect(like.options()).toEqual({
       command: "printf",
       args: ["%s\n", "it's"],
