@@ -35,8 +35,9 @@ export async function resolveJobId(client: Procman, given: string): Promise<stri
 }
 
 /**
- * Does the same, but leaves a name as it is: for a call that is to be safe to repeat, since
- * the name means the same job to the server then, and to this command another one.
+ * Does the same, but leaves a name as it is, for Restart. By the name the server finds the
+ * job that an earlier call of it has started, where this one is a repetition, and what one
+ * that is under way is about to start.
  */
 export async function resolveIdOrName(client: Procman, given: string): Promise<string> {
   const { id, isName } = await resolveJob(client, given);

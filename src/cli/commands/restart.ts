@@ -3,7 +3,7 @@ import type { Procman } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
 import type { CommandContext } from "./command-context.js";
-import { resolveIdOrName, resolveJobId } from "./find-jobs.js";
+import { resolveIdOrName } from "./find-jobs.js";
 import { addJobsArgument, type LastOption, usageError } from "./job-argument.js";
 import { type JsonOption, parseDurationMs, parseNonEmpty } from "./options.js";
 
@@ -50,7 +50,6 @@ export function restartCommand(context: CommandContext): Command {
         const job = await client.restart(idOrName, defined({ gracePeriodMs, requestId }));
         await stdout.line(json ? jobJson(job) : job.id);
       };
-      const resolveId = requestId === undefined ? resolveJobId : resolveIdOrName;
-      return context.forEachJob(given, options, restart, { resolveId });
+      return context.forEachJob(given, options, restart, { resolveId: resolveIdOrName });
     });
 }

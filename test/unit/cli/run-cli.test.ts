@@ -638,7 +638,7 @@ describe("restart", () => {
     expect(cli.out.text).toBe("job2\n");
   });
 
-  test("is retry-safe by a name: the server knows which job it meant the first time", async () => {
+  test("leaves a name to the server, which knows what it meant the first time", async () => {
     const cli = cliWith({}, "abc");
     const get = cli.procman.get.bind(cli.procman);
     cli.procman.get = (id, ...rest) => get(id === "web" ? "abc" : id, ...rest);
