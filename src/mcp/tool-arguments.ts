@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { IF_RUNNING, OUTPUT_ENDS } from "../contract/procman.js";
+import { IF_RUNNING, MAX_OUTPUT_BYTES, OUTPUT_ENDS } from "../contract/procman.js";
 import { STREAMS } from "../contract/job.js";
 
 /*
@@ -14,7 +14,6 @@ const MAX_WAIT_SECONDS = 3600;
 const MIN_LEASE_SECONDS = 1;
 /** About 5,000 tokens. */
 export const DEFAULT_OUTPUT_BYTES = 20_000;
-const MAX_OUTPUT_BYTES = 262_144;
 
 export const ID = z.string().min(1).describe("The job's id, or its name");
 

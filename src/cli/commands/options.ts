@@ -8,7 +8,7 @@ import {
   type Stream,
   type WindowSize,
 } from "../../contract/job.js";
-import type { OutputPeriod, OutputStart } from "../../contract/procman.js";
+import { MAX_OUTPUT_BYTES, type OutputPeriod, type OutputStart } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { RESOURCES } from "../../platform/resource-limits.js";
 import { HOST_OPTIONS, type HostOptions } from "../remote-host.js";
@@ -323,11 +323,11 @@ const SIZE_UNITS = new Map([
   ["tib", 1024 ** 4],
 ]);
 
-/** Parses a size that is more than nothing. */
-export function parsePositiveSizeBytes(text: string): number {
+/** Parses how much output to show: a size that one answer can have. */
+export function parseOutputSizeBytes(text: string): number {
   const bytes = parseSizeBytes(text);
-  if (bytes === 0) throw new InvalidArgumentError("It must be more than 0.");
-  return bytes;
+  if (bytes > 0 && bytes <= MAX_OUTPUT_BYTES) return bytes;
+  throw new InvalidArgumentError("It must be more than 0, and at most 256KiB.");
 }
 
 /** Parses "100MB", "1.5 GiB" or "65536" to whole bytes. */

@@ -24,7 +24,7 @@ import {
   parseInteger,
   parseNonEmpty,
   parsePositiveDurationMs,
-  parsePositiveSizeBytes,
+  parseOutputSizeBytes,
   parseDecimal,
   parseSizeBytes,
   parseSoftLimit,
@@ -231,7 +231,7 @@ export function runCommand(context: CommandContext): Command {
     .option(
       "--max-output <size>",
       "with --for: print at most this much, up to 256KiB (default: 64KiB)",
-      parsePositiveSizeBytes,
+      parseOutputSizeBytes,
     )
     .option("-i, --stdin", "send stdin to the job; with -d, keep its input open for later")
     .option("-t, --tty", "run the command in a terminal of its own")

@@ -602,7 +602,7 @@ describe("the job that a command is for", () => {
     cli.typed.end();
     expect([0, 124], cli.err.text).toContain(await cli.run(...words));
     const { args } = cli.procman.calls.at(-1) ?? {};
-    expect(args?.[0]).toBe("abc");
+    expect(args?.[0]).toBe(words[0] === "restart" ? "web" : "abc");
   });
 
   test("is none where there are none", async () => {
@@ -1009,18 +1009,22 @@ test.each([
   [125, "--on-end", ["run", "--on-end", "", "true"]],
   [125, "--work-dir", ["run", "--work-dir", "", "true"]],
   [125, "--max-output", ["run", "--for", "1s", "--max-output", "0", "true"]],
+  [125, "--max-output", ["run", "--for", "1s", "--max-output", "257KiB", "true"]],
   [125, "--name", ["wait", "--name", ""]],
   [2, "--name", ["ls", "--name", ""]],
   [2, "--name", ["top", "--name", ""]],
   [2, "--name", ["cancel", "--name", ""]],
   [2, "--state-dir", ["rm", "--state-dir", "", "--all"]],
   [2, "--host", ["rm", "--host", "", "--all"]],
-])("exits with %d, and does nothing, where %s is empty: %j", async (code, option, words) => {
-  const cli = cliWith({}, "abc");
-  expect(await cli.run(...words)).toBe(code);
-  expect(cli.err.text).toContain(option);
-  expect(cli.procman.calls).toEqual([]);
-});
+])(
+  "exits with %d, and does nothing, where %s is nothing that it can be: %j",
+  async (code, option, words) => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run(...words)).toBe(code);
+    expect(cli.err.text).toContain(option);
+    expect(cli.procman.calls).toEqual([]);
+  },
+);
 
 test.each([
   ["pattern", "--grep: is wrong"],
