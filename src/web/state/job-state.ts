@@ -3,6 +3,7 @@ import { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
 import { type UsageSample, UsageHistory } from "./usage.js";
+import { defined } from "../../platform/defined.js";
 import { sleep } from "../../platform/timers.js";
 
 const POLL_INTERVAL_MS = 1000;
@@ -55,7 +56,9 @@ export class JobState {
     const known = this.job.value;
     if (known && isTerminal(known) && !isTerminal(job)) return;
     if (this.#history.add(job)) this.usage.value = [...this.#history.samples];
-    this.job.value = job;
+    // An answer of Attach does not tell what it uses. That counts until it is told again.
+    const usage = isTerminal(job) ? job.usage : (job.usage ?? known?.usage);
+    this.job.value = { ...job, ...defined({ usage }) };
   }
 }
 

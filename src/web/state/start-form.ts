@@ -1,5 +1,6 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import parseDuration from "parse-duration";
+import prettyMs from "pretty-ms";
 import { type Job, NO_LIMIT } from "../../contract/job.js";
 import { ProcmanError } from "../../contract/errors.js";
 import type { RequestedOnEnd, StartOptions } from "../../contract/procman.js";
@@ -189,7 +190,7 @@ function fieldsOf(job: Job): StartFields {
     labels: lines(job.labels),
     pty: job.pty,
     stdin: job.stdin,
-    timeout: secondsText(job.timeoutMs),
+    timeout: durationInput(job.timeoutMs),
     memoryMaxMb: megabytesText(job.limits?.memoryMaxBytes),
     cpus: asText(job.limits?.cpus),
     pidsMax: asText(job.limits?.pidsMax),
@@ -198,10 +199,10 @@ function fieldsOf(job: Job): StartFields {
     cpuSeconds: asText(limitOf(job, "cpu")),
     memoryMb: megabytesText(limitOf(job, "as")),
     logLimitMb: megabytesText(job.logLimitBytes),
-    lease: secondsText(job.leaseMs),
+    lease: durationInput(job.leaseMs),
     endRemaining: job.endRemaining ?? false,
     onEnd: job.onEnd ? lineOf(job.onEnd) : "",
-    onEndTimeout: secondsText(job.onEnd?.timeoutMs),
+    onEndTimeout: durationInput(job.onEnd?.timeoutMs),
   };
 }
 
@@ -217,8 +218,11 @@ function megabytesText(bytes: number | undefined): string {
   return asText(bytes === undefined ? undefined : bytes / MB);
 }
 
-function secondsText(ms: number | undefined): string {
-  return ms === undefined ? "" : `${ms / 1000}s`;
+/** Returns "1h 30m", or seconds where that would not be exact. */
+function durationInput(ms: number | undefined): string {
+  if (ms === undefined) return "";
+  const text = prettyMs(ms);
+  return parseDuration(text) === ms ? text : `${ms / 1000}s`;
 }
 
 function limitOf({ softLimits }: Job, resource: "cpu" | "as"): number | undefined {

@@ -65,8 +65,11 @@ export function exitText(job: Job): string {
 
 const REASON_WORDS: Readonly<Record<FailureReason, string>> = { OUT_OF_MEMORY: "out of memory" };
 
-/** Says why a job failed, in a few words; undefined where only its exit code tells. */
+/** Says why a job ended, in a few words; undefined where only its exit code tells. */
 export function reasonText(job: Job): string | undefined {
+  if (hasTimedOut(job)) return "timed out";
+  // Nothing else ends a job as Cancel does without having been asked to.
+  if (job.status === "cancelled" && job.error !== undefined) return "lease ran out";
   if (job.status !== "failed" || job.reason === undefined) return undefined;
   // A newer server may know more of them.
   return REASON_WORDS[job.reason] ?? visible(job.reason).toLowerCase().replaceAll("_", " ");

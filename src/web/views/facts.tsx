@@ -103,7 +103,6 @@ export function Facts({ app, state, job }: FactsProps) {
         <Fact name="Id">
           <code>{visible(job.id)}</code>
         </Fact>
-        <Fact name="Request id">{job.requestId && <code>{visible(job.requestId)}</code>}</Fact>
         <Fact name="In place of">
           {job.previousId && (
             <button

@@ -1,14 +1,13 @@
 import "@xterm/xterm/css/xterm.css";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isTerminal, type Job, type Stream } from "../../contract/job.js";
-import type { WrittenBetween } from "../../contract/procman.js";
 import { type ScreenView, TerminalScreen } from "../parts/terminal-screen.js";
 import type { App } from "../state/app.js";
 import type { JobState } from "../state/job-state.js";
 import { InputState } from "../state/input-state.js";
 import { LogState, type OutputChoice } from "../state/log-state.js";
 import { errorWords } from "../state/notices.js";
-import { isSameRange, writtenText, writtenWords } from "../state/moment.js";
+import { writtenText, writtenWords } from "../state/moment.js";
 import { SearchState } from "../state/search-state.js";
 import { TimeJump } from "../state/time-jump.js";
 import { theme } from "../parts/theme.js";
@@ -223,13 +222,14 @@ interface GutterProps {
 /** Says of each row which stream it is of, and when it was written. */
 function Gutter({ view, hasTimes, placeRow }: GutterProps) {
   const now = new Date();
-  let last: WrittenBetween | undefined;
+  let last = "";
   return (
     <div class="gutter" aria-hidden="true">
       {view.rows.map((run, index) => {
         const written = hasTimes ? run?.writtenBetween : undefined;
-        const isSame = isSameRange(written, last);
-        last = written;
+        const text = written ? writtenText(written, now) : "";
+        const shown = text === last ? "" : text;
+        last = text;
         const words = [
           run?.stream === "stderr" ? run.stream : "",
           written && writtenWords(written),
@@ -241,7 +241,7 @@ function Gutter({ view, hasTimes, placeRow }: GutterProps) {
             title={words.filter((word) => word).join(", ") || undefined}
             style={{ height: `${view.rowHeight}px` }}
           >
-            {written && !isSame && <span>{writtenText(written, now)}</span>}
+            {shown !== "" && <span>{shown}</span>}
           </div>
         );
       })}

@@ -32,3 +32,14 @@ test("a job that somebody has removed is gone", async () => {
   await state.follow(new AbortController().signal);
   expect(state.isGone.value).toBe(true);
 });
+
+test("what a job uses counts until it is told again, or the job has ended", () => {
+  const procman = new FakeProcman();
+  const state = new JobState(procman, "a", undefined);
+  const usage = { memoryBytes: 1000, measuredTime: new Date() };
+  state.hear(procman.addJob("a", { usage }));
+  state.hear(procman.addJob("a", { stdoutBytes: 5 }));
+  expect(state.job.value).toMatchObject({ usage, stdoutBytes: 5 });
+  state.hear(procman.addJob("a", { status: "completed" }));
+  expect(state.job.value?.usage).toBeUndefined();
+});

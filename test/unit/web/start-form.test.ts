@@ -144,7 +144,7 @@ describe("the form to start a job", () => {
     });
     const like = new StartForm();
     like.fill(job);
-    expect(like.fields.value.clearEnv).toBe(true);
+    expect(like.fields.value).toMatchObject({ clearEnv: true, timeout: "1m 30s", lease: "2.5s" });
     expect(like.options()).toEqual({
       command: "printf",
       args: ["%s\n", "it's"],

@@ -80,6 +80,9 @@ describe("the end of a job, in words", () => {
 test("a reason is said in words, also one that is not known here", () => {
   expect(reasonText(job({ status: "failed", reason: "OUT_OF_MEMORY" }))).toBe("out of memory");
   expect(reasonText(job({ status: "failed", reason: "BAD_LUCK" }))).toBe("bad luck");
+  expect(reasonText(job({ status: "failed", error: "timed out after 5 ms" }))).toBe("timed out");
+  const error = "its lease of 2000 ms was not renewed";
+  expect(reasonText(job({ status: "cancelled", error }))).toBe("lease ran out");
   expect(reasonText(job({ status: "failed" }))).toBeUndefined();
 });
 
