@@ -157,7 +157,11 @@ function throwErrors(command: Command, context: CommandContext): void {
 function commanderText(text: string): string {
   return text
     .replace(/^error: /, "procman: ")
-    .replace(/^(procman: unknown command '[^\n]*')\n$/, '$1; "procman --help" lists them all\n');
+    .replace(/^(procman: unknown command '[^\n]*')\n$/, '$1; "procman --help" lists them all\n')
+    .replace(
+      /^(procman: too many arguments for '(?:logs|tail|watch)'[^\n]*)\n$/,
+      '$1 "procman attach ID..." shows several jobs.\n',
+    );
 }
 
 /** Returns the exit code where commander has written its message, or the help. */

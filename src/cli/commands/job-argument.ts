@@ -126,7 +126,10 @@ export function jobFinder(
 ): (client: Procman) => Promise<string> {
   if (given === undefined && last) return newestJobId;
   if (given === undefined) throw usageError("missing required argument 'id'");
-  if (last) throw usageError("give either an id or --last");
+  if (last) {
+    const hint = given.includes("=") ? '; "-l" is that, and --label is written out' : "";
+    throw usageError(`give either an id or --last${hint}`);
+  }
   return (client) => resolveId(client, given);
 }
 

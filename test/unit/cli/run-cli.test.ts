@@ -427,7 +427,8 @@ describe("several jobs", () => {
     cli.procman.end("def");
     expect(await cli.run("rm", "-l", "abc")).toBe(2);
     expect(await cli.run("rm", "-l", "team=ml")).toBe(2);
-    expect(cli.err.text).toBe("procman: give either an id or --last\n".repeat(2));
+    const message = "procman: give either an id or --last";
+    expect(cli.err.text).toBe(`${message}\n${message}; "-l" is that, and --label is written out\n`);
     expect(await cli.run("rm", "-l")).toBe(0);
     expect(cli.out.text).toBe("def removed\n");
     expect(await cli.run("rm")).toBe(2);
@@ -552,6 +553,10 @@ describe("several jobs", () => {
     [["rm", "--label", "a=b", "-l"], "give either ids, --last, or"],
     [["rm", "--unreadable", "--all"], "cannot be used with option"],
     [["signal", "--all"], "missing required argument 'signal'"],
+    [["cancel", "-l", "team=ml"], "--label is written out"],
+    [["logs", "abc", "def"], '"procman attach ID..." shows several jobs.'],
+    [["follow", "abc"], '"procman logs -f ID"'],
+    [["add", "true"], "procman has no queue"],
     [["signal", "--all", "abc", "HUP"], "give either ids, --last, or"],
   ])("%j is wrong usage", async (words, message) => {
     const cli = cliWith({}, "abc", "def");
