@@ -51,7 +51,13 @@ export const Manager = {
         scriptCopiesDir: join(stateDir, "scripts"),
         bareExit: readGoExit,
       });
-      const store = await FileJobStore.open(stateDir, takeOverBareProcess);
+      const store = await FileJobStore.open(stateDir, {
+        takeOver: takeOverBareProcess,
+        durability: {
+          bootId: processTable().bootId(),
+          log,
+        },
+      });
       const manager = await JobManager.open({
         engine,
         store,

@@ -192,7 +192,7 @@ export class ManagedJob {
       job = new ManagedJob(context, record);
       job.#retainLogs();
       await job.#run(command);
-      await published;
+      await Promise.all([published, context.store.keepStart(job.record)]);
       job.#supervise(0);
       job.logs.recordGrowth(record.createdTime, job.ended);
       return job;

@@ -324,6 +324,11 @@ export interface JobStore {
   /** Writes a new job's directory, where nobody finds it yet. */
   draft(record: JobRecord): JobDraft;
   /**
+   * Keeps what the engine has recorded of a job's start.
+   * @param record says the same, and is written later
+   */
+  keepStart(record: JobRecord): Promise<void>;
+  /**
    * Writes a job's record.
    * @throws ProcmanError JOB_NOT_FOUND where the job's directory has been deleted
    */

@@ -14,7 +14,6 @@ export type JobRequest = Pick<
   | "requestId"
   | "mergeOutput"
   | "timeoutMs"
-  | "leaseMs"
   | "stdin"
   | "pty"
 >;

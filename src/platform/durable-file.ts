@@ -1,7 +1,9 @@
 import { closeSync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { crashPoint } from "./crash-point.js";
+import { loadLibc } from "./libc.js";
 import { REPLACE } from "./small-file.js";
 
 /*
@@ -34,6 +36,19 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
  * share the temporary file's name with writeFileAtomic's.
  */
 export function replaceFile(path: string, content: string | Uint8Array): void {
+  replaceInSteps(path, content, () => {});
+}
+
+/** The same for a job's record, with writeFileAtomic's crash points. */
+export function replaceRecordFile(path: string, content: string): void {
+  replaceInSteps(path, content, crashPoint);
+}
+
+function replaceInSteps(
+  path: string,
+  content: string | Uint8Array,
+  passed: (step: string) => void,
+): void {
   const temporary = `${path}.tmp`;
   try {
     const fd = openSync(temporary, REPLACE, 0o600);
@@ -42,7 +57,9 @@ export function replaceFile(path: string, content: string | Uint8Array): void {
     } finally {
       closeSync(fd);
     }
+    passed("atomic-file:written");
     renameSync(temporary, path);
+    passed("atomic-file:renamed");
   } catch (error) {
     // On a full disk it would keep what room was left.
     rmSync(temporary, { force: true });
@@ -81,6 +98,37 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
+/** A file system, to sync all that is on it. To be closed. */
+export interface FileSystemSync {
+  /** Resolves when what was written before this call is on disk. */
+  sync(): Promise<void>;
+  close(): void;
+}
+
+/** Before, syncfs(2) did not tell that something could not be written. */
+const FIRST_TELLING_KERNEL = [5, 8] as const;
+
+/**
+ * Opens the file system that a directory is on.
+ * @returns undefined where there is no call that syncs all of it and tells of failures
+ */
+export async function openFileSystem(dir: string): Promise<FileSystemSync | undefined> {
+  const { syncfs } = await loadLibc();
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  const [sinceMajor, sinceMinor] = FIRST_TELLING_KERNEL;
+  const tells = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
+  if (!syncfs || !tells) return undefined;
+  // Open all the while: it is told of what has failed since.
+  const fd = openSync(dir, "r");
+  return {
+    async sync() {
+      if (await syncfs(fd)) return;
+      throw Object.assign(new Error(`EIO: sync the file system of ${dir}`), { code: "EIO" });
+    },
+    close: () => closeSync(fd),
+  };
+}
+
 /** One path that many wait for: those who come while it is synced share the next sync. */
 export class SharedSync {
   readonly #syncNow: () => Promise<void>;
@@ -101,6 +149,11 @@ export class SharedSync {
         return this.#begin();
       });
     return this.#next;
+  }
+
+  /** Resolves when none is under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled([this.#next, this.#underWay]);
   }
 
   #begin(): Promise<void> {

@@ -30,6 +30,12 @@ export interface Libc {
    * @returns 0, or the errno
    */
   readonly flock: ((fd: number) => number) | undefined;
+  /**
+   * syncfs(2), in one of libuv's threads: all that was written before to the file system of
+   * that descriptor is on disk then. Linux only.
+   * @returns whether it is
+   */
+  readonly syncfs: ((fd: number) => Promise<boolean>) | undefined;
   readonly posixSpawn: PosixSpawn | undefined;
 }
 
@@ -75,6 +81,7 @@ async function load(): Promise<Libc> {
       preadv2: unlessMissing(() => bindPreadv2(koffi, library)),
       fallocate: unlessMissing(() => bindFallocate(koffi, library)),
       flock: unlessMissing(() => bindFlock(koffi, library)),
+      syncfs: unlessMissing(() => bindSyncfs(library)),
       posixSpawn: unlessMissing(() => bindPosixSpawn(koffi, library)),
     };
   } catch {
@@ -87,6 +94,7 @@ const NOTHING: Libc = {
   preadv2: undefined,
   fallocate: undefined,
   flock: undefined,
+  syncfs: undefined,
   posixSpawn: undefined,
 };
 
@@ -124,6 +132,11 @@ const LOCK_NB = 4;
 function bindFlock(koffi: Koffi, library: LibraryHandle): Libc["flock"] {
   const flock = library.func("int flock(int fd, int operation)");
   return (fd) => (flock(fd, LOCK_EX | LOCK_NB) === 0 ? 0 : koffi.errno());
+}
+
+function bindSyncfs(library: LibraryHandle): Libc["syncfs"] {
+  const syncfs = promisify(library.func("int syncfs(int fd)").async);
+  return async (fd) => (await syncfs(fd)) === 0;
 }
 
 const POSIX_SPAWN_SETSIGDEF = 0x04;

@@ -1,7 +1,10 @@
 import {
   type BigIntStats,
+  closeSync,
+  fsyncSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readFileSync,
   realpathSync,
   type Stats,
@@ -53,7 +56,7 @@ export function homeDir(): string | undefined {
 
 /**
  * Makes a directory with access for its owner only, and those above it, where they are
- * missing. Node's own recursive mkdir never ends where nothing can be made, as in /proc.
+ * missing, and syncs their names. Node's own recursive mkdir never ends where nothing can be made, as in /proc.
  */
 export function makePrivateDirs(path: string): void {
   try {
@@ -70,6 +73,21 @@ function makePrivateDir(path: string): void {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (!hasCode(error, "EEXIST") || !statSync(path).isDirectory()) throw error;
+    return;
+  }
+  syncNames(dirname(path));
+}
+
+function syncNames(dir: string): void {
+  try {
+    const fd = openSync(dir, "r");
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // One may be allowed to make something in a directory, and not to read it.
   }
 }
 

@@ -13,6 +13,7 @@ import { crashPoint } from "../platform/crash-point.js";
 import { hasCode } from "../platform/errno.js";
 import { Turns } from "../platform/turns.js";
 import { READ_ONLY } from "../platform/small-file.js";
+import { formatCheckedLine, parseCheckedLine } from "./checked-line.js";
 
 /**
  * Tells a file from any other, and from what it was before it was changed: the kernel
@@ -215,28 +216,16 @@ function formatLine({ job, stamp }: NotedJob): string {
   const { ino, size, ctimeMs } = stamp;
   const facts = [id, sequence, status, completedMs, requestId, labels] as const;
   const values: Values = [...facts, ino, size, ctimeMs, name];
-  const json = JSON.stringify(values);
-  return `\n${checksum(json)} ${json}\n`;
+  return `\n${formatCheckedLine(values)}\n`;
 }
 
 /** Returns undefined for what is not a whole line. */
 function parseLine(line: string): NotedJob | undefined {
-  const space = line.indexOf(" ");
-  const json = line.slice(space + 1);
-  if (line.slice(0, space) !== checksum(json)) return undefined;
-  const values = JSON.parse(json) as Values;
+  const values = parseCheckedLine(line) as Values | undefined;
+  if (!values) return undefined;
   const [id, sequence, status, completedMs, requestId, labels, ino, size, ctimeMs, name] = values;
   // A newer version may know other statuses, and an earlier one no names.
   if (!isTerminalStatus(status) || name === undefined) return undefined;
   const job = { id, sequence, requestId, status, labels, completedMs, seenEndMs: undefined };
   return { job: name === "" ? job : { ...job, name }, stamp: { ino, size, ctimeMs } };
-}
-
-/** FNV-1a: enough to tell a whole line from one that a crash has left in part. */
-function checksum(text: string): string {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-  }
-  return (hash >>> 0).toString(36);
 }

@@ -1,5 +1,5 @@
 import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
 import { type Exit, type JobState, STREAMS } from "../contract/job.js";
@@ -16,15 +16,14 @@ import type {
 import { logLimitOf } from "../core/transitions.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { codeOf, hasCode } from "../platform/errno.js";
-import {
-  SharedSync,
-  syncPath,
-  writeFileAtomic,
-  writeFileDurable,
-} from "../platform/durable-file.js";
+import { syncPath, writeFileDurable } from "../platform/durable-file.js";
+import { makePrivateDirs } from "../platform/own-dir.js";
 import { SerialQueue } from "../platform/serial-queue.js";
 import { Turns } from "../platform/turns.js";
 import { withReserve } from "./disk-reserve.js";
+import type { Durability, KeepName } from "./durability/durability.js";
+import { type DurabilityOptions, openDurability } from "./durability/open-durability.js";
+import { SyncedFiles } from "./durability/synced-files.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { type BareProcess, goExit, goOrphan, parseGoRecord } from "./go-record.js";
@@ -55,12 +54,18 @@ export function readGoExit(dir: JobDir): Exit | undefined {
   }
 }
 
+export interface FileJobStoreOptions {
+  /** Default: none is taken over. */
+  readonly takeOver?: TakeOver;
+  /** Default: each file is synced. */
+  readonly durability?: DurabilityOptions;
+}
+
 /** Stores jobs' records as `jobs/<id>/state.json` in the state directory. */
 export class FileJobStore implements JobStore {
   readonly #stateDir: string;
   readonly #jobsDir: string;
-  /** The jobs' names in it, which all jobs wait for. */
-  readonly #names: SharedSync;
+  #durability: Durability;
   readonly #endedJobs: EndedJobsFile;
   readonly #deletions = new SerialQueue();
   readonly #takeOver: TakeOver;
@@ -69,13 +74,17 @@ export class FileJobStore implements JobStore {
     this.#takeOver = takeOver;
     this.#stateDir = stateDir;
     this.#jobsDir = join(stateDir, "jobs");
-    this.#names = new SharedSync(this.#jobsDir);
+    this.#durability = new SyncedFiles(this.#jobsDir);
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
-  static async open(stateDir: string, takeOver: TakeOver = () => false): Promise<FileJobStore> {
+  static async open(
+    stateDir: string,
+    { takeOver = () => false, durability }: FileJobStoreOptions = {},
+  ): Promise<FileJobStore> {
     const store = new FileJobStore(stateDir, takeOver);
-    await mkdir(store.#jobsDir, { recursive: true, mode: 0o700 });
+    makePrivateDirs(store.#jobsDir);
+    if (durability) store.#durability = await openDurability(stateDir, store.#dirs, durability);
     return store;
   }
 
@@ -135,17 +144,24 @@ export class FileJobStore implements JobStore {
   }
 
   /** Resolves when no file is written any more. */
-  close(): Promise<void> {
-    return this.#endedJobs.close();
+  async close(): Promise<void> {
+    await this.#endedJobs.close();
+    await this.#durability.close();
   }
 
   draft(record: JobRecord): JobDraft {
     const { id } = record.spec;
     const draft = this.dirOf(NEW_PREFIX + id);
+    const text = formatRecord(record);
     const failed = (error: unknown): never => {
       throw fromSystemError(error, `create the directory of job ${id}`, id);
     };
-    const written = this.#writeDraft(draft, record).catch(failed);
+    let keepName: KeepName = async () => {};
+    const written = this.#writeDraft(draft, record, text)
+      .then((keep) => {
+        keepName = keep;
+      })
+      .catch(failed);
     // The caller may have something else to wait for first.
     written.catch(() => {});
     return {
@@ -157,7 +173,7 @@ export class FileJobStore implements JobStore {
           failed(error);
         }
         crashPoint("create:renamed");
-        return this.#names.sync().catch(failed);
+        return keepName().catch(failed);
       },
       discard: () => written.catch(() => {}).then(() => this.#sweep(draft)),
     };
@@ -165,27 +181,39 @@ export class FileJobStore implements JobStore {
 
   async write(record: JobRecord, { mayUseReserve = false }: WriteOptions = {}): Promise<void> {
     const { id } = record.spec;
-    const path = this.dirOf(id).record;
-    const write = () => writeFileAtomic(path, formatRecord(record));
+    const dir = this.dirOf(id);
+    const write = () => this.#durability.replace(dir, formatRecord(record));
     try {
       await (mayUseReserve ? withReserve(this.#stateDir, write) : write());
     } catch (error) {
       if (this.#isDeleted(id)) throw jobNotFound(id);
-      throw fromSystemError(error, `write ${path}`, id);
+      throw fromSystemError(error, `write ${dir.record}`, id);
+    }
+  }
+
+  async keepStart(record: JobRecord): Promise<void> {
+    const { id } = record.spec;
+    try {
+      await this.#durability.keepProcess(this.dirOf(id), formatRecord(record));
+    } catch (error) {
+      throw fromSystemError(error, `start the command of job ${id}`, id);
     }
   }
 
   async remove(id: string): Promise<void> {
+    const dir = this.dirOf(id);
     const removed = this.dirOf(REMOVED_PREFIX + id);
     try {
+      const ino = inodeOf(dir) ?? 0;
       // A name more may be a block more of `jobs/`.
-      const renamed = () => rename(this.dirOf(id).path, removed.path);
+      const renamed = () => rename(dir.path, removed.path);
       await withReserve(this.#stateDir, renamed).catch((error: unknown) => {
         if (!hasCode(error, "ENOENT")) throw error;
       });
       crashPoint("remove:renamed");
       // Fails where more than the job's own directory is gone.
-      await this.#names.sync();
+      statSync(this.#jobsDir);
+      await this.#durability.keepRemoval(dir, ino);
     } catch (error) {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
@@ -195,16 +223,16 @@ export class FileJobStore implements JobStore {
     await this.#deletions.run(() => this.#sweep(removed));
   }
 
-  async #writeDraft(draft: JobDir, record: JobRecord): Promise<void> {
+  async #writeDraft(draft: JobDir, record: JobRecord, text: string): Promise<KeepName> {
     mkdirSync(draft.path, { mode: 0o700 });
     // Empty files need no sync of their own: that of the directory is enough.
     for (const stream of STREAMS) writeFileSync(draft.log(stream), "", { mode: 0o600 });
-    if (logLimitOf(record) !== undefined) {
-      await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
-    }
-    // Both at once: a journal that is written for one is mostly written for the other.
-    await Promise.all([writeFileDurable(draft.record, formatRecord(record)), syncPath(draft.path)]);
+    const isLimited = logLimitOf(record) !== undefined;
+    if (isLimited) await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
+    const keepName = await this.#durability.writeNew(record.spec.id, draft, text);
+    if (isLimited) await syncPath(draft.path);
     crashPoint("create:drafted");
+    return keepName;
   }
 
   /** Whether the job's own directory was deleted, and not the whole state directory. */
@@ -260,9 +288,22 @@ export class FileJobStore implements JobStore {
     await rm(dir.path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
 
+  get #dirs() {
+    return {
+      dirOf: (id: string) => this.dirOf(id),
+      draftOf: (id: string) => this.dirOf(NEW_PREFIX + id),
+      removedOf: (id: string) => this.dirOf(REMOVED_PREFIX + id),
+      inodeOf,
+    };
+  }
+
   dirOf(name: string): JobDir {
     return new JobDir(join(this.#jobsDir, name));
   }
+}
+
+function inodeOf({ path }: JobDir): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 /** @throws Error where there is no such file, or it cannot be looked at */

@@ -1,30 +1,43 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isTerminalStatus, type Status } from "../../src/contract/job.js";
+import { silentLog } from "../../src/contract/log.js";
+import type { JobDir } from "../../src/core/job-dir.js";
+import type { JobRecord } from "../../src/core/ports.js";
+import { FileJobStore } from "../../src/storage/file-job-store.js";
 import { canTrace } from "../helpers/machine.js";
 import { sharedTempDir } from "../helpers/temp-dir.js";
 import { endJobs } from "../helpers/test-server.js";
-import { parseTrace, TRACED_CALLS, type TracedCall, TracedDisk } from "./traced-disk.js";
+import { type Loss, parseTrace, TRACED_CALLS, type TracedCall, TracedDisk } from "./traced-disk.js";
 
 const run = promisify(execFile);
 const DIST = join(import.meta.dirname, "../../dist/src/index.js");
 
-/** Makes a directory at each answer, so that it is among the system calls. */
+/** Makes a directory at each call and each answer, so that it is among the system calls. */
 const DRIVER = `
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 const [index, stateDir, marks] = process.argv.slice(-3);
 const { Manager } = await import(index);
 const answered = (name, { id }) => mkdirSync(marks + "/" + name + "." + id);
+const remove = async (job) => {
+  answered("removing", job);
+  await manager.remove(job.id);
+  answered("removed", job);
+};
+const isThere = (path) => statSync(path, { throwIfNoEntry: false }) !== undefined;
+const until = async (isTrue) => {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 10));
+};
 setTimeout(() => process.exit(1), 50_000).unref();
 const manager = await Manager.open({ stateDir, pollIntervalMs: 50 });
 
 const ends = await manager.start({ command: "sh", args: ["-c", "sleep 0.3; exit 3"] });
 answered("started", ends);
 answered("ended", await manager.wait(ends.id));
-await manager.remove(ends.id);
-answered("removed", ends);
+await remove(ends);
 
 const burst = Array.from({ length: 6 }, async () => {
   const job = await manager.start({ command: "true" });
@@ -32,18 +45,33 @@ const burst = Array.from({ length: 6 }, async () => {
   answered("ended", await manager.wait(job.id));
 });
 await Promise.all(burst);
+// Before, each file was synced.
+await until(() => isThere(stateDir + "/journal/a"));
+await Promise.all(Array.from({ length: 6 }, async () => {
+  const job = await manager.start({ command: "true" });
+  answered("started", job);
+  answered("ended", await manager.wait(job.id));
+}));
 
 const runs = await manager.start({ command: "sleep", args: ["1000"] });
 answered("started", runs);
 answered("cancelled", await manager.cancel(runs.id, { gracePeriodMs: 20_000 }));
+await remove(runs);
+const { jobs } = await manager.list();
+for (const job of jobs) answered("removing", job);
 await manager.cleanup({ olderThanMs: 0 });
-answered("removed", runs);
+for (const job of jobs) answered("removed", job);
 
 const leaves = await manager.start({ command: "sh", args: ["-c", "sleep 1000 &"] });
 answered("started", leaves);
 answered("ended", await manager.wait(leaves.id));
 await manager.cancel(leaves.id, { includeRemaining: true });
-await manager.remove(leaves.id);
+await remove(leaves);
+// The files are synced, and the journal goes on in another file.
+await until(() => isThere(stateDir + "/journal/b"));
+const later = await manager.start({ command: "sleep", args: ["1000"] });
+answered("started", later);
+answered("cancelled", await manager.cancel(later.id, { gracePeriodMs: 20_000 }));
 
 const script = "head -c 3000000 /dev/zero; echo done >&2; exec sleep 1000";
 const options = { command: "sh", args: ["-c", script], logLimitBytes: 65_536 };
@@ -53,9 +81,8 @@ await manager.wait(limited.id, { until: { type: "output", pattern: "done" } });
 while ((await manager.get(limited.id)).stdoutFirstOffset === 0) {
   await new Promise((resolve) => setTimeout(resolve, 10));
 }
-answered("cut", limited);
-await manager.cancel(limited.id, { gracePeriodMs: 0 });
-await manager.remove(limited.id);
+answered("cancelled", await manager.cancel(limited.id, { gracePeriodMs: 0 }));
+await remove(limited);
 await manager.close();
 `;
 
@@ -65,154 +92,182 @@ function endsProcesses(call: TracedCall): boolean {
   return call.name === "write" && basename(call.path) === "cgroup.kill";
 }
 
+/** Whether a power cut may leave something else after it, or something else is told. */
+function changesWhatIsLeft(call: TracedCall, loss: Loss): boolean {
+  switch (call.name) {
+    case "mkdir":
+    case "synced":
+      return true;
+    case "open":
+      return call.creates && loss === "contents";
+    case "rename":
+    case "delete":
+      return loss === "contents";
+    case "write":
+    case "resize":
+    case "punch":
+    case "sync-begun":
+    case "kill":
+      return false;
+  }
+}
+
+/** What was told of a job. */
+interface Told {
+  state: "started" | "ended" | "cancelled" | "removing" | "removed";
+}
+
+/** What a server finds on a disk after the power was cut and is back. */
+interface Found {
+  readonly status: Status;
+  readonly isStopping: boolean;
+  readonly isIdentified: boolean;
+}
+
+const LOSSES: readonly Loss[] = ["names-and-contents", "contents"];
+
 const canRun = canTrace();
 
 describe.skipIf(!canRun)("what is durable, by the system calls of a manager", () => {
   const dir = sharedTempDir();
-  const jobs = join(dir, "state/jobs");
+  const stateDir = join(dir, "state");
   const marks = join(dir, "marks");
-  let trace = "";
+  let calls: readonly TracedCall[] = [];
 
-  afterAll(() => endJobs(join(dir, "state")));
+  afterAll(() => endJobs(stateDir));
 
   beforeAll(async () => {
+    mkdirSync(stateDir, { mode: 0o700 });
     mkdirSync(marks);
     const file = join(dir, "trace");
-    const words = [
-      "-f",
-      "-y",
-      "-qq",
-      "-s",
-      "256",
-      "-e",
-      `trace=${TRACED_CALLS.replaceAll(" ", ",")}`,
-      "-o",
-      file,
-    ];
-    const driver = ["--input-type=module", "-e", DRIVER, DIST, join(dir, "state"), marks];
+    // All that is written, to the last byte.
+    const what = ["-f", "-y", "-qq", "-s", "3000000", "-o", file];
+    const words = [...what, "-e", `trace=${TRACED_CALLS.replaceAll(" ", ",")}`];
+    const driver = ["--input-type=module", "-e", DRIVER, DIST, stateDir, marks];
     await run("strace", [...words, process.execPath, ...driver]);
-    trace = readFileSync(file, "utf8");
+    calls = parseTrace(readFileSync(file, "utf8"));
+    rmSync(file);
   });
 
-  /** Looks at the disk at each answer of that name; there has to be one. */
-  function atAnswers(
-    name: string,
-    look: (id: string, disk: TracedDisk, writesAtStart: number) => void,
-  ): void {
-    const disk = new TracedDisk();
-    const writesAtStart = new Map<string, number>();
-    let looks = 0;
-    for (const call of parseTrace(trace)) {
+  /** Goes through the calls; `look` is called after each of them. */
+  async function replay(
+    look: (call: TracedCall, disk: TracedDisk, told: ReadonlyMap<string, Told>) => unknown,
+  ): Promise<void> {
+    const disk = new TracedDisk(stateDir);
+    const told = new Map<string, Told>();
+    for (const call of calls) {
       disk.apply(call);
-      if (call.name !== "mkdir" || !call.path.startsWith(`${marks}/`)) continue;
-      const [answer, id] = basename(call.path).split(".") as [string, string];
-      if (answer === "started") writesAtStart.set(id, disk.writesOf(recordOf(id)));
-      if (answer !== name) continue;
-      looks += 1;
-      look(id, disk, writesAtStart.get(id) ?? 0);
+      if (call.name === "mkdir" && call.path.startsWith(`${marks}/`)) {
+        const [state, id] = basename(call.path).split(".") as [Told["state"], string];
+        told.set(id, { state });
+      }
+      await look(call, disk, told);
     }
-    expect(looks).toBeGreaterThan(0);
   }
 
-  const recordOf = (id: string) => join(jobs, id, "state.json");
-
-  test("at the answer of a Start: the job's directory, its record, its logs and who runs it", () => {
-    atAnswers("started", (id, disk) => {
-      const missing = disk.missing(join(jobs, id));
-      expect(missing).not.toContain(`name ${join(jobs, id)}`);
-      for (const name of ["state.json", "process", "stdout.log", "stderr.log"]) {
-        const path = join(jobs, id, name);
-        expect(disk.exists(path), name).toBe(true);
-        expect(missing).not.toContain(`name ${path}`);
-      }
-      expect(disk.writesOf(recordOf(id))).toBeGreaterThan(0);
-      expect(missing).not.toContain(`content of ${recordOf(id)}`);
-      // And who the command is, which the runner has written.
-      const identity = join(jobs, id, "process");
-      expect(disk.exists(identity)).toBe(true);
-      expect(missing.filter((what) => what.endsWith(` ${identity}`))).toEqual([]);
-      expect(missing).not.toContain(`content of ${join(jobs, id, "process")}`);
-    });
-  });
-
-  test("at the answer of a Start with a log limit: where its logs begin", () => {
-    let limited = 0;
-    atAnswers("started", (id, disk) => {
-      const path = join(jobs, id, "first-offsets");
-      if (!disk.exists(path)) return;
-      limited += 1;
-      expect(disk.writesOf(path)).toBe(1);
-      expect(disk.missing(path)).toEqual([]);
-    });
-    expect(limited).toBe(1);
-  });
-
-  test.each(["ended", "cancelled"])("once a job is said to have %s: its record", (name) => {
-    atAnswers(name, (id, disk, writesAtStart) => {
-      expect(disk.missing(recordOf(id))).toEqual([]);
-      expect(disk.writesOf(recordOf(id))).toBeGreaterThan(writesAtStart);
-    });
-  });
-
-  test("at the answer of a Remove, and of a Cleanup: that the job is gone", () => {
-    atAnswers("removed", (id, disk) => {
-      expect(disk.exists(join(jobs, id))).toBe(false);
-      expect(disk.missing(jobs)).not.toContain(`name ${join(jobs, id)}`);
-    });
-  });
-
-  test("before a record, or a job's directory, gets its name: what is in it", () => {
-    const disk = new TracedDisk();
-    const renamed: string[] = [];
-    for (const call of parseTrace(trace)) {
-      if (call.name === "rename" && call.path.startsWith(`${jobs}/`)) {
-        const isGoing = basename(call.to).startsWith(".removed-");
-        // Its own name is the only one that is new.
-        const missing = disk.missing(call.path).filter((what) => what !== `name ${call.path}`);
-        if (!isGoing) expect(missing, `${call.path} -> ${call.to}`).toEqual([]);
-        renamed.push(isGoing ? "removed" : basename(call.to) === "state.json" ? "record" : "job");
-      }
-      disk.apply(call);
+  /** Cuts the power, and returns the jobs that the next server finds. */
+  async function afterCut(disk: TracedDisk, loss: Loss): Promise<ReadonlyMap<string, Found>> {
+    const copy = mkdtempSync(join(dir, "cut-"));
+    try {
+      disk.writeAfterCut(copy, loss);
+      const lost: object[] = [];
+      const durability = {
+        bootId: "the-next-one",
+        log: { ...silentLog, error: (fields: object) => lost.push(fields) },
+        inodeOf: removedInodes(copy),
+      };
+      const store = await FileJobStore.open(copy, { durability });
+      const { ended, records, unreadable } = await store.load();
+      const all = [...records, ...ended.map(({ id }) => store.read(id))];
+      await store.close();
+      expect({ lost, unreadable }).toEqual({ lost: [], unreadable: [] });
+      return new Map(all.map((record) => [record.spec.id, found(store, record)]));
+    } finally {
+      rmSync(copy, { recursive: true });
     }
-    expect(renamed.filter((what) => what === "job")).toHaveLength(10);
-    expect(renamed.filter((what) => what === "removed")).toHaveLength(10);
-    // An intent and an end of the two that are cancelled, an end of the others, and the intent
-    // to end what one has left; and that they run, of those that do for long enough.
-    expect(renamed.filter((what) => what === "record").length).toBeGreaterThanOrEqual(7);
-  });
+  }
 
-  test("before a command is signalled: that it is to be", () => {
-    const disk = new TracedDisk();
-    let id = "";
-    let writesAtStart = 0;
+  test.each(LOSSES)(
+    "a power cut after any call, which takes %s, undoes nothing told",
+    async (loss) => {
+      let looks = 0;
+      await replay(async (call, disk, told) => {
+        if (!changesWhatIsLeft(call, loss)) return;
+        const jobs = await afterCut(disk, loss);
+        looks += 1;
+        for (const [id, { state }] of told) {
+          const job = jobs.get(id);
+          switch (state) {
+            case "started":
+              expect(job, id).toMatchObject({ isIdentified: true });
+              break;
+            case "ended":
+            case "cancelled":
+              expect(job && isTerminalStatus(job.status), `${id} is ${job?.status}`).toBe(true);
+              break;
+            case "removed":
+              expect(job, id).toBeUndefined();
+              break;
+            case "removing":
+              break;
+          }
+        }
+      });
+      expect(looks).toBeGreaterThan(100);
+    },
+  );
+
+  test("before a command is signalled: that it is to be", async () => {
     let signals = 0;
-    for (const call of parseTrace(trace)) {
-      disk.apply(call);
-      if (call.name === "mkdir" && call.path.startsWith(`${marks}/started.`)) {
-        id = basename(call.path).slice("started.".length);
-        writesAtStart = disk.writesOf(recordOf(id));
-      }
-      if (!endsProcesses(call)) continue;
+    await replay(async (call, disk, told) => {
+      if (!endsProcesses(call)) return;
       signals += 1;
-      expect(disk.writesOf(recordOf(id))).toBeGreaterThan(writesAtStart);
-      expect(disk.missing(recordOf(id))).toEqual([]);
-    }
+      const [id] = [...told].findLast(([, { state }]) => state !== "removed") ?? [];
+      expect((await afterCut(disk, "names-and-contents")).get(id ?? "")).toMatchObject({
+        isStopping: true,
+      });
+    });
     expect(signals).toBeGreaterThan(1);
   });
 
-  test("before the oldest part of a log is removed: where the log begins then", () => {
-    const disk = new TracedDisk();
+  test("before the oldest part of a log is removed: where the log begins then", async () => {
+    let before = "";
     let cuts = 0;
-    let writes = 1;
-    for (const call of parseTrace(trace)) {
-      disk.apply(call);
-      if (call.name !== "punch") continue;
+    await replay((call, disk) => {
+      if (call.name !== "punch") return;
       cuts += 1;
       const path = join(call.path, "../first-offsets");
-      expect(disk.writesOf(path)).toBeGreaterThan(writes);
-      writes = disk.writesOf(path);
-      expect(disk.missing(path)).toEqual([]);
-    }
+      const offsets = disk.contentAfterCut(path);
+      expect(offsets).toMatch(/[1-9]/);
+      expect(offsets).not.toBe(before);
+      before = offsets ?? "";
+    });
     expect(cuts).toBeGreaterThan(0);
   });
 });
+
+/** Looks up the inodes that directories had before they were copied, as far as they are recorded. */
+function removedInodes(copy: string): (dir: JobDir) => number | undefined {
+  const journal = ["a", "b"].map((name) => join(copy, "journal", name)).filter(existsSync);
+  const text = journal.map((path) => readFileSync(path, "utf8")).join("");
+  const entries = [...text.matchAll(/"removed","(\w+)",(\d+)\]/g)];
+  const inodes = new Map(entries.map(([, id, ino]) => [id, Number(ino)]));
+  return (dir) => (existsSync(dir.path) ? inodes.get(dir.jobId) : undefined);
+}
+
+function found(store: FileJobStore, { spec, state, stop, remaining }: JobRecord): Found {
+  return {
+    status: state.status,
+    isStopping: stop !== undefined || remaining?.stop !== undefined,
+    isIdentified: isTerminalStatus(state.status) || isComplete(store.dirOf(spec.id).process),
+  };
+}
+
+/** Whether it tells who the command is. */
+function isComplete(processFile: string): boolean {
+  try {
+    return readFileSync(processFile, "utf8").split("\n").length > 4;
+  } catch {
+    return false;
+  }
+}

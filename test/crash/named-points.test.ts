@@ -17,6 +17,14 @@ const START_POINTS = [
   "start:process-recorded",
 ];
 
+/** Those of a server that has a journal already. */
+const JOURNAL_POINTS = [
+  "journal:written",
+  "journal:synced",
+  "journal:written@2",
+  "journal:synced@2",
+];
+
 /** A Start's own record is written a moment after it was answered. */
 const RECORDING_POINTS = ["atomic-file:written", "atomic-file:renamed"];
 
@@ -26,29 +34,83 @@ async function crashDuring(server: TestServer, call: () => Promise<unknown>): Pr
   expect(await server.ended()).toBe("SIGKILL");
 }
 
+/** Calls until the server has killed itself. @returns how often that took */
+async function crashWithin(
+  server: TestServer,
+  call: (attempt: number) => Promise<unknown>,
+): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const hasAnswered = await call(attempt).then(
+      () => true,
+      () => false,
+    );
+    if (hasAnswered) continue;
+    expect(await server.ended()).toBe("SIGKILL");
+    return attempt;
+  }
+}
+
 describe("a server that dies within Start", () => {
-  test.each(START_POINTS)("at %s: the job is absent or followed, and runs once", async (point) => {
-    const server = TestServer.prepare();
-    await server.start({ env: { PROCMAN_CRASH_AT: point } });
-    const request = {
-      command: "sh",
-      args: ["-c", "echo ran >>runs; echo out; sleep 0.3; exit 5"],
-      workDir: server.stateDir,
-      requestId: "once",
-    };
-    await crashDuring(server, () => server.client.start(request));
-    await server.start();
-    const before = await server.client.list({});
-    expect(before.jobs.length).toBeLessThanOrEqual(1);
-    if (before.jobs.length === 0) expect(readdirSync(join(server.stateDir, "jobs"))).toEqual([]);
-    const { job } = await server.client.start(request);
-    if (before.jobs[0]) expect(job!.id).toBe(before.jobs[0].id);
-    const { job: ended } = await server.client.wait({ id: job!.id });
-    expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 5, error: "" });
-    expect((await readOutput(server.client, job!.id)).toString()).toBe("out\n");
-    expect(readFileSync(join(server.stateDir, "runs"), "utf8")).toBe("ran\n");
-  });
+  test.each([...START_POINTS, ...JOURNAL_POINTS])(
+    "at %s: the job is absent or followed, and runs once",
+    async (point) => {
+      const server = TestServer.prepare();
+      await server.start({ env: { PROCMAN_CRASH_AT: point } });
+      const request = (attempt: number) => ({
+        command: "sh",
+        args: ["-c", `echo ran >>runs-${attempt}; echo out; sleep 0.3; exit 5`],
+        workDir: server.stateDir,
+        requestId: `once-${attempt}`,
+        labels: { attempt: `${attempt}` },
+      });
+      // The journal is made meanwhile.
+      const attempt = await crashWithin(server, (each) => server.client.start(request(each)));
+      await server.start();
+      const before = await server.client.list({ labels: { attempt: `${attempt}` } });
+      expect(before.jobs.length).toBeLessThanOrEqual(1);
+      if (attempt === 1 && before.jobs.length === 0) {
+        expect(readdirSync(join(server.stateDir, "jobs"))).toEqual([]);
+      }
+      const { job } = await server.client.start(request(attempt));
+      if (before.jobs[0]) expect(job!.id).toBe(before.jobs[0].id);
+      const { job: ended } = await server.client.wait({ id: job!.id });
+      expect(ended).toMatchObject({ status: Status.FAILED, exitCode: 5, error: "" });
+      expect((await readOutput(server.client, job!.id)).toString()).toBe("out\n");
+      expect(readFileSync(join(server.stateDir, `runs-${attempt}`), "utf8")).toBe("ran\n");
+    },
+  );
 });
+
+test.each(["journal:retired", "journal:files-synced"])(
+  "a server that dies giving its journal up, at %s, has lost nothing, and makes another",
+  async (point) => {
+    const server = TestServer.prepare();
+    const ids: string[] = [];
+    const runsTrue = async () => {
+      const { job } = await server.client.start({ command: "true" });
+      await server.client.wait({ id: job!.id });
+      ids.push(job!.id);
+    };
+    const hasEntries = () => {
+      const path = join(server.stateDir, "journal/a");
+      return existsSync(path) && readFileSync(path, "utf8").includes(`"${ids.at(-1)}"`);
+    };
+    await server.start();
+    await eventually("entries in the journal", () => runsTrue().then(hasEntries));
+    await server.kill();
+    // What is left is retired at once, and what is added synced some seconds later.
+    await server.start({ env: { PROCMAN_CRASH_AT: point }, ready: false });
+    await eventually("the server to die", async () => {
+      await runsTrue().catch(() => {});
+      return server.hasEnded;
+    });
+    expect(await server.ended()).toBe("SIGKILL");
+    await server.start();
+    await eventually("entries in the journal", () => runsTrue().then(hasEntries));
+    const { jobs } = await server.client.list({});
+    expect(jobs.map(({ id }) => id)).toEqual(expect.arrayContaining(ids));
+  },
+);
 
 test.each(RECORDING_POINTS)(
   "a server that dies recording that a command runs, at %s, finds it running",

@@ -13,10 +13,16 @@ const DIST = join(import.meta.dirname, "../../dist/src/index.js");
 
 /** Says of each call how long it took, or why it failed. */
 const DRIVER = `
+import { statSync } from "node:fs";
 const [index, stateDir] = process.argv.slice(-2);
 const { Manager } = await import(index);
 setTimeout(() => process.exit(1), 50_000).unref();
 const manager = await Manager.open({ stateDir, pollIntervalMs: 50 });
+if (process.env.WITH_JOURNAL) {
+  const isMade = () => statSync(stateDir + "/journal/a", { throwIfNoEntry: false })?.size > 1e6;
+  const run = async () => manager.wait((await manager.start({ command: "true" })).id);
+  while (!isMade()) await run().catch(() => {});
+}
 const timed = async (call) => {
   const before = performance.now();
   const answer = await call.catch((error) => ({ reason: error.reason }));
@@ -38,20 +44,39 @@ interface Timed {
   readonly reason?: string;
 }
 
-/** What becomes of a Start, a Cancel and a Remove where syncing the directory of jobs is so. */
-async function withSyncsOfJobs(injection: string) {
+interface SlowDisk {
+  /** What strace(1) does to syncs. */
+  readonly injection: string;
+  /** Of which files, within the state directory. */
+  readonly paths: readonly string[];
+  readonly calls?: string;
+  /** Whether there is a journal when it begins, or none can be made. Default: it is made meanwhile. */
+  readonly withJournal?: boolean;
+}
+
+/** What becomes of a Start, a Cancel and a Remove where syncs are so. */
+async function withSyncs(disk: SlowDisk) {
+  const { injection, paths, calls = "fsync,fdatasync", withJournal } = disk;
   const stateDir = join(tempDir(), "state");
   const jobs = join(stateDir, "jobs");
   mkdirSync(jobs, { recursive: true, mode: 0o700 });
+  if (withJournal === false) mkdirSync(join(stateDir, "journal/a"), { recursive: true });
   onTestFinished(() => endJobs(stateDir));
-  const inject = `inject=fsync,fdatasync:${injection}`;
-  const words = ["-f", "-qq", "-P", jobs, "-e", "trace=fsync,fdatasync", "-e", inject];
+  const only = paths.flatMap((path) => ["-P", join(stateDir, path)]);
+  const inject = `inject=${calls}:${injection}`;
+  const words = ["-f", "-qq", ...only, "-e", `trace=${calls}`, "-e", inject];
   const driver = ["--input-type=module", "-e", DRIVER, DIST, stateDir];
   const { stdout } = await run(
     "strace",
     ["-o", "/dev/null", ...words, process.execPath, ...driver],
     // strace counts the calls of each thread: one makes all of these.
-    { env: { ...process.env, UV_THREADPOOL_SIZE: "1" } },
+    {
+      env: {
+        ...process.env,
+        UV_THREADPOOL_SIZE: "1",
+        ...(withJournal ? { WITH_JOURNAL: "yes" } : {}),
+      },
+    },
   );
   const said = JSON.parse(stdout) as Partial<Record<"start" | "cancel" | "remove", Timed>>;
   return { ...said, stateDir, jobs };
@@ -65,7 +90,10 @@ function processesWith(text: string): string[] {
 
 describe.skipIf(!canTrace())("where syncing the directory of jobs", () => {
   test("is slow, a Start and a Remove wait for it, and a Cancel need not", async () => {
-    const { start, cancel, remove } = await withSyncsOfJobs("delay_enter=600000");
+    const { start, cancel, remove } = await withSyncs({
+      injection: "delay_enter=600000",
+      paths: ["jobs", "journal/a"],
+    });
     expect(start).toMatchObject({ tookMs: expect.any(Number), status: "running" });
     expect(start?.tookMs).toBeGreaterThan(600);
     expect(cancel).toMatchObject({ status: "cancelled" });
@@ -74,16 +102,52 @@ describe.skipIf(!canTrace())("where syncing the directory of jobs", () => {
   });
 
   test("fails once, a Start does, and leaves nothing", async () => {
-    const { start, stateDir, jobs } = await withSyncsOfJobs("error=EIO:when=1");
+    const { start, stateDir, jobs } = await withSyncs({
+      injection: "error=EIO:when=1",
+      paths: ["jobs"],
+    });
     expect(start).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
     expect(readdirSync(jobs)).toEqual([]);
     await eventually("all that had begun to be gone", () => processesWith(stateDir).length === 0);
   });
 
   test("fails from then on, a Remove says so", async () => {
-    const { start, cancel, remove } = await withSyncsOfJobs("error=EIO:when=2+");
+    const { start, cancel, remove } = await withSyncs({
+      injection: "error=EIO:when=2+",
+      paths: ["jobs"],
+      withJournal: false,
+    });
     expect(start).not.toHaveProperty("reason");
     expect(cancel).toMatchObject({ status: "cancelled" });
     expect(remove).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
+  });
+});
+
+describe.skipIf(!canTrace())("where the journal cannot be synced", () => {
+  const injection = "error=EIO";
+  // Not those of its making.
+  const calls = "fdatasync,syncfs";
+
+  test("all goes on: files are synced instead", async () => {
+    const { start, cancel, remove } = await withSyncs({
+      injection,
+      calls,
+      paths: ["journal/a"],
+      withJournal: true,
+    });
+    expect(start).toMatchObject({ status: "running" });
+    expect(cancel).toMatchObject({ status: "cancelled" });
+    expect(remove).not.toHaveProperty("reason");
+  });
+
+  test("nor the files instead of it, a Start says so, and leaves nothing running", async () => {
+    const { start, stateDir } = await withSyncs({
+      injection,
+      calls,
+      paths: ["journal/a", "jobs"],
+      withJournal: true,
+    });
+    expect(start).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
+    await eventually("all that had begun to be gone", () => processesWith(stateDir).length === 0);
   });
 });

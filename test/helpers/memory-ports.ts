@@ -142,6 +142,7 @@ export class MemoryMachine {
       },
       remember: () => {},
       logBytes: (id) => this.#jobs.get(id)?.sizes.stdoutBytes ?? 0,
+      keepStart: () => this.#slowly(() => {}),
       remove: (id) =>
         this.#change(() => {
           this.#jobs.delete(id);

@@ -66,13 +66,12 @@ export async function followJob(
 /**
  * Follows several jobs at once until all have ended, or the user leaves. One that fails
  * does not keep the others from it.
- * @param attach.json print events with their jobs' ids, in place of lines
  */
 export async function followSeveral(
   context: CommandContext,
   client: Procman,
   jobs: readonly Job[],
-  { json, ...attach }: Omit<AttachOptions, "signal"> & { readonly json: boolean },
+  attach: Omit<AttachOptions, "signal">,
 ): Promise<void> {
   const { cli } = context;
   const signal = cli.interruption();
@@ -83,10 +82,7 @@ export async function followSeveral(
   const follow = async ({ id }: Job, prefix: LinePrefix) => {
     try {
       const options = { ...attach, signal: leaving.signal };
-      const last = json
-        ? await copyOutput(client, id, { ...options, json, isOneOfSeveral: true }, cli)
-        : await copyPrefixed(client, id, prefix, options, cli);
-      await reportEnd(last, cli);
+      await reportEnd(await copyPrefixed(client, id, prefix, options, cli), cli);
     } catch (error) {
       if (leaving.signal.aborted) return;
       // Where nobody reads any more, there is nothing left to do for the others either.

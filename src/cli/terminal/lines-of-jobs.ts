@@ -1,4 +1,4 @@
-import { isTerminal, type Job } from "../../contract/job.js";
+import type { Job } from "../../contract/job.js";
 import type { WatchJobsOptions, Procman } from "../../contract/procman.js";
 import { jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
@@ -43,32 +43,29 @@ export async function printLinesOfJobs(
   }
 }
 
-/**
- * What stands before the lines of each job: its name, or its id where it has none, or where
- * a later one bears it. Jobs that have ended keep their names, and do not count.
- */
+/** What stands before the lines of each job: its name, or its id where it has none or shares it. */
 class JobPrefixes {
   readonly #names = new Map<string, string | undefined>();
   /** Of the jobs that a line came of. */
   readonly #styles = new Map<string, Style>();
-  /** The ids of the last jobs of each name that had not ended when they were told of. */
-  readonly #bearers = new Map<string, string>();
+  readonly #idsByName = new Map<string, Set<string>>();
 
-  add(job: Job): void {
-    const { id, name } = job;
+  add({ id, name }: Job): void {
     this.#names.set(id, name);
-    if (name !== undefined && !isTerminal(job)) this.#bearers.set(name, id);
+    if (name === undefined) return;
+    const ids = this.#idsByName.get(name) ?? new Set();
+    this.#idsByName.set(name, ids.add(id));
   }
 
   delete(id: string): void {
     const name = this.#names.get(id);
     this.#names.delete(id);
-    if (name !== undefined && this.#bearers.get(name) === id) this.#bearers.delete(name);
+    if (name !== undefined) this.#idsByName.get(name)?.delete(id);
   }
 
   of(id: string) {
     const name = this.#names.get(id);
-    const isOwn = name !== undefined && (this.#bearers.get(name) ?? id) === id;
+    const isOwn = name !== undefined && this.#idsByName.get(name)?.size === 1;
     const style = this.#styles.get(id) ?? this.#nextStyle();
     this.#styles.set(id, style);
     return { prefix: isOwn ? name : id, style };

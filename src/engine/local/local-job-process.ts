@@ -26,7 +26,7 @@ import type {
   StartedProcess,
 } from "../../core/ports.js";
 import { defined } from "../../platform/defined.js";
-import { checkRoom, syncPath } from "../../platform/durable-file.js";
+import { checkRoom } from "../../platform/durable-file.js";
 import { hasCode } from "../../platform/errno.js";
 import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
@@ -322,7 +322,6 @@ export class LocalJobProcess implements JobProcess {
       }
       // While the disk is waited for.
       standby.prepare(inheritedEnv);
-      await this.#syncIdentity();
       return identity;
     } catch (error) {
       await this.#endFailedStart(spawned.runner);
@@ -371,15 +370,6 @@ export class LocalJobProcess implements JobProcess {
     if (await this.abandon().catch(() => false)) return;
     const identity = this.#knownIdentity();
     if (identity) await this.#stop.stop(identity, 0, new AbortController().signal);
-  }
-
-  /** Waits until no power cut undoes what the runner has recorded, which is part of the answer. */
-  async #syncIdentity(): Promise<void> {
-    const { process, path } = this.#dir;
-    await Promise.all([syncPath(process), syncPath(path)]).catch((error: unknown) => {
-      // The command may have deleted its files.
-      if (!hasCode(error, "ENOENT")) throw error;
-    });
   }
 
   /**

@@ -140,6 +140,7 @@ export class FakePorts {
     write: vi.fn<JobStore["write"]>(
       async (record) => void this.records.set(record.spec.id, record),
     ),
+    keepStart: vi.fn<JobStore["keepStart"]>(async () => {}),
     remove: vi.fn<JobStore["remove"]>(async (id) => void this.records.delete(id)),
     dirOf: (id: string) => new JobDir(`/jobs/${id}`),
   };

@@ -1,0 +1,185 @@
+import { closeSync, fdatasync, openSync, readSync, writeSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+import { SharedSync, syncPath } from "../../platform/durable-file.js";
+import { hasCode } from "../../platform/errno.js";
+import { READ_ONLY, READ_WRITE } from "../../platform/small-file.js";
+import { formatCheckedLine, parseCheckedLine } from "../checked-line.js";
+
+/** What a job's files say, or that they are gone. The last entry of each kind counts. */
+export type JournalEntry =
+  /** The content of its record's file. */
+  | { readonly kind: "record"; readonly id: string; readonly text: string }
+  /** The content of the file that tells who its command is. */
+  | { readonly kind: "process"; readonly id: string; readonly text: string }
+  /** That it was removed, and the inode of its directory, which another one has not. */
+  | { readonly kind: "removed"; readonly id: string; readonly ino: number };
+
+/** The entries of one segment, as they were left. */
+export interface LeftEntries {
+  readonly generation: number;
+  /** The boot of the machine in which they were written. */
+  readonly bootId: string;
+  readonly entries: readonly JournalEntry[];
+}
+
+/** Enough for a second at 500 jobs a second. */
+const SEGMENT_BYTES = 2 * 1024 * 1024;
+
+const FORMAT = "procman-journal-1";
+const READ_BYTES = 64 * 1024;
+
+const syncData = promisify(fdatasync);
+
+/**
+ * A file of a fixed size that entries are appended to, as lines of text. Its blocks were
+ * written before, so that a sync has no change of the file system's own to wait for, which
+ * takes ten times as long. The first line names a generation, and so does each entry: those
+ * that an earlier use of the file has left behind do not count.
+ */
+export class JournalSegment {
+  readonly path: string;
+  readonly #fd: number;
+  readonly #sync: SharedSync;
+  #generation: number;
+  #endBytes = 0;
+  #hasEntries = false;
+
+  private constructor(path: string, fd: number, generation: number) {
+    this.path = path;
+    this.#fd = fd;
+    this.#generation = generation;
+    this.#sync = new SharedSync(path, () => syncData(fd));
+  }
+
+  /**
+   * Opens a segment, and makes its file where that is not whole.
+   * @param generation more than that of any segment before
+   */
+  static async open(path: string, generation: number, bootId: string): Promise<JournalSegment> {
+    // Zeros on purpose: space that was only allocated would have to be marked as written.
+    const file = await open(path, "a+", 0o600);
+    try {
+      const { size } = await file.stat();
+      if (size < SEGMENT_BYTES) {
+        await file.write(Buffer.alloc(SEGMENT_BYTES - size));
+        await file.sync();
+      }
+    } finally {
+      await file.close();
+    }
+    await syncPath(dirname(path));
+    const segment = new JournalSegment(path, openSync(path, READ_WRITE), generation);
+    segment.reset(generation, bootId);
+    return segment;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Whether there are entries that count. */
+  get hasEntries(): boolean {
+    return this.#hasEntries;
+  }
+
+  /** Gives all entries up. Not synced: until the next sync they may be there again. */
+  reset(generation: number, bootId: string): void {
+    this.#generation = generation;
+    this.#hasEntries = false;
+    const header = `${FORMAT} ${generation} ${bootId}\n`;
+    this.#endBytes = writeSync(this.#fd, header, 0);
+    // The next line is none, whatever was here before.
+    writeSync(this.#fd, "\n", this.#endBytes);
+  }
+
+  /** Writes an entry, which the next sync makes durable. @returns whether it has room */
+  write(entry: JournalEntry): boolean {
+    const line = Buffer.from(`${formatEntry(entry, this.#generation)}\n\n`);
+    if (this.#endBytes + line.length > SEGMENT_BYTES) return false;
+    writeSync(this.#fd, line, 0, line.length, this.#endBytes);
+    // The empty line after it is overwritten by the next one.
+    this.#endBytes += line.length - 1;
+    this.#hasEntries = true;
+    return true;
+  }
+
+  /** Whether an entry fits into a segment without any other. */
+  static takes(entry: JournalEntry): boolean {
+    return Buffer.byteLength(formatEntry(entry, Number.MAX_SAFE_INTEGER)) < SEGMENT_BYTES / 2;
+  }
+
+  /** Resolves when what was written before this call is on disk. */
+  sync(): Promise<void> {
+    return this.#sync.sync();
+  }
+
+  /** Closes the file once no sync is under way. */
+  async close(): Promise<void> {
+    await this.#sync.sync().catch(() => {});
+    closeSync(this.#fd);
+  }
+}
+
+/** Reads the entries of a segment. @returns undefined where there is none, or no whole header */
+export function readSegment(path: string): LeftEntries | undefined {
+  let header: { generation: number; bootId: string } | undefined;
+  const entries: JournalEntry[] = [];
+  try {
+    for (const line of readLines(path)) {
+      if (!header) {
+        const [, generation, bootId] = /^procman-journal-1 (\d+) (\S+)$/.exec(line) ?? [];
+        if (generation === undefined || bootId === undefined) return undefined;
+        header = { generation: Number(generation), bootId };
+        continue;
+      }
+      const entry = parseEntry(line, header.generation);
+      // What follows was not synced, or is of an earlier use.
+      if (!entry) break;
+      entries.push(entry);
+    }
+  } catch (error) {
+    if (!hasCode(error, "ENOENT")) throw error;
+  }
+  return header && { ...header, entries };
+}
+
+/** Yields the lines of a file up to the first that is empty, or not whole. */
+function* readLines(path: string): Generator<string, void, undefined> {
+  const fd = openSync(path, READ_ONLY);
+  try {
+    let rest = Buffer.alloc(0);
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(READ_BYTES);
+      const read = readSync(fd, chunk);
+      const bytes = Buffer.concat([rest, chunk.subarray(0, read)]);
+      let begin = 0;
+      for (let end; (end = bytes.indexOf("\n", begin)) !== -1; begin = end + 1) {
+        if (end === begin) return;
+        yield bytes.toString("utf8", begin, end);
+      }
+      rest = bytes.subarray(begin);
+      if (read === 0 || rest[0] === 0) return;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function formatEntry(entry: JournalEntry, generation: number): string {
+  const { kind, id } = entry;
+  return formatCheckedLine([generation, kind, id, kind === "removed" ? entry.ino : entry.text]);
+}
+
+/** Returns undefined for what is not an entry of that generation. */
+function parseEntry(line: string, generation: number): JournalEntry | undefined {
+  const values = parseCheckedLine(line);
+  if (values?.[0] !== generation) return undefined;
+  const [, kind, id, content] = values as [number, JournalEntry["kind"], string, unknown];
+  return {
+    kind,
+    id,
+    ...(kind === "removed" ? { ino: content } : { text: content }),
+  } as JournalEntry;
+}
