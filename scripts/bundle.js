@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmod, copyFile, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -19,6 +19,15 @@ import { bundledLicenses } from "./bundled-licenses.js";
 
 const ROOT = join(import.meta.dirname, "..");
 const BIN = join(ROOT, "dist/bin");
+
+/**
+ * The first two lines of the command: a shell's, and to JavaScript a directive of no meaning.
+ * `env node` would do, but for Node 20, which takes "--env-file" for its own wherever it
+ * stands before a "--", and ends with an error where there is no such file here.
+ */
+const SHELL_LINES = `#!/bin/sh
+":" //; exec node -- "$0" "$@"
+`;
 
 /** What most commands do not need: loaded when something of it is used. */
 const LATE_BUILTINS = [
@@ -89,7 +98,8 @@ const mcp = await build({
 const metafiles = [cli.metafile, server.metafile, mcp.metafile];
 const licenses = await bundledLicenses(metafiles, ROOT);
 await writeFile(join(BIN, "LICENSES.txt"), licenses);
-await copyFile(join(ROOT, "scripts/launcher.cjs"), join(BIN, "procman.cjs"));
+const launcher = await readFile(join(ROOT, "scripts/launcher.cjs"), "utf8");
+await writeFile(join(BIN, "procman.cjs"), SHELL_LINES + launcher);
 await chmod(join(BIN, "procman.cjs"), 0o755);
 try {
   execFileSync(process.execPath, [join(ROOT, "scripts/code-cache.js")], { stdio: "pipe" });

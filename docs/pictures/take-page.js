@@ -34,6 +34,8 @@ const JOBS = [
   ["--label", "project=site", "--", "sh", "-c", "echo '12 tests passed'"],
   ["--label", "project=site", "--", "sh", "-c", "echo 'error TS2345: no' >&2; exit 2"],
   ["--label", "team=ml", "--", "sh", "-c", "kill -SEGV $$"],
+  ["--label", "project=site", "--", "sh", "-c", "sleep 900 & echo 'watching for changes'"],
+  ["--timeout", "1s", "--label", "team=ml", "--", "sh", "-c", "sleep 900"],
   ["--label", "team=ml", "--label", "stage=train", "--name", "train", "--", "sh", "-c", training()],
   ["--name", "web", "--label", "project=site", "--", "sh", "-c", server()],
   ["--label", "project=site", "--", "sh", "-c", download()],
@@ -60,7 +62,9 @@ try {
     await page.waitForTimeout(6000);
     if (colorScheme === "light") await page.screenshot({ path: join(OUT, "page-jobs.png") });
     await page.getByText("train", { exact: true }).first().click();
-    await page.waitForTimeout(9000);
+    await page.waitForTimeout(8000);
+    await page.getByLabel("times").check();
+    await page.waitForTimeout(1500);
     await page.screenshot({ path: join(OUT, `page-job-${colorScheme}.png`) });
     if (colorScheme === "light") {
       await page.keyboard.press("Escape");
@@ -68,6 +72,8 @@ try {
       await page
         .getByLabel("Command line")
         .fill("tar -C /srv/site -czf 'backup of today.tgz' public | tee log");
+      await page.getByText("Limits", { exact: true }).click();
+      await page.getByLabel("Memory of all its processes, in MB").fill("512");
       await page.screenshot({ path: join(OUT, "page-start.png") });
     }
     await context.close();

@@ -55,6 +55,7 @@ export const ALIASES: ReadonlyMap<string, string> = new Map([
 const LIVE = '"procman ls --watch" shows the jobs while they change';
 const PAUSE = '"procman signal ID STOP" pauses a job, "procman signal ID CONT" has it go on';
 const RUN = '"procman run -- COMMAND" starts a command';
+const QUEUE = `${RUN} at once: procman has no queue`;
 const END = '"procman cancel ID" ends a job; "procman server stop" ends the server, and no job';
 
 /** What other programs can do, and no command of ours does alone: what to type instead. */
@@ -64,6 +65,11 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ["start", `${RUN}; "procman server start" starts the server`],
   ["exec", RUN],
   ["create", RUN],
+  ["up", RUN],
+  ["add", QUEUE],
+  ["enqueue", QUEUE],
+  ["follow", '"procman logs -f ID" follows the output of a job'],
+  ["reload", '"procman restart ID" starts a job again; "procman signal ID HUP" has it reload'],
   ["pause", PAUSE],
   ["unpause", PAUSE],
   ["resume", PAUSE],

@@ -5,6 +5,7 @@ import type { Procman } from "../contract/procman.js";
 import { codeOf } from "../platform/errno.js";
 import type { ConnectOptions } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
+import { printable } from "./format/printable.js";
 import { addressOf, type RemoteHost } from "./remote-host.js";
 
 /**
@@ -40,14 +41,24 @@ function explained(error: unknown, { url, options }: RemoteHost): unknown {
   if (reason === "UNAUTHENTICATED" && options.tokenFile === undefined) {
     return failed('; give --token-file, with what "procman token" prints there');
   }
+  if (reason === "UNAUTHENTICATED") return failed(` in ${printable(options.tokenFile ?? "")}`);
   const code = causeCode(error);
   if (code === "ERR_SSH_NO_SERVER") return failed("", EXIT.noServer);
   if (/^(?:CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code) && options.caFile === undefined) {
     return failed("; --ca-file names the CA to trust");
   }
+  const isSecure = /^https:/i.test(url);
+  if (isSecure && /wrong version number/.test(message)) {
+    return new CliError(`cannot reach procman at ${printable(url)}: there is no TLS at that port`, {
+      cause: error,
+    });
+  }
   // TLS 1.3 tells a client without the certificate that is asked for after its first words.
   const isCutOff = /ALERT|HANDSHAKE|^EPIPE$|^ECONNRESET$/.test(code);
-  if (isCutOff && /^https:/i.test(url) && options.certFile === undefined) {
+  if (/^(?:EPIPE|ECONNRESET)$/.test(code) && /^http:/i.test(url)) {
+    return failed("; it may speak TLS: https://");
+  }
+  if (isCutOff && isSecure && options.certFile === undefined) {
     return failed("; it may ask for a certificate: --cert-file and --key-file");
   }
   return error;

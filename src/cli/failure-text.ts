@@ -31,6 +31,12 @@ const OPTIONS: Readonly<Record<string, string>> = {
   signal: "the signal",
   port: "--for-port",
   "output.pattern": "--for-output",
+  pattern: "--grep",
+  "output_pattern.pattern": "--grep",
+  invert: "--invert",
+  since_time: "--since",
+  until_time: "--until",
+  "on_end.command": "--on-end",
   "output.stdout_offset": "--stdout-offset",
   "output.stderr_offset": "--stderr-offset",
   stdout_offset: "--stdout-offset",
@@ -48,7 +54,9 @@ const OPTIONS: Readonly<Record<string, string>> = {
 /** Returns a failure's message for one line, with the command line's own words. */
 export function failureText(failure: unknown): string {
   if (!(failure instanceof Error)) return printable(String(failure));
-  let message = failure.message.replace("include_remaining", "--remaining");
+  let message = failure.message
+    .replace("include_remaining", "--remaining")
+    .replace("before since_time", "before --since");
   for (const { field } of failure instanceof ProcmanError ? failure.violations : []) {
     // A field of one word may as well be a word of the message.
     const name = field.includes("_") ? field : `${field}: `;

@@ -107,9 +107,9 @@ function networkAddress(
   }
   const token = tokenFile === undefined ? undefined : readToken(tokenFile);
   const tls = {
-    ...(caFile === undefined ? {} : { ca: read("caFile", caFile) }),
-    ...(certFile === undefined ? {} : { cert: read("certFile", certFile) }),
-    ...(keyFile === undefined ? {} : { key: read("keyFile", keyFile) }),
+    ...(caFile === undefined ? {} : { ca: readPem("caFile", caFile, "CERTIFICATE") }),
+    ...(certFile === undefined ? {} : { cert: readPem("certFile", certFile, "CERTIFICATE") }),
+    ...(keyFile === undefined ? {} : { key: readPem("keyFile", keyFile, "PRIVATE KEY") }),
   };
   return {
     baseUrl: url.replace(/\/$/, ""),
@@ -128,6 +128,14 @@ function readToken(path: string): string {
   const token = read("tokenFile", path).trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new CliError(`--token-file: ${printable(path)} holds no token; "procman token" prints it`);
+}
+
+/** A file of another kind would be taken for one without certificates, and nobody be trusted. */
+function readPem(option: keyof HostOptions, path: string, label: string): string {
+  const text = read(option, path);
+  if (new RegExp(`^-----BEGIN [A-Z ]*${label}-----`, "m").test(text)) return text;
+  const { flag } = GIVEN_BY[option];
+  throw new CliError(`${flag}: ${printable(path)} holds no "BEGIN ${label}" (PEM)`);
 }
 
 function read(option: keyof HostOptions, path: string): string {

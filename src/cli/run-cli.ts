@@ -18,7 +18,8 @@ Examples:
   procman wait k3x && echo done      wait for its end, and exit as it did
   procman cancel k3x                 end it
 
-The first letters of a job's id are enough, as long as no other id begins so.
+In place of a job's id, commands take the first letters of it, as long as no other id
+begins so, the name that "run --name" has given it, or --last: the job started last.
 A command that needs a server starts one in the background. "procman stop" ends the
 server, and no job.`;
 
@@ -156,7 +157,11 @@ function throwErrors(command: Command, context: CommandContext): void {
 function commanderText(text: string): string {
   return text
     .replace(/^error: /, "procman: ")
-    .replace(/^(procman: unknown command '[^\n]*')\n$/, '$1; "procman --help" lists them all\n');
+    .replace(/^(procman: unknown command '[^\n]*')\n$/, '$1; "procman --help" lists them all\n')
+    .replace(
+      /^(procman: too many arguments for '(?:logs|tail|watch)'[^\n]*)\n$/,
+      '$1 "procman attach ID..." shows several jobs.\n',
+    );
 }
 
 /** Returns the exit code where commander has written its message, or the help. */

@@ -79,6 +79,11 @@ export class ProcmanError extends Error {
   }
 }
 
+/** Tells by the name: each bundle of the command line has a class of its own. */
+export function isProcmanError(error: unknown): error is ProcmanError {
+  return error instanceof Error && error.name === "ProcmanError";
+}
+
 /** Collects the arguments that are wrong, so that a caller is told of all of them at once. */
 export class Violations {
   readonly #found: FieldViolation[] = [];

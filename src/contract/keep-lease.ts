@@ -1,5 +1,5 @@
 import { sleep } from "../platform/timers.js";
-import { ProcmanError } from "./errors.js";
+import { isProcmanError } from "./errors.js";
 import type { Procman } from "./procman.js";
 
 /** How much of a lease passes before it is renewed. */
@@ -10,7 +10,11 @@ const RENEWAL_SHARE = 1 / 3;
  * A server that is away is no reason to stop: the next one grants a whole lease.
  * @throws what `renewLease` throws, for other reasons
  */
-export async function keepLease(procman: Procman, id: string, signal: AbortSignal): Promise<void> {
+export async function keepLease(
+  procman: Pick<Procman, "renewLease">,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
   let pauseMs = 0;
   while (!signal.aborted) {
     try {
@@ -18,7 +22,7 @@ export async function keepLease(procman: Procman, id: string, signal: AbortSigna
       pauseMs = leaseMs * RENEWAL_SHARE;
     } catch (error) {
       if (signal.aborted) return;
-      if (!(error instanceof ProcmanError)) throw error;
+      if (!isProcmanError(error)) throw error;
       if (error.reason === "JOB_NOT_RUNNING" || error.reason === "JOB_NOT_FOUND") return;
       if (error.reason !== "UNREACHABLE" && error.reason !== "SHUTTING_DOWN") throw error;
     }

@@ -339,6 +339,12 @@ export interface AttachOptions extends OutputStart, OutputPeriod, CallOptions {
   readonly follow?: boolean;
 }
 
+/**
+ * The most that one `readOutput` returns. As text, each byte may become the three of U+FFFD:
+ * with them, a message stays below 1 MiB.
+ */
+export const MAX_OUTPUT_BYTES = 256 * 1024;
+
 export const OUTPUT_ENDS = ["both", "head", "tail"] as const;
 
 /** What `readOutput` returns of output that is longer than it may return. */

@@ -1,5 +1,13 @@
 import { defined } from "../platform/defined.js";
-import type { BoundedOutput, Procman, ReadOutputOptions, StartOptions } from "./procman.js";
+import { Violations } from "./errors.js";
+import {
+  type BoundedOutput,
+  MAX_OUTPUT_BYTES,
+  OUTPUT_ENDS,
+  type Procman,
+  type ReadOutputOptions,
+  type StartOptions,
+} from "./procman.js";
 
 const DEFAULT_WAIT_MS = 30_000;
 
@@ -15,12 +23,26 @@ export interface RunOptions extends StartOptions, Pick<ReadOutputOptions, "maxBy
  *
  * Its caller's signal ends the waiting, not the job; whoever needs the job's id then starts
  * it with `start`.
- * @throws what `start` and `readOutput` throw
+ * @throws what `start` throws; ProcmanError INVALID_ARGUMENT, before anything is started
  */
 export async function run(procman: Procman, options: RunOptions): Promise<BoundedOutput> {
+  checkOutputOptions(options);
   const { waitMs: timeoutMs = DEFAULT_WAIT_MS, maxBytes, ends, ...start } = options;
   const { id } = await procman.start(start);
   const call = defined({ signal: start.signal });
   await procman.wait(id, { timeoutMs, ...call });
   return procman.readOutput(id, { ...defined({ maxBytes, ends }), ...call });
+}
+
+/** What comes after the start would find it wrong too late. */
+function checkOutputOptions({ waitMs = 0, maxBytes = 0, ends = "both" }: RunOptions): void {
+  const violations = new Violations();
+  if (!(waitMs >= 0)) violations.add("waitMs", "must not be negative");
+  if (!Number.isInteger(maxBytes) || maxBytes < 0 || maxBytes > MAX_OUTPUT_BYTES) {
+    violations.add("maxBytes", `must be a whole number from 0 to ${MAX_OUTPUT_BYTES}`);
+  }
+  if (!OUTPUT_ENDS.includes(ends)) {
+    violations.add("ends", `must be one of ${OUTPUT_ENDS.join(", ")}`);
+  }
+  violations.throwIfAny();
 }

@@ -16,6 +16,7 @@ import {
   type JobSelection,
   type ListOptions,
   MAX_DURATION_MS,
+  MAX_OUTPUT_BYTES,
   OUTPUT_ENDS,
   type OutputEnds,
   type ReadOutputOptions,
@@ -29,8 +30,6 @@ import type { InputPiece } from "./ports.js";
 
 const MAX_PAGE_SIZE = 1000;
 const DEFAULT_PAGE_SIZE = 100;
-/** As text, each byte may become the three of U+FFFD: with them, a message stays below 1 MiB. */
-const MAX_OUTPUT_BYTES = 256 * 1024;
 const DEFAULT_OUTPUT_BYTES = 64 * 1024;
 const MAX_SELECTED_IDS = 10_000;
 const MAX_REQUEST_ID_BYTES = 1024;

@@ -13,7 +13,7 @@ const CHANGED = { job: z.object(JOB_SHAPE), next: z.string() };
 
 /** Adds the tools that change jobs. None of them ends with the call, lest half of it is done. */
 export function addControlTools(context: ToolContext): void {
-  const { connection, server } = context;
+  const { connection, server, leases } = context;
   addTool(
     context,
     "send_input",
@@ -57,14 +57,21 @@ export function addControlTools(context: ToolContext): void {
     {
       title: "Cancel a job",
       description:
-        "Ends a job and all its processes: SIGTERM, and SIGKILL after grace_seconds. Returns when it has ended. Its record and output stay until it is removed.",
-      input: { id: ID, grace_seconds: GRACE_SECONDS },
+        "Ends a job and all its processes: SIGTERM, and SIGKILL after grace_seconds. Returns when it has ended. Its record and output stay until it is removed. With include_remaining also of a job that has ended: what it has left behind.",
+      input: {
+        id: ID,
+        grace_seconds: GRACE_SECONDS,
+        include_remaining: z
+          .boolean()
+          .default(false)
+          .describe("Where the job has ended, end the processes that it has left behind."),
+      },
       output: CHANGED,
       annotations: ENDS_JOBS,
     },
-    async ({ id: idOrName, grace_seconds: grace }) => {
+    async ({ id: idOrName, grace_seconds: grace, include_remaining: includeRemaining }) => {
       const { id } = await find(idOrName);
-      const asked = defined({ gracePeriodMs: ms(grace) });
+      const asked = { includeRemaining, ...defined({ gracePeriodMs: ms(grace) }) };
       return changed(await connection.once((client) => client.cancel(id, asked)));
     },
   );
@@ -84,6 +91,7 @@ export function addControlTools(context: ToolContext): void {
       // Safe to repeat over another connection.
       const asked = { requestId: randomUUID(), ...defined({ gracePeriodMs: ms(grace) }) };
       const job = await connection.retrySafe((client) => client.restart(id, asked));
+      leases.keepRestarted(job);
       server.sendResourceListChanged();
       return changed(job);
     },
@@ -116,7 +124,10 @@ export function addControlTools(context: ToolContext): void {
         "Deletes a job that has ended, with its record and all of its output. With cancel it ends it first.",
       input: {
         id: z.string().min(1).describe("The job's id; its name is not taken here"),
-        cancel: z.boolean().default(false).describe("End it first if it runs."),
+        cancel: z
+          .boolean()
+          .default(false)
+          .describe("End it first if it runs, and what it has left behind."),
       },
       output: { removed_id: z.string() },
       annotations: ENDS_JOBS,
@@ -125,7 +136,7 @@ export function addControlTools(context: ToolContext): void {
       if (!cancel) await connection.once((client) => client.remove(id));
       else {
         const { results } = await connection.once((client) =>
-          client.removeJobs({ ids: [id] }, { cancel: true }),
+          client.removeJobs({ ids: [id] }, { cancel: true, includeRemaining: true }),
         );
         for (const result of results) if (result.type === "failed") throw result.error;
       }

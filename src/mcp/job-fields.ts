@@ -18,12 +18,21 @@ export const JOB_SHAPE = {
   error: z.string().optional().describe("Why it failed where the command did not by itself"),
   run_seconds: z.number().optional().describe("How long it ran, or has been running"),
   timeout_seconds: z.number().optional(),
+  lease_seconds: z
+    .number()
+    .optional()
+    .describe("It ends when nobody has renewed its lease for so long"),
   started_time: z.string().optional(),
   completed_time: z.string().optional(),
   stdout_bytes: z.number().int().describe("How much it has written"),
   stderr_bytes: z.number().int(),
   progress: z.string().optional().describe("The last line of output that tells progress"),
   percent: z.number().optional(),
+  remaining_processes: z
+    .number()
+    .int()
+    .optional()
+    .describe("How many processes the command has left behind: cancel with include_remaining"),
   takes_input: z.boolean().optional(),
   in_terminal: z.boolean().optional(),
   previous_id: z.string().optional().describe("The job that this one was restarted from"),
@@ -35,7 +44,7 @@ export const MAX_COMMAND_CHARS = 1000;
 
 /** @param maxCommandChars how much to tell of a long command */
 export function jobFields(job: Job, maxCommandChars = MAX_COMMAND_CHARS): JobFields {
-  const { name, previousId, timeoutMs, progress } = job;
+  const { name, previousId, timeoutMs, leaseMs, progress, remainingProcesses } = job;
   const startedTime = "startedTime" in job ? job.startedTime : undefined;
   const completedTime = isTerminal(job) ? job.completedTime : undefined;
   return {
@@ -54,10 +63,12 @@ export function jobFields(job: Job, maxCommandChars = MAX_COMMAND_CHARS): JobFie
       error: "error" in job ? job.error : undefined,
       run_seconds: startedTime && seconds(startedTime, completedTime ?? new Date()),
       timeout_seconds: timeoutMs === undefined ? undefined : timeoutMs / 1000,
+      lease_seconds: leaseMs === undefined ? undefined : leaseMs / 1000,
       started_time: startedTime?.toISOString(),
       completed_time: completedTime?.toISOString(),
       progress: progress && plainText(progress.text),
       percent: progress?.percent,
+      remaining_processes: remainingProcesses || undefined,
       takes_input: job.stdin || undefined,
       in_terminal: job.pty || undefined,
       previous_id: previousId,
@@ -76,6 +87,7 @@ export function jobLine(job: JobFields): string {
       ? undefined
       : `${job.completed_time === undefined ? "for" : "after"} ${job.run_seconds} s`,
     job.status === "running" ? job.progress : undefined,
+    job.remaining_processes && `${job.remaining_processes} processes are left`,
   ].filter((fact) => fact !== undefined && fact !== "");
   return `job ${job.id}${name}: ${[job.status, ...facts].join(", ")}`;
 }

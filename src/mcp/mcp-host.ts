@@ -14,6 +14,7 @@ export type JobRequest = Pick<
   | "requestId"
   | "mergeOutput"
   | "timeoutMs"
+  | "leaseMs"
   | "stdin"
   | "pty"
 >;

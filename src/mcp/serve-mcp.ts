@@ -3,6 +3,7 @@ import { anyAborted } from "../platform/abort-signals.js";
 import { addControlTools } from "./control-tools.js";
 import { addLogResources } from "./log-resources.js";
 import { addLookTools } from "./look-tools.js";
+import { KeptLeases } from "./kept-leases.js";
 import type { McpHost } from "./mcp-host.js";
 import { ProcmanConnection } from "./procman-connection.js";
 import { addStartTools } from "./start-tools.js";
@@ -21,12 +22,13 @@ export async function serveMcp(host: McpHost): Promise<void> {
     { instructions: INSTRUCTIONS },
   );
   const connection = new ProcmanConnection(host);
-  const context = { server, host, connection };
+  const transport = new StdioTransport(host);
+  const { closed } = transport;
+  const leases = new KeptLeases(connection, host, closed);
+  const context = { server, host, connection, leases };
   addStartTools(context);
   addLookTools(context);
   addControlTools(context);
-  const transport = new StdioTransport(host);
-  const { closed } = transport;
   addLogResources(server, connection, closed);
   // oxlint-disable-next-line unicorn/prefer-add-event-listener -- it is no EventTarget
   server.server.onerror = ({ message }) => host.warn(message);

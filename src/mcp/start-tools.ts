@@ -63,12 +63,13 @@ export function addStartTools(context: ToolContext): void {
   );
 
   async function start(
-    { host, connection }: ToolContext,
+    { host, connection, leases }: ToolContext,
     request: RequestArguments,
   ): Promise<{ job: Job; isFound: boolean }> {
     // Not with the call's signal: a job that is being started would be nobody's.
     const asked = jobRequest(request, host.labels);
     const job = await connection.retrySafe((client) => host.start(client, asked));
+    if (asked.leaseMs !== undefined) leases.keep(job);
     server.sendResourceListChanged();
     return { job, isFound: job.requestId !== asked.requestId };
   }
@@ -96,8 +97,12 @@ function jobRequest(
       workDir: args.work_dir,
       ifRunning: args.if_running,
       mergeOutput: args.merge_output,
-      timeoutMs:
-        args.timeout_seconds === undefined ? undefined : Math.ceil(args.timeout_seconds * 1000),
+      timeoutMs: ms(args.timeout_seconds),
+      leaseMs: ms(args.lease_seconds),
     }),
   };
+}
+
+function ms(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.ceil(seconds * 1000);
 }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { IF_RUNNING, OUTPUT_ENDS } from "../contract/procman.js";
+import { IF_RUNNING, MAX_OUTPUT_BYTES, OUTPUT_ENDS } from "../contract/procman.js";
 import { STREAMS } from "../contract/job.js";
 
 /*
@@ -10,9 +10,10 @@ import { STREAMS } from "../contract/job.js";
 /** Most clients give up on a call after a minute. */
 export const DEFAULT_WAIT_SECONDS = 30;
 const MAX_WAIT_SECONDS = 3600;
+/** So that a slow answer is in time. */
+const MIN_LEASE_SECONDS = 1;
 /** About 5,000 tokens. */
 export const DEFAULT_OUTPUT_BYTES = 20_000;
-const MAX_OUTPUT_BYTES = 262_144;
 
 export const ID = z.string().min(1).describe("The job's id, or its name");
 
@@ -114,6 +115,13 @@ export const JOB_REQUEST = {
     .positive()
     .optional()
     .describe("End the job when it has run for so long. Default: never."),
+  lease_seconds: z
+    .number()
+    .min(MIN_LEASE_SECONDS)
+    .optional()
+    .describe(
+      "For what is not to outlive this session: end the job when this server has been gone for so long. As long as it runs, it renews the lease. Default: the job goes on.",
+    ),
   request_id: z
     .string()
     .optional()

@@ -1,5 +1,5 @@
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
-import type { ErrorReason, ProcmanError } from "../contract/errors.js";
+import { type ErrorReason, isProcmanError } from "../contract/errors.js";
 import { plainText } from "./plain-text.js";
 
 export function toolResult(structuredContent: object, text: string): CallToolResult {
@@ -12,6 +12,7 @@ export function toolResult(structuredContent: object, text: string): CallToolRes
 /** What tools call the API's fields, where they have other names. */
 const ARGUMENTS: Readonly<Record<string, string>> = {
   timeout: "timeout_seconds",
+  lease: "lease_seconds",
   grace_period: "grace_seconds",
   "output.pattern": "for_output",
   "output.stdout_offset": "stdout_offset",
@@ -25,6 +26,8 @@ const ADVICE: Partial<Record<ErrorReason, string>> = {
   JOB_NOT_FOUND: "list shows the jobs there are. remove takes an id, not a name.",
   JOB_NOT_RUNNING: "It has ended: output shows what it has written, restart starts it again.",
   JOB_RUNNING: "cancel it first, or call remove with cancel: true.",
+  JOB_HAS_PROCESSES:
+    "End these by cancel with include_remaining, or call remove with cancel: true.",
   NAME_IN_USE:
     'A job of that name runs. Start with if_running "return" to get that one, restart it, or cancel it first.',
   REQUEST_ID_CONFLICT: "Take another request_id, or repeat the very same request.",
@@ -59,9 +62,4 @@ export function toolError(error: unknown): CallToolResult {
 
 function failed(text: string): CallToolResult {
   return { isError: true, content: [{ type: "text", text: plainText(text) }] };
-}
-
-/** By its name: the bundle of the command line has a class of its own. */
-export function isProcmanError(error: unknown): error is ProcmanError {
-  return error instanceof Error && error.name === "ProcmanError";
 }

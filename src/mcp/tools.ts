@@ -1,6 +1,7 @@
 import type { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import type { CallToolResult, ToolAnnotations } from "@modelcontextprotocol/sdk/types.js";
 import * as z from "zod";
+import type { KeptLeases } from "./kept-leases.js";
 import type { McpHost } from "./mcp-host.js";
 import type { ProcmanConnection } from "./procman-connection.js";
 import { toolError } from "./tool-result.js";
@@ -11,6 +12,7 @@ export interface ToolContext {
   readonly server: McpServer;
   readonly host: McpHost;
   readonly connection: ProcmanConnection;
+  readonly leases: KeptLeases;
 }
 
 /** Tools that change nothing. */

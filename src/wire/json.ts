@@ -43,8 +43,10 @@ export function jobJson(job: Job, { env = false } = {}): string {
   return messageJson(JobSchema, encodeJob(job), env);
 }
 
-export function attachEventJson(event: AttachEvent): string {
-  return messageJson(AttachResponseSchema, encodeAttachEvent(event));
+/** @param jobId stands before the event, where those of several jobs come */
+export function attachEventJson(event: AttachEvent, jobId?: string): string {
+  const json = messageInWords(AttachResponseSchema, encodeAttachEvent(event));
+  return printableJson(jobId === undefined ? json : { id: jobId, ...json });
 }
 
 export function watchEventJson(event: WatchEvent): string {
@@ -77,8 +79,16 @@ function messageJson<Schema extends DescMessage>(
   message: MessageInitShape<Schema>,
   withEnv = false,
 ): string {
+  return printableJson(messageInWords(schema, message, withEnv));
+}
+
+function messageInWords<Schema extends DescMessage>(
+  schema: Schema,
+  message: MessageInitShape<Schema>,
+  withEnv = false,
+): JsonObject {
   const json = toJson(schema, create(schema, message), { alwaysEmitImplicit: true });
-  return printableJson(inWords(schema, json, withEnv));
+  return inWords(schema, json, withEnv) as JsonObject;
 }
 
 /** Replaces what is said in another way than the API's. */

@@ -16,6 +16,8 @@ export interface OpenOptions {
   readonly search?: string;
   readonly viewport?: { readonly width: number; readonly height: number };
   readonly colorScheme?: "light" | "dark";
+  /** Has it let in by a link of its own. Else it shares a session with others of that server. */
+  readonly ownSession?: boolean;
 }
 
 /** Returns a link to the server's page. */
@@ -25,19 +27,35 @@ export async function pageLink(server: TestServer): Promise<string> {
   return stdout.trim();
 }
 
+type StorageState = Awaited<ReturnType<BrowserContext["storageState"]>>;
+
+/** What a browser that a server has let in keeps of that, for the tests that do not end it. */
+const sessions = new WeakMap<TestServer, StorageState>();
+
 /** Closed when the test is over. */
 export async function openPage(
   browser: Browser,
   server: TestServer,
-  { search = "", viewport = { width: 1280, height: 760 }, ...rest }: OpenOptions = {},
+  options: OpenOptions = {},
 ): Promise<OpenedPage> {
-  const context = await browser.newContext({ viewport, ...rest });
+  const { search = "", viewport = { width: 1280, height: 760 }, ownSession, ...rest } = options;
+  const storageState = ownSession ? undefined : sessions.get(server);
+  const context = await browser.newContext({
+    viewport,
+    ...rest,
+    ...(storageState && { storageState }),
+  });
   onTestFinished(() => context.close());
   const page = await context.newPage();
   const complaints = watchComplaints(page);
-  const link = await pageLink(server);
-  await page.goto(link.replace("/#", `/${search}#`));
+  if (storageState) {
+    await page.goto(`${server.baseUrl}/${search}`);
+  } else {
+    const link = await pageLink(server);
+    await page.goto(link.replace("/#", `/${search}#`));
+  }
   await page.getByRole("navigation", { name: "Page" }).waitFor();
+  if (!storageState && !ownSession) sessions.set(server, await context.storageState());
   return { page, context, complaints };
 }
 

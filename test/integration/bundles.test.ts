@@ -1,5 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { cpSync, readdirSync, rmSync, symlinkSync, truncateSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { tempDir } from "../helpers/temp-dir.js";
@@ -10,6 +10,20 @@ const BIN = dirname(MAIN);
 function caches(dir: string): string[] {
   return readdirSync(dir).filter((name) => name.endsWith(".cache"));
 }
+
+test("options of Node's own are left to the job's command, and to procman", () => {
+  const dir = tempDir();
+  writeFileSync(join(dir, "env"), "A=of the file\n");
+  const env = { ...process.env, PROCMAN_STATE_DIR: join(dir, "state"), PROCMAN_LISTEN: "none" };
+  const run = (...words: string[]) => spawnSync(MAIN, words, { env, encoding: "utf8" });
+  const missing = run("run", "--env-file", "/nonesuch", "true");
+  expect(missing).toMatchObject({ status: 125 });
+  expect(missing.stderr).toContain("procman: --env-file: ");
+  const words = ["--env-file=env", "-p", "process.env.A"];
+  const ran = run("run", "--work-dir", dir, process.execPath, ...words);
+  expect(ran).toMatchObject({ stdout: "of the file\n", status: 0 });
+  run("stop");
+});
 
 describe("the bundles' code caches", () => {
   test("are made by the build, for this Node", () => {

@@ -176,8 +176,10 @@ describe("over TLS", () => {
       expect(await ls(...ca)).toContain("; give --token-file");
       expect(await ls(...ca, "--token-file", file("ca.pem"))).toContain("holds no token");
       writeFileSync(file("wrong"), "no-token-of-this-server\n");
-      expect(await ls(...ca, "--token-file", file("wrong"))).toContain("token");
+      expect(await ls(...ca, "--token-file", file("wrong"))).toContain(file("wrong"));
       expect(await ls(...ca, "--token-file", file("none"))).toContain(file("none"));
+      const plain = ["--token-file", token(), "--host", server.baseUrl.replace("https", "http")];
+      expect(await ls(...plain)).toContain("it may speak TLS: https://");
     });
   });
 

@@ -131,6 +131,36 @@ describe("tools", () => {
     expect((await call("get", { id: other.id })).isError).toBe(true);
   });
 
+  test("what a command leaves behind is told, and ended when asked for", async () => {
+    const { told, text } = await call("run", { command: "sleep 1000 & exit 0" });
+    expect(told.job).toMatchObject({ status: "completed", remaining_processes: 1 });
+    expect(text).toContain("1 processes are left");
+    const { id } = told.job;
+    expect((await call("cancel", { id })).text).toContain("include_remaining");
+    expect((await call("remove", { id })).text).toContain("include_remaining");
+    const ended = await done("cancel", { id, include_remaining: true });
+    expect(ended.job).toMatchObject({ status: "completed" });
+    await done("remove", { id });
+    const other = await done("run", { command: "sleep 1000 & exit 0" });
+    expect(await done("remove", { id: other.job.id, cancel: true })).toEqual({
+      removed_id: other.job.id,
+    });
+  });
+
+  test("a job with a lease lives as long as the agent, also one that is restarted", async () => {
+    const other = await McpTestClient.start(stateDir);
+    const request = { command: "sleep 1000", name: "leased", lease_seconds: 3 };
+    const { job } = (await other.call("start", request)).told;
+    expect(job).toMatchObject({ lease_seconds: 3 });
+    const { id } = (await other.call("restart", { id: job.id })).told.job;
+    expect(await done("wait", { id, wait_seconds: 4 })).toMatchObject({ still_running: true });
+    await other.close();
+    const ended = await done("wait", { id, wait_seconds: 30 });
+    expect(ended.job).toMatchObject({ status: "cancelled" });
+    expect(ended.job.error).toContain("its lease of 3000 ms was not renewed");
+    expect((await call("start", { ...request, lease_seconds: 0 })).text).toContain("lease_seconds");
+  });
+
   test("list filters and pages", async () => {
     for (const each of [1, 2, 3]) {
       await done("run", { command: `exit ${each}`, labels: { batch: "7" } });

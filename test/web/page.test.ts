@@ -1,16 +1,15 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { OutputEnds } from "../../gen/procman/v1/procman_pb.js";
 import { openPage, pageLink, shownOutput, watchComplaints } from "../helpers/browser-page.js";
 import { chromiumIsMissing, sharedChromium } from "../helpers/chromium.js";
 import { eventually } from "../helpers/eventually.js";
 import { isHere } from "../helpers/foreign-parts.js";
 import { freePort } from "../helpers/free-port.js";
 import { procman } from "../helpers/procman-command.js";
-import { formatRecord } from "../../src/storage/job-record.js";
-import { someRecord } from "../helpers/records.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { TestServer } from "../helpers/test-server.js";
 
@@ -215,29 +214,13 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     expect(complaints).toEqual([]);
   });
 
-  test("ends with the session: by logging out, and by procman ui --end-sessions", async () => {
-    const { page, context } = await open();
-    await page.getByRole("grid", { name: "Jobs" }).waitFor();
-    const other = await context.newPage();
-    await other.goto(server.baseUrl);
-    await other.getByRole("grid", { name: "Jobs" }).waitFor();
-    await page.getByRole("button", { name: "Log out" }).click();
-    await page.getByText("you have logged out").waitFor();
-    // The other tab's stream has ended with the session.
-    await other.getByText("This browser is not let in").waitFor();
-
-    const { page: third } = await open();
-    await third.getByRole("grid", { name: "Jobs" }).waitFor();
-    const { stdout } = await procman(server.stateDir, "ui", "--end-sessions");
-    expect(stdout).toMatch(/^ended \d+ sessions?\n$/);
-    await third.getByText("This browser is not let in").waitFor();
-  });
-
   test.each([
     ["light", { width: 1280, height: 760 }],
     ["dark", { width: 390, height: 800 }],
   ] as const)("is accessible, %s, at %o", async (colorScheme, viewport) => {
-    const id = await start("echo out; echo err >&2; exit 3", { labels: { app: "site" } });
+    const script = "sleep 600 & echo out; echo err >&2; exit 3";
+    const onEnd = { command: "echo", args: ["done"] };
+    const id = await start(script, { labels: { app: "site" }, onEnd });
     const { page } = await open({ colorScheme, viewport });
     const found: string[] = [];
     const check = async (view: string) => {
@@ -251,12 +234,21 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await page.keyboard.press("Escape");
     await page.goto(`${server.baseUrl}/?job=${id}`);
     await output(page, "err");
+    await page.getByLabel("times").check();
+    await page.getByLabel("Go to a time").fill("1h ago");
+    await page.keyboard.press("Enter");
+    await page.locator(".gutter .place").waitFor();
     await check("job");
     await page.keyboard.press("d");
     await page.getByRole("dialog").waitFor();
     await check("question");
     await page.goto(`${server.baseUrl}/?like=${id}`);
     await page.getByText("sh", { exact: true }).first().waitFor();
+    // The other part is unfolded, as the job has a command for its end.
+    await page.getByText("Limits", { exact: true }).click();
+    await page.getByLabel("Lease").fill("soon");
+    await page.keyboard.press("Enter");
+    await page.getByText("must be a duration").waitFor();
     await check("start");
     expect(found).toEqual([]);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
@@ -293,6 +285,110 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await page.getByText("No job matches").waitFor();
   });
 
+  test("shows what a job has left behind, and ends it before the job is removed", async () => {
+    const { page } = await open({ search: "?label=lot%3Dleft" });
+    const labels = { lot: "left" };
+    const left = await start("sleep 600 & sleep 600 & echo built", { labels });
+    await start("echo ended", { labels });
+    await page.getByText("2 processes left").click();
+    await page.getByText("It has left 2 processes behind, which still run.").waitFor();
+    await page.keyboard.press("d");
+    const remove = page.getByRole("button", { name: "Remove this job" });
+    expect(await remove.isDisabled()).toBe(true);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+
+    // What was not asked for is not done: the notice offers it.
+    await page.getByRole("grid", { name: "Jobs" }).press("a");
+    await page.keyboard.press("d");
+    await page.getByRole("button", { name: "Remove 2 jobs" }).click();
+    await page.getByText("Could not remove 1 of 2; 1 done").waitFor();
+    await page.getByRole("button", { name: "End these processes and remove…" }).click();
+    await page.getByLabel("End them first").check();
+    await remove.click();
+    await page.getByText("Removed the job.").waitFor();
+    await page.getByText("No job matches").waitFor();
+    await expect(statusOf(left)).rejects.toThrow(/no job/);
+  });
+
+  test("shows when output was written, and goes to a time", async () => {
+    const { page } = await open();
+    const go = join(tempDir(), "go");
+    const id = await start(
+      `seq 1 2000; while [ ! -e ${go} ]; do sleep 0.05; done; seq 2001 4000; sleep 600`,
+    );
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "\n2000");
+    const thisSecond = () => Math.floor(Date.now() / 1000);
+    await eventually("a second after all that was written so far", async () => {
+      const { parts } = await server.client.readOutput({
+        id,
+        writtenTimes: true,
+        ends: OutputEnds.TAIL,
+      });
+      return Number(parts.at(-1)?.writtenBetween?.to?.seconds ?? Infinity) < thisSecond();
+    });
+    const time = new Date(thisSecond() * 1000).toTimeString().slice(0, 8);
+    writeFileSync(go, "");
+    await output(page, "\n4000");
+    expect(await page.locator(".gutter span").count()).toBe(0);
+
+    const field = page.getByLabel("Go to a time");
+    await field.fill("soon");
+    await field.press("Enter");
+    await page.getByText('Type "10m ago"').waitFor();
+    await field.fill(time);
+    await field.press("Enter");
+    await eventually("the first line since then", async () =>
+      (await shownOutput(page)).startsWith("2001\n"),
+    );
+    await page.locator(".gutter div:first-child.place").waitFor();
+    await page
+      .locator(".gutter span")
+      .first()
+      .getByText(/^\d\d:\d\d:\d\d/)
+      .waitFor();
+    await page.keyboard.press("t");
+    await page.locator(".gutter span").first().waitFor({ state: "detached" });
+    await server.client.cancel({ id, gracePeriod: { seconds: 0n } });
+  });
+
+  test("ends what a job has left behind, and leaves the job", async () => {
+    const { page } = await open();
+    const id = await start("sleep 600 & echo built");
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await page.getByRole("button", { name: "End what is left…" }).click();
+    await page.getByRole("button", { name: "End 1 process" }).click();
+    await page.getByText("Ended what was left by the job.").waitFor();
+    await page.getByRole("button", { name: "Start again" }).waitFor();
+    expect(await statusOf(id)).toBe(3);
+  });
+
+  test("starts a job with limits, a lease and a command for its end, and says what is wrong", async () => {
+    const { page } = await open({ search: "?start" });
+    await page.getByLabel("Command line").fill("sleep 600");
+    await page.getByText("Limits", { exact: true }).click();
+    await page.getByLabel("Open files of each process").fill("2");
+    await page.getByText("Its end", { exact: true }).click();
+    await page.getByLabel("Lease").fill("100s");
+    await page.getByLabel("Then run").fill("sh -c 'echo told of $PROCMAN_JOB_STATUS'");
+    await page.getByRole("button", { name: "Start", exact: false }).last().click();
+    await page.getByText("must be a whole number from 8").waitFor();
+    const focused = page.locator("#openFilesMax:focus");
+    await focused.waitFor();
+    await focused.fill("64");
+    await page.keyboard.press("Enter");
+    const facts = page.getByRole("complementary", { name: "Facts" });
+    await facts.getByText("64 open files a process").waitFor();
+    await facts.getByText(/it ends in 1m 3[0-8]s unless/).waitFor();
+    await facts.getByRole("button", { name: "Renew" }).click();
+    await facts.getByText(/it ends in 1m (39|40)s unless/).waitFor();
+    await page.keyboard.press("c");
+    await page.getByRole("button", { name: "Cancel this job" }).click();
+    await facts.getByText("told of cancelled").waitFor();
+    await facts.getByText("exit code 0").waitFor();
+  });
+
   test("says that there are no jobs, and that none matches", async () => {
     const { page } = await open({ search: "?q=no-such-job" });
     await page.getByText("No job matches").waitFor();
@@ -302,38 +398,25 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await page.goto(`${server.baseUrl}/?job=nonesuch`);
     await page.getByText("There is no such job").waitFor();
   });
-});
 
-describe.skipIf(!isHere(chromiumIsMissing()))("the page with many jobs, in Chromium", () => {
-  const chromium = sharedChromium();
+  // Last: it ends the session that the others share.
+  test("ends with the session: by logging out, and by procman ui --end-sessions", async () => {
+    const { page, context } = await open({ ownSession: true });
+    await page.getByRole("grid", { name: "Jobs" }).waitFor();
+    const other = await context.newPage();
+    await other.goto(server.baseUrl);
+    await other.getByRole("grid", { name: "Jobs" }).waitFor();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("you have logged out").waitFor();
+    // The other tab's stream has ended with the session.
+    await other.getByText("This browser is not let in").waitFor();
 
-  test.each([
-    [1000, 500],
-    [10_000, 1500],
-  ])(
-    "shows the first of %i jobs soon, and scrolls through all",
-    { timeout: 240_000 },
-    async (count, firstRowsMs) => {
-      const many = TestServer.prepare();
-      writeJobs(many.stateDir, count);
-      await many.start();
-      const { page, complaints } = await openPage(chromium.current, many);
-      const { paintMs, rowsMs } = await bestOfLoads(page, many.baseUrl);
-      console.log(`${count} jobs: first paint ${paintMs} ms, first rows ${rowsMs} ms`);
-      const slowness = await slownessOf(page);
-      expect(paintMs).toBeLessThan(300 * slowness);
-      expect(rowsMs).toBeLessThan(firstRowsMs * slowness);
-      await page.getByText(`all ${count.toLocaleString("en")}`).waitFor();
-      await page.keyboard.press("End");
-      await page.getByText("job-0").last().waitFor();
-      expect(await page.getByRole("row").count()).toBeLessThan(80);
-      await page.keyboard.press("/");
-      await page.keyboard.type(`job-${count - 1}`);
-      await page.getByText("all 1", { exact: true }).waitFor();
-      expect(page.url()).toContain(`q=job-${count - 1}`);
-      expect(complaints).toEqual([]);
-    },
-  );
+    const { page: third } = await open({ ownSession: true });
+    await third.getByRole("grid", { name: "Jobs" }).waitFor();
+    const { stdout } = await procman(server.stateDir, "ui", "--end-sessions");
+    expect(stdout).toMatch(/^ended \d+ sessions?\n$/);
+    await third.getByText("This browser is not let in").waitFor();
+  });
 });
 
 /** Returns what axe finds serious, each as a line. */
@@ -346,57 +429,4 @@ async function axeViolations(page: Page): Promise<readonly string[]> {
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id} ${nodes.map(({ html }) => html.slice(0, 100)).join(" | ")}`);
-}
-
-/** Opens the page some times, since other tests want the processor too. */
-async function bestOfLoads(page: Page, url: string): Promise<{ paintMs: number; rowsMs: number }> {
-  const loads: { paintMs: number; rowsMs: number }[] = [];
-  for (let count = 0; count < 5; count += 1) {
-    await page.goto(url);
-    await page.getByRole("row").nth(5).waitFor();
-    loads.push(
-      await page.evaluate(() => ({
-        paintMs: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity,
-        rowsMs: performance.getEntriesByName("first-rows")[0]?.startTime ?? Infinity,
-      })),
-    );
-  }
-  const best = (values: number[]) => Math.round(Math.min(...values));
-  return {
-    paintMs: best(loads.map(({ paintMs }) => paintMs)),
-    rowsMs: best(loads.map(({ rowsMs }) => rowsMs)),
-  };
-}
-
-/** Returns how many times slower this machine is now than one with nothing else to do: 1 or more. */
-async function slownessOf(page: Page): Promise<number> {
-  const ms = await page.evaluate(() => {
-    const startMs = performance.now();
-    let value = 1;
-    for (let count = 0; count < 30_000_000; count += 1) value = (value * 48_271) % 2_147_483_647;
-    return value === 0 ? 0 : performance.now() - startMs;
-  });
-  return Math.max(1, ms / 200);
-}
-
-/** Puts jobs that have ended into a state directory. */
-function writeJobs(stateDir: string, count: number): void {
-  const startedTime = new Date(Date.now() - 3_600_000);
-  for (let index = 0; index < count; index += 1) {
-    const id = `many${String(index).padStart(6, "0")}`;
-    const dir = join(stateDir, "jobs", id);
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const record = someRecord(
-      {
-        status: "failed",
-        pid: 1,
-        startedTime,
-        containment: "session",
-        exitCode: 3,
-        completedTime: new Date(startedTime.getTime() + index),
-      },
-      { sequence: index + 1, createdTime: startedTime, spec: { id, args: [`job-${index}`] } },
-    );
-    writeFileSync(join(dir, "state.json"), formatRecord(record), { mode: 0o600 });
-  }
 }

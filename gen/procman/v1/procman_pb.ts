@@ -796,7 +796,8 @@ export type StartRequest = Message<"procman.v1.StartRequest"> & {
 
   /**
    * Makes Start safe to repeat: the same request_id with the same request
-   * returns the first job; with another request it is REQUEST_ID_CONFLICT.
+   * returns the first job, also when that has ended; with another request it is
+   * REQUEST_ID_CONFLICT. It is forgotten when that job is removed.
    *
    * @generated from field: string request_id = 7;
    */
@@ -3636,7 +3637,8 @@ export enum IfRunning {
   FAIL = 1,
 
   /**
-   * Return that job, whatever its command is, and start nothing.
+   * Return that job, whatever its command is, and start nothing. A request_id is
+   * not kept for it: the same Start again, once that job has ended, starts one.
    *
    * @generated from enum value: IF_RUNNING_RETURN = 2;
    */

@@ -58,7 +58,10 @@ export function attachCommand(context: CommandContext): Command {
   return addOutputStartOptions(addSelection(command, "every job that runs"))
     .option("-i, --interactive", "send stdin to the job; in a terminal, every key")
     .addOption(detachKeyOption())
-    .option("--json", "print each event as a JSON line, data in base64")
+    .option(
+      "--json",
+      "print each event as a JSON line, data in base64; of several jobs with the job's id",
+    )
     .addHelpText("after", HELP)
     .action((parsed: string[], options: AttachOptions) => {
       const given = context.allWords(parsed);
@@ -84,16 +87,16 @@ async function attachSeveral(
   given: readonly string[],
   options: AttachOptions,
 ): Promise<void> {
-  const { interactive, json, stdoutOffset, stderrOffset, follow } = options;
-  if ((interactive ?? json ?? stdoutOffset ?? stderrOffset) !== undefined) {
-    throw usageError("-i, --json, --stdout-offset and --stderr-offset are for a single job");
+  const { interactive, json = false, stdoutOffset, stderrOffset, follow } = options;
+  if ((interactive ?? stdoutOffset ?? stderrOffset) !== undefined) {
+    throw usageError("-i, --stdout-offset and --stderr-offset are for a single job");
   }
   await context.withClient(async (client) => {
     const jobs = await chosenJobs(client, given, options, (filter) => ({
       statuses: UNENDED_STATUSES,
       ...filter,
     }));
-    await followSeveral(context, client, jobs, { ...outputStart(options), follow });
+    await followSeveral(context, client, jobs, { ...outputStart(options), follow, json });
   });
 }
 

@@ -30,15 +30,34 @@ export async function* pagesOfJobs(
  * @throws CliError that lists the candidates; ProcmanError JOB_NOT_FOUND
  */
 export async function resolveJobId(client: Procman, given: string): Promise<string> {
+  const { id } = await resolveJob(client, given);
+  return id;
+}
+
+/**
+ * Does the same, but leaves a name as it is, for Restart. By the name the server finds the
+ * job that an earlier call of it has started, where this one is a repetition, and what one
+ * that is under way is about to start.
+ */
+export async function resolveIdOrName(client: Procman, given: string): Promise<string> {
+  const { id, isName } = await resolveJob(client, given);
+  return isName ? given : id;
+}
+
+async function resolveJob(
+  client: Procman,
+  given: string,
+): Promise<{ readonly id: string; readonly isName: boolean }> {
   if (given === "") throw new CliError("a job id must not be empty", { exitCode: EXIT.usage });
   try {
-    return (await client.get(given)).id;
+    const { id } = await client.get(given);
+    return { id, isName: id !== given };
   } catch (error) {
     if (!(error instanceof ProcmanError && error.reason === "JOB_NOT_FOUND")) throw error;
     const candidates = await idsThatBeginWith(client, given);
     const [only] = candidates;
     if (only === undefined) throw error;
-    if (candidates.length === 1) return only;
+    if (candidates.length === 1) return { id: only, isName: false };
     throw new CliError(
       `${printable(given)} is ambiguous: it can be ${listed(candidates)}; give more of the id`,
     );

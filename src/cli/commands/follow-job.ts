@@ -66,12 +66,13 @@ export async function followJob(
 /**
  * Follows several jobs at once until all have ended, or the user leaves. One that fails
  * does not keep the others from it.
+ * @param attach.json print events with their jobs' ids, in place of lines
  */
 export async function followSeveral(
   context: CommandContext,
   client: Procman,
   jobs: readonly Job[],
-  attach: Omit<AttachOptions, "signal">,
+  { json, ...attach }: Omit<AttachOptions, "signal"> & { readonly json: boolean },
 ): Promise<void> {
   const { cli } = context;
   const signal = cli.interruption();
@@ -82,7 +83,10 @@ export async function followSeveral(
   const follow = async ({ id }: Job, prefix: LinePrefix) => {
     try {
       const options = { ...attach, signal: leaving.signal };
-      await reportEnd(await copyPrefixed(client, id, prefix, options, cli), cli);
+      const last = json
+        ? await copyOutput(client, id, { ...options, json, isOneOfSeveral: true }, cli)
+        : await copyPrefixed(client, id, prefix, options, cli);
+      await reportEnd(last, cli);
     } catch (error) {
       if (leaving.signal.aborted) return;
       // Where nobody reads any more, there is nothing left to do for the others either.

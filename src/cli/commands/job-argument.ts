@@ -4,7 +4,7 @@ import type { JobFilter, JobSelection, Procman } from "../../contract/procman.js
 import { defined } from "../../platform/defined.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { pagesOfJobs, resolveJobId } from "./find-jobs.js";
-import { choiceParser, type KeyValues, parseKeyValue } from "./options.js";
+import { choiceParser, type KeyValues, parseKeyValue, parseNonEmpty } from "./options.js";
 
 export interface LastOption {
   readonly last?: boolean;
@@ -50,7 +50,7 @@ export function addSelectionOptions(command: Command, all: string): Command {
       `all jobs with this status: ${STATUSES.join(", ")}; several with commas`,
       choiceParser(STATUSES),
     )
-    .option("--name <name>", "all jobs with this name")
+    .option("--name <name>", "all jobs with this name", parseNonEmpty)
     .option("--all", all);
 }
 
@@ -126,7 +126,10 @@ export function jobFinder(
 ): (client: Procman) => Promise<string> {
   if (given === undefined && last) return newestJobId;
   if (given === undefined) throw usageError("missing required argument 'id'");
-  if (last) throw usageError("give either an id or --last");
+  if (last) {
+    const hint = given.includes("=") ? '; "-l" is that, and --label is written out' : "";
+    throw usageError(`give either an id or --last${hint}`);
+  }
   return (client) => resolveId(client, given);
 }
 

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { copyLines } from "../terminal/copy-lines.js";
 import { copyOutput } from "../terminal/copy-output.js";
+import { printLineEvents } from "../terminal/line-events.js";
 import type { CommandContext } from "./command-context.js";
 import { followJob } from "./follow-job.js";
 import { addJobArgument, type LastOption } from "./job-argument.js";
@@ -19,6 +20,7 @@ import {
 interface LogsOptions extends LastOption, OutputStartOptions, PeriodOptions, GrepOptions {
   readonly follow?: boolean;
   readonly timestamps?: boolean;
+  readonly json?: boolean;
 }
 
 const TAIL_LINES = 10;
@@ -74,18 +76,21 @@ function outputCommand(
   );
   return addGrepOptions(addPeriodOptions(addOutputStartOptions(command)))
     .option("-t, --timestamps", "show when each line was written")
+    .option("--json", "print each line, and what else happens, as a JSON line")
     .action(async (given: string | undefined, options: LogsOptions) => {
-      const { follow = false, timestamps = false, ...start } = options;
+      const { follow = false, timestamps = false, json = false, ...start } = options;
       const filter = lineFilter(options);
-      const lines = filter || timestamps ? { ...filter, writtenTimes: timestamps } : undefined;
+      const isLines = filter !== undefined || timestamps || json;
+      const lines = isLines ? { ...filter, writtenTimes: timestamps } : undefined;
+      const copy = json ? printLineEvents : copyLines;
       await context.withJob(given, options, async (client, id) => {
         // A period has a beginning of its own.
         const from = options.since ? start : { ...defaults, ...start };
-        const copy = { ...outputStart(from), ...outputPeriod(options), follow };
+        const asked = { ...outputStart(from), ...outputPeriod(options), follow };
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
           lines
-            ? copyLines(client, id, { ...copy, ...lines, signal }, cli)
-            : copyOutput(client, id, { ...copy, signal }, cli),
+            ? copy(client, id, { ...asked, ...lines, signal }, cli)
+            : copyOutput(client, id, { ...asked, signal }, cli),
         );
       });
     });

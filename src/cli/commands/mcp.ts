@@ -45,8 +45,8 @@ export function mcpCommand(context: CommandContext): Command {
         connect: () =>
           context.connect({ makesStateDir: true, reconnect: { giveUpAfterMs: GIVE_UP_AFTER_MS } }),
         isConnectionLost: (error) => error instanceof ProcmanError && isTransient(error),
-        start: (client, { command, args = [], timeoutMs, labels, pty, ...rest }) => {
-          const given = defined({ label: labels, timeout: timeoutMs, tty: pty });
+        start: (client, { command, args = [], timeoutMs, leaseMs, labels, pty, ...rest }) => {
+          const given = defined({ label: labels, timeout: timeoutMs, lease: leaseMs, tty: pty });
           const options = { ...rest, ...given, isRemote };
           const request = startRequest([command, ...args], options, cli);
           // Of this process's, nothing fits another machine.

@@ -8,7 +8,7 @@ import {
   type Stream,
   type WindowSize,
 } from "../../contract/job.js";
-import type { OutputPeriod, OutputStart } from "../../contract/procman.js";
+import { MAX_OUTPUT_BYTES, type OutputPeriod, type OutputStart } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { RESOURCES } from "../../platform/resource-limits.js";
 import { HOST_OPTIONS, type HostOptions } from "../remote-host.js";
@@ -40,10 +40,11 @@ export function addServerOptions(command: Command, options: { readonly showsAll:
   command.option(
     "--state-dir <dir>",
     "the directory of the server and its jobs (default: $PROCMAN_STATE_DIR, else ~/.cache/procman)",
+    parseNonEmpty,
   );
   const more = showsAll ? "" : "; see procman --help";
   const add = (flags: string, description: string, isHidden: boolean) =>
-    command.addOption(new Option(flags, description).hideHelp(isHidden));
+    command.addOption(new Option(flags, description).argParser(parseNonEmpty).hideHelp(isHidden));
   add(
     "--host <url>",
     `a server of another machine: ssh://USER@HOST or https://HOST:PORT (default: $PROCMAN_HOST)${more}`,
@@ -117,7 +118,7 @@ export interface PeriodOptions {
 export function addPeriodOptions(command: Command): Command {
   return command
     .option("--since <time>", 'only output written since: "10m" ago, or a time', parseTime)
-    .option("--until <time>", "only output written until then; with -f, stop then", parseTime);
+    .option("--until <time>", "only output written until then; following stops then", parseTime);
 }
 
 export function outputPeriod({ since, until }: PeriodOptions): OutputPeriod {
@@ -175,6 +176,12 @@ export function choiceParser<Choice extends string>(
     });
     return [...before, ...chosen];
   };
+}
+
+/** Takes a text as it is. An empty one mostly is a variable that is not set. */
+export function parseNonEmpty(text: string): string {
+  if (text !== "") return text;
+  throw new InvalidArgumentError("It must not be empty.");
 }
 
 /** Takes the path of one more file. */
@@ -315,6 +322,13 @@ const SIZE_UNITS = new Map([
   ["gib", 1024 ** 3],
   ["tib", 1024 ** 4],
 ]);
+
+/** Parses how much output to show: a size that one answer can have. */
+export function parseOutputSizeBytes(text: string): number {
+  const bytes = parseSizeBytes(text);
+  if (bytes > 0 && bytes <= MAX_OUTPUT_BYTES) return bytes;
+  throw new InvalidArgumentError("It must be more than 0, and at most 256KiB.");
+}
 
 /** Parses "100MB", "1.5 GiB" or "65536" to whole bytes. */
 export function parseSizeBytes(text: string): number {

@@ -34,17 +34,28 @@ export async function followOwnJob(
   };
   interruption.addEventListener("abort", end);
   if (interruption.aborted) end();
-  try {
-    return await follow();
-  } finally {
+  const leave = async () => {
     interruption.removeEventListener("abort", end);
     // Also where it cannot be followed any more, as when nobody reads what it writes.
     end();
-    await ending;
-    leaving.abort();
-    await keeping;
+    try {
+      await ending;
+    } finally {
+      leaving.abort();
+      await keeping;
+    }
     if (interruption.aborted) context.exitCode = EXIT.interrupted;
+  };
+  let last: Job | undefined;
+  try {
+    last = await follow();
+  } catch (error) {
+    // Where the server is lost it cannot be ended either: its lease does that.
+    await leave().catch(() => {});
+    throw error;
   }
+  await leave();
+  return last;
 }
 
 /** Removes a job that this command has followed to its end. */

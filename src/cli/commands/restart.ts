@@ -1,9 +1,11 @@
 import { Command } from "commander";
+import type { Procman } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
 import { jobJson } from "../../wire/json.js";
 import type { CommandContext } from "./command-context.js";
-import { addJobsArgument, type LastOption } from "./job-argument.js";
-import { type JsonOption, parseDurationMs } from "./options.js";
+import { resolveIdOrName } from "./find-jobs.js";
+import { addJobsArgument, type LastOption, usageError } from "./job-argument.js";
+import { type JsonOption, parseDurationMs, parseNonEmpty } from "./options.js";
 
 interface RestartOptions extends JsonOption, LastOption {
   readonly grace?: number;
@@ -31,15 +33,23 @@ export function restartCommand(context: CommandContext): Command {
     )
     .option(
       "--request-id <id>",
-      "restart only once: where a job with this id was started before, print that one's id",
+      "restart only once: where a job with this id was started before, print that one's id; of a " +
+        "single job, by its id or name",
+      parseNonEmpty,
     )
     .option("--json", "print each new job as a JSON object")
     .addHelpText("after", HELP)
-    .action((given: string[], options: RestartOptions) =>
-      context.forEachJob(context.allWords(given), options, async (client, id) => {
-        const { grace: gracePeriodMs, requestId, json } = options;
-        const job = await client.restart(id, defined({ gracePeriodMs, requestId }));
+    .action((parsed: string[], options: RestartOptions) => {
+      const { grace: gracePeriodMs, requestId, last, json } = options;
+      const given = context.allWords(parsed);
+      // Once it has been restarted, the last job is the new one.
+      if (requestId !== undefined && (last || given.length > 1)) {
+        throw usageError("--request-id is for a single job, by its id or name");
+      }
+      const restart = async (client: Procman, idOrName: string) => {
+        const job = await client.restart(idOrName, defined({ gracePeriodMs, requestId }));
         await stdout.line(json ? jobJson(job) : job.id);
-      }),
-    );
+      };
+      return context.forEachJob(given, options, restart, { resolveId: resolveIdOrName });
+    });
 }

@@ -22,7 +22,9 @@ import {
   parseFile,
   parseVariable,
   parseInteger,
+  parseNonEmpty,
   parsePositiveDurationMs,
+  parseOutputSizeBytes,
   parseDecimal,
   parseSizeBytes,
   parseSoftLimit,
@@ -120,6 +122,7 @@ export function runCommand(context: CommandContext): Command {
     .option(
       "--cwd, --work-dir <dir>",
       "the directory to run in (default: the current one; with --host, the server's)",
+      parseNonEmpty,
     )
     .option(
       "-l, --label <key=value>",
@@ -130,6 +133,7 @@ export function runCommand(context: CommandContext): Command {
       "--name <name>",
       "a name for the job, of letters a-z, digits, '.', '_' and '-'; commands take it in place of the " +
         "id. Only one job with a name can run at a time",
+      parseNonEmpty,
     )
     .addOption(
       new Option(
@@ -142,6 +146,7 @@ export function runCommand(context: CommandContext): Command {
       "start the command only once: if a job with this id was started before, follow that one. " +
         "Command, options, directory and environment must be the same (see --server-env). " +
         "With -i, the part of stdin that was sent before is not sent again",
+      parseNonEmpty,
     )
     .option("--merge-output", "write stderr to stdout, in the order in which it was written")
     .addOption(
@@ -181,6 +186,7 @@ export function runCommand(context: CommandContext): Command {
       "--on-end <command line>",
       "run this by sh -c when the command has ended, however it has: $PROCMAN_JOB_STATUS, _EXIT_CODE, " +
         "_SIGNAL, _ID, _NAME and _DIR tell of it; for 60s at most",
+      parseNonEmpty,
     )
     .option("--no-progress", "show no progress on a terminal")
     .option(
@@ -225,7 +231,7 @@ export function runCommand(context: CommandContext): Command {
     .option(
       "--max-output <size>",
       "with --for: print at most this much, up to 256KiB (default: 64KiB)",
-      parseSizeBytes,
+      parseOutputSizeBytes,
     )
     .option("-i, --stdin", "send stdin to the job; with -d, keep its input open for later")
     .option("-t, --tty", "run the command in a terminal of its own")

@@ -2,10 +2,10 @@ import { Command } from "commander";
 import type { Job } from "../../contract/job.js";
 import type { JobSelection, Procman, WatchOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
-import { watchEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { OutputGaps, unexpectedEnd } from "../terminal/copy-output.js";
 import { LineView } from "../terminal/line-view.js";
+import { printLineEvents } from "../terminal/line-events.js";
 import { printLinesOfJobs } from "../terminal/lines-of-jobs.js";
 import { EXIT } from "../exit-codes.js";
 import type { CommandContext } from "./command-context.js";
@@ -65,7 +65,7 @@ export function watchCommand(context: CommandContext): Command {
       const selection = selectionOf(given === undefined ? [] : [given], options);
       if (selection) return watchSeveral(context, selection, options);
       return context.withJob(given, options, async (client, id) => {
-        const watch = options.json ? printEvents : showLines;
+        const watch = options.json ? printLineEvents : showLines;
         await followJob(context, { id, interruption: cli.interruption() }, (signal) =>
           watch(
             client,
@@ -105,19 +105,6 @@ async function watchSeveral(
       context.exitCode = EXIT.interrupted;
     }
   });
-}
-
-async function printEvents(
-  client: Procman,
-  id: string,
-  options: WatchOptions,
-  { stdout }: Cli,
-): Promise<Job> {
-  for await (const event of client.watch(id, options)) {
-    await stdout.line(watchEventJson(event));
-    if (event.type === "ended") return event.job;
-  }
-  throw unexpectedEnd(id);
 }
 
 async function showLines(

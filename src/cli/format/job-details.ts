@@ -1,4 +1,5 @@
 import {
+  isTerminal,
   type Job,
   type Limits,
   NO_LIMIT,
@@ -76,7 +77,10 @@ export function formatJobDetails(
     ["output", job.output === "pipe" ? "through pipes" : undefined],
     ["progress", job.progress && (progressText(job.progress) || job.progress.text)],
     ["terminal", ifKnown(job.windowSize, ({ columns, rows }) => `${columns}x${rows} at the start`)],
-    ["input", job.stdin ? "open to send and attach -i, until it is closed" : undefined],
+    [
+      "input",
+      job.stdin && !isTerminal(job) ? "open to send and attach -i, until it is closed" : undefined,
+    ],
     ["at the end", job.endRemaining ? "what the command leaves behind is ended" : undefined],
     ["on end", ifKnown(job.onEnd, (onEnd) => commandLine(onEnd))],
     ["on end gave", ifKnown(job.onEndResult, onEndText)],

@@ -15,6 +15,8 @@ import { RawView } from "./raw-view.js";
 export interface CopyOptions extends AttachOptions {
   /** As JSON events, and nothing else. */
   readonly json?: boolean;
+  /** Tell the job's id with each event, since there are those of other jobs. */
+  readonly isOneOfSeveral?: boolean;
   /** On a terminal, show the progress that the output tells of. */
   readonly progress?: boolean;
 }
@@ -23,11 +25,12 @@ export interface CopyOptions extends AttachOptions {
 export async function copyOutput(
   client: Procman,
   id: string,
-  { json = false, progress = false, ...attach }: CopyOptions,
+  { json = false, isOneOfSeveral = false, progress = false, ...attach }: CopyOptions,
   cli: Cli,
 ): Promise<Job> {
   const view = new RawView(cli, { progress });
   const gaps = new OutputGaps(attach);
+  const toldId = isOneOfSeveral ? id : undefined;
   const note = async (text: string | undefined) => {
     if (!text || !cli.stderr.isTerminal) return;
     await view.show("stderr", Buffer.from(`${cli.stderr.paint("dim", text)}\n`));
@@ -35,7 +38,7 @@ export async function copyOutput(
   try {
     for await (const event of client.attach(id, attach)) {
       if (event.type === "opened") gaps.opened(event.job);
-      if (json) await cli.stdout.line(attachEventJson(event));
+      if (json) await cli.stdout.line(attachEventJson(event, toldId));
       else if (event.type === "truncated") await note(gaps.truncated(event));
       else if (event.type === "chunk") {
         const { stream, offset, data } = event;

@@ -1,4 +1,4 @@
-import type { Job } from "../../contract/job.js";
+import { isTerminal, type Job } from "../../contract/job.js";
 import type { WatchJobsOptions, Procman } from "../../contract/procman.js";
 import { jobsEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
@@ -43,29 +43,32 @@ export async function printLinesOfJobs(
   }
 }
 
-/** What stands before the lines of each job: its name, or its id where it has none or shares it. */
+/**
+ * What stands before the lines of each job: its name, or its id where it has none, or where
+ * a later one bears it. Jobs that have ended keep their names, and do not count.
+ */
 class JobPrefixes {
   readonly #names = new Map<string, string | undefined>();
   /** Of the jobs that a line came of. */
   readonly #styles = new Map<string, Style>();
-  readonly #idsByName = new Map<string, Set<string>>();
+  /** The ids of the last jobs of each name that had not ended when they were told of. */
+  readonly #bearers = new Map<string, string>();
 
-  add({ id, name }: Job): void {
+  add(job: Job): void {
+    const { id, name } = job;
     this.#names.set(id, name);
-    if (name === undefined) return;
-    const ids = this.#idsByName.get(name) ?? new Set();
-    this.#idsByName.set(name, ids.add(id));
+    if (name !== undefined && !isTerminal(job)) this.#bearers.set(name, id);
   }
 
   delete(id: string): void {
     const name = this.#names.get(id);
     this.#names.delete(id);
-    if (name !== undefined) this.#idsByName.get(name)?.delete(id);
+    if (name !== undefined && this.#bearers.get(name) === id) this.#bearers.delete(name);
   }
 
   of(id: string) {
     const name = this.#names.get(id);
-    const isOwn = name !== undefined && this.#idsByName.get(name)?.size === 1;
+    const isOwn = name !== undefined && (this.#bearers.get(name) ?? id) === id;
     const style = this.#styles.get(id) ?? this.#nextStyle();
     this.#styles.set(id, style);
     return { prefix: isOwn ? name : id, style };

@@ -14,6 +14,17 @@ export function NoticeList({ notices }: { readonly notices: Notices }) {
                 ))}
               </ul>
             )}
+            {notice.offer && (
+              <button
+                type="button"
+                onClick={() => {
+                  notices.dismiss(notice);
+                  notice.offer?.take();
+                }}
+              >
+                {notice.offer.label}
+              </button>
+            )}
           </div>
           <button
             type="button"

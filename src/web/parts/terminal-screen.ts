@@ -1,6 +1,8 @@
 import { type IDisposable, type IMarker, Terminal } from "@xterm/xterm";
 import type { Stream } from "../../contract/job.js";
-import type { LogScreen, ScreenPiece } from "../state/log-state.js";
+import type { WrittenBetween } from "../../contract/procman.js";
+import type { LogScreen, ScreenPiece, TopPlace } from "../state/log-state.js";
+import { isSameRange } from "../state/moment.js";
 import { sleep } from "../../platform/timers.js";
 import { useStrictStyles } from "./strict-styles.js";
 
@@ -10,15 +12,17 @@ const MAX_FRAME_MS = 200;
 const MIN_COLUMNS = 20;
 const MAX_COLUMNS = 500;
 
-/** What is in rows of the screen: those of one stream that were seen at one moment. */
+/** What is in rows of the screen: those of one stream that were written at one time. */
 export interface RowRun {
   readonly row: number;
   readonly stream: Stream;
   readonly offset: number;
-  readonly seenTime?: Date;
+  readonly writtenBetween?: WrittenBetween;
 }
 
 export interface ScreenView {
+  /** The first row that can be seen, counted from the log's beginning. */
+  readonly firstRow: number;
   /** What is in each row that can be seen; undefined for one that nothing was written to. */
   readonly rows: readonly (RowRun | undefined)[];
   readonly rowHeight: number;
@@ -110,13 +114,13 @@ export class TerminalScreen implements LogScreen {
     this.#markedRow = 0;
   }
 
-  write({ stream, offset, data, seenTime, isLive }: ScreenPiece): Promise<number> {
+  write({ stream, offset, data, writtenBetween, isLive }: ScreenPiece): Promise<number> {
     return new Promise((resolve) => {
       // Called in the order of the writes, so each finds the row where the one before has ended.
       this.#terminal.write(data, () => {
         const row = this.#markedRow;
         this.#mark();
-        this.#note({ row, stream, offset, ...(seenTime && { seenTime }) });
+        this.#note({ row, stream, offset, ...(writtenBetween && { writtenBetween }) });
         resolve(row);
       });
       this.#isLive = isLive;
@@ -136,6 +140,17 @@ export class TerminalScreen implements LogScreen {
     const top = this.#topRow;
     if (top <= 0) return undefined;
     return this.#pieces.find((piece) => piece.stream === stream && piece.row >= top)?.offset;
+  }
+
+  get isAtEnd(): boolean {
+    const { viewportY, baseY } = this.#terminal.buffer.active;
+    return viewportY >= baseY;
+  }
+
+  atTop(stream: Stream): TopPlace | undefined {
+    const top = this.#topRow + this.#terminal.buffer.active.viewportY;
+    const piece = this.#pieces.findLast((piece) => piece.stream === stream && piece.row <= top);
+    return piece && { offset: piece.offset, rowsAbove: top - piece.row };
   }
 
   async drawn(): Promise<void> {
@@ -203,11 +218,11 @@ export class TerminalScreen implements LogScreen {
   }
 
   #note(run: RowRun): void {
-    const { row, stream, seenTime } = run;
+    const { row, stream, writtenBetween } = run;
     this.#pieces.push(run);
     if (this.#pieces.length > MAX_RUNS) this.#pieces = this.#pieces.slice(MAX_RUNS / 2);
     const last = this.#runs.at(-1);
-    if (last?.stream === stream && last.seenTime?.getTime() === seenTime?.getTime()) return;
+    if (last?.stream === stream && isSameRange(last.writtenBetween, writtenBetween)) return;
     // A line that both streams have written to is the later one's.
     if (last?.row === row) this.#runs.pop();
     this.#runs.push(run);
@@ -237,15 +252,17 @@ export class TerminalScreen implements LogScreen {
   }
 
   #view(): ScreenView {
-    const { viewportY, baseY, type } = this.#terminal.buffer.active;
+    const { viewportY, type } = this.#terminal.buffer.active;
     const first = this.#topRow + viewportY;
-    const end = this.row;
+    // A row that nothing was written to yet is nobody's.
+    const end = this.#terminal.buffer.normal.cursorX === 0 ? this.row - 1 : this.row;
     const rows = Array.from({ length: this.#terminal.rows }, (_, index) => {
       const row = first + index;
       return type === "normal" && row <= end ? this.#runAt(row) : undefined;
     });
-    const isAtEnd = viewportY >= baseY;
-    return { rows, rowHeight: this.#cell()?.height ?? 0, isAtEnd, isAtStart: viewportY === 0 };
+    const { isAtEnd } = this;
+    const rowHeight = this.#cell()?.height ?? 0;
+    return { firstRow: first, rows, rowHeight, isAtEnd, isAtStart: viewportY === 0 };
   }
 
   #runAt(row: number): RowRun | undefined {

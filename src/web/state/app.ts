@@ -1,7 +1,7 @@
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals-core";
 import type { Job } from "../../contract/job.js";
-import type { Procman } from "../../contract/procman.js";
-import { Actions, running } from "./actions.js";
+import type { Procman, UnreadableJob } from "../../contract/procman.js";
+import { Actions, withProcesses } from "./actions.js";
 import { type Door, DoorState, KEEP_INTERVAL_MS } from "./door-state.js";
 import { JobState } from "./job-state.js";
 import { JobsState } from "./jobs-state.js";
@@ -22,6 +22,7 @@ export type JobQuestion = "cancel" | "signal" | "restart" | "remove";
 /** What is asked before something is done. */
 export type Question =
   | { readonly type: JobQuestion; readonly jobs: readonly Job[] }
+  | { readonly type: "unreadable"; readonly job: UnreadableJob }
   | { readonly type: "cleanup" | "keys" };
 
 /** All that the page knows. The views show it, and tell it what the user wants. */
@@ -47,7 +48,12 @@ export class App {
     this.router = new Router(addressBar);
     const query = computed(() => this.router.route.value.query);
     this.jobs = new JobsState({ procman, query, nowMs: this.nowMs });
-    this.actions = new Actions({ procman, jobs: this.jobs, notices: this.notices });
+    this.actions = new Actions({
+      procman,
+      jobs: this.jobs,
+      notices: this.notices,
+      askToRemove: (jobs) => this.ask("remove", jobs),
+    });
     this.selection = new Selection(this.jobs.rows);
     const jobId = computed(() => this.router.route.value.jobId);
     this.job = computed(() => {
@@ -98,10 +104,10 @@ export class App {
 
   /** Asks about jobs, unless there is nothing to ask. */
   ask(type: JobQuestion, jobs: readonly Job[]): void {
-    const concerned = type === "cancel" || type === "signal" ? running(jobs) : jobs;
+    const concerned = type === "cancel" || type === "signal" ? withProcesses(jobs) : jobs;
     if (concerned.length === 0) return;
-    // Nothing is lost by starting once more what has ended.
-    if (type === "restart" && running(jobs).length === 0) return void this.restart(jobs);
+    // Nothing is lost by starting once more what has ended and left nothing behind.
+    if (type === "restart" && withProcesses(jobs).length === 0) return void this.restart(jobs);
     this.question.value = { type, jobs: concerned };
   }
 
@@ -112,6 +118,12 @@ export class App {
       const job = await this.actions.restart(id);
       if (job && id === jobId) this.router.openJob(job.id);
     }
+  }
+
+  /** Begins the lease of the open job anew. */
+  async renewLease(state: JobState): Promise<void> {
+    const job = await this.actions.renewLease(state.id);
+    if (job) state.hear(job);
   }
 
   #whileTrue(condition: ReadonlySignal<boolean>, act: (signal: AbortSignal) => void): void {

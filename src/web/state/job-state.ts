@@ -3,6 +3,7 @@ import { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job } from "../../contract/job.js";
 import type { Procman } from "../../contract/procman.js";
 import { type UsageSample, UsageHistory } from "./usage.js";
+import { defined } from "../../platform/defined.js";
 import { sleep } from "../../platform/timers.js";
 
 const POLL_INTERVAL_MS = 1000;
@@ -26,8 +27,8 @@ export class JobState {
   }
 
   /**
-   * Looks at the job again and again, until it has ended. A stream of its own would take one
-   * of the few connections that browsers make to a server.
+   * Looks at the job again and again, until nothing of it changes any more. A stream of its own
+   * would take one of the few connections that browsers make to a server.
    */
   async follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -35,7 +36,7 @@ export class JobState {
         const job = await this.#procman.get(this.id, { signal });
         this.hear(job);
         this.error.value = undefined;
-        if (isTerminal(job)) return;
+        if (isSettled(job)) return;
       } catch (error) {
         if (signal.aborted) return;
         const failure = error as ProcmanError;
@@ -55,6 +56,14 @@ export class JobState {
     const known = this.job.value;
     if (known && isTerminal(known) && !isTerminal(job)) return;
     if (this.#history.add(job)) this.usage.value = [...this.#history.samples];
-    this.job.value = job;
+    // An answer of Attach does not tell what it uses. That counts until it is told again.
+    const usage = isTerminal(job) ? job.usage : (job.usage ?? known?.usage);
+    this.job.value = { ...job, ...defined({ usage }) };
   }
+}
+
+/** Whether nothing more is known later: it has ended, left nothing behind, and its `onEnd` is over. */
+function isSettled(job: Job): boolean {
+  if (!isTerminal(job) || job.remainingProcesses !== undefined) return false;
+  return job.onEnd === undefined || job.onEndResult !== undefined || job.status === "orphaned";
 }

@@ -1,7 +1,7 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import type { ProcmanError } from "../../contract/errors.js";
 import type { Job, Usage } from "../../contract/job.js";
-import type { JobsEvent, Procman } from "../../contract/procman.js";
+import type { JobPage, JobsEvent, Procman } from "../../contract/procman.js";
 import { cpuShare } from "./usage.js";
 import { sleep } from "../../platform/timers.js";
 import { countStatuses, isFiltered, type JobQuery, selectJobs } from "./job-query.js";
@@ -25,9 +25,9 @@ export interface JobsStateOptions {
 export class JobsState {
   readonly #procman: Procman;
   readonly #jobs = new Map<string, Job>();
-  /** Grows with each change to the jobs that is to be shown. */
   /** What each job that runs uses. */
   readonly #usage = new Map<string, { readonly usage: Usage; readonly cpuShare?: number }>();
+  /** Grows with each change to the jobs that is to be shown. */
   readonly #version = signal(0);
   #isFlushDue = false;
   /** Where to go on after a pause. */
@@ -36,6 +36,11 @@ export class JobsState {
   /** Whether the list is there; before, there may be some of it. */
   readonly loaded = signal(false);
   readonly error = signal<ProcmanError | undefined>(undefined);
+  /** Jobs whose records cannot be read, of which the stream does not tell. */
+  readonly unreadable = signal<Pick<JobPage, "unreadable" | "unreadableSize">>({
+    unreadable: [],
+    unreadableSize: 0,
+  });
   /** What is to be shown, in its order. */
   readonly rows: ReadonlySignal<readonly Job[]>;
   readonly counts: ReadonlySignal<ReturnType<typeof countStatuses>>;
@@ -108,10 +113,16 @@ export class JobsState {
     this.#flushNow();
   }
 
+  /** Asks again for what the stream does not tell of. */
+  async reloadUnreadable(): Promise<void> {
+    this.unreadable.value = await this.#procman.list({ pageSize: 1 });
+  }
+
   /** The stream's first answer is as long as there are jobs. A page of them is there before. */
   async #loadFirstPage(signal: AbortSignal): Promise<void> {
     try {
-      const { jobs } = await this.#procman.list({ pageSize: FIRST_PAGE_SIZE, signal });
+      const { jobs, ...page } = await this.#procman.list({ pageSize: FIRST_PAGE_SIZE, signal });
+      this.unreadable.value = page;
       if (this.loaded.value) return;
       for (const job of jobs) this.#jobs.set(job.id, job);
       this.#flushNow();

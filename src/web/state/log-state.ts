@@ -1,7 +1,9 @@
 import { signal } from "@preact/signals-core";
 import type { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job, type OutputSizes, type Stream } from "../../contract/job.js";
-import type { Procman } from "../../contract/procman.js";
+import type { OutputPart, Procman, WrittenBetween } from "../../contract/procman.js";
+import { defined } from "../../platform/defined.js";
+import { isSameRange } from "./moment.js";
 
 /** How much of the end of a log is read when it is opened. */
 const TAIL_BYTES = 256 * 1024;
@@ -19,6 +21,8 @@ const MAX_PIECES_UNDER_WAY = 8;
 const MAX_WINDOW_ROWS = 8000;
 /** A command that writes faster than a screen can show gets so far ahead. Then the rest is skipped. */
 const MAX_LAG_BYTES = 8 * 1024 * 1024;
+/** How much is asked for to learn where it begins. */
+const PROBE_BYTES = 64;
 /** A first line is left out where its beginning is, unless it is longer than this. */
 const MAX_CUT_LINE_BYTES = 64 * 1024;
 
@@ -33,7 +37,8 @@ export interface ScreenPiece {
   readonly stream: Stream;
   readonly offset: number;
   readonly data: Uint8Array;
-  readonly seenTime?: Date;
+  /** When it was written, where that is shown. */
+  readonly writtenBetween?: WrittenBetween;
   /** Whether it comes while the page follows: a terminal's questions are then to be answered. */
   readonly isLive: boolean;
 }
@@ -50,9 +55,20 @@ export interface LogScreen {
   reveal(row: number): void;
   /** Returns from where on a stream is still there; undefined where nothing of it was lost. */
   firstKept(stream: Stream): number | undefined;
+  /** Whether the end of what is there is in view. */
+  readonly isAtEnd: boolean;
+  /** Returns what of a stream is at the top of the view; undefined where nothing of it is above. */
+  atTop(stream: Stream): TopPlace | undefined;
   /** Resolves when what was done before can be seen, and where that is was told. */
   drawn(): Promise<void>;
   toEnd(): void;
+}
+
+/** The last piece of a stream that begins at the top of the view, or above. */
+export interface TopPlace {
+  readonly offset: number;
+  /** How many rows above it begins. */
+  readonly rowsAbove: number;
 }
 
 export type LogMode =
@@ -87,6 +103,10 @@ export class LogState {
   /** Whether something is being read that was asked for; not what comes while it follows. */
   readonly isBusy = signal(false);
   readonly choice = signal<OutputChoice>("both");
+  /** Whether it is told when output was written. */
+  readonly hasTimes = signal(false);
+  /** The screen's row of the place that was asked for last, while that is there. */
+  readonly placeRow = signal<number | undefined>(undefined);
   /** What of each stream is on the screen. */
   readonly start = signal<Offsets>({ stdout: 0, stderr: 0 });
   readonly end = signal<Offsets>({ stdout: 0, stderr: 0 });
@@ -107,17 +127,40 @@ export class LogState {
     return this.#read("following", async (signal) => {
       const job = await this.#get(signal);
       const start = this.#back(sizesOf(job), TAIL_BYTES);
-      this.#screen.reset();
+      this.#clear();
       await this.#showTail(start, signal);
     });
   }
 
-  /** Shows the log around a place, given by the offset of each stream. */
-  goTo(at: Offsets, stream = this.#mainStream): Promise<void> {
-    return this.#read("window", async (signal) => {
-      await this.#get(signal);
-      await this.#showWindow(at, stream, WINDOW_BYTES, signal);
-    });
+  /**
+   * Shows the log from a time on, and when it was written. Resolves with whether anything may
+   * have been written since then; else it stays where it is.
+   */
+  async goToTime(time: Date): Promise<boolean> {
+    try {
+      const place = await this.#placeSince(time);
+      if (!place) return false;
+      this.hasTimes.value = true;
+      await this.#goTo(place.at, { stream: place.stream, isMarked: true });
+      return true;
+    } catch (error) {
+      this.error.value = error as ProcmanError;
+      return true;
+    }
+  }
+
+  /** Tells, or no more, when output was written, also of what is in view. */
+  showTimes(hasTimes: boolean): Promise<void> {
+    if (hasTimes === this.hasTimes.value) return Promise.resolve();
+    this.hasTimes.value = hasTimes;
+    if (!hasTimes) return Promise.resolve();
+    // What is shown was read without.
+    if (this.mode.value !== "window" && this.#screen.isAtEnd) return this.follow();
+    const start = this.#shownStart();
+    const top = (stream: Stream) => this.#screen.atTop(stream);
+    const at = (stream: Stream) => top(stream)?.offset ?? start[stream];
+    const rowsBelow = top(this.#mainStream)?.rowsAbove ?? 0;
+    return this.#goTo({ stdout: at("stdout"), stderr: at("stderr") }, { rowsBelow });
   }
 
   /** Shows a line of one stream, and of the other one what is about as far in its log. */
@@ -126,11 +169,11 @@ export class LogState {
     const size = this.size.value;
     const share = size[stream] === 0 ? 0 : offset / size[stream];
     const at = { [stream]: offset, [other]: Math.floor(share * size[other]) };
-    return this.goTo(at as Record<Stream, number>, stream);
+    return this.#goTo(at as Record<Stream, number>, { stream, isMarked: true });
   }
 
   goToStart(): Promise<void> {
-    return this.goTo(this.first.value);
+    return this.#goTo(this.first.value);
   }
 
   /** Shows what is at a share of the log, 0 to 1. */
@@ -138,7 +181,7 @@ export class LogState {
     const [first, size] = [this.first.value, this.size.value];
     const at = (stream: Stream) =>
       Math.floor(first[stream] + share * (size[stream] - first[stream]));
-    return this.goTo({ stdout: at("stdout"), stderr: at("stderr") });
+    return this.#goTo({ stdout: at("stdout"), stderr: at("stderr") });
   }
 
   get hasEarlier(): boolean {
@@ -155,7 +198,9 @@ export class LogState {
     if (this.isBusy.peek() || !this.hasEarlier) return Promise.resolve();
     const at = this.#shownStart();
     return this.#read("window", async (signal) => {
-      await this.#showWindow(at, this.#mainStream, WINDOW_BYTES + STEP_BYTES, signal);
+      const stream = this.#mainStream;
+      const place = { stream, offset: at[stream], rowsBelow: 0 };
+      await this.#showWindow(at, place, WINDOW_BYTES + STEP_BYTES, signal);
     });
   }
 
@@ -258,6 +303,16 @@ export class LogState {
     return this.#busy;
   }
 
+  /** Shows the log around a place, given by the offset of each stream. */
+  #goTo(at: Offsets, { stream = this.#mainStream, rowsBelow = 0, isMarked = false } = {}) {
+    return this.#read("window", async (signal) => {
+      await this.#get(signal);
+      const place: Place = { stream, offset: at[stream], rowsBelow };
+      await this.#showWindow(at, place, WINDOW_BYTES, signal);
+      if (isMarked && !signal.aborted) this.placeRow.value = place.row;
+    });
+  }
+
   async #get(signal: AbortSignal): Promise<Job> {
     const job = await this.#procman.get(this.#jobId, { signal });
     this.#hear(job);
@@ -273,6 +328,7 @@ export class LogState {
       stderrOffset: stderr,
       streams: this.#streams(),
       follow: true,
+      writtenTimes: this.hasTimes.peek(),
       signal,
     });
     for await (const event of events) {
@@ -299,20 +355,20 @@ export class LogState {
     }
   }
 
-  /** Shows what is around a place, with what one stream has there at the top. */
-  async #showWindow(
-    at: Offsets,
-    stream: Stream,
-    bytes: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const start = this.#back(at, STEP_BYTES);
+  #clear(): void {
     this.#screen.reset();
+    this.placeRow.value = undefined;
+  }
+
+  /** Shows what is around a place, which comes to the top. */
+  async #showWindow(at: Offsets, place: Place, bytes: number, signal: AbortSignal): Promise<void> {
+    const start = this.#back(at, STEP_BYTES);
+    this.#clear();
     this.start.value = start;
     this.end.value = start;
-    const place: Place = { stream, offset: at[stream] };
     await this.#readOn(bytes, signal, this.#lineCutter(start), place);
-    if (!signal.aborted) this.#screen.reveal(place.row ?? this.#screen.row);
+    const row = place.row === undefined ? this.#screen.row : place.row + place.rowsBelow;
+    if (!signal.aborted) this.#screen.reveal(row);
   }
 
   /** Reads on from where the screen ends. */
@@ -336,11 +392,15 @@ export class LogState {
         },
       );
       const hasBoth = parts.some(({ stream }) => stream !== parts[0]?.stream);
-      for (const part of parts) {
+      const pieces = parts.map(({ stream, offset, data }) => ({
+        stream,
+        offset,
         // Else the other stream would go on in a line of this one.
-        const data = hasBoth ? wholeLines(part.data) : part.data;
-        await this.#write({ ...part, data, isLive: false }, cut, signal, place);
-      }
+        data: hasBoth ? wholeLines(data) : data,
+        isLive: false,
+      }));
+      const ordered = this.hasTimes.peek() ? await this.#inOrder(pieces, signal) : pieces;
+      for (const piece of ordered) await this.#write(piece, cut, signal, place);
       if (signal.aborted) return;
       if (place?.row !== undefined && this.#screen.row - place.row > MAX_WINDOW_ROWS) return;
       if (stdoutNextOffset === stdout && stderrNextOffset === stderr) return;
@@ -349,6 +409,70 @@ export class LogState {
       if (!isThere("stdout")) this.#advance("stdout", stdoutNextOffset);
       if (!isThere("stderr")) this.#advance("stderr", stderrNextOffset);
     }
+  }
+
+  /** Returns where the first bytes are that may have been written at a time or since. */
+  async #placeSince(time: Date): Promise<{ at: Offsets; stream: Stream } | undefined> {
+    const { parts, stdoutNextOffset, stderrNextOffset } = await this.#procman.readOutput(
+      this.#jobId,
+      {
+        streams: this.#streams(),
+        sinceTime: time,
+        maxBytes: PROBE_BYTES,
+        ends: "head",
+        writtenTimes: true,
+      },
+    );
+    const offsetOf = (stream: Stream) => parts.find((part) => part.stream === stream)?.offset;
+    const toMs = ({ writtenBetween }: OutputPart) => writtenBetween?.to.getTime() ?? Infinity;
+    const [first] = [...parts].sort((one, other) => toMs(one) - toMs(other));
+    if (!first) return undefined;
+    const at = {
+      stdout: offsetOf("stdout") ?? stdoutNextOffset,
+      stderr: offsetOf("stderr") ?? stderrNextOffset,
+    };
+    return { at, stream: first.stream };
+  }
+
+  /** Returns pieces with the times when they were written, and both streams in that order. */
+  async #inOrder(
+    pieces: readonly ScreenPiece[],
+    signal: AbortSignal,
+  ): Promise<readonly ScreenPiece[]> {
+    const timed: ScreenPiece[][] = [];
+    for (const piece of pieces) timed.push(await this.#splitByTime(piece, signal));
+    const [one = [], other = []] = timed;
+    return merged(one, other);
+  }
+
+  /**
+   * Splits a piece into lines that were written at the same time. The server tells it of each
+   * line; a part of ReadOutput has one range for all of its bytes.
+   */
+  async #splitByTime(piece: ScreenPiece, signal: AbortSignal): Promise<ScreenPiece[]> {
+    const { stream, offset, data } = piece;
+    const end = offset + data.length;
+    const lines = this.#procman.watch(this.#jobId, {
+      streams: [stream],
+      [`${stream}Offset`]: offset,
+      follow: false,
+      writtenTimes: true,
+      signal,
+    });
+    const begins: { readonly offset: number; readonly writtenBetween?: WrittenBetween }[] = [];
+    for await (const event of lines) {
+      if (event.type !== "line") continue;
+      if (event.offset >= end) break;
+      if (!isSameRange(begins.at(-1)?.writtenBetween, event.writtenBetween)) begins.push(event);
+      if (event.nextOffset >= end) break;
+    }
+    if (begins.length === 0) return [piece];
+    return begins.map(({ writtenBetween }, index) => {
+      const from = index === 0 ? offset : (begins[index]?.offset ?? offset);
+      const to = begins[index + 1]?.offset ?? end;
+      const part = data.subarray(from - offset, to - offset);
+      return { ...piece, offset: from, data: part, ...defined({ writtenBetween }) };
+    });
   }
 
   async #write(
@@ -438,6 +562,8 @@ export class LogState {
 interface Place {
   readonly stream: Stream;
   readonly offset: number;
+  /** How many rows below it are at the top. */
+  readonly rowsBelow: number;
   row?: number;
 }
 
@@ -449,6 +575,24 @@ const WHOLE: LineCutter = (piece) => piece;
 function wholeLines(data: Uint8Array): Uint8Array {
   const end = data.lastIndexOf(LINE_FEED) + 1;
   return end === 0 ? data : data.subarray(0, end);
+}
+
+/** Puts pieces of two streams into the order in which they were written, as far as that is known. */
+function merged(one: readonly ScreenPiece[], other: readonly ScreenPiece[]): ScreenPiece[] {
+  const all: ScreenPiece[] = [];
+  let at = 0;
+  for (const piece of one) {
+    while (isEarlier(other[at], piece)) all.push(other[at++] as ScreenPiece);
+    all.push(piece);
+  }
+  return [...all, ...other.slice(at)];
+}
+
+function isEarlier(one: ScreenPiece | undefined, other: ScreenPiece): boolean {
+  const [range, otherRange] = [one?.writtenBetween, other.writtenBetween];
+  if (!range || !otherRange) return false;
+  const laterMs = otherRange.to.getTime() - range.to.getTime();
+  return laterMs > 0 || (laterMs === 0 && range.from < otherRange.from);
 }
 
 function sizesOf({ stdoutBytes, stderrBytes }: OutputSizes): Offsets {

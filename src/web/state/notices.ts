@@ -10,6 +10,13 @@ export interface Notice {
   readonly text: string;
   /** One line each: the fields that are wrong, the jobs that failed. */
   readonly details: readonly string[];
+  /** What can be done about it. */
+  readonly offer?: Offer;
+}
+
+export interface Offer {
+  readonly label: string;
+  readonly take: () => void;
 }
 
 const DONE_SHOWN_MS = 6000;
@@ -24,8 +31,8 @@ export class Notices {
     void sleep(DONE_SHOWN_MS).then(() => this.dismiss(notice));
   }
 
-  failed(text: string, details: readonly string[] = []): void {
-    this.#add("failed", text, details);
+  failed(text: string, details: readonly string[] = [], offer?: Offer): void {
+    this.#add("failed", text, details, offer);
   }
 
   /** Says what an action failed with. @param attempt "cancel the job" */
@@ -38,11 +45,11 @@ export class Notices {
     this.shown.value = this.shown.value.filter((each) => each !== notice);
   }
 
-  #add(kind: Notice["kind"], text: string, all: readonly string[]): Notice {
+  #add(kind: Notice["kind"], text: string, all: readonly string[], offer?: Offer): Notice {
     const more = all.length - MAX_DETAILS;
     const details = more > 0 ? [...all.slice(0, MAX_DETAILS), `and ${more} more`] : all;
     this.#count += 1;
-    const notice = { number: this.#count, kind, text, details };
+    const notice = { number: this.#count, kind, text, details, ...(offer && { offer }) };
     this.shown.value = [...this.shown.value.slice(-3), notice];
     return notice;
   }

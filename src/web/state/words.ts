@@ -1,6 +1,12 @@
 import prettyBytes from "pretty-bytes";
 import prettyMs from "pretty-ms";
-import { hasTimedOut, isTerminal, type Job, type Progress } from "../../contract/job.js";
+import {
+  type FailureReason,
+  hasTimedOut,
+  isTerminal,
+  type Job,
+  type Progress,
+} from "../../contract/job.js";
 import { shellWord } from "../../platform/shell-word.js";
 import { UNPRINTABLE } from "../../platform/unprintable.js";
 
@@ -20,8 +26,15 @@ export function visible(text: string): string {
   });
 }
 
+/** The same for a text of several lines, which stay lines. */
+export function visibleLines(text: string): string {
+  return text.split("\n").map(visible).join("\n");
+}
+
 /** Returns the command as one would type it, with a mark where not all of it is known. */
-export function commandLine(job: Pick<Job, "command" | "args" | "truncatedFields">): string {
+export function commandLine(
+  job: Pick<Job, "command" | "args"> & Partial<Pick<Job, "truncatedFields">>,
+): string {
   const words = [job.command, ...job.args].map(shellWord);
   if (job.truncatedFields?.includes("args")) words.push("…");
   return visible(words.join(" "));
@@ -50,6 +63,23 @@ export function exitText(job: Job): string {
   return job.signal === undefined ? String(job.exitCode) : `${job.exitCode} ${job.signal}`;
 }
 
+const REASON_WORDS: Readonly<Record<FailureReason, string>> = { OUT_OF_MEMORY: "out of memory" };
+
+/** Says why a job ended, in a few words; undefined where only its exit code tells. */
+export function reasonText(job: Job): string | undefined {
+  if (hasTimedOut(job)) return "timed out";
+  // Nothing else ends a job as Cancel does without having been asked to.
+  if (job.status === "cancelled" && job.error !== undefined) return "lease ran out";
+  if (job.status !== "failed" || job.reason === undefined) return undefined;
+  // A newer server may know more of them.
+  return REASON_WORDS[job.reason] ?? visible(job.reason).toLowerCase().replaceAll("_", " ");
+}
+
+/** Returns "2 processes". */
+export function processCount(count: number): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? "process" : "processes"}`;
+}
+
 /** What shells and many programs mean by an exit code. */
 const MEANING_OF_EXIT: Readonly<Record<number, string>> = {
   1: "the command reports a failure",
@@ -75,8 +105,15 @@ const MEANING_OF_SIGNAL: Readonly<Record<string, string>> = {
   SIGXFSZ: "it wrote a larger file than its limit",
 };
 
-/** Says in words how a job stands, or what its end means. */
+/** Says in words how a job stands, or what its end means, and what is left of it. */
 export function statusWords(job: Job): string {
+  const { remainingProcesses: left } = job;
+  if (left === undefined) return stateWords(job);
+  const run = left === 1 ? "runs" : "run";
+  return `${stateWords(job)} It has left ${processCount(left)} behind, which still ${run}.`;
+}
+
+function stateWords(job: Job): string {
   switch (job.status) {
     case "pending":
       return "It is about to start.";
@@ -85,11 +122,15 @@ export function statusWords(job: Job): string {
     case "completed":
       return "It ended well, with exit code 0.";
     case "cancelled":
+      if (job.error !== undefined) return `It was cancelled: ${visible(job.error)}.`;
       return `It was cancelled${job.signal === undefined ? `, and ended with exit code ${job.exitCode}` : ` and ended by ${job.signal}`}.`;
     case "orphaned":
       return `How it ended cannot be known: ${visible(job.error)}.`;
     case "failed": {
       if (hasTimedOut(job)) return `It ran into its time limit: ${visible(job.error ?? "")}.`;
+      if (job.reason === "OUT_OF_MEMORY") {
+        return `It ran ${visible(job.error ?? "out of memory")}. Its exit is ${exitText(job)}.`;
+      }
       const because = job.error === undefined ? "" : ` ${visible(job.error)}.`;
       if (job.signal !== undefined) {
         const meaning = MEANING_OF_SIGNAL[job.signal];

@@ -1,5 +1,5 @@
 import type { Job } from "../../contract/job.js";
-import { running } from "../state/actions.js";
+import { withProcesses } from "../state/actions.js";
 import type { App } from "../state/app.js";
 
 export interface ActionBarProps {
@@ -11,7 +11,7 @@ export interface ActionBarProps {
 /** What can be done with the jobs that are marked. */
 export function ActionBar({ app, jobs, onClear }: ActionBarProps) {
   if (jobs.length === 0) return null;
-  const canEnd = running(jobs).length > 0;
+  const canEnd = withProcesses(jobs).length > 0;
   return (
     <div class="action-bar" role="toolbar" aria-label="Marked jobs">
       <span>{jobs.length.toLocaleString("en")} marked</span>

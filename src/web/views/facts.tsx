@@ -1,11 +1,29 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { type Job, NO_LIMIT } from "../../contract/job.js";
+import type { Job, OnEnd } from "../../contract/job.js";
 import { shellWord } from "../../platform/shell-word.js";
 import type { App } from "../state/app.js";
 import type { JobState } from "../state/job-state.js";
+import {
+  cpuTimeFact,
+  diskFact,
+  exitFact,
+  leaseFact,
+  limitsFact,
+  memoryFact,
+  onEndResultFact,
+  outputFact,
+  softLimitsFact,
+} from "../state/fact-words.js";
 import { errorWords } from "../state/notices.js";
-import { bytesText, durationText, exitText, runTimeMs, visible } from "../state/words.js";
+import {
+  commandLine,
+  durationText,
+  processCount,
+  runTimeMs,
+  visible,
+  visibleLines,
+} from "../state/words.js";
 import { UsageView } from "./usage-view.js";
 
 export interface FactsProps {
@@ -22,19 +40,37 @@ export function Facts({ app, state, job }: FactsProps) {
     <aside class="facts" aria-label="Facts">
       <dl>
         <Fact name="Run time">{time === undefined ? undefined : durationText(time)}</Fact>
-        <Fact name="Exit code">{exitText(job) || undefined}</Fact>
+        <Fact name="Exit code">{exitFact(job)}</Fact>
+        <Fact name="Left behind">
+          {job.remainingProcesses && (
+            <>
+              {processCount(job.remainingProcesses)}{" "}
+              <button type="button" onClick={() => app.ask("cancel", [job])}>
+                End…
+              </button>
+            </>
+          )}
+        </Fact>
+        <Fact name="Lease">
+          {job.leaseMs !== undefined && (
+            <>
+              {leaseFact(job, app.nowMs.value)}{" "}
+              {job.leaseExpireTime && (
+                <button type="button" onClick={() => void app.renewLease(state)}>
+                  Renew
+                </button>
+              )}
+            </>
+          )}
+        </Fact>
         <Fact name="Started">
           {"startedTime" in job && job.startedTime ? timeText(job.startedTime) : undefined}
         </Fact>
         <Fact name="Ended">{"completedTime" in job ? timeText(job.completedTime) : undefined}</Fact>
-        <Fact name="CPU time">{cpuTimeText(job)}</Fact>
-        <Fact name="Memory">{memoryText(job)}</Fact>
+        <Fact name="CPU time">{cpuTimeFact(job)}</Fact>
+        <Fact name="Memory">{memoryFact(job)}</Fact>
         <Fact name="Processes">{usage?.processes}</Fact>
-        <Fact name="Disk">
-          {usage?.readBytes || usage?.writtenBytes
-            ? `${bytesText(usage.readBytes ?? 0)} read, ${bytesText(usage.writtenBytes ?? 0)} written`
-            : undefined}
-        </Fact>
+        <Fact name="Disk">{diskFact(job)}</Fact>
         <Fact name="Last output">
           {usage?.lastOutputTime ? timeText(usage.lastOutputTime) : undefined}
         </Fact>
@@ -56,9 +92,14 @@ export function Facts({ app, state, job }: FactsProps) {
           {job.lastSignal &&
             `${visible(job.lastSignal.name)}, ${timeText(job.lastSignal.sentTime)}`}
         </Fact>
-        <Fact name="Limits">{limitsText(job)}</Fact>
-        <Fact name="ulimit">{softLimitsText(job)}</Fact>
-        <Fact name="Output">{outputText(job)}</Fact>
+        <Fact name="Limits">{limitsFact(job)}</Fact>
+        <Fact name="ulimit">{softLimitsFact(job)}</Fact>
+        <Fact name="Output">{outputFact(job)}</Fact>
+        <Fact name="Input">{job.stdin && "what is sent to it"}</Fact>
+        <Fact name="At its end">
+          {job.endRemaining && "what the command leaves behind is ended"}
+        </Fact>
+        <Fact name="Then runs">{job.onEnd && <OnEndView job={job} onEnd={job.onEnd} />}</Fact>
         <Fact name="Id">
           <code>{visible(job.id)}</code>
         </Fact>
@@ -80,15 +121,20 @@ export function Facts({ app, state, job }: FactsProps) {
   );
 }
 
-function cpuTimeText(job: Job): string | undefined {
-  const ms = job.usage?.cpuTimeMs ?? ("cpuTimeMs" in job ? job.cpuTimeMs : undefined);
-  return ms === undefined ? undefined : durationText(ms);
-}
-
-function memoryText({ usage }: Job): string | undefined {
-  const peak = usage?.memoryPeakBytes === undefined ? undefined : bytesText(usage.memoryPeakBytes);
-  if (usage?.memoryBytes === undefined) return peak && `${peak} at most`;
-  return `${bytesText(usage.memoryBytes)}${peak ? `, ${peak} at most` : ""}`;
+/** What is run at the job's end, and what became of that. */
+function OnEndView({ job, onEnd }: { readonly job: Job; readonly onEnd: OnEnd }) {
+  const { onEndResult: result } = job;
+  return (
+    <>
+      <code dir="ltr">{commandLine(onEnd)}</code>, for {durationText(onEnd.timeoutMs)} at most
+      {result && <p>{onEndResultFact(result)}</p>}
+      {result && result.output !== "" && (
+        <pre class="quoted" tabIndex={0}>
+          {visibleLines(result.output)}
+        </pre>
+      )}
+    </>
+  );
 }
 
 function Fact({
@@ -161,34 +207,4 @@ function Environment({ app, job }: { readonly app: App; readonly job: Job }) {
 function timeText(time: Date): string {
   const isToday = time.toDateString() === new Date().toDateString();
   return isToday ? time.toLocaleTimeString("en-GB") : time.toLocaleString("en-GB");
-}
-
-function limitsText(job: Job): string | undefined {
-  const parts = [
-    job.timeoutMs === undefined ? undefined : `${durationText(job.timeoutMs)} of time`,
-    job.logLimitBytes === undefined ? undefined : `${bytesText(job.logLimitBytes)} of each log`,
-    job.nice === undefined || job.nice === 0 ? undefined : `nice ${job.nice}`,
-    job.umask === undefined ? undefined : `umask ${job.umask.toString(8).padStart(3, "0")}`,
-  ].filter((part) => part !== undefined);
-  return parts.length === 0 ? undefined : parts.join(", ");
-}
-
-/** Those that limit something: the command line hands on all that a shell has. */
-function softLimitsText({ softLimits = {} }: Job): string | undefined {
-  const limits = Object.entries(softLimits).filter(([, limit]) => limit !== NO_LIMIT);
-  if (limits.length === 0) return undefined;
-  return limits.map(([name, limit]) => `${name} ${limit}`).join(", ");
-}
-
-function outputText(job: Job): string {
-  const log = (stream: "stdout" | "stderr") => {
-    const bytes = stream === "stdout" ? job.stdoutBytes : job.stderrBytes;
-    const first = stream === "stdout" ? job.stdoutFirstOffset : job.stderrFirstOffset;
-    const kept = first === 0 ? "" : `, the last ${bytesText(bytes - first)} are kept`;
-    const missing = job.missingLogs?.includes(stream) ? ", its log was deleted" : "";
-    return `${bytesText(bytes)}${kept}${missing}`;
-  };
-  if (job.pty) return `terminal ${log("stdout")}`;
-  if (job.mergeOutput) return `stdout with stderr ${log("stdout")}`;
-  return `stdout ${log("stdout")}; stderr ${log("stderr")}`;
 }

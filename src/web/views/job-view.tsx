@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { isTerminal, type Job } from "../../contract/job.js";
 import { ProgressBar } from "../parts/progress-bar.js";
 import { StatusMark } from "../parts/status-mark.js";
+import { withProcesses } from "../state/actions.js";
 import type { App } from "../state/app.js";
 import type { JobState } from "../state/job-state.js";
 import { errorWords } from "../state/notices.js";
@@ -53,8 +54,13 @@ function JobActions({ app, job }: { readonly app: App; readonly job: Job }) {
           </button>
         </>
       )}
+      {hasEnded && job.remainingProcesses !== undefined && (
+        <button type="button" class="danger" onClick={() => app.ask("cancel", [job])}>
+          End what is left…
+        </button>
+      )}
       <button type="button" onClick={() => app.ask("restart", [job])}>
-        {hasEnded ? "Start again" : "Restart…"}
+        {withProcesses([job]).length === 0 ? "Start again" : "Restart…"}
       </button>
       <button type="button" onClick={() => app.router.openStart({ like: job.id })}>
         Start like this…

@@ -12,6 +12,8 @@ import {
   commandLine,
   durationText,
   exitText,
+  processCount,
+  reasonText,
   runTimeMs,
   statusWords,
   visible,
@@ -42,6 +44,7 @@ export function JobsView({ app }: { readonly app: App }) {
   return (
     <main class="jobs">
       <Filter app={app} />
+      <Unreadable app={app} />
       <JobTable app={app} />
       <ActionBar
         app={app}
@@ -49,6 +52,34 @@ export function JobsView({ app }: { readonly app: App }) {
         onClear={() => app.selection.clear()}
       />
     </main>
+  );
+}
+
+/** The jobs that the table cannot have. */
+function Unreadable({ app }: { readonly app: App }) {
+  const { unreadable, unreadableSize: count } = app.jobs.unreadable.value;
+  if (count === 0) return null;
+  return (
+    <details class="unreadable">
+      <summary>
+        {count === 1 ? "The record of 1 job" : `The records of ${count.toLocaleString("en")} jobs`}{" "}
+        cannot be read
+      </summary>
+      <ul>
+        {unreadable.map((job) => (
+          <li key={job.id}>
+            <code>{visible(job.id)}</code> {visible(job.error)}{" "}
+            <button
+              type="button"
+              class="danger"
+              onClick={() => (app.question.value = { type: "unreadable", job })}
+            >
+              Remove…
+            </button>
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 
@@ -318,6 +349,11 @@ function JobRow({ app, job, index, top, height, isActive }: JobRowProps) {
         <code dir="ltr" title={commandLine(job)}>
           {commandLine(job)}
         </code>
+        {job.remainingProcesses !== undefined && (
+          <span class="label left" title={statusWords(job)}>
+            {processCount(job.remainingProcesses)} left
+          </span>
+        )}
         <Labels app={app} job={job} />
       </span>
       <span role="gridcell" class="progress">
@@ -335,7 +371,7 @@ function JobRow({ app, job, index, top, height, isActive }: JobRowProps) {
           : ""}
       </span>
       <span role="gridcell" class="exit" title={statusWords(job)}>
-        {exitText(job)}
+        {reasonText(job) ?? exitText(job)}
       </span>
       <span role="gridcell" class="created" title={job.createdTime.toLocaleString()}>
         {agoText(nowMs - job.createdTime.getTime())}

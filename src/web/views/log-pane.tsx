@@ -1,18 +1,32 @@
 import "@xterm/xterm/css/xterm.css";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { isTerminal, type Job } from "../../contract/job.js";
+import { isTerminal, type Job, type Stream } from "../../contract/job.js";
 import { type ScreenView, TerminalScreen } from "../parts/terminal-screen.js";
 import type { App } from "../state/app.js";
 import type { JobState } from "../state/job-state.js";
 import { InputState } from "../state/input-state.js";
 import { LogState, type OutputChoice } from "../state/log-state.js";
 import { errorWords } from "../state/notices.js";
+import { writtenText, writtenWords } from "../state/moment.js";
 import { SearchState } from "../state/search-state.js";
+import { TimeJump } from "../state/time-jump.js";
 import { theme } from "../parts/theme.js";
 import { bytesText, visible } from "../state/words.js";
 import { InputLine } from "./input-line.js";
 
-const NO_VIEW: ScreenView = { rows: [], rowHeight: 0, isAtEnd: true, isAtStart: true };
+const NO_VIEW: ScreenView = {
+  firstRow: 0,
+  rows: [],
+  rowHeight: 0,
+  isAtEnd: true,
+  isAtStart: true,
+};
+
+interface Opened {
+  readonly screen: TerminalScreen;
+  readonly log: LogState;
+  readonly jump: TimeJump;
+}
 
 export interface LogPaneProps {
   readonly app: App;
@@ -25,8 +39,7 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
   const host = useRef<HTMLDivElement>(null);
   const pane = useRef<HTMLElement>(null);
   const [view, setView] = useState(NO_VIEW);
-  const [open, setOpen] = useState<{ screen: TerminalScreen; log: LogState }>();
-  const [hasTimes, setTimes] = useState(false);
+  const [open, setOpen] = useState<Opened>();
   const search = useMemo(() => new SearchState(app.procman, job.id), [app, job.id]);
   const input = useMemo(() => new InputState(app.procman, job.id), [app, job.id]);
   const isDark = theme.isDark.value;
@@ -49,7 +62,7 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
       screen,
       onJob: (job) => state.hear(job),
     });
-    setOpen({ screen, log });
+    setOpen({ screen, log, jump: new TimeJump(log) });
     void log.follow();
     return () => {
       log.close();
@@ -80,15 +93,15 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
   }, [open, isBusy, view.isAtStart, view.isAtEnd]);
 
   const log = open?.log;
+  const hasTimes = log?.hasTimes.value ?? false;
+  const toggleTimes = () => void log?.showTimes(!hasTimes);
   const follow = () => {
     open?.screen.toEnd();
     if (log && log.mode.value === "window") void log.follow();
   };
   const save = async () => {
-    const choice = log?.choice.value;
-    const stream = choice === "stderr" ? choice : "stdout";
     try {
-      location.assign(await app.door.download(job.id, stream));
+      location.assign(await app.door.download(job.id, savedStream(log?.choice.value)));
     } catch (error) {
       app.notices.error("save the log", error);
     }
@@ -112,7 +125,8 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
       G: follow,
       End: follow,
       f: follow,
-      t: () => setTimes(!hasTimes),
+      t: toggleTimes,
+      T: () => pane.current?.querySelector<HTMLElement>("#time")?.focus(),
       Enter: () => (takesKeys ? open?.screen.focus() : undefined),
     };
     const action = act[event.key];
@@ -148,9 +162,14 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
         <SearchBox job={job} log={log} search={search} onStep={showHit} />
         <span class="grow" />
         <label class="check">
-          <input type="checkbox" checked={hasTimes} onChange={() => setTimes(!hasTimes)} /> times
+          <input type="checkbox" checked={hasTimes} onChange={toggleTimes} /> times
         </label>
-        <button type="button" title="Save the whole log as a file" onClick={() => void save()}>
+        {open && <TimeField jump={open.jump} onShown={() => pane.current?.focus()} />}
+        <button
+          type="button"
+          title={`Save all of ${savedStream(log?.choice.value)} as a file`}
+          onClick={() => void save()}
+        >
           Save
         </button>
         {log && <Position log={log} />}
@@ -176,7 +195,7 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
         </p>
       )}
       <div class="screen">
-        <Gutter view={view} hasTimes={hasTimes} />
+        <Gutter view={view} hasTimes={hasTimes} placeRow={log?.placeRow.value} />
         <div ref={host} class="terminal" />
       </div>
       {takesKeys && (
@@ -189,23 +208,40 @@ export default function LogPane({ app, state, job }: LogPaneProps) {
   );
 }
 
-/** Says of each row which stream it is of, and when it was seen. */
-function Gutter({ view, hasTimes }: { readonly view: ScreenView; readonly hasTimes: boolean }) {
+/** A file has one of them. */
+function savedStream(choice: OutputChoice | undefined): Stream {
+  return choice === "stderr" ? choice : "stdout";
+}
+
+interface GutterProps {
+  readonly view: ScreenView;
+  readonly hasTimes: boolean;
+  readonly placeRow: number | undefined;
+}
+
+/** Says of each row which stream it is of, and when it was written. */
+function Gutter({ view, hasTimes, placeRow }: GutterProps) {
+  const now = new Date();
   let last = "";
   return (
     <div class="gutter" aria-hidden="true">
       {view.rows.map((run, index) => {
-        const time = hasTimes && run?.seenTime ? timeText(run.seenTime) : "";
-        const shown = time === last ? "" : time;
-        last = time;
+        const written = hasTimes ? run?.writtenBetween : undefined;
+        const text = written ? writtenText(written, now) : "";
+        const shown = text === last ? "" : text;
+        last = text;
+        const words = [
+          run?.stream === "stderr" ? run.stream : "",
+          written && writtenWords(written),
+        ];
         return (
           <div
             key={index}
-            class={run?.stream === "stderr" ? "stderr" : ""}
-            title={run?.stream === "stderr" ? "stderr" : undefined}
+            class={`${run?.stream ?? ""} ${view.firstRow + index === placeRow ? "place" : ""}`}
+            title={words.filter((word) => word).join(", ") || undefined}
             style={{ height: `${view.rowHeight}px` }}
           >
-            {shown}
+            {shown !== "" && <span>{shown}</span>}
           </div>
         );
       })}
@@ -213,9 +249,39 @@ function Gutter({ view, hasTimes }: { readonly view: ScreenView; readonly hasTim
   );
 }
 
-function timeText(time: Date): string {
-  const tenths = Math.floor(time.getMilliseconds() / 100);
-  return `${time.toLocaleTimeString("en-GB")}.${tenths}`;
+/** Goes to what was written at a time. */
+function TimeField({ jump, onShown }: { readonly jump: TimeJump; readonly onShown: () => void }) {
+  const said = jump.said.value;
+  const onKeyDown = async (event: KeyboardEvent) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (await jump.go()) onShown();
+  };
+  return (
+    <>
+      <input
+        id="time"
+        placeholder="Go to a time   T"
+        title="10m ago, 14:30, yesterday 14:30, 2026-01-31 14:30"
+        aria-label="Go to a time"
+        aria-invalid={said !== ""}
+        aria-describedby={said === "" ? undefined : "time-said"}
+        spellcheck={false}
+        autocomplete="off"
+        value={jump.text.value}
+        onInput={(event) => {
+          jump.text.value = event.currentTarget.value;
+          jump.said.value = "";
+        }}
+        onKeyDown={(event) => void onKeyDown(event)}
+      />
+      {said !== "" && (
+        <span id="time-said" class="failure" role="alert">
+          {said}
+        </span>
+      )}
+    </>
+  );
 }
 
 /** Where in the log the screen is. */

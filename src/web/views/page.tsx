@@ -102,7 +102,7 @@ function onPageKey(app: App, event: KeyboardEvent): void {
   const { route } = app.router;
   if (event.key === "Escape") {
     if (isTyping && target.closest(".xterm")) return;
-    if (isTyping && !target.closest("form")) focusMain();
+    if (isTyping && !target.closest(".start")) focusMain();
     else if (route.value.jobId !== undefined || route.value.start) app.router.openList();
     return;
   }

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import type { Job } from "../../contract/job.js";
+import type { UnreadableJob } from "../../contract/procman.js";
 import { Dialog } from "../parts/dialog.js";
-import { running } from "../state/actions.js";
+import { remainingCount, running } from "../state/actions.js";
 import type { App } from "../state/app.js";
-import { commandLine } from "../state/words.js";
+import { commandLine, processCount, visible } from "../state/words.js";
 
 const GRACE_PERIODS_S = [0, 1, 5, 30, 120];
 const SIGNALS = [
@@ -34,13 +35,15 @@ export function Questions({ app }: { readonly app: App }) {
     case undefined:
       return null;
     case "cancel":
-      return <CancelDialog app={app} jobs={running(question.jobs)} onClose={close} />;
+      return <CancelDialog app={app} jobs={question.jobs} onClose={close} />;
     case "signal":
-      return <SignalDialog app={app} jobs={running(question.jobs)} onClose={close} />;
+      return <SignalDialog app={app} jobs={question.jobs} onClose={close} />;
     case "restart":
       return <RestartDialog app={app} jobs={question.jobs} onClose={close} />;
     case "remove":
       return <RemoveDialog app={app} jobs={question.jobs} onClose={close} />;
+    case "unreadable":
+      return <UnreadableDialog app={app} job={question.job} onClose={close} />;
     case "cleanup":
       return <CleanupDialog app={app} onClose={close} />;
     case "keys":
@@ -56,9 +59,17 @@ interface JobsDialogProps {
 
 function CancelDialog({ app, jobs, onClose }: JobsDialogProps) {
   const [graceS, setGraceS] = useState(5);
+  const left = remainingCount(jobs);
+  const isOver = running(jobs).length === 0;
+  const verb = isOver ? `End ${processCount(left)}` : `Cancel ${what(jobs)}`;
   return (
-    <Dialog title={`Cancel ${what(jobs)}?`} onClose={onClose}>
+    <Dialog title={`${verb}?`} onClose={onClose}>
       <JobNames jobs={jobs} />
+      {isOver ? (
+        <p>The command has ended, and has left {processCount(left)} behind.</p>
+      ) : (
+        left > 0 && <p>Of those that have ended, {processCount(left)} that they left are ended.</p>
+      )}
       <label class="field">
         Time to end by itself (SIGTERM), before it is killed (SIGKILL)
         <select value={graceS} onChange={(event) => setGraceS(Number(event.currentTarget.value))}>
@@ -70,10 +81,10 @@ function CancelDialog({ app, jobs, onClose }: JobsDialogProps) {
         </select>
       </label>
       <Buttons
-        verb={`Cancel ${what(jobs)}`}
+        verb={verb}
         dismiss="Let it run"
         onClose={onClose}
-        onConfirm={() => void app.actions.cancel(idsOf(jobs), graceS * 1000)}
+        onConfirm={() => void app.actions.cancel(jobs, graceS * 1000)}
       />
     </Dialog>
   );
@@ -110,13 +121,12 @@ function SignalDialog({ app, jobs, onClose }: JobsDialogProps) {
 }
 
 function RestartDialog({ app, jobs, onClose }: JobsDialogProps) {
-  const alive = running(jobs).length;
   return (
     <Dialog title={`Restart ${what(jobs)}?`} onClose={onClose}>
       <JobNames jobs={jobs} />
       <p>
-        {alive === 1 ? "One of them is running" : `${alive} are running`}: it is cancelled first,
-        with 5 s to end by itself. Then the same command is started as a new job.
+        {aliveText(jobs)} They are ended first, with 5 s to end by themselves. Then the same command
+        is started as a new job.
       </p>
       <Buttons
         verb="Restart"
@@ -128,8 +138,22 @@ function RestartDialog({ app, jobs, onClose }: JobsDialogProps) {
   );
 }
 
-function RemoveDialog({ app, jobs, onClose }: JobsDialogProps) {
+/** Says what would be ended: "1 job is running. 2 processes are left." */
+function aliveText(jobs: readonly Job[]): string {
   const alive = running(jobs).length;
+  const left = remainingCount(jobs);
+  const texts = [
+    alive === 0 ? "" : `${alive} ${alive === 1 ? "job is" : "jobs are"} running.`,
+    left === 0 ? "" : `${processCount(left)} ${left === 1 ? "is" : "are"} left of what has ended.`,
+  ];
+  return texts.filter((text) => text !== "").join(" ");
+}
+
+function RemoveDialog({ app, jobs, onClose }: JobsDialogProps) {
+  const [includeRemaining, setIncludeRemaining] = useState(false);
+  const alive = running(jobs).length;
+  const left = remainingCount(jobs);
+  const heldBack = jobs.filter((job) => remainingCount([job]) > 0).length;
   return (
     <Dialog title={`Remove ${what(jobs)}?`} onClose={onClose}>
       <JobNames jobs={jobs} />
@@ -139,30 +163,91 @@ function RemoveDialog({ app, jobs, onClose }: JobsDialogProps) {
           <>
             {" "}
             <b>
-              {alive === 1 ? "One of them is running and is" : `${alive} are running and are`}{" "}
-              cancelled first.
+              {alive === 1 ? "1 job is running and is" : `${alive} are running and are`} cancelled
+              first.
             </b>
           </>
         )}
       </p>
+      {left > 0 && (
+        <>
+          <p>
+            {heldBack === 1 ? "1 job has" : `${heldBack} jobs have`} left {processCount(left)}{" "}
+            behind, and cannot be removed while {left === 1 ? "that runs" : "they run"}.
+          </p>
+          <RemainingCheck
+            label={`End ${left === 1 ? "it" : "them"} first (SIGTERM, after 5 s SIGKILL)`}
+            isOn={includeRemaining}
+            onChange={setIncludeRemaining}
+          />
+        </>
+      )}
       <Buttons
         verb={`Remove ${what(jobs)}`}
         dismiss="Keep"
         isDefault={false}
+        isDisabled={heldBack === jobs.length && !includeRemaining}
         onClose={onClose}
         onConfirm={() => {
           const ids = idsOf(jobs);
           const { jobId } = app.router.route.value;
           if (jobId !== undefined && ids.includes(jobId)) app.router.openList();
-          void app.actions.remove(ids);
+          void app.actions.remove(ids, { includeRemaining });
         }}
       />
     </Dialog>
   );
 }
 
+interface UnreadableDialogProps {
+  readonly app: App;
+  readonly job: UnreadableJob;
+  readonly onClose: () => void;
+}
+
+function UnreadableDialog({ app, job, onClose }: UnreadableDialogProps) {
+  return (
+    <Dialog title="Remove this job?" onClose={onClose}>
+      <p>
+        <code>{visible(job.id)}</code>: {visible(job.error)}.
+      </p>
+      <p>
+        A newer version of procman may be able to read its record. All of its files are deleted,
+        with its output. This cannot be undone.
+      </p>
+      <Buttons
+        verb="Remove this job"
+        dismiss="Keep"
+        isDefault={false}
+        onClose={onClose}
+        onConfirm={() => void app.actions.removeUnreadable(job.id)}
+      />
+    </Dialog>
+  );
+}
+
+interface RemainingCheckProps {
+  readonly label: string;
+  readonly isOn: boolean;
+  readonly onChange: (isOn: boolean) => void;
+}
+
+function RemainingCheck({ label, isOn, onChange }: RemainingCheckProps) {
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        checked={isOn}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />{" "}
+      {label}
+    </label>
+  );
+}
+
 function CleanupDialog({ app, onClose }: Omit<JobsDialogProps, "jobs">) {
   const [ageMs, setAgeMs] = useState(86_400_000);
+  const [includeRemaining, setIncludeRemaining] = useState(false);
   return (
     <Dialog title="Clean up" onClose={onClose}>
       <label class="field">
@@ -176,12 +261,17 @@ function CleanupDialog({ app, onClose }: Omit<JobsDialogProps, "jobs">) {
         </select>
       </label>
       <p>This cannot be undone. Jobs that run are left alone.</p>
+      <RemainingCheck
+        label="Also those that have left processes behind, which are ended"
+        isOn={includeRemaining}
+        onChange={setIncludeRemaining}
+      />
       <Buttons
         verb="Remove them"
         dismiss="Keep all"
         isDefault={false}
         onClose={onClose}
-        onConfirm={() => void app.actions.cleanUp(ageMs)}
+        onConfirm={() => void app.actions.cleanUp(ageMs, { includeRemaining })}
       />
     </Dialog>
   );
@@ -200,6 +290,8 @@ const KEYS: readonly [keys: string, meaning: string][] = [
   ["r", "restart the job"],
   ["d Delete", "remove the job, or those that are marked"],
   ["f", "in a job: follow its output, at its end"],
+  ["t", "in a job: show when its output was written"],
+  ["T", "in a job: go to what was written at a time"],
   ["Esc", "unmark; leave a field; back to the list"],
   ["F6", "leave a terminal that takes the keys"],
   ["?", "these keys"],
@@ -235,6 +327,7 @@ interface ButtonsProps {
   readonly isDanger?: boolean;
   /** Whether Enter does it. Not where everything is lost by that. */
   readonly isDefault?: boolean;
+  readonly isDisabled?: boolean;
   readonly onConfirm: () => void;
   readonly onClose: () => void;
 }
@@ -244,6 +337,7 @@ function Buttons({
   dismiss,
   isDanger = true,
   isDefault = true,
+  isDisabled = false,
   onConfirm,
   onClose,
 }: ButtonsProps) {
@@ -256,6 +350,7 @@ function Buttons({
         type="button"
         class={isDanger ? "danger" : "primary"}
         autofocus={isDefault}
+        disabled={isDisabled}
         onClick={() => {
           onClose();
           onConfirm();

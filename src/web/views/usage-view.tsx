@@ -40,5 +40,5 @@ export function UsageView({ state }: { readonly state: JobState }) {
 }
 
 function percentText(share: number): string {
-  return `${Math.round(share * 100)}%`;
+  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
 }

@@ -46,6 +46,24 @@ test("a terminal has it in colours, without what would be written over, and how 
   expect(cli.err.text).toMatch(/procman: abc .*completed/);
 });
 
+test("with --json each event is a line, with its job's id", async () => {
+  const cli = cliWith();
+  cli.procman.write("abc", "x\n");
+  for (const id of ["abc", "defghi"]) cli.procman.end(id);
+  expect(await cli.run("attach", "--no-follow", "--json", "web", "defghi"), cli.err.text).toBe(0);
+  const events = cli.out.text.trimEnd().split("\n");
+  const parsed = events.map((line) => JSON.parse(line) as { id: string });
+  expect(parsed.filter(({ id }) => id === "abc")).toMatchObject([
+    { opened: { job: { name: "web" } } },
+    { chunk: { stream: "stdout", offset: "0", data: "eAo=" } },
+    { ended: { job: { status: "completed" } } },
+  ]);
+  expect(parsed.filter(({ id }) => id === "defghi").map((each) => Object.keys(each))).toEqual([
+    ["id", "opened"],
+    ["id", "ended"],
+  ]);
+});
+
 test("jobs that share a name are told by their ids", async () => {
   const cli = cliWith();
   cli.procman.addJob("jkl", { name: "web" });

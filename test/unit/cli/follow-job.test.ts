@@ -4,7 +4,7 @@ import { ProcmanError } from "../../../src/contract/errors.js";
 import type { Job, WindowSize } from "../../../src/contract/job.js";
 import type { AttachOptions } from "../../../src/contract/procman.js";
 import { eventually } from "../../helpers/eventually.js";
-import { endedJob } from "../client/some-job.js";
+import { endedJob, runningJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
 
 const terminal = { terminal: true, rows: 30, columns: 100, env: { NO_COLOR: "1" } };
@@ -62,6 +62,25 @@ describe("Ctrl-C", () => {
     cli.procman.end("job1");
     expect(await running).toBe(0);
   });
+});
+
+test("run --with-me leaves nothing under way where the server is lost", async () => {
+  const cli = new FakeCli();
+  const lost = new ProcmanError("UNREACHABLE", "cannot reach procman");
+  cli.procman.cancel = () => Promise.reject(lost);
+  cli.procman.attach = async function* () {
+    yield { type: "opened", job: runningJob() };
+    await eventually("the lease", () => cli.procman.calls.some(isRenewal));
+    throw lost;
+  };
+  expect(await cli.run("run", "--with-me", "true")).toBe(125);
+  expect(cli.err.text).toContain("lost the server; job job1 goes on. Come back: ");
+  const [, options] = cli.procman.lastCall("renewLease") as [string, { signal: AbortSignal }];
+  expect(options.signal.aborted).toBe(true);
+
+  function isRenewal({ method }: { readonly method: string }): boolean {
+    return method === "renewLease";
+  }
 });
 
 describe("what is told to a person", () => {

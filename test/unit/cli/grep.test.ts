@@ -86,6 +86,18 @@ describe("logs --grep", () => {
   });
 });
 
+test("logs --json prints each line as an event, and does not follow", async () => {
+  const events: WatchEvent[] = [opened, { type: "line", ...line("one") }, ended];
+  const { out, asked } = await run(events, ["logs", "--json", "-t", "abc"]);
+  const printed = out.trimEnd().split("\n");
+  expect(printed.map((each) => JSON.parse(each) as object)).toMatchObject([
+    { opened: { job: { id: "abc" } } },
+    { line: { stream: "stdout", text: "one", offset: "0", nextOffset: "3" } },
+    { ended: {} },
+  ]);
+  expect(asked).toMatchObject({ follow: false, writtenTimes: true });
+});
+
 describe("logs --timestamps", () => {
   const writtenBetween = (fromMs: number, toMs: number) => ({
     from: new Date(fromMs),
@@ -180,6 +192,15 @@ describe("watch of several jobs", () => {
       labels: { x: "1" },
       output: { pattern: "o", invert: false, streams: ["stdout"] },
     });
+  });
+
+  test("a job that has ended takes no name from the one that bears it", async () => {
+    const jobs = [named("new", "web"), endedJob({ id: "old", name: "web" })];
+    const { out } = await watch(
+      [{ type: "snapshot", jobs, revision }, found("new", "one"), found("old", "two")],
+      ["--all", "--grep", "o"],
+    );
+    expect(out).toBe("web | one\nold | two\n");
   });
 
   test("a terminal has a colour for each job", async () => {

@@ -75,6 +75,17 @@ describe("its address", () => {
   test("has certificates and keys that belong together", () => {
     expect(() => addressOf(host("https://there", { certFile: "/c" }))).toThrow("belong together");
   });
+
+  test("trusts no file without a certificate: the error would come from TLS, and say something else", () => {
+    const file = join(tempDir(), "file");
+    writeFileSync(file, "no certificate\n");
+    expect(() => addressOf(host("https://there", { caFile: file }))).toThrow(
+      `--ca-file: ${file} holds no "BEGIN CERTIFICATE" (PEM)`,
+    );
+    expect(() => addressOf(host("https://there", { certFile: file, keyFile: file }))).toThrow(
+      "--cert-file",
+    );
+  });
 });
 
 describe("ssh's arguments", () => {

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { AttachOptions, StartOptions } from "../../../src/contract/procman.js";
-import { invalidArgument, ProcmanError, Violations } from "../../../src/contract/errors.js";
+import {
+  argumentError,
+  invalidArgument,
+  ProcmanError,
+  Violations,
+} from "../../../src/contract/errors.js";
 import { eventually } from "../../helpers/eventually.js";
 import { endedJob } from "../client/some-job.js";
 import { FakeCli, type FakeCliOptions } from "./fake-cli.js";
@@ -422,7 +427,8 @@ describe("several jobs", () => {
     cli.procman.end("def");
     expect(await cli.run("rm", "-l", "abc")).toBe(2);
     expect(await cli.run("rm", "-l", "team=ml")).toBe(2);
-    expect(cli.err.text).toBe("procman: give either an id or --last\n".repeat(2));
+    const message = "procman: give either an id or --last";
+    expect(cli.err.text).toBe(`${message}\n${message}; "-l" is that, and --label is written out\n`);
     expect(await cli.run("rm", "-l")).toBe(0);
     expect(cli.out.text).toBe("def removed\n");
     expect(await cli.run("rm")).toBe(2);
@@ -539,7 +545,7 @@ describe("several jobs", () => {
 
   test.each([
     [["attach", "-i", "abc", "def"], "are for a single job"],
-    [["attach", "--json", "--all"], "are for a single job"],
+    [["attach", "--stdout-offset", "1", "--all"], "are for a single job"],
     [["attach", "--stdout-offset", "5", "abc", "def"], "are for a single job"],
     [["wait", "--for-port", "1", "abc", "def"], "are for a single job"],
     [["wait", "--for-output", "x", "--all"], "are for a single job"],
@@ -547,6 +553,10 @@ describe("several jobs", () => {
     [["rm", "--label", "a=b", "-l"], "give either ids, --last, or"],
     [["rm", "--unreadable", "--all"], "cannot be used with option"],
     [["signal", "--all"], "missing required argument 'signal'"],
+    [["cancel", "-l", "team=ml"], "--label is written out"],
+    [["logs", "abc", "def"], '"procman attach ID..." shows several jobs.'],
+    [["follow", "abc"], '"procman logs -f ID"'],
+    [["add", "true"], "procman has no queue"],
     [["signal", "--all", "abc", "HUP"], "give either ids, --last, or"],
   ])("%j is wrong usage", async (words, message) => {
     const cli = cliWith({}, "abc", "def");
@@ -597,7 +607,7 @@ describe("the job that a command is for", () => {
     cli.typed.end();
     expect([0, 124], cli.err.text).toContain(await cli.run(...words));
     const { args } = cli.procman.calls.at(-1) ?? {};
-    expect(args?.[0]).toBe("abc");
+    expect(args?.[0]).toBe(words[0] === "restart" ? "web" : "abc");
   });
 
   test("is none where there are none", async () => {
@@ -632,6 +642,33 @@ describe("restart", () => {
     ]);
     expect(cli.out.text).toBe("job2\n");
   });
+
+  test("leaves a name to the server, which knows what it meant the first time", async () => {
+    const cli = cliWith({}, "abc");
+    const get = cli.procman.get.bind(cli.procman);
+    cli.procman.get = (id, ...rest) => get(id === "web" ? "abc" : id, ...rest);
+    for (const [given, passedOn] of [
+      ["web", "web"],
+      ["ab", "abc"],
+      ["abc", "abc"],
+    ] as const) {
+      cli.procman.restart = async (id) => {
+        expect(id).toBe(passedOn);
+        return get("abc");
+      };
+      expect(await cli.run("restart", "--request-id", "r", given), cli.err.text).toBe(0);
+    }
+  });
+
+  test.each([["--last"], ["abc", "def"]])(
+    "--request-id with %j is wrong usage",
+    async (...words) => {
+      const cli = cliWith({}, "abc", "def");
+      expect(await cli.run("restart", "--request-id", "r", ...words)).toBe(2);
+      expect(cli.err.text).toContain("--request-id is for a single job");
+      expect(cli.procman.calls).toEqual([]);
+    },
+  );
 
   test("of several prints each, with --json as an object", async () => {
     const cli = cliWith({}, "abc", "def");
@@ -969,4 +1006,38 @@ test("the manual page has every command with its options", async () => {
     expect(page).toContain(text);
   }
   expect(page).not.toContain('.SS "monit');
+});
+
+test.each([
+  [125, "--name", ["run", "--name", "", "true"]],
+  [125, "--request-id", ["run", "--request-id", "", "true"]],
+  [125, "--on-end", ["run", "--on-end", "", "true"]],
+  [125, "--work-dir", ["run", "--work-dir", "", "true"]],
+  [125, "--max-output", ["run", "--for", "1s", "--max-output", "0", "true"]],
+  [125, "--max-output", ["run", "--for", "1s", "--max-output", "257KiB", "true"]],
+  [125, "--name", ["wait", "--name", ""]],
+  [2, "--name", ["ls", "--name", ""]],
+  [2, "--name", ["top", "--name", ""]],
+  [2, "--name", ["cancel", "--name", ""]],
+  [2, "--state-dir", ["rm", "--state-dir", "", "--all"]],
+  [2, "--host", ["rm", "--host", "", "--all"]],
+])(
+  "exits with %d, and does nothing, where %s is nothing that it can be: %j",
+  async (code, option, words) => {
+    const cli = cliWith({}, "abc");
+    expect(await cli.run(...words)).toBe(code);
+    expect(cli.err.text).toContain(option);
+    expect(cli.procman.calls).toEqual([]);
+  },
+);
+
+test.each([
+  ["pattern", "--grep: is wrong"],
+  ["output_pattern.pattern", "--grep: is wrong"],
+  ["on_end.command", "--on-end: is wrong"],
+])("an error names the option in place of the field %s", async (field, message) => {
+  const cli = cliWith({}, "abc");
+  cli.procman.failure = argumentError("INVALID_ARGUMENT", [{ field, description: "is wrong" }]);
+  await cli.run("get", "abc");
+  expect(cli.err.text).toBe(`procman: ${message}\n`);
 });

@@ -5,12 +5,15 @@ import type {
   AttachOptions,
   BoundedOutput,
   ReadOutputOptions,
+  WatchEvent,
+  WatchOptions,
 } from "../../../src/contract/procman.js";
 import {
   fairShares,
   type LogScreen,
   LogState,
   type ScreenPiece,
+  type TopPlace,
 } from "../../../src/web/state/log-state.js";
 import { eventually } from "../../helpers/eventually.js";
 import { FakeProcman } from "../../helpers/fake-procman.js";
@@ -23,16 +26,26 @@ class FakeScreen implements LogScreen {
   revealed: number | undefined;
 
   row = 0;
+  isAtEnd = true;
+  top: TopPlace | undefined;
+  /** The time of each piece, and its text. */
+  timed: string[] = [];
+
+  atTop(): TopPlace | undefined {
+    return this.top;
+  }
 
   reset(): void {
+    this.timed = [];
     this.text = "";
     this.row = 0;
     this.revealed = undefined;
   }
 
-  async write({ data, isLive }: ScreenPiece): Promise<number> {
+  async write({ data, isLive, writtenBetween }: ScreenPiece): Promise<number> {
     const { row } = this;
     const text = new TextDecoder().decode(data);
+    this.timed.push(`${secondOf(writtenBetween?.to)} ${text}`);
     this.text += text;
     this.row += text.split("\n").length - 1;
     if (isLive) this.live += text;
@@ -60,8 +73,18 @@ class FakeScreen implements LogScreen {
   }
 }
 
+const EPOCH_MS = 1_700_000_000_000;
+
+function secondOf(time: Date | undefined): number | string {
+  return time ? (time.getTime() - EPOCH_MS) / 1000 : "-";
+}
+
+const atSecond = (second: number) => new Date(EPOCH_MS + second * 1000);
+
 /** A job whose logs are read by offset. */
 class LogProcman extends FakeProcman {
+  /** When each line of a log was written, in seconds. */
+  readonly seconds: Record<Stream, number[]> = { stdout: [], stderr: [] };
   readonly logs: Record<Stream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
   reads = 0;
   status: "running" | "completed" = "completed";
@@ -76,7 +99,16 @@ class LogProcman extends FakeProcman {
   override async readOutput(_: string, options: ReadOutputOptions = {}): Promise<BoundedOutput> {
     this.reads += 1;
     const { streams = [], stdoutOffset = 0, stderrOffset = 0, maxBytes = 0 } = options;
-    const at = { stdout: stdoutOffset, stderr: stderrOffset };
+    const { sinceTime } = options;
+    const since = (stream: Stream) =>
+      sinceTime
+        ? (this.#lines(stream).find(({ second }) => atSecond(second) >= sinceTime)?.offset ??
+          this.logs[stream].length)
+        : 0;
+    const at = {
+      stdout: Math.max(stdoutOffset, since("stdout")),
+      stderr: Math.max(stderrOffset, since("stderr")),
+    };
     const shares = fairShares(
       streams.map((stream) => this.logs[stream].length - at[stream]),
       maxBytes,
@@ -85,9 +117,35 @@ class LogProcman extends FakeProcman {
       const offset = at[stream];
       const data = this.logs[stream].subarray(offset, offset + (shares[index] ?? 0));
       at[stream] += data.length;
-      return data.length === 0 ? [] : [{ stream, offset, data, omittedBytes: 0 }];
+      const { second = 0 } = this.#lines(stream).find((line) => line.offset >= offset) ?? {};
+      const writtenBetween = { from: atSecond(second), to: atSecond(second) };
+      return data.length === 0 ? [] : [{ stream, offset, data, omittedBytes: 0, writtenBetween }];
     });
     return { job: this.job(), parts, stdoutNextOffset: at.stdout, stderrNextOffset: at.stderr };
+  }
+
+  override async *watch(_: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
+    const { streams: [stream = "stdout"] = [], stdoutOffset = 0, stderrOffset = 0 } = options;
+    const from = stream === "stdout" ? stdoutOffset : stderrOffset;
+    yield { type: "opened", job: this.job() };
+    for (const line of this.#lines(stream)) {
+      if (line.nextOffset <= from) continue;
+      const writtenBetween = { from: atSecond(line.second - 1), to: atSecond(line.second) };
+      yield { type: "line", stream, ...line, text: "", terminator: "lf", writtenBetween };
+    }
+    yield { type: "ended", job: this.job() };
+  }
+
+  #lines(stream: Stream): { offset: number; nextOffset: number; second: number }[] {
+    let offset = 0;
+    return this.logs[stream]
+      .toString()
+      .split(/(?<=\n)/)
+      .map((line, index) => {
+        const begin = offset;
+        offset += line.length;
+        return { offset: begin, nextOffset: offset, second: this.seconds[stream][index] ?? 0 };
+      });
   }
 
   override async *attach(_: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
@@ -217,6 +275,46 @@ describe("a log", () => {
     log.resume();
     await eventually("the second line", () => screen.text === "one\ntwo\n");
     log.close();
+  });
+
+  test("tells of its lines when they were written, in that order, where that is wanted", async () => {
+    const { procman, screen, log } = open("a\nb\nc\nd\n", "oops\nouch\n");
+    Object.assign(procman.seconds, { stdout: [1, 1, 5, 9], stderr: [3, 20] });
+    await log.follow();
+    expect(screen.timed).toEqual(["- a\nb\nc\nd\n", "- oops\nouch\n"]);
+    await log.showTimes(true);
+    expect(screen.timed).toEqual(["1 a\nb\n", "3 oops\n", "5 c\n", "9 d\n", "20 ouch\n"]);
+    const { reads } = procman;
+    await log.showTimes(false);
+    expect(procman.reads).toBe(reads);
+  });
+
+  test("is shown at the same rows, with times", async () => {
+    const { screen, log } = open(lines(0, 2000));
+    await log.follow();
+    screen.isAtEnd = false;
+    screen.top = { offset: lines(0, 1000).length, rowsAbove: 7 };
+    await log.showTimes(true);
+    expect(screen.line(screen.revealed ?? -1)).toBe("line 1007");
+    expect(log.placeRow.value).toBeUndefined();
+  });
+
+  test("is shown from a time on, in the stream that was written to first", async () => {
+    const { procman, screen, log } = open(lines(0, 100), "oops\nouch\n");
+    Object.assign(procman.seconds, {
+      stdout: Array.from({ length: 100 }, (_, index) => index),
+      stderr: [10, 42.5],
+    });
+    await log.follow();
+    expect(await log.goToTime(atSecond(42.1))).toBe(true);
+    expect(screen.line(screen.revealed ?? -1)).toBe("ouch");
+    expect(log.placeRow.value).toBe(screen.revealed);
+    expect(log.hasTimes.value).toBe(true);
+    expect(await log.goToTime(atSecond(-100))).toBe(true);
+    expect(screen.line(screen.revealed ?? -1)).toBe("line 0");
+    const { text } = screen;
+    expect(await log.goToTime(atSecond(100))).toBe(false);
+    expect(screen.text).toBe(text);
   });
 
   test("says what it cannot be read for, and is read again", async () => {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { exitText, progressWords, statusWords, visible } from "../../../src/web/state/words.js";
+import {
+  exitText,
+  progressWords,
+  reasonText,
+  statusWords,
+  visible,
+} from "../../../src/web/state/words.js";
 import { FakeProcman } from "../../helpers/fake-procman.js";
 
 const end = { completedTime: new Date(), exitCode: 0 };
@@ -38,6 +44,28 @@ describe("the end of a job, in words", () => {
       { status: "orphaned", error: "the machine was rebooted\u202e" },
       "How it ended cannot be known: the machine was rebooted⟨U+202E⟩.",
     ],
+    [
+      {
+        status: "failed",
+        exitCode: 137,
+        signal: "SIGKILL",
+        reason: "OUT_OF_MEMORY",
+        error: "out of memory: the kernel ended 1 process of the job",
+      },
+      "It ran out of memory: the kernel ended 1 process of the job. Its exit is 137 SIGKILL.",
+    ],
+    [
+      { status: "cancelled", exitCode: 143, error: "its lease of 2000 ms was not renewed" },
+      "It was cancelled: its lease of 2000 ms was not renewed.",
+    ],
+    [
+      { status: "completed", remainingProcesses: 1 },
+      "It ended well, with exit code 0. It has left 1 process behind, which still runs.",
+    ],
+    [
+      { status: "completed", remainingProcesses: 2000 },
+      "It ended well, with exit code 0. It has left 2,000 processes behind, which still run.",
+    ],
   ])("%j", (rest, words) => {
     expect(statusWords(job(rest))).toBe(words);
   });
@@ -47,6 +75,15 @@ describe("the end of a job, in words", () => {
       "137 SIGKILL",
     );
   });
+});
+
+test("a reason is said in words, also one that is not known here", () => {
+  expect(reasonText(job({ status: "failed", reason: "OUT_OF_MEMORY" }))).toBe("out of memory");
+  expect(reasonText(job({ status: "failed", reason: "BAD_LUCK" }))).toBe("bad luck");
+  expect(reasonText(job({ status: "failed", error: "timed out after 5 ms" }))).toBe("timed out");
+  const error = "its lease of 2000 ms was not renewed";
+  expect(reasonText(job({ status: "cancelled", error }))).toBe("lease ran out");
+  expect(reasonText(job({ status: "failed" }))).toBeUndefined();
 });
 
 test("a progress has what is known of it", () => {
