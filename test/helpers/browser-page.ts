@@ -1,14 +1,15 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { onTestFinished } from "vitest";
+import { defined } from "../../src/platform/defined.js";
 import { procman } from "./procman-command.js";
 import type { TestServer } from "./test-server.js";
 
-/** A browser of its own with the server's page, which was let in by a link. */
+/** A tab with the server's page, which was let in by a link. */
 export interface OpenedPage {
   readonly page: Page;
   readonly context: BrowserContext;
   /** What the browser has complained of: errors of scripts, and what the page's policy refused. */
-  readonly complaints: readonly string[];
+  readonly complaints: string[];
 }
 
 export interface OpenOptions {
@@ -16,7 +17,7 @@ export interface OpenOptions {
   readonly search?: string;
   readonly viewport?: { readonly width: number; readonly height: number };
   readonly colorScheme?: "light" | "dark";
-  /** Has it let in by a link of its own. Else it shares a session with others of that server. */
+  /** For a test that ends the session. */
   readonly ownSession?: boolean;
 }
 
@@ -27,39 +28,47 @@ export async function pageLink(server: TestServer): Promise<string> {
   return stdout.trim();
 }
 
-type StorageState = Awaited<ReturnType<BrowserContext["storageState"]>>;
+/** What tests of one server share, unless they ask for something of their own. */
+const shared = new WeakMap<TestServer, OpenedPage>();
 
-/** What a browser that a server has let in keeps of that, for the tests that do not end it. */
-const sessions = new WeakMap<TestServer, StorageState>();
-
-/** Closed when the test is over. */
+/**
+ * Opens the page. Where nothing else is asked for, that is one tab for all tests of a server,
+ * which is loaded anew; other tabs of it are closed when the test is over.
+ */
 export async function openPage(
   browser: Browser,
   server: TestServer,
-  options: OpenOptions = {},
+  { search = "", ...options }: OpenOptions = {},
 ): Promise<OpenedPage> {
-  const { search = "", viewport = { width: 1280, height: 760 }, ownSession, ...rest } = options;
-  const storageState = ownSession ? undefined : sessions.get(server);
-  const context = await browser.newContext({
-    viewport,
-    ...rest,
-    ...(storageState && { storageState }),
+  const isShared = Object.keys(options).length === 0;
+  const known = isShared ? shared.get(server) : undefined;
+  const opened = known ?? (await openContext(browser, options));
+  const { page, context, complaints } = opened;
+  onTestFinished(async () => {
+    if (!isShared) return context.close();
+    for (const other of context.pages()) if (other !== page) await other.close();
+    await page.goto("about:blank");
+    complaints.length = 0;
   });
-  onTestFinished(() => context.close());
-  const page = await context.newPage();
-  const complaints = watchComplaints(page);
-  if (storageState) {
+  if (known) {
     await page.goto(`${server.baseUrl}/${search}`);
   } else {
     const link = await pageLink(server);
     await page.goto(link.replace("/#", `/${search}#`));
   }
   await page.getByRole("navigation", { name: "Page" }).waitFor();
-  if (!storageState && !ownSession) sessions.set(server, await context.storageState());
-  return { page, context, complaints };
+  if (isShared) shared.set(server, opened);
+  return opened;
 }
 
-export function watchComplaints(page: Page): readonly string[] {
+async function openContext(browser: Browser, options: Omit<OpenOptions, "search">) {
+  const { viewport = { width: 1280, height: 760 }, colorScheme } = options;
+  const context = await browser.newContext({ viewport, ...defined({ colorScheme }) });
+  const page = await context.newPage();
+  return { page, context, complaints: watchComplaints(page) };
+}
+
+export function watchComplaints(page: Page): string[] {
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => {

@@ -23,6 +23,8 @@ const MAX_WINDOW_ROWS = 8000;
 const MAX_LAG_BYTES = 8 * 1024 * 1024;
 /** How much is asked for to learn where it begins. */
 const PROBE_BYTES = 64;
+/** While a log grows, the server looks at it once in that time. */
+const MIN_RANGE_MS = 1000;
 /** A first line is left out where its beginning is, unless it is longer than this. */
 const MAX_CUT_LINE_BYTES = 64 * 1024;
 
@@ -388,16 +390,18 @@ export class LogState {
           stderrOffset: stderr,
           maxBytes: READ_BYTES,
           ends: "head",
+          writtenTimes: this.hasTimes.peek(),
           signal,
         },
       );
       const hasBoth = parts.some(({ stream }) => stream !== parts[0]?.stream);
-      const pieces = parts.map(({ stream, offset, data }) => ({
+      const pieces = parts.map(({ stream, offset, data, writtenBetween }) => ({
         stream,
         offset,
         // Else the other stream would go on in a line of this one.
         data: hasBoth ? wholeLines(data) : data,
         isLive: false,
+        ...defined({ writtenBetween }),
       }));
       const ordered = this.hasTimes.peek() ? await this.#inOrder(pieces, signal) : pieces;
       for (const piece of ordered) await this.#write(piece, cut, signal, place);
@@ -446,11 +450,13 @@ export class LogState {
   }
 
   /**
-   * Splits a piece into lines that were written at the same time. The server tells it of each
-   * line; a part of ReadOutput has one range for all of its bytes.
+   * Splits a piece, which has one range of time for all of its bytes, into lines that were
+   * written at the same time. The server tells it of each line, of which there may be many: they
+   * are not asked for where the range is as short as theirs can be.
    */
   async #splitByTime(piece: ScreenPiece, signal: AbortSignal): Promise<ScreenPiece[]> {
-    const { stream, offset, data } = piece;
+    const { stream, offset, data, writtenBetween: range } = piece;
+    if (range && range.to.getTime() - range.from.getTime() <= MIN_RANGE_MS) return [piece];
     const end = offset + data.length;
     const lines = this.#procman.watch(this.#jobId, {
       streams: [stream],

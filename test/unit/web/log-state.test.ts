@@ -87,6 +87,7 @@ class LogProcman extends FakeProcman {
   readonly seconds: Record<Stream, number[]> = { stdout: [], stderr: [] };
   readonly logs: Record<Stream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
   reads = 0;
+  watches = 0;
   status: "running" | "completed" = "completed";
 
   override async get(): Promise<Job> {
@@ -117,9 +118,16 @@ class LogProcman extends FakeProcman {
       const offset = at[stream];
       const data = this.logs[stream].subarray(offset, offset + (shares[index] ?? 0));
       at[stream] += data.length;
-      const { second = 0 } = this.#lines(stream).find((line) => line.offset >= offset) ?? {};
-      const writtenBetween = { from: atSecond(second), to: atSecond(second) };
-      return data.length === 0 ? [] : [{ stream, offset, data, omittedBytes: 0, writtenBetween }];
+      const inside = this.#lines(stream).filter(
+        (line) => line.offset >= offset && line.offset < offset + data.length,
+      );
+      const writtenBetween = {
+        from: atSecond(inside.at(0)?.second ?? 0),
+        to: atSecond(inside.at(-1)?.second ?? 0),
+      };
+      const part = { stream, offset, data, omittedBytes: 0 };
+      if (data.length === 0) return [];
+      return [options.writtenTimes ? { ...part, writtenBetween } : part];
     });
     return { job: this.job(), parts, stdoutNextOffset: at.stdout, stderrNextOffset: at.stderr };
   }
@@ -127,6 +135,7 @@ class LogProcman extends FakeProcman {
   override async *watch(_: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent> {
     const { streams: [stream = "stdout"] = [], stdoutOffset = 0, stderrOffset = 0 } = options;
     const from = stream === "stdout" ? stdoutOffset : stderrOffset;
+    this.watches += 1;
     yield { type: "opened", job: this.job() };
     for (const line of this.#lines(stream)) {
       if (line.nextOffset <= from) continue;
@@ -287,6 +296,14 @@ describe("a log", () => {
     const { reads } = procman;
     await log.showTimes(false);
     expect(procman.reads).toBe(reads);
+  });
+
+  test("that was written at one time is not asked for each of its lines", async () => {
+    const { procman, screen, log } = open("a\nb\n");
+    Object.assign(procman.seconds, { stdout: [4, 5] });
+    await log.showTimes(true);
+    expect(screen.timed).toEqual(["5 a\nb\n"]);
+    expect(procman.watches).toBe(0);
   });
 
   test("is shown at the same rows, with times", async () => {
