@@ -32,7 +32,7 @@ import type { DetachedProcess } from "../../platform/spawn-detached.js";
 import type { Ticker } from "../../platform/ticker.js";
 import { readBounds } from "./containment/cgroup-limits.js";
 import { outOfMemory } from "./containment/cgroup-usage.js";
-import { removeCgroup } from "./containment/cgroup.js";
+import { removeCgroup, removeCgroupInBackground } from "./containment/cgroup.js";
 import { JobRemaining } from "./containment/remaining.js";
 import { PROOF_VALIDITY_MS } from "./containment/session.js";
 import { SessionStop } from "./containment/session-stop.js";
@@ -108,6 +108,7 @@ export class LocalJobProcess implements JobProcess {
   #runnerEndedMs = Number.NEGATIVE_INFINITY;
   /** Kept until the release, so that a job that deletes its files can still be ended. */
   #identity: Identity | undefined;
+  #knownBounds: readonly string[] | undefined;
   #drain: TerminalDrain | undefined;
   /** When a command without a runner was first seen to have ended. */
   #bareEndSeenMs: number | undefined;
@@ -223,7 +224,7 @@ export class LocalJobProcess implements JobProcess {
       stop: this.#stop,
       ticker: this.#shared.ticker,
       mark: mark ?? this.#sessionMark(identity),
-      onNone: () => this.#removeCgroup(identity.cgroup),
+      onNone: () => void this.#removeCgroup(identity.cgroup),
     });
     return remaining.count() > 0 ? remaining : undefined;
   }
@@ -274,19 +275,19 @@ export class LocalJobProcess implements JobProcess {
 
   async usage(): Promise<ProcessUsage> {
     const identity = this.#knownIdentity();
-    return identity ? jobUsage(identity, readBounds(this.#dir), this.#shared.survey) : {};
+    return identity ? jobUsage(identity, this.#bounds(), this.#shared.survey) : {};
   }
 
   usageAtEnd(): ProcessUsage {
     const identity = this.#identity ?? this.#knownIdentity();
-    return identity ? usageAtEnd(identity, readBounds(this.#dir)) : {};
+    return identity ? usageAtEnd(identity, this.#bounds()) : {};
   }
 
   release(): void {
     const identity = this.#identity ?? this.#knownIdentity();
     // Those of a copied directory, or of another boot, are not this job's.
     if (identity?.bootId === processTable().bootId()) {
-      for (const dir of [identity.cgroup, ...readBounds(this.#dir)]) this.#removeCgroup(dir);
+      for (const dir of [identity.cgroup, ...this.#bounds()]) void this.#removeCgroup(dir);
     }
     this.#identity = undefined;
     this.#stopDraining();
@@ -325,7 +326,7 @@ export class LocalJobProcess implements JobProcess {
       return identity;
     } catch (error) {
       await this.#endFailedStart(spawned.runner);
-      for (const dir of [spawned.cgroup, ...readBounds(this.#dir)]) this.#removeCgroup(dir);
+      for (const dir of [spawned.cgroup, ...this.#bounds()]) await this.#removeCgroup(dir);
       throw fromSystemError(error, `start the command of job ${this.#dir.jobId}`, this.#dir.jobId);
     }
   }
@@ -339,9 +340,9 @@ export class LocalJobProcess implements JobProcess {
     runner.ended.addEventListener("abort", onEnd, { once: true });
   }
 
-  /** Does it later where its runner, which may be in it, has not ended. */
-  #removeCgroup(cgroup: string): void {
-    if (removeCgroup(cgroup)) return;
+  /** Does it in background, and later where its runner, which may be in it, has not ended. */
+  async #removeCgroup(cgroup: string): Promise<void> {
+    if (await removeCgroupInBackground(cgroup)) return;
     const ended = this.#runner?.ended;
     if (ended) ended.addEventListener("abort", () => removeCgroup(cgroup), { once: true });
     else setTimeout(() => removeCgroup(cgroup), RUNNER_END_MS).unref();
@@ -357,6 +358,12 @@ export class LocalJobProcess implements JobProcess {
     const agoMs = [performance.now() - this.#runnerEndedMs, Date.now() - recordedMs];
     const isRecent = agoMs.some((ms) => ms >= 0 && ms < PROOF_VALIDITY_MS);
     return isRecent ? processTable().mark() : undefined;
+  }
+
+  /** The job's cgroups of version 1, which never change once its runner was started. */
+  #bounds(): readonly string[] {
+    this.#knownBounds ??= readBounds(this.#dir);
+    return this.#knownBounds;
   }
 
   #hasDoneNothing({ ended }: DetachedProcess): boolean {
@@ -549,7 +556,7 @@ export class LocalJobProcess implements JobProcess {
   #outOfMemory({ bootId, cgroup }: Identity): OutOfMemory | undefined {
     // After a reboot they are gone, and with a new one of the same name nothing is known.
     if (bootId !== processTable().bootId()) return undefined;
-    return outOfMemory(cgroup, readBounds(this.#dir));
+    return outOfMemory(cgroup, this.#bounds());
   }
 
   /** Continues the terminal: it stops itself with its runner, but does not continue with it. */

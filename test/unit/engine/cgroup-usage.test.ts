@@ -9,9 +9,10 @@ import {
 import { tempDir } from "../../helpers/temp-dir.js";
 
 /** A directory with these files, as the kernel shows a cgroup. */
-function cgroup(files: Readonly<Record<string, string>>): string {
+function cgroup(files: Readonly<Record<string, string>>, controllers = "cpu io memory"): string {
   const dir = join(tempDir(), "cgroup");
   mkdirSync(dir);
+  writeFileSync(join(dir, "cgroup.controllers"), `${controllers}\n`);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
   return dir;
 }
@@ -38,6 +39,7 @@ test("what a cgroup has used is read from its controllers, over all devices", ()
 test("what its controllers do not tell is not known", () => {
   expect(cgroupUsage(cgroup({ "cpu.stat": CPU }))).toStrictEqual({ cpuTimeMs: 1234.567 });
   expect(cgroupUsage(cgroup({ "memory.peak": "max\n" }))).toStrictEqual({});
+  expect(cgroupUsage(cgroup({ "cpu.stat": CPU }, ""))).toStrictEqual({ cpuTimeMs: 1234.567 });
   // A device that was not used yet has no figures.
   expect(cgroupUsage(cgroup({ "io.stat": "" }))).toStrictEqual({ readBytes: 0, writtenBytes: 0 });
   expect(cgroupUsage("/nonexistent")).toStrictEqual({});

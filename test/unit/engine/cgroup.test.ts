@@ -36,7 +36,7 @@ test("the spared are not killed with a cgroup, in it or out of it, and do not co
   skip,
 }) => {
   for (const leaves of [true, false]) {
-    const dir = makeCgroup();
+    const dir = await makeCgroup();
     needsCgroup(dir !== "", skip);
     const { members, inner } = populate(dir, 4);
     const spared = members.slice(0, 2).map(({ pid }) => pid as number);

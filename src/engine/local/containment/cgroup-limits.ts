@@ -75,9 +75,9 @@ export function checkCgroupLimits(limits: Limits): void {
  * Makes cgroups that bound whatever enters them. The caller removes them.
  * @throws ProcmanError LIMIT_NOT_SUPPORTED; nothing is left then
  */
-export function makeLimitedCgroups(limits: Limits): LimitedCgroups {
+export async function makeLimitedCgroups(limits: Limits): Promise<LimitedCgroups> {
   checkCgroupLimits(limits);
-  const cgroup = makeCgroup();
+  const cgroup = await makeCgroup();
   const bounds: string[] = [];
   let isNeeded = false;
   for (const limit of limitsOf(limits)) {

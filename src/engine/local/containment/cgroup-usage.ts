@@ -11,11 +11,14 @@ import { defined } from "../../../platform/defined.js";
 export function cgroupUsage(dir: string): ProcessUsage {
   if (dir === "") return {};
   const cpuUs = fieldsOf(read(dir, "cpu.stat"))["usage_usec"];
+  const controllers = controllersOf(dir);
+  const memory = (file: string) =>
+    controllers.includes("memory") ? amountIn(read(dir, file)) : undefined;
   return defined({
     cpuTimeMs: cpuUs === undefined ? undefined : cpuUs / 1000,
-    memoryBytes: amountIn(read(dir, "memory.current")),
-    memoryPeakBytes: amountIn(read(dir, "memory.peak")),
-    ...diskBytes(read(dir, "io.stat")),
+    memoryBytes: memory("memory.current"),
+    memoryPeakBytes: memory("memory.peak"),
+    ...diskBytes(controllers.includes("io") ? read(dir, "io.stat") : undefined),
   });
 }
 
@@ -30,11 +33,17 @@ export function legacyUsage(dirs: readonly string[]): ProcessUsage {
 
 /** Returns what is known of processes that the kernel has ended in a job's cgroups for want of memory. */
 export function outOfMemory(cgroup: string, bounds: readonly string[]): OutOfMemory | undefined {
-  const events = cgroup === "" ? {} : fieldsOf(read(cgroup, "memory.events"));
+  const isCounted = cgroup !== "" && controllersOf(cgroup).includes("memory");
+  const events = isCounted ? fieldsOf(read(cgroup, "memory.events")) : {};
   const legacy = first(bounds, (dir) => fieldsOf(read(dir, "memory.oom_control"))["oom_kill"]) ?? 0;
   const killedProcesses = (events["oom_kill"] ?? 0) + legacy;
   if (killedProcesses === 0) return undefined;
   return { killedProcesses, isOwnLimit: legacy > 0 || (events["oom"] ?? 0) > 0 };
+}
+
+/** One read instead of several files that are not there, which every job's end would look for. */
+function controllersOf(dir: string): string[] {
+  return (read(dir, "cgroup.controllers") ?? "").trim().split(" ");
 }
 
 function first<T>(dirs: readonly string[], of: (dir: string) => T | undefined): T | undefined {

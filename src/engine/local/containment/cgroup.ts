@@ -3,12 +3,12 @@ import {
   accessSync,
   constants,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   writeFileSync,
 } from "node:fs";
+import { mkdir, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode } from "../../../platform/errno.js";
 import { processTable } from "../process/processes.js";
@@ -33,15 +33,19 @@ const LEGACY_CONTROLLERS = ["memory", "cpu", "pids"];
 /** Names tell which server has made a cgroup, so that what it has left behind is known. */
 const NAME_FORM = /^procman-s(\d+)x[0-9a-f]+$/;
 
-/** @returns the directory of the new cgroup, or "" where none can be created */
-export function makeCgroup(): string {
+/**
+ * Makes a cgroup. That takes the kernel as long as all other system calls of a Start, so it
+ * is done in another thread.
+ * @returns its directory, or "" where none can be created
+ */
+export async function makeCgroup(): Promise<string> {
   const parent = cgroupBase();
   if (parent === undefined) return "";
   const dir = join(parent, newCgroupName());
   try {
-    mkdirSync(dir);
+    await mkdir(dir);
     if (existsSync(join(dir, "cgroup.kill"))) return dir;
-    rmdirSync(dir);
+    await rmdir(dir);
   } catch {
     // No permission: jobs are contained by their sessions alone.
   }
@@ -178,6 +182,17 @@ export function removeCgroup(dir: string): boolean {
     // It was deleted meanwhile, or cannot be read.
   }
   return tryRemove(dir);
+}
+
+/** Does the same in another thread. To be awaited only where it matters that it is done. */
+export async function removeCgroupInBackground(dir: string): Promise<boolean> {
+  if (dir === "") return true;
+  try {
+    await rmdir(dir);
+    return true;
+  } catch {
+    return removeCgroup(dir);
+  }
 }
 
 function tryRemove(dir: string): boolean {

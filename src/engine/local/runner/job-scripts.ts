@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromSystemError } from "../../../contract/errors.js";
@@ -32,6 +32,8 @@ export class JobScripts {
   /** Why they are not in memory. */
   #unread: unknown;
   #copy: string | undefined;
+  /** The package's directory as it was when it had all of them. */
+  #wholeSince: string | undefined;
 
   /** @param copiesDir is made when a copy is */
   constructor(copiesDir: string, packageDir = PACKAGE_SCRIPTS_DIR) {
@@ -50,13 +52,22 @@ export class JobScripts {
    * @throws ProcmanError where they are gone and cannot be copied
    */
   dir(): string {
-    if (isWhole(this.#packageDir)) return this.#packageDir;
+    if (this.#isPackageWhole()) return this.#packageDir;
     if (this.#unread !== undefined) {
       const attempt = "run procman's scripts, which were gone when this server was started";
       throw fromSystemError(this.#unread, attempt);
     }
     if (this.#copy === undefined || !isWhole(this.#copy)) this.#copy = this.#makeCopy();
     return this.#copy;
+  }
+
+  #isPackageWhole(): boolean {
+    const version = directoryVersion(this.#packageDir);
+    if (version === undefined) return false;
+    if (version !== this.#wholeSince) {
+      this.#wholeSince = isWhole(this.#packageDir) ? version : undefined;
+    }
+    return version === this.#wholeSince;
   }
 
   #makeCopy(): string {
@@ -77,6 +88,12 @@ export class JobScripts {
       );
     }
   }
+}
+
+/** Returns what changes with each file that is deleted from a directory; undefined without one. */
+function directoryVersion(dir: string): string | undefined {
+  const stats = statSync(dir, { throwIfNoEntry: false, bigint: true });
+  return stats && `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}`;
 }
 
 function isWhole(dir: string): boolean {

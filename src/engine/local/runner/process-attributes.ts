@@ -33,12 +33,10 @@ export function checkAttributes({ nice, softLimits, limits }: Attributes): void 
       if (fault !== undefined) violations.add(`soft_limits[${JSON.stringify(resource)}]`, fault);
     }
   }
-  const openFilesFault = limitFault(
-    "nofile",
-    limits?.openFilesMax ?? 0,
-    resourceLimits().nofile?.hard,
-  );
-  if (openFilesFault !== undefined) violations.add("limits.open_files_max", openFilesFault);
+  if (limits?.openFilesMax !== undefined) {
+    const fault = limitFault("nofile", limits.openFilesMax, resourceLimits().nofile?.hard);
+    if (fault !== undefined) violations.add("limits.open_files_max", fault);
+  }
   violations.throwIfAny();
   if (limits) checkCgroupLimits(limits);
 }

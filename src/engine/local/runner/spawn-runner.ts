@@ -171,8 +171,8 @@ async function inNewCgroups<T extends SpawnedRunner | undefined>(
 ): Promise<T> {
   const cgroups: LimitedCgroups =
     limits && hasCgroupLimits(limits)
-      ? makeLimitedCgroups(limits)
-      : { cgroup: makeCgroup(), isNeeded: false, bounds: [] };
+      ? await makeLimitedCgroups(limits)
+      : { cgroup: await makeCgroup(), isNeeded: false, bounds: [] };
   let spawned: T | undefined;
   try {
     writeBounds(dir, cgroups.bounds);

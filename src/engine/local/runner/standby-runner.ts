@@ -71,7 +71,7 @@ export class StandbyRunner {
   async #spawn(env: SpawnOptions["env"]): Promise<void> {
     const at = { cwd: process.cwd(), env };
     // It costs the next Start some time where there is none: out of processes, say.
-    const cgroup = makeCgroup();
+    const cgroup = await makeCgroup();
     try {
       const words = waitingRunner(SHELL, this.#scriptsDir(), cgroup);
       const runner = await spawnInstructed(words, at);
