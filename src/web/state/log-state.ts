@@ -1,9 +1,9 @@
 import { signal } from "@preact/signals-core";
 import type { ProcmanError } from "../../contract/errors.js";
 import { isTerminal, type Job, type OutputSizes, type Stream } from "../../contract/job.js";
-import type { OutputPart, Procman, WrittenBetween } from "../../contract/procman.js";
+import type { Procman, WrittenBetween } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
-import { isSameRange } from "./moment.js";
+import { WrittenTimes } from "./written-times.js";
 
 /** How much of the end of a log is read when it is opened. */
 const TAIL_BYTES = 256 * 1024;
@@ -21,10 +21,6 @@ const MAX_PIECES_UNDER_WAY = 8;
 const MAX_WINDOW_ROWS = 8000;
 /** A command that writes faster than a screen can show gets so far ahead. Then the rest is skipped. */
 const MAX_LAG_BYTES = 8 * 1024 * 1024;
-/** How much is asked for to learn where it begins. */
-const PROBE_BYTES = 64;
-/** While a log grows, the server looks at it once in that time. */
-const MIN_RANGE_MS = 1000;
 /** A first line is left out where its beginning is, unless it is longer than this. */
 const MAX_CUT_LINE_BYTES = 64 * 1024;
 
@@ -94,6 +90,7 @@ export class LogState {
   readonly #procman: Procman;
   readonly #jobId: string;
   readonly #screen: LogScreen;
+  readonly #times: WrittenTimes;
   readonly #onJob: (job: Job) => void;
   #reading: AbortController | undefined;
   /** What is read one after another. */
@@ -121,6 +118,7 @@ export class LogState {
     this.#procman = procman;
     this.#jobId = jobId;
     this.#screen = screen;
+    this.#times = new WrittenTimes(procman, jobId);
     this.#onJob = onJob;
   }
 
@@ -140,7 +138,7 @@ export class LogState {
    */
   async goToTime(time: Date): Promise<boolean> {
     try {
-      const place = await this.#placeSince(time);
+      const place = await this.#times.placeSince(time, this.#streams());
       if (!place) return false;
       this.hasTimes.value = true;
       await this.#goTo(place.at, { stream: place.stream, isMarked: true });
@@ -403,7 +401,7 @@ export class LogState {
         isLive: false,
         ...defined({ writtenBetween }),
       }));
-      const ordered = this.hasTimes.peek() ? await this.#inOrder(pieces, signal) : pieces;
+      const ordered = this.hasTimes.peek() ? await this.#times.inOrder(pieces, signal) : pieces;
       for (const piece of ordered) await this.#write(piece, cut, signal, place);
       if (signal.aborted) return;
       if (place?.row !== undefined && this.#screen.row - place.row > MAX_WINDOW_ROWS) return;
@@ -413,72 +411,6 @@ export class LogState {
       if (!isThere("stdout")) this.#advance("stdout", stdoutNextOffset);
       if (!isThere("stderr")) this.#advance("stderr", stderrNextOffset);
     }
-  }
-
-  /** Returns where the first bytes are that may have been written at a time or since. */
-  async #placeSince(time: Date): Promise<{ at: Offsets; stream: Stream } | undefined> {
-    const { parts, stdoutNextOffset, stderrNextOffset } = await this.#procman.readOutput(
-      this.#jobId,
-      {
-        streams: this.#streams(),
-        sinceTime: time,
-        maxBytes: PROBE_BYTES,
-        ends: "head",
-        writtenTimes: true,
-      },
-    );
-    const offsetOf = (stream: Stream) => parts.find((part) => part.stream === stream)?.offset;
-    const toMs = ({ writtenBetween }: OutputPart) => writtenBetween?.to.getTime() ?? Infinity;
-    const [first] = [...parts].sort((one, other) => toMs(one) - toMs(other));
-    if (!first) return undefined;
-    const at = {
-      stdout: offsetOf("stdout") ?? stdoutNextOffset,
-      stderr: offsetOf("stderr") ?? stderrNextOffset,
-    };
-    return { at, stream: first.stream };
-  }
-
-  /** Returns pieces with the times when they were written, and both streams in that order. */
-  async #inOrder(
-    pieces: readonly ScreenPiece[],
-    signal: AbortSignal,
-  ): Promise<readonly ScreenPiece[]> {
-    const timed: ScreenPiece[][] = [];
-    for (const piece of pieces) timed.push(await this.#splitByTime(piece, signal));
-    const [one = [], other = []] = timed;
-    return merged(one, other);
-  }
-
-  /**
-   * Splits a piece, which has one range of time for all of its bytes, into lines that were
-   * written at the same time. The server tells it of each line, of which there may be many: they
-   * are not asked for where the range is as short as theirs can be.
-   */
-  async #splitByTime(piece: ScreenPiece, signal: AbortSignal): Promise<ScreenPiece[]> {
-    const { stream, offset, data, writtenBetween: range } = piece;
-    if (range && range.to.getTime() - range.from.getTime() <= MIN_RANGE_MS) return [piece];
-    const end = offset + data.length;
-    const lines = this.#procman.watch(this.#jobId, {
-      streams: [stream],
-      [`${stream}Offset`]: offset,
-      follow: false,
-      writtenTimes: true,
-      signal,
-    });
-    const begins: { readonly offset: number; readonly writtenBetween?: WrittenBetween }[] = [];
-    for await (const event of lines) {
-      if (event.type !== "line") continue;
-      if (event.offset >= end) break;
-      if (!isSameRange(begins.at(-1)?.writtenBetween, event.writtenBetween)) begins.push(event);
-      if (event.nextOffset >= end) break;
-    }
-    if (begins.length === 0) return [piece];
-    return begins.map(({ writtenBetween }, index) => {
-      const from = index === 0 ? offset : (begins[index]?.offset ?? offset);
-      const to = begins[index + 1]?.offset ?? end;
-      const part = data.subarray(from - offset, to - offset);
-      return { ...piece, offset: from, data: part, ...defined({ writtenBetween }) };
-    });
   }
 
   async #write(
@@ -581,24 +513,6 @@ const WHOLE: LineCutter = (piece) => piece;
 function wholeLines(data: Uint8Array): Uint8Array {
   const end = data.lastIndexOf(LINE_FEED) + 1;
   return end === 0 ? data : data.subarray(0, end);
-}
-
-/** Puts pieces of two streams into the order in which they were written, as far as that is known. */
-function merged(one: readonly ScreenPiece[], other: readonly ScreenPiece[]): ScreenPiece[] {
-  const all: ScreenPiece[] = [];
-  let at = 0;
-  for (const piece of one) {
-    while (isEarlier(other[at], piece)) all.push(other[at++] as ScreenPiece);
-    all.push(piece);
-  }
-  return [...all, ...other.slice(at)];
-}
-
-function isEarlier(one: ScreenPiece | undefined, other: ScreenPiece): boolean {
-  const [range, otherRange] = [one?.writtenBetween, other.writtenBetween];
-  if (!range || !otherRange) return false;
-  const laterMs = otherRange.to.getTime() - range.to.getTime();
-  return laterMs > 0 || (laterMs === 0 && range.from < otherRange.from);
 }
 
 function sizesOf({ stdoutBytes, stderrBytes }: OutputSizes): Offsets {

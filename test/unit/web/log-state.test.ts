@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Job, Stream } from "../../../src/contract/job.js";
 import type {
   AttachEvent,
@@ -81,6 +81,12 @@ function secondOf(time: Date | undefined): number | string {
 
 const atSecond = (second: number) => new Date(EPOCH_MS + second * 1000);
 
+interface TimedLine {
+  readonly offset: number;
+  readonly nextOffset: number;
+  readonly second: number;
+}
+
 /** A job whose logs are read by offset. */
 class LogProcman extends FakeProcman {
   /** When each line of a log was written, in seconds. */
@@ -145,9 +151,14 @@ class LogProcman extends FakeProcman {
     yield { type: "ended", job: this.job() };
   }
 
-  #lines(stream: Stream): { offset: number; nextOffset: number; second: number }[] {
+  readonly #linesOf = new Map<Buffer, TimedLine[]>();
+
+  #lines(stream: Stream): TimedLine[] {
+    const log = this.logs[stream];
+    const known = this.#linesOf.get(log);
+    if (known) return known;
     let offset = 0;
-    return this.logs[stream]
+    const lines = log
       .toString()
       .split(/(?<=\n)/)
       .map((line, index) => {
@@ -155,6 +166,8 @@ class LogProcman extends FakeProcman {
         offset += line.length;
         return { offset: begin, nextOffset: offset, second: this.seconds[stream][index] ?? 0 };
       });
+    this.#linesOf.set(log, lines);
+    return lines;
   }
 
   override async *attach(_: string, options: AttachOptions = {}): AsyncGenerator<AttachEvent> {
@@ -304,6 +317,45 @@ describe("a log", () => {
     await log.showTimes(true);
     expect(screen.timed).toEqual(["5 a\nb\n"]);
     expect(procman.watches).toBe(0);
+  });
+
+  test("of many lines is asked for each time that somebody looked", async () => {
+    const { procman, screen, log } = open(lines(0, 10_000));
+    const seconds = Array.from({ length: 10_000 }, (_, index) => Math.floor(index / 2500) * 10);
+    Object.assign(procman.seconds, { stdout: seconds });
+    await log.showTimes(true);
+    expect(procman.watches).toBe(0);
+    const firstOf = new Map<string, string>();
+    for (const piece of screen.timed) {
+      const [time = "", text = ""] = piece.split(/ (.*)/s);
+      if (!firstOf.has(time)) firstOf.set(time, text.slice(0, text.indexOf("\n")));
+    }
+    expect([...firstOf]).toEqual([
+      ["0", "line 0"],
+      ["10", "line 2500"],
+      ["20", "line 5000"],
+      ["30", "line 7500"],
+    ]);
+    expect(screen.text).toBe(lines(0, 10_000));
+  });
+
+  test("of many lines and many times has them less exactly at last", async () => {
+    const { procman, screen, log } = open(lines(0, 5000));
+    const seconds = Array.from({ length: 5000 }, (_, index) => index * 10);
+    Object.assign(procman.seconds, { stdout: seconds });
+    await log.showTimes(true);
+    expect(screen.timed.at(0)).toBe("0 line 0\n");
+    expect(screen.timed.at(-1)).toMatch(/^49990 /);
+    expect(procman.reads).toBeLessThan(200);
+    expect(screen.text).toBe(lines(0, 5000));
+  });
+
+  test("is shown also where it is gone from the server before its times are asked for", async () => {
+    const { procman, screen, log } = open("a\nb\n");
+    Object.assign(procman.seconds, { stdout: [1, 50] });
+    vi.spyOn(procman, "watch").mockImplementation(async function* () {});
+    await log.showTimes(true);
+    expect(screen.timed).toEqual(["50 a\nb\n"]);
   });
 
   test("is shown at the same rows, with times", async () => {
