@@ -120,6 +120,14 @@ export const NO_LIMIT = -1;
 
 export const MAX_UMASK = 0o777;
 
+/** What a name is made of, for messages. */
+export const JOB_NAME_RULE = '1 to 63 characters of "a-z0-9._-", the first one a letter or a digit';
+
+/** Whether a job can have this name. Its first character is none that an option could begin with. */
+export function isJobName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name);
+}
+
 /** The most that one `sendInput` may add to a job's input. */
 export const MAX_INPUT_PIECE_BYTES = 1024 * 1024;
 

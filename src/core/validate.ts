@@ -1,6 +1,8 @@
 import { invalidArgument, Violations } from "../contract/errors.js";
 import { MAX_LABELS_BYTES } from "../contract/listed-job.js";
 import {
+  isJobName,
+  JOB_NAME_RULE,
   type JobSpec,
   type Limits,
   MAX_INPUT_PIECE_BYTES,
@@ -33,8 +35,6 @@ const DEFAULT_PAGE_SIZE = 100;
 const DEFAULT_OUTPUT_BYTES = 64 * 1024;
 const MAX_SELECTED_IDS = 10_000;
 const MAX_REQUEST_ID_BYTES = 1024;
-/** The first character is none that an option could begin with. */
-const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const MAX_PORT = 65_535;
 const INPUT_SENDER = /^[\w.:-]{0,64}$/;
 /** The kernel stores rows and columns in 16 bits each. */
@@ -284,9 +284,8 @@ function checkRequestId(requestId: string, violations: Violations): void {
 
 function checkName({ name = "", ifRunning }: StartOptions, violations: Violations): void {
   // A caller in JavaScript can pass any type.
-  if (name !== "" && !(typeof name === "string" && NAME.test(name))) {
-    const characters = 'characters of "a-z0-9._-", the first one a letter or a digit';
-    violations.add("name", `must be 1 to 63 ${characters}`);
+  if (name !== "" && !(typeof name === "string" && isJobName(name))) {
+    violations.add("name", `must be ${JOB_NAME_RULE}`);
   }
   if (ifRunning === undefined) return;
   if (name === "") violations.add("if_running", "is only for a job with a name");

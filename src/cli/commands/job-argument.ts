@@ -4,7 +4,7 @@ import type { JobFilter, JobSelection, Procman } from "../../contract/procman.js
 import { defined } from "../../platform/defined.js";
 import { CliError, EXIT } from "../exit-codes.js";
 import { pagesOfJobs, resolveJobId } from "./find-jobs.js";
-import { choiceParser, type KeyValues, parseKeyValue, parseNonEmpty } from "./options.js";
+import { choiceParser, type KeyValues, parseKeyValue, parseJobName } from "./options.js";
 
 export interface LastOption {
   readonly last?: boolean;
@@ -50,7 +50,7 @@ export function addSelectionOptions(command: Command, all: string): Command {
       `all jobs with this status: ${STATUSES.join(", ")}; several with commas`,
       choiceParser(STATUSES),
     )
-    .option("--name <name>", "all jobs with this name", parseNonEmpty)
+    .option("--name <name>", "all jobs with this name", parseJobName)
     .option("--all", all);
 }
 

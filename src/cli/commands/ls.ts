@@ -21,7 +21,7 @@ import {
   type ListOutputOptions,
   requireLines,
 } from "./list-output.js";
-import { choiceParser, type KeyValues, parseKeyValue, parseNonEmpty } from "./options.js";
+import { choiceParser, type KeyValues, parseKeyValue, parseJobName } from "./options.js";
 
 interface LsOptions extends ListOutputOptions {
   readonly status?: readonly Status[];
@@ -68,7 +68,7 @@ export function lsCommand(context: CommandContext): Command {
       "only jobs with this label; of several, with all of them",
       parseKeyValue,
     )
-    .option("--name <name>", "only jobs with this name", parseNonEmpty)
+    .option("--name <name>", "only jobs with this name", parseJobName)
     .option("-a, --all", "list all jobs, not only the newest 100")
     .option("-w, --watch", "stay, and show the jobs while they change")
     .addHelpText("after", `${HELP}\n${FORMAT_HELP}`);

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import parseDuration from "parse-duration";
 import {
+  isJobName,
+  JOB_NAME_RULE,
   MAX_UMASK,
   NO_LIMIT,
   type SoftLimits,
@@ -182,6 +184,12 @@ export function choiceParser<Choice extends string>(
 export function parseNonEmpty(text: string): string {
   if (text !== "") return text;
   throw new InvalidArgumentError("It must not be empty.");
+}
+
+/** Parses a name that a job can have. Another one would be a filter that nothing matches. */
+export function parseJobName(text: string): string {
+  if (isJobName(text)) return text;
+  throw new InvalidArgumentError(`Give ${JOB_NAME_RULE}.`);
 }
 
 /** Takes the path of one more file. */

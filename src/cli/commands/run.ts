@@ -22,6 +22,7 @@ import {
   parseFile,
   parseVariable,
   parseInteger,
+  parseJobName,
   parseNonEmpty,
   parsePositiveDurationMs,
   parseOutputSizeBytes,
@@ -133,7 +134,7 @@ export function runCommand(context: CommandContext): Command {
       "--name <name>",
       "a name for the job, of letters a-z, digits, '.', '_' and '-'; commands take it in place of the " +
         "id. Only one job with a name can run at a time",
-      parseNonEmpty,
+      parseJobName,
     )
     .addOption(
       new Option(

@@ -20,7 +20,7 @@ import {
 import { LiveJobs, type ScreenView, watchOnScreen } from "../terminal/live-jobs.js";
 import type { CommandContext } from "./command-context.js";
 import { pagesOfJobs } from "./find-jobs.js";
-import { type JsonOption, type KeyValues, parseKeyValue, parseNonEmpty } from "./options.js";
+import { type JsonOption, type KeyValues, parseKeyValue, parseJobName } from "./options.js";
 
 interface TopOptions extends JsonOption {
   readonly sort: Sort;
@@ -62,7 +62,7 @@ export function topCommand(context: CommandContext): Command {
       "only jobs with this label; of several, with all of them",
       parseKeyValue,
     )
-    .option("--name <name>", "only jobs with this name", parseNonEmpty)
+    .option("--name <name>", "only jobs with this name", parseJobName)
     .addHelpText("after", HELP)
     .action(async ({ sort, once, json, label = {}, name }: TopOptions) => {
       const filter: JobFilter = {

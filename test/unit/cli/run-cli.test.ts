@@ -1017,6 +1017,8 @@ test.each([
   [125, "--max-output", ["run", "--for", "1s", "--max-output", "257KiB", "true"]],
   [125, "--name", ["wait", "--name", ""]],
   [2, "--name", ["ls", "--name", ""]],
+  [125, "--name", ["run", "--name", "Web", "true"]],
+  [2, "--name", ["rm", "--name", "web*"]],
   [2, "--name", ["top", "--name", ""]],
   [2, "--name", ["cancel", "--name", ""]],
   [2, "--state-dir", ["rm", "--state-dir", "", "--all"]],
