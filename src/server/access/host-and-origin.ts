@@ -9,6 +9,20 @@ const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{0,5})?$/i;
  * IPv6 address in brackets; undefined for what is not a host with perhaps a port.
  */
 export function hostnameOf(authority: string): string | undefined {
+  const known = knownHostnames.get(authority);
+  if (known !== undefined) return known;
+  const hostname = parseHostname(authority);
+  if (hostname === undefined) return undefined;
+  if (knownHostnames.size === MAX_KNOWN_HOSTNAMES) knownHostnames.clear();
+  knownHostnames.set(authority, hostname);
+  return hostname;
+}
+
+/** By authorities: nearly every call has the same one, and to parse a URL takes long. */
+const knownHostnames = new Map<string, string>();
+const MAX_KNOWN_HOSTNAMES = 100;
+
+function parseHostname(authority: string): string | undefined {
   if (authority.length > MAX_AUTHORITY_CHARS || !AUTHORITY.test(authority)) return undefined;
   const url = `http://${authority}`;
   return URL.canParse(url) ? new URL(url).hostname : undefined;
