@@ -311,6 +311,50 @@ describe.skipIf(!isHere(chromiumIsMissing()))("the page, in Chromium", () => {
     await expect(statusOf(left)).rejects.toThrow(/no job/);
   });
 
+  test("sends lines of input, closes it, and sends a signal", async () => {
+    const { page } = await open();
+    const script = "trap 'echo got it' USR1; cat; echo closed; while :; do sleep 0.1; done";
+    const id = await start(script, { stdin: true });
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    const line = page.getByLabel("A line of input for the job");
+    await line.fill("hello there");
+    await line.press("Enter");
+    await output(page, "hello there");
+    await line.press("Escape");
+    await page.getByRole("button", { name: "Close input" }).click();
+    await output(page, "closed");
+    await page.keyboard.press("K");
+    await page.getByRole("combobox", { name: "Signal" }).fill("usr1");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await output(page, "got it");
+    await page.getByText("Sent USR1 to the job.").waitFor();
+    await server.client.cancel({ id, gracePeriod: { seconds: 0n } });
+  });
+
+  test("follows output until the user scrolls up, and again when asked to", async () => {
+    const { page } = await open();
+    const go = join(tempDir(), "go");
+    const id = await start(
+      `seq 1 500; while [ ! -e ${go} ]; do sleep 0.05; done; seq 501 1000; sleep 600`,
+    );
+    await page.goto(`${server.baseUrl}/?job=${id}`);
+    await output(page, "\n500");
+    await page.locator("#output").focus();
+    await page.keyboard.press("PageUp");
+    const follow = page.getByRole("button", { name: "Follow", exact: true });
+    await follow.waitFor();
+    const before = await shownOutput(page);
+    writeFileSync(go, "");
+    await eventually("what has come", async () => {
+      const text = await page.getByRole("complementary", { name: "Facts" }).innerText();
+      return text.includes("stdout 3.89 kB");
+    });
+    expect(await shownOutput(page)).toBe(before);
+    await follow.click();
+    await output(page, "\n1000");
+    await server.client.cancel({ id, gracePeriod: { seconds: 0n } });
+  });
+
   test("shows when output was written, and goes to a time", async () => {
     const { page } = await open();
     const go = join(tempDir(), "go");
