@@ -87,10 +87,9 @@ export function addControlTools(context: ToolContext): void {
       annotations: ENDS_JOBS,
     },
     async ({ id: idOrName, grace_seconds: grace }) => {
-      const { id } = await find(idOrName);
-      // Safe to repeat over another connection.
+      // Safe to repeat over another connection, and by a name: the server knows what it meant.
       const asked = { requestId: randomUUID(), ...defined({ gracePeriodMs: ms(grace) }) };
-      const job = await connection.retrySafe((client) => client.restart(id, asked));
+      const job = await connection.retrySafe((client) => client.restart(idOrName, asked));
       leases.keepRestarted(job);
       server.sendResourceListChanged();
       return changed(job);
