@@ -5,6 +5,7 @@ import { Violations } from "../contract/errors.js";
 import type { Procman } from "../contract/procman.js";
 import { tokenPathIn } from "../platform/default-state-dir.js";
 import { defined } from "../platform/defined.js";
+import { resourceLimits } from "../platform/resource-limits.js";
 import { socketPathIn } from "../platform/socket-path.js";
 import { AccessControl } from "./access/access-control.js";
 import { allowedHostname, allowedOrigin } from "./access/host-and-origin.js";
@@ -213,11 +214,8 @@ function checkOptions(options: ServerOptions): void {
 
 /** Returns each address's limit. Half of the descriptors are left for jobs and the unix socket. */
 function maxConnections(addresses: number): number {
-  const { userLimits } = process.report.getReport() as {
-    userLimits: { open_files: { soft: number | "unlimited" } };
-  };
-  const { soft } = userLimits.open_files;
-  const descriptors = soft === "unlimited" ? Infinity : soft;
+  // Node's own report of it takes 8 ms.
+  const descriptors = resourceLimits().nofile?.soft ?? Number.POSITIVE_INFINITY;
   return Math.floor(Math.min(MAX_CONNECTIONS, descriptors / 2) / Math.max(addresses, 1));
 }
 
