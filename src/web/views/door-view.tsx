@@ -19,7 +19,9 @@ export function DoorView({ status }: { readonly status: Exclude<DoorStatus, { ty
   return (
     <main class="door">
       <h1>This browser is not let in</h1>
-      <p role="alert">{visible(status.why)}.</p>
+      <p class="why" role="alert">
+        {visible(status.why)}.
+      </p>
       <p>In a terminal on the server's machine, as the user whose jobs they are, run</p>
       <pre>procman ui</pre>
       <p>and open the link that it prints. It can be used once, within a minute.</p>

@@ -92,6 +92,7 @@ function CancelDialog({ app, jobs, onClose }: JobsDialogProps) {
 
 function SignalDialog({ app, jobs, onClose }: JobsDialogProps) {
   const [name, setName] = useState("SIGINT");
+  const send = () => void app.actions.signal(idsOf(jobs), name);
   return (
     <Dialog title={`Send a signal to ${what(jobs)}`} onClose={onClose}>
       <JobNames jobs={jobs} />
@@ -102,6 +103,11 @@ function SignalDialog({ app, jobs, onClose }: JobsDialogProps) {
           value={name}
           spellcheck={false}
           onInput={(event) => setName(event.currentTarget.value.toUpperCase())}
+          onKeyDown={(event) => {
+            if (event.key !== "Enter" || name === "") return;
+            onClose();
+            send();
+          }}
         />
         <datalist id="signals">
           {SIGNALS.map((signal) => (
@@ -113,8 +119,9 @@ function SignalDialog({ app, jobs, onClose }: JobsDialogProps) {
         verb="Send"
         dismiss="Send nothing"
         isDanger={false}
+        isDisabled={name === ""}
         onClose={onClose}
-        onConfirm={() => void app.actions.signal(idsOf(jobs), name)}
+        onConfirm={send}
       />
     </Dialog>
   );
