@@ -107,6 +107,8 @@ function nextEndRequest(): Promise<void> {
 async function openManager(
   options: ManagerOptions & Pick<ServerOptions, "stateDir">,
 ): Promise<Manager> {
+  // Each Start copies it, and Node's own asks the C library for each variable.
+  process.env = { ...process.env };
   try {
     return await Manager.open(options);
   } catch (cause) {

@@ -321,8 +321,8 @@ export class LocalJobProcess implements JobProcess {
         const fields = [{ field: "limits", description: "the job could not enter its cgroup" }];
         throw argumentError("LIMIT_NOT_SUPPORTED", fields, { jobId: this.#dir.jobId });
       }
-      // While the disk is waited for.
-      standby.prepare(inheritedEnv);
+      // Once the caller waits for the disk.
+      setImmediate(() => standby.prepare(inheritedEnv));
       return identity;
     } catch (error) {
       await this.#endFailedStart(spawned.runner);
