@@ -18,7 +18,7 @@ const DIST = join(import.meta.dirname, "../../dist/src/index.js");
 
 /** Makes a directory at each call and each answer, so that it is among the system calls. */
 const DRIVER = `
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 const [index, stateDir, marks] = process.argv.slice(-3);
 const { Manager } = await import(index);
 const answered = (name, { id }) => mkdirSync(marks + "/" + name + "." + id);
@@ -46,7 +46,9 @@ const burst = Array.from({ length: 6 }, async () => {
 });
 await Promise.all(burst);
 // Before, each file was synced.
-await until(() => isThere(stateDir + "/journal/a"));
+await until(() => isThere(stateDir + "/journal/b"));
+const generation = () => readFileSync(stateDir + "/journal/a", "utf8").split("\\n", 1)[0];
+const before = generation();
 await Promise.all(Array.from({ length: 6 }, async () => {
   const job = await manager.start({ command: "true" });
   answered("started", job);
@@ -68,7 +70,7 @@ answered("ended", await manager.wait(leaves.id));
 await manager.cancel(leaves.id, { includeRemaining: true });
 await remove(leaves);
 // The files are synced, and the journal goes on in another file.
-await until(() => isThere(stateDir + "/journal/b"));
+await until(() => generation() !== before);
 const later = await manager.start({ command: "sleep", args: ["1000"] });
 answered("started", later);
 answered("cancelled", await manager.cancel(later.id, { gracePeriodMs: 20_000 }));

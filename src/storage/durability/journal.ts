@@ -183,7 +183,15 @@ export class Journal {
 
   async #makeNow(): Promise<void> {
     if (this.#isStale) await this.#retire();
-    this.#current = await this.#open("a");
+    const current = await this.#open("a");
+    try {
+      // So that it never waits for one that is being made.
+      this.#spare = await this.#open("b");
+    } catch (error) {
+      await current.close();
+      throw error;
+    }
+    this.#current = current;
   }
 
   async #open(name: string): Promise<JournalSegment> {
@@ -204,9 +212,9 @@ export class Journal {
   async #checkpointNow(): Promise<void> {
     clearTimeout(this.#checkpointTimer);
     this.#checkpointTimer = undefined;
-    const before = this.#current;
-    if (!before) return;
-    const next = this.#spare ?? (await this.#open(before.path.endsWith("a") ? "b" : "a"));
+    const [before, next] = [this.#current, this.#spare];
+    // Only one checkpoint is under way, and each leaves a spare one.
+    if (!before || !next) return;
     this.#current = next;
     this.#spare = undefined;
     try {
