@@ -41,6 +41,7 @@ export const Manager = {
     const lock = await lockStateDir(stateDir, processIdentifier);
     const stopKeepingReserve = keepReserve(stateDir);
     let guard: StateDirGuard | undefined;
+    let store: FileJobStore | undefined;
     try {
       const original = await settleInPlace(stateDir, processTable().bootId(), disownJobs);
       if (original !== undefined) {
@@ -51,16 +52,17 @@ export const Manager = {
         scriptCopiesDir: join(stateDir, "scripts"),
         bareExit: readGoExit,
       });
-      const store = await FileJobStore.open(stateDir, {
+      const opened = await FileJobStore.open(stateDir, {
         takeOver: takeOverBareProcess,
         durability: {
           bootId: processTable().bootId(),
           log,
         },
       });
+      store = opened;
       const manager = await JobManager.open({
         engine,
-        store,
+        store: opened,
         logs: new FileLogs({
           pollIntervalMs,
           firstOffsets: firstOffsetFiles,
@@ -77,7 +79,7 @@ export const Manager = {
         onClosed: async () => {
           stopKeepingReserve();
           await guard?.stop();
-          await store.close();
+          await opened.close();
           await engine.close();
           await lock.release();
         },
@@ -92,6 +94,8 @@ export const Manager = {
       return manager;
     } catch (error) {
       stopKeepingReserve();
+      // From the release on, its files may be another process's.
+      await store?.close();
       await lock.release();
       throw error;
     }

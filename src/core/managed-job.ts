@@ -913,7 +913,7 @@ export class ManagedJob {
     const { store, log } = this.#context;
     this.dispose();
     // Also where the manager is closing: nothing of a Start that failed may run.
-    await this.#process?.stop(0, new AbortController().signal).catch(() => {});
+    await this.#process?.discard().catch(() => {});
     this.#process?.release();
     await store.remove(this.id).catch((error: unknown) => {
       log.error({ jobId: this.id, err: error }, "removing a job that did not start failed");

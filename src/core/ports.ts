@@ -202,6 +202,8 @@ export interface JobProcess {
    * one stop, with the shortest grace period of all.
    */
   stop(gracePeriodMs: number, signal: AbortSignal): Promise<void>;
+  /** Ends all of a Start that has failed: nothing of it runs then, nor what was to run at its end. */
+  discard(): Promise<void>;
   /**
    * Finds what the command of a job that has ended has left behind.
    * @param mark what was recorded of it, where an earlier process has seen it
@@ -225,6 +227,8 @@ export interface JobProcess {
   endOnEnd(): void;
   /** Whether this process is carrying out a stop. */
   readonly isStopping: boolean;
+  /** Ends all of a Start that has failed: nothing of it runs then, not even what is to be run at its end. */
+  discard(): Promise<void>;
   /** Whether a stop was begun, here or in an earlier process, and never finished. */
   hasUnfinishedStop(): boolean;
   /**

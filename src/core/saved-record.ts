@@ -19,7 +19,7 @@ export class SavedRecord {
   readonly #options: SavedRecordOptions;
   #value: JobRecord;
   /** What is on disk, as far as this process knows. */
-  #saved: JobRecord;
+  #saved: JobRecord | undefined;
   /** Runs while the record is newer than its file. */
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
@@ -50,8 +50,16 @@ export class SavedRecord {
       await this.#options.store.write(next, options);
       this.#saved = next;
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (isGone(error)) return this.#replaced(next);
+      // Its file may have been written, and only not be durable. It is to say what counts.
+      this.#saved = undefined;
+      if (!this.#isDisposed) this.#saveLater(this.#options.pollIntervalMs);
+      throw error;
     }
+    this.#replaced(next);
+  }
+
+  #replaced(next: JobRecord): void {
     clearTimeout(this.#timer);
     this.#isFailing = false;
     this.#value = next;

@@ -1,4 +1,4 @@
-import { closeSync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsync, openSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
@@ -105,8 +105,16 @@ export interface FileSystemSync {
   close(): void;
 }
 
-/** Before, syncfs(2) did not tell that something could not be written. */
-const FIRST_TELLING_KERNEL = [5, 8] as const;
+/** Before, syncfs(2) did not tell of all that could not be written. */
+const FIRST_TELLING_KERNEL = [5, 17] as const;
+
+/**
+ * Those of statfs(2) that are known to write all when they are asked to: ext2 to ext4, XFS,
+ * Btrfs, F2FS, Bcachefs, tmpfs and overlayfs. FUSE and network file systems may not pass it on.
+ */
+const SYNCED_FILE_SYSTEMS = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0xca451a4e, 0x01021994, 0x794c7630,
+]);
 
 /**
  * Opens the file system that a directory is on.
@@ -117,7 +125,7 @@ export async function openFileSystem(dir: string): Promise<FileSystemSync | unde
   const [major = 0, minor = 0] = release().split(".").map(Number);
   const [sinceMajor, sinceMinor] = FIRST_TELLING_KERNEL;
   const tells = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
-  if (!syncfs || !tells) return undefined;
+  if (!syncfs || !tells || !SYNCED_FILE_SYSTEMS.has(statfsSync(dir).type)) return undefined;
   // Open all the while: it is told of what has failed since.
   const fd = openSync(dir, "r");
   return {

@@ -27,16 +27,13 @@ import { SyncedFiles } from "./durability/synced-files.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
 import { type BareProcess, goExit, goOrphan, parseGoRecord } from "./go-record.js";
-import { formatRecord, parseRecord } from "./job-record.js";
+import { formatRecord, MAX_RECORD_BYTES, parseRecord, revisionOf } from "./job-record.js";
 import { logBytesOf } from "./log-usage.js";
 import { readSmallFile } from "../platform/small-file.js";
 
 /** Prefixes of directories whose creation or removal is unfinished; deleted at load. */
 const NEW_PREFIX = ".new-";
 const REMOVED_PREFIX = ".removed-";
-
-/** More than the largest request makes, with each of its bytes escaped. */
-const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 
 /**
  * Takes over the process of a job that another program has started without a runner, and
@@ -69,6 +66,8 @@ export class FileJobStore implements JobStore {
   readonly #endedJobs: EndedJobsFile;
   readonly #deletions = new SerialQueue();
   readonly #takeOver: TakeOver;
+  /** Which write of its record was the last, of jobs that are not settled. */
+  readonly #revisions = new Map<string, number>();
 
   private constructor(stateDir: string, takeOver: TakeOver) {
     this.#takeOver = takeOver;
@@ -132,6 +131,7 @@ export class FileJobStore implements JobStore {
   }
 
   remember(job: EndedJob): void {
+    this.#revisions.delete(job.id);
     try {
       this.#endedJobs.add({ job, stamp: stampOf(this.dirOf(job.id).record) });
     } catch {
@@ -152,7 +152,7 @@ export class FileJobStore implements JobStore {
   draft(record: JobRecord): JobDraft {
     const { id } = record.spec;
     const draft = this.dirOf(NEW_PREFIX + id);
-    const text = formatRecord(record);
+    const text = this.#format(record);
     const failed = (error: unknown): never => {
       throw fromSystemError(error, `create the directory of job ${id}`, id);
     };
@@ -182,7 +182,7 @@ export class FileJobStore implements JobStore {
   async write(record: JobRecord, { mayUseReserve = false }: WriteOptions = {}): Promise<void> {
     const { id } = record.spec;
     const dir = this.dirOf(id);
-    const write = () => this.#durability.replace(dir, formatRecord(record));
+    const write = () => this.#durability.replace(dir, this.#format(record));
     try {
       await (mayUseReserve ? withReserve(this.#stateDir, write) : write());
     } catch (error) {
@@ -194,7 +194,7 @@ export class FileJobStore implements JobStore {
   async keepStart(record: JobRecord): Promise<void> {
     const { id } = record.spec;
     try {
-      await this.#durability.keepProcess(this.dirOf(id), formatRecord(record));
+      await this.#durability.keepProcess(this.dirOf(id), this.#format(record));
     } catch (error) {
       throw fromSystemError(error, `start the command of job ${id}`, id);
     }
@@ -204,7 +204,7 @@ export class FileJobStore implements JobStore {
     const dir = this.dirOf(id);
     const removed = this.dirOf(REMOVED_PREFIX + id);
     try {
-      const ino = inodeOf(dir) ?? 0;
+      const ino = inodeOf(dir);
       // A name more may be a block more of `jobs/`.
       const renamed = () => rename(dir.path, removed.path);
       await withReserve(this.#stateDir, renamed).catch((error: unknown) => {
@@ -218,6 +218,7 @@ export class FileJobStore implements JobStore {
       throw fromSystemError(error, `remove the directory of job ${id}`, id);
     }
     this.#endedJobs.remove(id);
+    this.#revisions.delete(id);
     // The removal is durable. What follows may be interrupted. To delete a file takes long
     // on a busy disk, and must not take all the threads that others wait for.
     await this.#deletions.run(() => this.#sweep(removed));
@@ -257,6 +258,22 @@ export class FileJobStore implements JobStore {
     const record = this.#parse(id, readSmallFile(this.dirOf(id).record, MAX_RECORD_BYTES).text);
     if (record.spec.id !== id) throw new Error(`its id is ${record.spec.id}`);
     return record;
+  }
+
+  #format(record: JobRecord): string {
+    const { id } = record.spec;
+    const revision = (this.#revisions.get(id) ?? this.#readRevision(id)) + 1;
+    this.#revisions.set(id, revision);
+    return formatRecord(record, revision);
+  }
+
+  #readRevision(id: string): number {
+    try {
+      return revisionOf(readSmallFile(this.dirOf(id).record, MAX_RECORD_BYTES).text);
+    } catch {
+      // A new job's, or one that cannot be told from what a journal has of it.
+      return 0;
+    }
   }
 
   #parse(id: string, text: string): JobRecord {

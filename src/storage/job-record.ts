@@ -28,6 +28,9 @@ import {
   time,
 } from "./json-shape.js";
 
+/** More than the largest request makes, with each of its bytes escaped. */
+export const MAX_RECORD_BYTES = 64 * 1024 * 1024;
+
 /** The version that is written. Of a newer one's record, the known fields are used. */
 export const RECORD_VERSION = 1;
 
@@ -142,6 +145,7 @@ const HEAD = {
 
 const KNOWN_FIELDS = new Set([
   "status",
+  "revision",
   ...[HEAD, SPEC, ...Object.values(STATES)].flatMap((fields) => Object.keys(fields)),
 ]);
 
@@ -152,6 +156,13 @@ const parseState = (json: object): object => {
   const { status } = parseStatus(json);
   return { status, ...shape(STATES[status])(json) };
 };
+
+/** Returns which write of the job's record a content is of, from 1 on; 0 where it does not tell. */
+export function revisionOf(text: string): number {
+  return parseRevision(JSON.parse(text) as object).revision;
+}
+
+const parseRevision = shape({ revision: orDefault(integer(0), 0) });
 
 /** Parses the content of a state.json. @throws Error that says what is wrong with it */
 export function parseRecord(text: string): JobRecord {
@@ -178,9 +189,14 @@ export function parseRecord(text: string): JobRecord {
 }
 
 /** Returns the content of a state.json. Unknown fields are written as they were read. */
-export function formatRecord({ spec, state, foreign, ...head }: JobRecord): string {
+export function formatRecord(
+  { spec, state, foreign, ...head }: JobRecord,
+  revision?: number,
+): string {
   const json = {
     version: Math.max(RECORD_VERSION, foreign?.version ?? 0),
+    // Absent fields are not written.
+    revision,
     ...spec,
     ...head,
     ...state,

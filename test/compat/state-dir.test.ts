@@ -246,6 +246,7 @@ describe("fields of a newer version", () => {
         measuredTime: expect.any(String),
       },
       completedTime: expect.any(String),
+      revision: expect.any(Number),
     });
   });
 
@@ -268,7 +269,11 @@ describe("fields of a newer version", () => {
       writeFileSync(join(server.stateDir, "done"), "");
       await server.client.wait({ id });
     }
-    expect(recordOf(server, id)).toMatchObject({ ...newer, status });
+    expect(recordOf(server, id)).toMatchObject({
+      ...newer,
+      status,
+      revision: expect.any(Number),
+    });
     await server.restart();
     const { job: after } = await server.client.get({ id });
     expect(after!.exitCode).toBe(status === "cancelled" ? 143 : 0);

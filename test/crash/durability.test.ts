@@ -211,6 +211,8 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
               expect(job, id).toBeUndefined();
               break;
             case "removing":
+              // As it was, or gone.
+              expect(job === undefined || isTerminalStatus(job.status), id).toBe(true);
               break;
           }
         }

@@ -182,6 +182,7 @@ export class MemoryMachine {
       },
       drainOrKill: () => {},
       signal: async () => true,
+      discard: async () => {},
       stop: async (graceMs, signal) => {
         this.gracesMs.push(graceMs);
         // That it has begun is on disk, and later that it is over.

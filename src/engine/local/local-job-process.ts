@@ -213,6 +213,12 @@ export class LocalJobProcess implements JobProcess {
     if (identity) await this.#stop.stop(identity, gracePeriodMs, signal);
   }
 
+  async discard(): Promise<void> {
+    if (this.#runner) await this.#endFailedStart(this.#runner);
+    else await this.stop(0, new AbortController().signal);
+    this.endOnEnd();
+  }
+
   async remaining(mark?: string): Promise<RemainingProcesses | undefined> {
     const identity = this.#identity ?? this.#knownIdentity();
     if (!identity || identity.bootId !== processTable().bootId()) return undefined;

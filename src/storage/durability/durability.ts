@@ -20,8 +20,11 @@ export interface Durability {
    * @param text a record that says the same
    */
   keepProcess(dir: JobDir, text: string): Promise<void>;
-  /** Called when the directory of that inode has lost its name. */
-  keepRemoval(dir: JobDir, ino: number): Promise<void>;
+  /**
+   * Called when a job's directory has lost its name.
+   * @param ino the directory's inode; undefined where somebody else had deleted it
+   */
+  keepRemoval(dir: JobDir, ino: number | undefined): Promise<void>;
   /** Resolves when no file is written any more. */
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fdatasync, openSync, readSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
@@ -29,6 +29,8 @@ const SEGMENT_BYTES = 2 * 1024 * 1024;
 
 const FORMAT = "procman-journal-1";
 const READ_BYTES = 64 * 1024;
+/** That of `blocks` in stat(2), whatever the file system's own is. */
+const STAT_BLOCK_BYTES = 512;
 
 const syncData = promisify(fdatasync);
 
@@ -45,6 +47,7 @@ export class JournalSegment {
   #generation: number;
   #endBytes = 0;
   #hasEntries = false;
+  #failure: unknown;
 
   private constructor(path: string, fd: number, generation: number) {
     this.path = path;
@@ -58,12 +61,12 @@ export class JournalSegment {
    * @param generation more than that of any segment before
    */
   static async open(path: string, generation: number, bootId: string): Promise<JournalSegment> {
-    // Zeros on purpose: space that was only allocated would have to be marked as written.
-    const file = await open(path, "a+", 0o600);
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
-      const { size } = await file.stat();
-      if (size < SEGMENT_BYTES) {
-        await file.write(Buffer.alloc(SEGMENT_BYTES - size));
+      const { size, blocks } = await file.stat();
+      if (size < SEGMENT_BYTES || blocks * STAT_BLOCK_BYTES < SEGMENT_BYTES) {
+        // Zeros on purpose: space that was only allocated would have to be marked as written.
+        await file.writeFile(Buffer.alloc(SEGMENT_BYTES));
         await file.sync();
       }
     } finally {
@@ -71,12 +74,21 @@ export class JournalSegment {
     }
     await syncPath(dirname(path));
     const segment = new JournalSegment(path, openSync(path, READ_WRITE), generation);
-    segment.reset(generation, bootId);
-    return segment;
+    try {
+      segment.reset(generation, bootId);
+      return segment;
+    } catch (error) {
+      closeSync(segment.#fd);
+      throw error;
+    }
   }
 
   get generation(): number {
     return this.#generation;
+  }
+
+  get isHalfFull(): boolean {
+    return this.#endBytes > SEGMENT_BYTES / 2;
   }
 
   /** Whether there are entries that count. */
@@ -88,21 +100,25 @@ export class JournalSegment {
   reset(generation: number, bootId: string): void {
     this.#generation = generation;
     this.#hasEntries = false;
-    const header = `${FORMAT} ${generation} ${bootId}\n`;
-    this.#endBytes = writeSync(this.#fd, header, 0);
     // The next line is none, whatever was here before.
-    writeSync(this.#fd, "\n", this.#endBytes);
+    const header = Buffer.from(`${FORMAT} ${generation} ${bootId}\n\n`);
+    this.#writeAt(0, header);
+    this.#endBytes = header.length - 1;
   }
 
   /** Writes an entry, which the next sync makes durable. @returns whether it has room */
   write(entry: JournalEntry): boolean {
-    const line = Buffer.from(`${formatEntry(entry, this.#generation)}\n\n`);
+    const line = this.#lineOf(entry);
     if (this.#endBytes + line.length > SEGMENT_BYTES) return false;
-    writeSync(this.#fd, line, 0, line.length, this.#endBytes);
+    this.#writeAt(this.#endBytes, line);
     // The empty line after it is overwritten by the next one.
     this.#endBytes += line.length - 1;
     this.#hasEntries = true;
     return true;
+  }
+
+  hasRoomFor(entry: JournalEntry): boolean {
+    return this.#endBytes + this.#lineOf(entry).length <= SEGMENT_BYTES;
   }
 
   /** Whether an entry fits into a segment without any other. */
@@ -110,9 +126,28 @@ export class JournalSegment {
     return Buffer.byteLength(formatEntry(entry, Number.MAX_SAFE_INTEGER)) < SEGMENT_BYTES / 2;
   }
 
-  /** Resolves when what was written before this call is on disk. */
-  sync(): Promise<void> {
-    return this.#sync.sync();
+  /**
+   * Resolves when what was written before this call is on disk. Once it has failed, it always
+   * does: a later sync would leave out what that one has lost.
+   */
+  async sync(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      await this.#sync.sync();
+    } catch (error) {
+      this.#failure ??= error;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #lineOf(entry: JournalEntry): Buffer {
+    return Buffer.from(`${formatEntry(entry, this.#generation)}\n\n`);
+  }
+
+  /** @throws Error also where the file takes a part only, as on a full disk */
+  #writeAt(offset: number, bytes: Buffer): void {
+    const written = writeSync(this.#fd, bytes, 0, bytes.length, offset);
+    if (written < bytes.length) throw new Error(`${this.path} takes ${written} bytes only`);
   }
 
   /** Closes the file once no sync is under way. */

@@ -1,9 +1,10 @@
-import { rmSync, statfsSync } from "node:fs";
+import { existsSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { abortable } from "../../platform/abort-signals.js";
 import { crashPoint } from "../../platform/crash-point.js";
-import { type FileSystemSync, SharedSync } from "../../platform/durable-file.js";
+import { type FileSystemSync, SharedSync, syncPath } from "../../platform/durable-file.js";
 import { makePrivateDirs } from "../../platform/own-dir.js";
+import { SerialQueue } from "../../platform/serial-queue.js";
 import { createDeadline } from "../../platform/timers.js";
 import { type JournalEntry, JournalSegment, readSegment } from "./journal-segment.js";
 
@@ -14,6 +15,10 @@ export interface JournalOptions {
   readonly bootId: string;
   /** The file system of the jobs' files. Closed with the journal. */
   readonly files: FileSystemSync;
+  /** Brings the jobs' files to what entries of an earlier boot say: they may lack it. */
+  readonly recover: (entries: readonly JournalEntry[]) => Promise<void>;
+  /** Writes the files that entries tell of again: after a sync has failed, the next one leaves them out. */
+  readonly rewrite: (entries: readonly JournalEntry[]) => void;
 }
 
 const SEGMENTS = ["a", "b"] as const;
@@ -27,7 +32,7 @@ const CHECKPOINT_DELAY_MS = 5000;
 /** How long a journal that could not be made, or written, is done without. */
 const RETRY_DELAY_MS = 60_000;
 
-/** How long a close waits for a busy disk. What is left then counts until the next checkpoint. */
+/** How long a close waits for a busy disk. What is left then counts until the next server. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 /**
@@ -40,20 +45,25 @@ export class Journal {
   readonly #options: JournalOptions;
   /** All files, for all who wait for that. */
   readonly #files: SharedSync;
+  /** What makes, switches and gives up segments: one at a time. */
+  readonly #transitions = new SerialQueue();
   /** Absent until it is made, and once it could not be written. */
   #current: JournalSegment | undefined;
-  /** Has no entries that count. */
+  /** Has no entries that count. Absent while its files are synced. */
   #spare: JournalSegment | undefined;
   #generation: number;
-  /** Set until no entries count that were written before. */
-  #retiring: Promise<void> | undefined;
-  #checkpointing: Promise<void> | undefined;
-  #making: Promise<void> | undefined;
-  #checkpointTimer: NodeJS.Timeout | undefined;
-  #mayMakeFromMs = Number.NEGATIVE_INFINITY;
   /** Whether there are entries that count, in files that are no longer written. */
   #isStale = false;
+  /** Whether a sync of the files has failed: what it left out is left out by the next one, too. */
+  #hasLostFiles = false;
+  #isMaking = false;
+  #isCheckpointDue = false;
+  #nextRetirement: Promise<void> | undefined;
+  #checkpointTimer: NodeJS.Timeout | undefined;
+  #mayMakeFromMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
+  /** Whether the files may be another process's. */
+  #isReleased = false;
 
   private constructor(options: JournalOptions, generation: number) {
     this.#options = options;
@@ -62,44 +72,50 @@ export class Journal {
   }
 
   /**
-   * Opens the journal of a directory.
-   * @param recover is given the entries of an earlier boot, in their order: the files may
-   * lack what they say. Where it returns that all of them have that now, the files are synced
-   * and the entries given up. Else they wait for the next server, and there is no journal.
+   * Opens the journal of a directory. Where it has entries of an earlier boot, the files are
+   * first brought to what they say, and synced.
    */
-  static async open(
-    options: JournalOptions,
-    recover: (entries: readonly JournalEntry[]) => Promise<boolean>,
-  ): Promise<Journal> {
-    makePrivateDirs(options.dir);
-    const segments = SEGMENTS.flatMap((name) => readSegment(join(options.dir, name)) ?? []);
+  static async open(options: JournalOptions): Promise<Journal> {
+    const { dir, bootId, recover } = options;
+    makePrivateDirs(dir);
+    const segments = SEGMENTS.flatMap((name) => readSegment(join(dir, name)) ?? []);
     segments.sort((a, b) => a.generation - b.generation);
     const journal = new Journal(options, segments.at(-1)?.generation ?? 0);
-    const entries = segments.flatMap((segment) => segment.entries);
-    const isSameBoot = segments.every(({ bootId }) => bootId === options.bootId);
-    if (entries.length === 0) return journal;
-    if (isSameBoot) {
+    // What an earlier process has given up may be there again after a power cut, until then.
+    for (const path of journal.#paths()) await syncPath(path);
+    const left = segments.filter(({ entries }) => entries.length > 0);
+    if (left.length === 0) return journal;
+    const lost = left.filter((segment) => segment.bootId !== bootId);
+    journal.#isStale = true;
+    if (lost.length > 0) {
+      await recover(lost.flatMap(({ entries }) => entries));
+      await journal.#retireSoon();
+    } else {
       // The process that wrote them was killed: all that it wrote is there, but not yet on
       // disk. Every append waits for that.
-      journal.#isStale = true;
-      journal.#retire().catch(() => {});
-    } else if (await recover(entries)) {
-      await journal.#retire();
-    } else {
-      journal.#mayMakeFromMs = Number.POSITIVE_INFINITY;
+      journal.#retireSoon().catch(() => {});
     }
     return journal;
   }
 
   /**
-   * Whether `append` can be called. If not, the caller has to sync its files itself. That is
-   * so until the journal is made, which the first call of this begins, and where there is no
-   * room for it.
+   * Whether `append` can be called. If not, the caller has to sync its files itself: before
+   * the journal is made, and where there is no room for it.
    */
-  get isReady(): boolean {
-    if (this.#current || this.#isStale) return true;
-    if (!this.#isClosed && performance.now() >= this.#mayMakeFromMs) this.#make().catch(() => {});
-    return false;
+  get canAppend(): boolean {
+    return this.#current !== undefined || this.#isStale;
+  }
+
+  /** Makes the journal in background, unless it is there or could not be made a moment ago. */
+  makeSoon(): void {
+    if (this.canAppend || this.#isMaking || this.#isClosed || !this.#mayMake()) return;
+    this.#isMaking = true;
+    this.#transitions
+      .run(() => this.#makeNow())
+      .catch(() => {})
+      .finally(() => {
+        this.#isMaking = false;
+      });
   }
 
   /**
@@ -118,7 +134,7 @@ export class Journal {
       await Promise.all([...written].map((segment) => segment.sync()));
     } catch {
       // The files are there: only their sync is missing.
-      await this.#syncFilesInstead();
+      await this.#retireSoon();
     }
     crashPoint("journal:synced");
   }
@@ -127,71 +143,72 @@ export class Journal {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#checkpointTimer);
-    await Promise.allSettled([this.#making, this.#checkpointing, this.#retiring]);
-    const segments = [this.#current, this.#spare].filter((segment) => segment !== undefined);
-    this.#current = this.#spare = undefined;
-    if (segments.some(({ hasEntries }) => hasEntries)) {
-      const isSynced = await isDoneWithin(CLOSE_TIMEOUT_MS, this.#files.sync());
-      // From now on they may be another process's.
-      if (isSynced) for (const segment of segments) this.#reset(segment);
+    const closing = this.#transitions.run(() => this.#closeNow());
+    const late = createDeadline(CLOSE_TIMEOUT_MS);
+    try {
+      await abortable(closing, late.signal);
+    } catch {
+      // What is left is given up by the next server.
+    } finally {
+      this.#isReleased = true;
+      late.cancel();
     }
-    await Promise.all(segments.map((segment) => segment.close()));
-    // A busy disk is not waited for.
-    void this.#files.idle().then(() => this.#options.files.close());
   }
 
   /** Writes an entry where there is room for it now. @returns the segment it is in */
   #write(entry: JournalEntry): JournalSegment | undefined {
     const segment = this.#current;
-    if (this.#retiring || !segment?.write(entry)) return undefined;
-    this.#checkpointTimer ??= setTimeout(() => {
-      this.#checkpoint().catch(() => {});
-    }, CHECKPOINT_DELAY_MS).unref();
+    if (!segment?.write(entry)) return undefined;
+    if (segment.isHalfFull) this.#checkpointSoon();
+    this.#checkpointTimer ??= setTimeout(() => this.#checkpointSoon(), CHECKPOINT_DELAY_MS).unref();
     return segment;
   }
 
   /** Writes an entry once there is room. @returns undefined where its files were synced instead */
   async #writeLater(entry: JournalEntry): Promise<JournalSegment | undefined> {
+    if (!JournalSegment.takes(entry)) {
+      // Begins after this call. And what the entry replaces must not come back.
+      await this.#transitions.run(() => this.#checkpointNow());
+      return undefined;
+    }
     for (;;) {
-      await this.#retiring;
-      if (!this.#current) await this.#make();
-      // What a large one replaces must not come back either.
-      const isLarge = !JournalSegment.takes(entry);
-      const hadRoom = isLarge ? undefined : this.#write(entry);
-      if (hadRoom) return hadRoom;
-      const checkpoint = this.#checkpoint();
-      // Nobody waits for it where the other segment can be gone on in at once.
-      checkpoint.catch(() => {});
-      const hasRoom = isLarge ? undefined : this.#write(entry);
-      if (hasRoom) return hasRoom;
-      await checkpoint;
-      if (isLarge) return undefined;
+      const segment = this.#write(entry);
+      if (segment) return segment;
+      await this.#transitions.run(() => this.#makeRoomNow(entry));
     }
   }
 
-  #make(): Promise<void> {
-    this.#making ??= this.#makeNow()
-      .catch((error: unknown) => {
-        this.#mayMakeFromMs = performance.now() + RETRY_DELAY_MS;
-        throw error;
-      })
-      .finally(() => {
-        this.#making = undefined;
-      });
-    return this.#making;
+  async #makeRoomNow(entry: JournalEntry): Promise<void> {
+    if (this.#isStale || !this.#current) return this.#makeNow();
+    if (!this.#current.hasRoomFor(entry)) await this.#checkpointNow();
   }
 
   async #makeNow(): Promise<void> {
-    if (this.#isStale) await this.#retire();
-    const current = await this.#open("a");
+    if (this.#isStale) await this.#retireNow();
+    if (this.#current) return;
+    if (!this.#mayMake()) throw new Error("there is no journal now");
     try {
-      // So that it never waits for one that is being made.
-      this.#spare = await this.#open("b");
+      const current = await this.#open("a");
+      try {
+        // So that it is never waited for.
+        this.#spare = await this.#open("b");
+      } catch (error) {
+        await current.close();
+        throw error;
+      }
+      this.#current = current;
     } catch (error) {
-      await current.close();
+      this.#makeLater();
       throw error;
     }
-    this.#current = current;
+  }
+
+  #mayMake(): boolean {
+    return performance.now() >= this.#mayMakeFromMs;
+  }
+
+  #makeLater(): void {
+    this.#mayMakeFromMs = performance.now() + RETRY_DELAY_MS;
   }
 
   async #open(name: string): Promise<JournalSegment> {
@@ -201,24 +218,27 @@ export class Journal {
     return JournalSegment.open(join(dir, name), (this.#generation += 1), bootId);
   }
 
-  /** Syncs the files that the entries tell of, and gives the entries up. */
-  #checkpoint(): Promise<void> {
-    this.#checkpointing ??= this.#checkpointNow().finally(() => {
-      this.#checkpointing = undefined;
-    });
-    return this.#checkpointing;
+  #checkpointSoon(): void {
+    if (this.#isCheckpointDue || this.#isClosed) return;
+    this.#isCheckpointDue = true;
+    this.#transitions
+      .run(() => {
+        this.#isCheckpointDue = false;
+        return this.#checkpointNow();
+      })
+      .catch(() => {});
   }
 
+  /** Syncs the files that the entries tell of, and gives the entries up. */
   async #checkpointNow(): Promise<void> {
     clearTimeout(this.#checkpointTimer);
     this.#checkpointTimer = undefined;
     const [before, next] = [this.#current, this.#spare];
-    // Only one checkpoint is under way, and each leaves a spare one.
-    if (!before || !next) return;
+    if (!before || !next) return this.#retireNow();
     this.#current = next;
     this.#spare = undefined;
     try {
-      await this.#files.sync();
+      await this.#syncFiles();
       crashPoint("journal:files-synced");
       this.#reset(before);
       await before.sync();
@@ -229,50 +249,79 @@ export class Journal {
     }
   }
 
-  /** Writes no more entries there, which count until the next retirement. */
-  #abandon(...segments: readonly (JournalSegment | undefined)[]): void {
-    this.#isStale = true;
-    this.#current = this.#spare = undefined;
-    for (const segment of segments) void segment?.close();
-  }
-
   #reset(segment: JournalSegment): void {
     segment.reset((this.#generation += 1), this.#options.bootId);
   }
 
-  async #syncFilesInstead(): Promise<void> {
-    await this.#retire();
-    // A retirement that was under way may have come before the files.
-    await this.#files.sync();
+  async #syncFiles(): Promise<void> {
+    try {
+      await this.#files.sync();
+    } catch (error) {
+      this.#hasLostFiles = true;
+      throw error;
+    }
+  }
+
+  /** Writes no more entries there, which count until the next retirement. */
+  #abandon(...segments: readonly (JournalSegment | undefined)[]): void {
+    this.#isStale = true;
+    this.#current = this.#spare = undefined;
+    for (const segment of segments) segment?.close().catch(() => {});
+  }
+
+  /** One that begins after this call, which all share who come until then. */
+  #retireSoon(): Promise<void> {
+    this.#nextRetirement ??= this.#transitions.run(() => {
+      this.#nextRetirement = undefined;
+      return this.#retireNow();
+    });
+    return this.#nextRetirement;
   }
 
   /** Syncs all files and deletes the journal: what it says must not replace what comes later. */
-  #retire(): Promise<void> {
-    this.#retiring ??= this.#retireNow().finally(() => {
-      this.#retiring = undefined;
-    });
-    return this.#retiring;
-  }
-
   async #retireNow(): Promise<void> {
-    await Promise.allSettled([this.#checkpointing]);
-    this.#abandon(this.#current, this.#spare);
-    await this.#files.sync();
-    for (const name of SEGMENTS) rmSync(join(this.#options.dir, name), { force: true });
+    if (this.#current) {
+      this.#abandon(this.#current, this.#spare);
+      this.#makeLater();
+    }
+    const paths = this.#paths();
+    if (this.#hasLostFiles) {
+      this.#options.rewrite(paths.flatMap((path) => readSegment(path)?.entries ?? []));
+    }
+    await this.#syncFiles();
+    this.#hasLostFiles = false;
+    // The older one first: it must not be left alone.
+    for (const path of paths) {
+      rmSync(path, { force: true });
+      await syncPath(this.#options.dir);
+    }
     crashPoint("journal:retired");
-    await this.#files.sync();
     this.#isStale = false;
   }
-}
 
-async function isDoneWithin(timeoutMs: number, work: Promise<void>): Promise<boolean> {
-  const late = createDeadline(timeoutMs);
-  try {
-    await abortable(work, late.signal);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    late.cancel();
+  /** Returns the paths of the segments that there are, in the order of their generations. */
+  #paths(): string[] {
+    return SEGMENTS.map((name) => join(this.#options.dir, name))
+      .filter((path) => existsSync(path))
+      .map((path) => ({ path, generation: readSegment(path)?.generation ?? 0 }))
+      .sort((a, b) => a.generation - b.generation)
+      .map(({ path }) => path);
+  }
+
+  async #closeNow(): Promise<void> {
+    const segments = [this.#current, this.#spare].filter((segment) => segment !== undefined);
+    this.#current = this.#spare = undefined;
+    try {
+      if (!segments.some(({ hasEntries }) => hasEntries)) return;
+      await this.#syncFiles();
+      for (const segment of segments) {
+        if (this.#isReleased) return;
+        this.#reset(segment);
+        await segment.sync();
+      }
+    } finally {
+      await Promise.allSettled(segments.map((segment) => segment.close()));
+      this.#options.files.close();
+    }
   }
 }

@@ -1,7 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { JobDir } from "../../core/job-dir.js";
 import { replaceRecordFile } from "../../platform/durable-file.js";
-import { hasCode } from "../../platform/errno.js";
 import { readSmallFile } from "../../platform/small-file.js";
 import type { Durability, KeepName } from "./durability.js";
 import type { Journal } from "./journal.js";
@@ -19,7 +18,7 @@ export class JournaledFiles implements Durability {
   }
 
   async writeNew(id: string, draft: JobDir, text: string): Promise<KeepName> {
-    if (!this.#journal.isReady) return this.#synced.writeNew(id, draft, text);
+    if (!this.#isJournaled()) return this.#synced.writeNew(id, draft, text);
     writeFileSync(draft.record, text, { mode: 0o600 });
     await this.#journal.append({ kind: "record", id, text });
     // A job that the journal tells of gets its name again.
@@ -27,36 +26,47 @@ export class JournaledFiles implements Durability {
   }
 
   async replace(dir: JobDir, text: string): Promise<void> {
-    if (!this.#journal.isReady) return this.#synced.replace(dir, text);
+    if (!this.#isJournaled()) return this.#synced.replace(dir, text);
     replaceRecordFile(dir.record, text);
     await this.#journal.append({ kind: "record", id: dir.jobId, text });
   }
 
   async keepProcess(dir: JobDir, text: string): Promise<void> {
-    if (!this.#journal.isReady) {
+    if (!this.#isJournaled()) {
       // The name may have been left to a journal that has failed since.
       await Promise.all([this.#synced.keepProcess(dir), this.#synced.keepNames()]);
       return;
     }
     const id = dir.jobId;
-    try {
-      const process = readSmallFile(dir.process).text;
-      await this.#journal.append(
-        { kind: "record", id, text },
-        { kind: "process", id, text: process },
-      );
-    } catch (error) {
-      // The command may have deleted its files.
-      if (!hasCode(error, "ENOENT")) throw error;
-    }
+    const process = textOf(dir.process);
+    await this.#journal.append(
+      { kind: "record", id, text },
+      ...(process === undefined ? [] : [{ kind: "process", id, text: process } as const]),
+    );
   }
 
-  async keepRemoval(dir: JobDir, ino: number): Promise<void> {
-    if (!this.#journal.isReady) return this.#synced.keepRemoval();
-    await this.#journal.append({ kind: "removed", id: dir.jobId, ino });
+  async keepRemoval(dir: JobDir, ino: number | undefined): Promise<void> {
+    if (!this.#isJournaled()) return this.#synced.keepRemoval();
+    // That somebody has deleted it is not told by any entry.
+    if (ino === undefined) await this.#synced.keepNames();
+    await this.#journal.append({ kind: "removed", id: dir.jobId, ino: ino ?? 0 });
   }
 
   close(): Promise<void> {
     return this.#journal.close();
+  }
+
+  #isJournaled(): boolean {
+    this.#journal.makeSoon();
+    return this.#journal.canAppend;
+  }
+}
+
+/** Returns undefined where there is no such file: the command may have made anything of it. */
+function textOf(path: string): string | undefined {
+  try {
+    return readSmallFile(path).text;
+  } catch {
+    return undefined;
   }
 }

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import type { Log } from "../../contract/log.js";
-import { openFileSystem } from "../../platform/durable-file.js";
+import { type FileSystemSync, openFileSystem, syncPath } from "../../platform/durable-file.js";
 import { withReserve } from "../disk-reserve.js";
 import type { Durability } from "./durability.js";
 import { Journal } from "./journal.js";
+import type { JournalEntry } from "./journal-segment.js";
 import { JournaledFiles } from "./journaled-files.js";
-import { type JobDirs, recoverJobs } from "./recover-jobs.js";
+import { type JobDirs, recoverJobs, rewriteRecords } from "./recover-jobs.js";
 import { SyncedFiles } from "./synced-files.js";
 
 export interface DurabilityOptions {
@@ -28,21 +29,42 @@ export async function openDurability(
 ): Promise<Durability> {
   const jobsDir = join(stateDir, "jobs");
   const synced = new SyncedFiles(jobsDir);
-  const files = await openFileSystem(jobsDir);
-  if (!files) return synced;
+  const recoveredIds: string[] = [];
+  const recover = async (entries: readonly JournalEntry[]) => {
+    const room = (write: () => void) => withReserve(stateDir, async () => write());
+    const { ids, failedIds } = await recoverJobs(entries, { ...dirs, inodeOf, withReserve: room });
+    recoveredIds.push(...ids);
+    if (failedIds.length === 0) return;
+    log.error({ jobIds: failedIds }, "jobs could not be brought to what was told of them");
+  };
+  const whole = await openFileSystem(jobsDir);
+  const files: FileSystemSync = whole ?? {
+    // Only what was recovered, and nothing more: no entry is ever added.
+    sync: () => syncJobs(recoveredIds, jobsDir, dirs.dirOf),
+    close: () => {},
+  };
+  const rewrite = (entries: readonly JournalEntry[]) => rewriteRecords(entries, dirs);
   const dir = join(stateDir, "journal");
-  const room = (write: () => void) => withReserve(stateDir, async () => write());
   try {
-    const journal = await Journal.open({ dir, bootId, files }, async (entries) => {
-      const jobIds = await recoverJobs(entries, { ...dirs, inodeOf, withReserve: room });
-      if (jobIds.length === 0) return true;
-      log.error({ jobIds }, "jobs could not be brought to what was told of them");
-      return false;
-    });
-    return new JournaledFiles(journal, synced);
+    const journal = await Journal.open({ dir, bootId, files, recover, rewrite });
+    if (whole) return new JournaledFiles(journal, synced);
+    await journal.close();
   } catch (err) {
     files.close();
-    log.error({ err, path: dir }, "the journal cannot be read; what it tells of jobs may be lost");
-    return synced;
+    log.error({ err, path: dir }, "the journal cannot be used; what it tells of jobs may be lost");
   }
+  return synced;
+}
+
+async function syncJobs(
+  ids: readonly string[],
+  jobsDir: string,
+  dirOf: JobDirs["dirOf"],
+): Promise<void> {
+  for (const id of ids) {
+    const { path, record, process } = dirOf(id);
+    // Not every job has each of them, and one may have been removed.
+    for (const each of [record, process, path]) await syncPath(each).catch(() => {});
+  }
+  await syncPath(jobsDir);
 }

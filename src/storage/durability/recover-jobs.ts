@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
-import { isTerminal, STREAMS } from "../../contract/job.js";
+import { STREAMS } from "../../contract/job.js";
 import type { JobDir } from "../../core/job-dir.js";
 import { replaceFile } from "../../platform/durable-file.js";
 import { readSmallFile } from "../../platform/small-file.js";
-import { parseRecord } from "../job-record.js";
+import { MAX_RECORD_BYTES, parseRecord, revisionOf } from "../job-record.js";
 import type { JournalEntry } from "./journal-segment.js";
 
 /** What the last entries of a job say. */
@@ -26,23 +26,39 @@ export interface JobDirs {
   withReserve(write: () => void): Promise<void>;
 }
 
-/**
- * Brings jobs' files to what a journal says, after a power cut may have undone it.
- * @returns the ids of jobs whose files could not be written
- */
+/** The ids of the jobs that there were entries of. */
+export interface Recovered {
+  readonly ids: readonly string[];
+  /** Those whose files could not be written. */
+  readonly failedIds: readonly string[];
+}
+
+/** Brings jobs' files to what a journal says, after a power cut may have undone it. */
 export async function recoverJobs(
   entries: readonly JournalEntry[],
   dirs: JobDirs,
-): Promise<readonly string[]> {
-  const failed: string[] = [];
-  for (const [id, last] of lastEntries(entries)) {
+): Promise<Recovered> {
+  const jobs = lastEntries(entries);
+  const failedIds: string[] = [];
+  for (const [id, last] of jobs) {
     try {
       await dirs.withReserve(() => recoverJob(id, last, dirs));
     } catch {
-      failed.push(id);
+      failedIds.push(id);
     }
   }
-  return failed;
+  return { ids: [...jobs.keys()], failedIds };
+}
+
+/** Writes the records again that are as a journal says. Others were written since, by themselves. */
+export function rewriteRecords(
+  entries: readonly JournalEntry[],
+  { dirOf }: Pick<JobDirs, "dirOf">,
+): void {
+  for (const [id, { record }] of lastEntries(entries)) {
+    const path = dirOf(id).record;
+    if (record !== undefined && textOf(path) === record) replaceFile(path, record);
+  }
 }
 
 function lastEntries(entries: readonly JournalEntry[]): Map<string, LastEntries> {
@@ -66,15 +82,17 @@ function lastEntries(entries: readonly JournalEntry[]): Map<string, LastEntries>
 }
 
 function recoverJob(id: string, last: LastEntries, dirs: JobDirs): void {
-  const dir = dirs.dirOf(id);
+  const [dir, removed] = [dirs.dirOf(id), dirs.removedOf(id)];
   if (last.removedIno !== undefined) {
     // Another directory of that name was put there by somebody since.
-    if (dirs.inodeOf(dir) === last.removedIno) renameSync(dir.path, dirs.removedOf(id).path);
+    if (dirs.inodeOf(dir) === last.removedIno) renameSync(dir.path, removed.path);
     return;
   }
   if (last.record === undefined) return;
-  const draft = dirs.draftOf(id);
   if (!existsSync(dir.path)) {
+    // It was being removed, which is finished now.
+    if (existsSync(removed.path)) return;
+    const draft = dirs.draftOf(id);
     if (existsSync(draft.path)) renameSync(draft.path, dir.path);
     else mkdirSync(dir.path, { mode: 0o700 });
   }
@@ -82,20 +100,22 @@ function recoverJob(id: string, last: LastEntries, dirs: JobDirs): void {
     if (!existsSync(dir.log(stream))) writeFileSync(dir.log(stream), "", { mode: 0o600 });
   }
   const { process } = last;
-  if (process !== undefined && textOf(dir.process) !== process) {
+  // The runner may have added to it since.
+  if (process !== undefined && !textOf(dir.process)?.startsWith(process)) {
     replaceFile(dir.process, process);
     const { state } = parseRecord(last.record);
     // The file's time tells when the command was started.
     if (state.status === "running") utimesSync(dir.process, new Date(), state.startedTime);
   }
-  if (!isAsGood(textOf(dir.record), last.record)) replaceFile(dir.record, last.record);
+  if (!isAsNew(textOf(dir.record), last.record)) replaceFile(dir.record, last.record);
 }
 
-/** Whether a record's file need not be replaced: a terminal state never changes. */
-function isAsGood(found: string | undefined, recorded: string): boolean {
+/** Whether a record's file was written when the journal was, or later: by another version, say. */
+function isAsNew(found: string | undefined, recorded: string): boolean {
   if (found === undefined || found === recorded) return found === recorded;
   try {
-    return isTerminal(parseRecord(found).state) && !isTerminal(parseRecord(recorded).state);
+    parseRecord(found);
+    return revisionOf(found) >= revisionOf(recorded);
   } catch {
     return false;
   }
@@ -103,7 +123,7 @@ function isAsGood(found: string | undefined, recorded: string): boolean {
 
 function textOf(path: string): string | undefined {
   try {
-    return readSmallFile(path).text;
+    return readSmallFile(path, MAX_RECORD_BYTES).text;
   } catch {
     // Missing, or damaged in a way that the write tells of.
     return undefined;

@@ -60,6 +60,7 @@ export class FakeJob {
     }),
     drainOrKill: vi.fn<JobProcess["drainOrKill"]>(),
     signal: vi.fn<JobProcess["signal"]>(async () => true),
+    discard: vi.fn<JobProcess["discard"]>(async () => {}),
     stop: vi.fn<JobProcess["stop"]>(async () => void (this.observation = exited(143))),
     remaining: vi.fn<JobProcess["remaining"]>(async () => undefined),
     claimStop: vi.fn<JobProcess["claimStop"]>(() => true),

@@ -12,11 +12,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { silentLog } from "../../../src/contract/log.js";
 import { type EndedJob, endedJob } from "../../../src/core/ended-jobs.js";
 import type { JobRecord } from "../../../src/core/ports.js";
 import { EndedJobsFile } from "../../../src/storage/ended-jobs-file.js";
 import { FileJobStore } from "../../../src/storage/file-job-store.js";
-import { formatRecord } from "../../../src/storage/job-record.js";
+import { readSegment } from "../../../src/storage/durability/journal-segment.js";
+import { formatRecord, revisionOf } from "../../../src/storage/job-record.js";
 import { someRecord } from "../../helpers/records.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -81,6 +83,36 @@ test("where the logs begin is kept only of jobs with a log limit, whoever chose 
   await create(store, someRecord(undefined, { spec: { id: "b" }, defaultLogLimitBytes: 65_536 }));
   const kept = ["job1", "a", "b"].map((id) => existsSync(path(id, "first-offsets")));
   expect(kept).toEqual([false, true, true]);
+});
+
+test("with a journal, a record tells its revisions, and a removal the directory that it was", async () => {
+  const stateDir = join(tempDir(), "state");
+  const open = () =>
+    FileJobStore.open(stateDir, { durability: { bootId: "boot", log: silentLog } });
+  const store = await open();
+  const dir = store.dirOf("job1");
+  const revision = () => revisionOf(readFileSync(dir.record, "utf8"));
+  await create(store, record);
+  const entries = () =>
+    ["a", "b"].flatMap((name) => readSegment(join(stateDir, "journal", name))?.entries ?? []);
+  await eventually("the journal", async () => {
+    await store.write(running);
+    return entries().length > 0;
+  });
+  const before = revision();
+  await store.write(running);
+  expect(revision()).toBe(before + 1);
+  const { ino } = statSync(dir.path);
+  await store.remove("job1");
+  expect(entries().at(-1)).toEqual({ kind: "removed", id: "job1", ino });
+  await create(store, record);
+  expect(revision()).toBe(1);
+  await store.write(running);
+  await store.close();
+  const next = await open();
+  await next.write(record);
+  expect(revision()).toBe(3);
+  await next.close();
 });
 
 describe("what a crash has left", () => {

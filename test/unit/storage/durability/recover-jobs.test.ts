@@ -10,18 +10,22 @@ import {
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { JobDir } from "../../../../src/core/job-dir.js";
-import { recoverJobs } from "../../../../src/storage/durability/recover-jobs.js";
+import { recoverJobs, rewriteRecords } from "../../../../src/storage/durability/recover-jobs.js";
 import { formatRecord } from "../../../../src/storage/job-record.js";
 import { someRecord } from "../../../helpers/records.js";
 import { tempDir } from "../../../helpers/temp-dir.js";
 import { endedState } from "../../core/fake-ports.js";
 
 const startedTime = new Date("2026-02-03T04:05:06.789Z");
-const pending = formatRecord(someRecord());
+const pending = formatRecord(someRecord(), 1);
 const running = formatRecord(
   someRecord({ status: "running", pid: 7, startedTime, containment: "session" }),
+  2,
 );
-const ended = formatRecord(someRecord(endedState(1_000_000)));
+const ended = formatRecord(someRecord(endedState(1_000_000)), 3);
+const endedLater = formatRecord(someRecord(endedState(2_000_000)), 4);
+/** As a version writes it that knows no revisions, and keeps what it does not know. */
+const endedByOther = formatRecord(someRecord(endedState(9_000_000)), 2);
 const PROCESS = "boot\n1 (sh) S 0\n2 (sh) S 1\ncgroup \n";
 
 const record = (text: string) => ({ kind: "record", id: "job1", text }) as const;
@@ -51,7 +55,8 @@ const textOf = (path: string) => readFileSync(path, "utf8");
 test("a job whose name was lost is there again, with what is left of its files", async () => {
   const { dirs, dir } = jobsDir();
   make(dirs.draftOf("job1"), { "stdout.log": "output", "state.json": "" });
-  expect(await recoverJobs([record(pending), record(running), process], dirs)).toEqual([]);
+  const entries = [record(pending), record(running), process];
+  expect(await recoverJobs(entries, dirs)).toEqual({ ids: ["job1"], failedIds: [] });
   expect(textOf(dir.record)).toBe(running);
   expect(textOf(dir.process)).toBe(PROCESS);
   expect(textOf(dir.log("stdout"))).toBe("output");
@@ -85,7 +90,10 @@ test.each([
   ["cut short", running.slice(0, 90), running, running],
   ["older", pending, running, running],
   ["older than the end", running, ended, ended],
-  ["newer: it has ended", ended, running, ended],
+  ["newer", ended, running, ended],
+  ["ended, and older", ended, endedLater, endedLater],
+  ["ended, and newer", endedLater, ended, endedLater],
+  ["another version's, of what the journal tells of", endedByOther, running, endedByOther],
 ])("a record that is %s", async (_, found, recorded, expected) => {
   const { dirs, dir } = jobsDir();
   make(dir, found === undefined ? {} : { "state.json": found });
@@ -111,6 +119,33 @@ test("jobs that cannot be written are told of, and the others are recovered", as
   const { jobs, dirs } = jobsDir();
   writeFileSync(join(jobs, "job1"), "no directory");
   const other = { kind: "record", id: "other", text: ended } as const;
-  expect(await recoverJobs([record(ended), other], dirs)).toEqual(["job1"]);
+  const found = await recoverJobs([record(ended), other], dirs);
+  expect(found).toEqual({ ids: ["job1", "other"], failedIds: ["job1"] });
   expect(textOf(dirs.dirOf("other").record)).toBe(ended);
+});
+
+test("a removal that was begun is finished, and not undone", async () => {
+  const { jobs, dirs, dir } = jobsDir();
+  make(dirs.removedOf("job1"), { "state.json": ended, "stdout.log": "output" });
+  await recoverJobs([record(ended)], dirs);
+  expect(existsSync(dir.path)).toBe(false);
+  expect(readdirSync(jobs)).toEqual([".removed-job1"]);
+});
+
+test("what a runner has added to its record of the command is left", async () => {
+  const { dirs, dir } = jobsDir();
+  make(dir, { "state.json": running, process: `${PROCESS}not executed: no memory\n` });
+  await recoverJobs([record(running), process], dirs);
+  expect(textOf(dir.process)).toContain("no memory");
+});
+
+test("records are written again where they are as the journal says", () => {
+  const { dirs, dir } = jobsDir();
+  make(dir, { "state.json": running });
+  const before = statSync(dir.record).ino;
+  rewriteRecords([record(pending)], dirs);
+  expect(statSync(dir.record).ino).toBe(before);
+  rewriteRecords([record(pending), record(running)], dirs);
+  expect(statSync(dir.record).ino).not.toBe(before);
+  expect(textOf(dir.record)).toBe(running);
 });
