@@ -152,6 +152,7 @@ export class FileJobStore implements JobStore {
   draft(record: JobRecord): JobDraft {
     const { id } = record.spec;
     const draft = this.dirOf(NEW_PREFIX + id);
+    this.#revisions.set(id, 0);
     const text = this.#format(record);
     const failed = (error: unknown): never => {
       throw fromSystemError(error, `create the directory of job ${id}`, id);
@@ -271,7 +272,7 @@ export class FileJobStore implements JobStore {
     try {
       return revisionOf(readSmallFile(this.dirOf(id).record, MAX_RECORD_BYTES).text);
     } catch {
-      // A new job's, or one that cannot be told from what a journal has of it.
+      // What cannot be read is replaced by whatever a journal has of it.
       return 0;
     }
   }

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -34,7 +34,9 @@ const timed = async (call) => {
   return { tookMs: performance.now() - before, ...answer };
 };
 const command = ["-c", "echo ran >>" + stateDir + "/ran; sleep 1000"];
-const start = await timed(manager.start({ command: "sh", args: command }));
+const onEnd = { command: "sh", args: ["-c", "echo ran >>" + stateDir + "/on-end-ran"] };
+const atEnd = process.env.WITH_ON_END ? { onEnd } : {};
+const start = await timed(manager.start({ command: "sh", args: command, ...atEnd }));
 const said = { start };
 if (start.id !== undefined) {
   said.cancel = await timed(manager.cancel(start.id, { gracePeriodMs: 0 }));
@@ -57,11 +59,13 @@ interface SlowDisk {
   readonly calls?: string;
   /** Whether there is a journal when it begins, or none can be made. Default: it is made meanwhile. */
   readonly withJournal?: boolean;
+  /** Whether something is to be run at the job's end. Default: false. */
+  readonly withOnEnd?: boolean;
 }
 
 /** What becomes of a Start, a Cancel and a Remove where syncs are so. */
 async function withSyncs(disk: SlowDisk) {
-  const { injection, paths, calls = "fsync,fdatasync", withJournal } = disk;
+  const { injection, paths, calls = "fsync,fdatasync", withJournal, withOnEnd } = disk;
   const stateDir = join(tempDir(), "state");
   const jobs = join(stateDir, "jobs");
   mkdirSync(jobs, { recursive: true, mode: 0o700 });
@@ -80,6 +84,7 @@ async function withSyncs(disk: SlowDisk) {
         ...process.env,
         UV_THREADPOOL_SIZE: "1",
         ...(withJournal ? { WITH_JOURNAL: "yes" } : {}),
+        ...(withOnEnd ? { WITH_ON_END: "yes" } : {}),
       },
     },
   );
@@ -151,8 +156,11 @@ describe.skipIf(!canTrace())("where the journal cannot be synced", () => {
       calls,
       paths: ["journal/a", "jobs"],
       withJournal: true,
+      withOnEnd: true,
     });
     expect(start).toMatchObject({ reason: "STORAGE_UNAVAILABLE" });
     await eventually("all that had begun to be gone", () => processesWith(stateDir).length === 0);
+    // The command has run until then, and what was to run at its end has not.
+    expect(existsSync(join(stateDir, "on-end-ran"))).toBe(false);
   });
 });

@@ -310,6 +310,7 @@ export class LocalJobProcess implements JobProcess {
     const scripts = () => ({ shell: SHELL, scriptsDir: scriptsDir() });
     let spawned = await spawnRunner(this.#dir, command, scripts(), standby);
     this.#adoptRunner(spawned.runner);
+    if (!command.spec.limits) this.#knownBounds = [];
     try {
       let identity = await awaitIdentity(this.#dir, spawned.runner);
       if (!identity && spawned.isTold && this.#hasDoneNothing(spawned.runner)) {

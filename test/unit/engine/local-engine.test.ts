@@ -331,7 +331,7 @@ onLinux("ending a job", () => {
       async () => (await engine.open(dir).inspect()).kind === "exited",
     );
     engine.open(dir).release();
-    expect(existsSync(cgroup)).toBe(false);
+    await eventually("its cgroup to be deleted", () => !existsSync(cgroup));
   });
 });
 
