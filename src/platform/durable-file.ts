@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { crashPoint } from "./crash-point.js";
 import { loadLibc } from "./libc.js";
-import { REPLACE } from "./small-file.js";
+import { READ_ONLY, REPLACE } from "./small-file.js";
 
 /*
  * Only a power cut needs a sync: what a process has written outlives the process. The
@@ -90,7 +90,7 @@ export async function writeFileDurable(path: string, content: string): Promise<v
 
 /** Resolves when a file's content, or the names in a directory, are on disk. */
 export async function syncPath(path: string): Promise<void> {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, READ_ONLY);
   try {
     await sync(fd);
   } finally {

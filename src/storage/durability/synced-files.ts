@@ -36,8 +36,8 @@ export class SyncedFiles implements Durability {
 
   async keepProcess({ process }: JobDir): Promise<void> {
     await Promise.all([syncPath(process), syncPath(dirname(process))]).catch((error: unknown) => {
-      // The command may have deleted its files.
-      if (!hasCode(error, "ENOENT")) throw error;
+      // The command may have deleted its files, or made something of them that has no content.
+      if (!hasCode(error, "ENOENT", "EINVAL")) throw error;
     });
   }
 
