@@ -31,7 +31,7 @@ const isThere = (path) => statSync(path, { throwIfNoEntry: false }) !== undefine
 const until = async (isTrue) => {
   while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 10));
 };
-setTimeout(() => process.exit(1), 50_000).unref();
+setTimeout(() => process.exit(1), 110_000).unref();
 const manager = await Manager.open({ stateDir, pollIntervalMs: 50 });
 
 const ends = await manager.start({ command: "sh", args: ["-c", "sleep 0.3; exit 3"] });
@@ -126,6 +126,9 @@ interface Found {
   readonly isIdentified: boolean;
 }
 
+/** Some hundred directories are made and opened. */
+const ALL_CUTS_TIMEOUT_MS = 240_000;
+
 const LOSSES: readonly Loss[] = ["names-and-contents", "contents"];
 
 const canRun = canTrace();
@@ -149,7 +152,7 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
     await run("strace", [...words, process.execPath, ...driver]);
     calls = parseTrace(readFileSync(file, "utf8"));
     rmSync(file);
-  });
+  }, 120_000);
 
   /** Goes through the calls; `look` is called after each of them. */
   async function replay(
@@ -219,6 +222,7 @@ describe.skipIf(!canRun)("what is durable, by the system calls of a manager", ()
       });
       expect(looks).toBeGreaterThan(100);
     },
+    ALL_CUTS_TIMEOUT_MS,
   );
 
   test("before a command is signalled: that it is to be", async () => {
