@@ -52,17 +52,13 @@ export const Manager = {
         scriptCopiesDir: join(stateDir, "scripts"),
         bareExit: readGoExit,
       });
-      const opened = await FileJobStore.open(stateDir, {
+      store = await FileJobStore.open(stateDir, {
         takeOver: takeOverBareProcess,
-        durability: {
-          bootId: processTable().bootId(),
-          log,
-        },
+        durability: { bootId: processTable().bootId(), log },
       });
-      store = opened;
       const manager = await JobManager.open({
         engine,
-        store: opened,
+        store,
         logs: new FileLogs({
           pollIntervalMs,
           firstOffsets: firstOffsetFiles,
@@ -79,7 +75,7 @@ export const Manager = {
         onClosed: async () => {
           stopKeepingReserve();
           await guard?.stop();
-          await opened.close();
+          await store?.close();
           await engine.close();
           await lock.release();
         },

@@ -159,11 +159,6 @@ export class SharedSync {
     return this.#next;
   }
 
-  /** Resolves when none is under way. */
-  async idle(): Promise<void> {
-    await Promise.allSettled([this.#next, this.#underWay]);
-  }
-
   #begin(): Promise<void> {
     const sync = this.#syncNow().finally(() => {
       if (this.#underWay === sync) this.#underWay = undefined;

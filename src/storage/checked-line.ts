@@ -1,3 +1,8 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { READ_ONLY } from "../platform/small-file.js";
+
+const READ_BYTES = 64 * 1024;
+
 /** Returns a line that has the values as JSON, with a checksum and without its newline. */
 export function formatCheckedLine(values: readonly unknown[]): string {
   const json = JSON.stringify(values);
@@ -19,4 +24,23 @@ function checksum(text: string): string {
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   }
   return (hash >>> 0).toString(36);
+}
+
+/** Yields the lines of a file, some at a time. What follows the last newline counts as one. */
+export function* readLines(path: string): Generator<string[], void, undefined> {
+  const fd = openSync(path, READ_ONLY);
+  try {
+    let rest = Buffer.alloc(0);
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(READ_BYTES);
+      const read = readSync(fd, chunk);
+      const bytes = Buffer.concat([rest, chunk.subarray(0, read)]);
+      const end = read === 0 ? bytes.length : bytes.lastIndexOf("\n");
+      rest = bytes.subarray(end + 1);
+      if (end !== -1) yield bytes.toString("utf8", 0, end).split("\n");
+      if (read === 0) return;
+    }
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,19 +1,10 @@
-import {
-  appendFileSync,
-  closeSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { appendFileSync, closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { isTerminalStatus } from "../contract/job.js";
 import type { EndedJob } from "../core/ended-jobs.js";
 import { crashPoint } from "../platform/crash-point.js";
 import { hasCode } from "../platform/errno.js";
 import { Turns } from "../platform/turns.js";
-import { READ_ONLY } from "../platform/small-file.js";
-import { formatCheckedLine, parseCheckedLine } from "./checked-line.js";
+import { formatCheckedLine, parseCheckedLine, readLines } from "./checked-line.js";
 
 /**
  * Tells a file from any other, and from what it was before it was changed: the kernel
@@ -37,8 +28,6 @@ const MAX_WAITING = 100;
 
 /** From so many lines of removed jobs on, and more of them than others, the file is rewritten. */
 const MIN_DEAD_LINES = 10_000;
-
-const READ_BYTES = 64 * 1024;
 
 /**
  * A file that has a line for each ended job, so that a server's start need not read all
@@ -66,7 +55,7 @@ export class EndedJobsFile {
     const jobs = new Map<string, NotedJob>();
     const turns = new Turns();
     try {
-      for (const lines of readLines(this.#path)) {
+      for (const lines of readNotes(this.#path)) {
         await turns.next();
         this.#lines += lines.length;
         for (const line of lines) {
@@ -141,7 +130,7 @@ export class EndedJobsFile {
     try {
       const fd = openSync(temporary, "w", 0o600);
       try {
-        for (const lines of readLines(this.#path)) {
+        for (const lines of readNotes(this.#path)) {
           await turns.next();
           if (this.#closing.signal.aborted) return;
           const live = lines.filter((line) => isKept(parseLine(line)?.job.id ?? ""));
@@ -171,24 +160,9 @@ function tryTo(act: () => void): void {
   }
 }
 
-/** Yields the lines of a file, some at a time. */
-function* readLines(path: string): Generator<string[], void, undefined> {
-  const fd = openSync(path, READ_ONLY);
-  try {
-    let rest = Buffer.alloc(0);
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(READ_BYTES);
-      const read = readSync(fd, chunk);
-      const bytes = Buffer.concat([rest, chunk.subarray(0, read)]);
-      const end = read === 0 ? bytes.length : bytes.lastIndexOf("\n");
-      rest = bytes.subarray(Math.max(end, 0));
-      const lines = bytes.toString("utf8", 0, Math.max(end, 0)).split("\n");
-      yield lines.filter((line) => line !== "");
-      if (read === 0) return;
-    }
-  } finally {
-    closeSync(fd);
-  }
+/** Yields the lines of a file, some at a time, without the empty ones between them. */
+function* readNotes(path: string): Generator<string[], void, undefined> {
+  for (const lines of readLines(path)) yield lines.filter((line) => line !== "");
 }
 
 /**

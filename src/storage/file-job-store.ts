@@ -62,18 +62,18 @@ export interface FileJobStoreOptions {
 export class FileJobStore implements JobStore {
   readonly #stateDir: string;
   readonly #jobsDir: string;
-  #durability: Durability;
+  readonly #durability: Durability;
   readonly #endedJobs: EndedJobsFile;
   readonly #deletions = new SerialQueue();
   readonly #takeOver: TakeOver;
   /** Which write of its record was the last, of jobs that are not settled. */
   readonly #revisions = new Map<string, number>();
 
-  private constructor(stateDir: string, takeOver: TakeOver) {
+  private constructor(stateDir: string, durability: Durability, takeOver: TakeOver) {
     this.#takeOver = takeOver;
     this.#stateDir = stateDir;
-    this.#jobsDir = join(stateDir, "jobs");
-    this.#durability = new SyncedFiles(this.#jobsDir);
+    this.#jobsDir = jobsDirIn(stateDir);
+    this.#durability = durability;
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
@@ -81,10 +81,12 @@ export class FileJobStore implements JobStore {
     stateDir: string,
     { takeOver = () => false, durability }: FileJobStoreOptions = {},
   ): Promise<FileJobStore> {
-    const store = new FileJobStore(stateDir, takeOver);
-    makePrivateDirs(store.#jobsDir);
-    if (durability) store.#durability = await openDurability(stateDir, store.#dirs, durability);
-    return store;
+    const jobsDir = jobsDirIn(stateDir);
+    makePrivateDirs(jobsDir);
+    const kept = durability
+      ? await openDurability(stateDir, jobDirsIn(jobsDir), durability)
+      : new SyncedFiles(jobsDir);
+    return new FileJobStore(stateDir, kept, takeOver);
   }
 
   async load(): Promise<LoadedJobs> {
@@ -306,18 +308,23 @@ export class FileJobStore implements JobStore {
     await rm(dir.path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
 
-  get #dirs() {
-    return {
-      dirOf: (id: string) => this.dirOf(id),
-      draftOf: (id: string) => this.dirOf(NEW_PREFIX + id),
-      removedOf: (id: string) => this.dirOf(REMOVED_PREFIX + id),
-      inodeOf,
-    };
-  }
-
   dirOf(name: string): JobDir {
     return new JobDir(join(this.#jobsDir, name));
   }
+}
+
+function jobsDirIn(stateDir: string): string {
+  return join(stateDir, "jobs");
+}
+
+function jobDirsIn(jobsDir: string) {
+  const dirOf = (name: string) => new JobDir(join(jobsDir, name));
+  return {
+    dirOf,
+    draftOf: (id: string) => dirOf(NEW_PREFIX + id),
+    removedOf: (id: string) => dirOf(REMOVED_PREFIX + id),
+    inodeOf,
+  };
 }
 
 function inodeOf({ path }: JobDir): number | undefined {

@@ -1,11 +1,10 @@
-import { closeSync, constants, fdatasync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fdatasync, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { SharedSync, syncPath } from "../../platform/durable-file.js";
-import { hasCode } from "../../platform/errno.js";
-import { READ_ONLY, READ_WRITE } from "../../platform/small-file.js";
-import { formatCheckedLine, parseCheckedLine } from "../checked-line.js";
+import { READ_WRITE } from "../../platform/small-file.js";
+import { formatCheckedLine, parseCheckedLine, readLines } from "../checked-line.js";
 
 /** What a job's files say, or that they are gone. The last entry of each kind counts. */
 export type JournalEntry =
@@ -28,7 +27,6 @@ export interface LeftEntries {
 const SEGMENT_BYTES = 2 * 1024 * 1024;
 
 const FORMAT = "procman-journal-1";
-const READ_BYTES = 64 * 1024;
 /** That of `blocks` in stat(2), whatever the file system's own is. */
 const STAT_BLOCK_BYTES = 512;
 
@@ -44,15 +42,14 @@ export class JournalSegment {
   readonly path: string;
   readonly #fd: number;
   readonly #sync: SharedSync;
-  #generation: number;
+  #generation = 0;
   #endBytes = 0;
   #hasEntries = false;
   #failure: unknown;
 
-  private constructor(path: string, fd: number, generation: number) {
+  private constructor(path: string, fd: number) {
     this.path = path;
     this.#fd = fd;
-    this.#generation = generation;
     this.#sync = new SharedSync(path, () => syncData(fd));
   }
 
@@ -73,7 +70,7 @@ export class JournalSegment {
       await file.close();
     }
     await syncPath(dirname(path));
-    const segment = new JournalSegment(path, openSync(path, READ_WRITE), generation);
+    const segment = new JournalSegment(path, openSync(path, READ_WRITE));
     try {
       segment.reset(generation, bootId);
       return segment;
@@ -81,10 +78,6 @@ export class JournalSegment {
       closeSync(segment.#fd);
       throw error;
     }
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   get isHalfFull(): boolean {
@@ -157,49 +150,30 @@ export class JournalSegment {
   }
 }
 
-/** Reads the entries of a segment. @returns undefined where there is none, or no whole header */
-export function readSegment(path: string): LeftEntries | undefined {
-  let header: { generation: number; bootId: string } | undefined;
+const HEADER = new RegExp(`^${FORMAT} (\\d+) (\\S+)$`);
+const NOTHING: LeftEntries = { generation: 0, bootId: "", entries: [] };
+
+/** Reads the entries of a segment. A file without a whole header has none. */
+export function readSegment(path: string): LeftEntries {
+  let left: LeftEntries | undefined;
   const entries: JournalEntry[] = [];
-  try {
-    for (const line of readLines(path)) {
-      if (!header) {
-        const [, generation, bootId] = /^procman-journal-1 (\d+) (\S+)$/.exec(line) ?? [];
-        if (generation === undefined || bootId === undefined) return undefined;
-        header = { generation: Number(generation), bootId };
-        continue;
-      }
-      const entry = parseEntry(line, header.generation);
-      // What follows was not synced, or is of an earlier use.
-      if (!entry) break;
-      entries.push(entry);
+  for (const line of linesOf(path)) {
+    if (!left) {
+      const [, generation, bootId = ""] = HEADER.exec(line) ?? [];
+      if (generation === undefined) break;
+      left = { generation: Number(generation), bootId, entries };
+      continue;
     }
-  } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
+    const entry = parseEntry(line, left.generation);
+    // What follows was not synced, or is of an earlier use; an empty line ends all.
+    if (!entry) break;
+    entries.push(entry);
   }
-  return header && { ...header, entries };
+  return left ?? NOTHING;
 }
 
-/** Yields the lines of a file up to the first that is empty, or not whole. */
-function* readLines(path: string): Generator<string, void, undefined> {
-  const fd = openSync(path, READ_ONLY);
-  try {
-    let rest = Buffer.alloc(0);
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(READ_BYTES);
-      const read = readSync(fd, chunk);
-      const bytes = Buffer.concat([rest, chunk.subarray(0, read)]);
-      let begin = 0;
-      for (let end; (end = bytes.indexOf("\n", begin)) !== -1; begin = end + 1) {
-        if (end === begin) return;
-        yield bytes.toString("utf8", begin, end);
-      }
-      rest = bytes.subarray(begin);
-      if (read === 0 || rest[0] === 0) return;
-    }
-  } finally {
-    closeSync(fd);
-  }
+function* linesOf(path: string): Generator<string, void, undefined> {
+  for (const lines of readLines(path)) yield* lines;
 }
 
 function formatEntry(entry: JournalEntry, generation: number): string {

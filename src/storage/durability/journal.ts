@@ -6,7 +6,12 @@ import { type FileSystemSync, SharedSync, syncPath } from "../../platform/durabl
 import { makePrivateDirs } from "../../platform/own-dir.js";
 import { SerialQueue } from "../../platform/serial-queue.js";
 import { createDeadline } from "../../platform/timers.js";
-import { type JournalEntry, JournalSegment, readSegment } from "./journal-segment.js";
+import {
+  type JournalEntry,
+  JournalSegment,
+  type LeftEntries,
+  readSegment,
+} from "./journal-segment.js";
 
 export interface JournalOptions {
   /** Its own directory, which is made. */
@@ -78,11 +83,10 @@ export class Journal {
   static async open(options: JournalOptions): Promise<Journal> {
     const { dir, bootId, recover } = options;
     makePrivateDirs(dir);
-    const segments = SEGMENTS.flatMap((name) => readSegment(join(dir, name)) ?? []);
-    segments.sort((a, b) => a.generation - b.generation);
+    const segments = readSegments(dir);
     const journal = new Journal(options, segments.at(-1)?.generation ?? 0);
     // What an earlier process has given up may be there again after a power cut, until then.
-    for (const path of journal.#paths()) await syncPath(path);
+    for (const { path } of segments) await syncPath(path);
     const left = segments.filter(({ entries }) => entries.length > 0);
     if (left.length === 0) return journal;
     const lost = left.filter((segment) => segment.bootId !== bootId);
@@ -284,28 +288,18 @@ export class Journal {
       this.#abandon(this.#current, this.#spare);
       this.#makeLater();
     }
-    const paths = this.#paths();
-    if (this.#hasLostFiles) {
-      this.#options.rewrite(paths.flatMap((path) => readSegment(path)?.entries ?? []));
-    }
+    const { dir, rewrite } = this.#options;
+    const segments = readSegments(dir);
+    if (this.#hasLostFiles) rewrite(segments.flatMap(({ entries }) => entries));
     await this.#syncFiles();
     this.#hasLostFiles = false;
     // The older one first: it must not be left alone.
-    for (const path of paths) {
+    for (const { path } of segments) {
       rmSync(path, { force: true });
-      await syncPath(this.#options.dir);
+      await syncPath(dir);
     }
     crashPoint("journal:retired");
     this.#isStale = false;
-  }
-
-  /** Returns the paths of the segments that there are, in the order of their generations. */
-  #paths(): string[] {
-    return SEGMENTS.map((name) => join(this.#options.dir, name))
-      .filter((path) => existsSync(path))
-      .map((path) => ({ path, generation: readSegment(path)?.generation ?? 0 }))
-      .sort((a, b) => a.generation - b.generation)
-      .map(({ path }) => path);
   }
 
   async #closeNow(): Promise<void> {
@@ -324,4 +318,12 @@ export class Journal {
       this.#options.files.close();
     }
   }
+}
+
+/** Reads the segments that there are, in the order of their generations. */
+function readSegments(dir: string): (LeftEntries & { readonly path: string })[] {
+  return SEGMENTS.map((name) => join(dir, name))
+    .filter((path) => existsSync(path))
+    .map((path) => ({ path, ...readSegment(path) }))
+    .sort((a, b) => a.generation - b.generation);
 }

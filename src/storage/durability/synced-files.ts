@@ -42,7 +42,7 @@ export class SyncedFiles implements Durability {
   }
 
   keepRemoval(): Promise<void> {
-    return this.#names.sync();
+    return this.keepNames();
   }
 
   async close(): Promise<void> {}

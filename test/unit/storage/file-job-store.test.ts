@@ -94,7 +94,7 @@ test("with a journal, a record tells its revisions, and a removal the directory 
   const revision = () => revisionOf(readFileSync(dir.record, "utf8"));
   await create(store, record);
   const entries = () =>
-    ["a", "b"].flatMap((name) => readSegment(join(stateDir, "journal", name))?.entries ?? []);
+    ["a", "b"].flatMap((name) => readSegment(join(stateDir, "journal", name)).entries);
   await eventually("the journal", async () => {
     await store.write(running);
     return entries().length > 0;

@@ -150,7 +150,7 @@ test("cut short at any byte, it has a beginning of what was appended, and nothin
     // The rest is of an earlier use: zeros, or garbage.
     for (const rest of [0, 0x30, 0x0a]) {
       writeFileSync(copy, Buffer.concat([bytes.subarray(0, cut), Buffer.alloc(300, rest)]));
-      const left = readSegment(copy)?.entries ?? [];
+      const left = readSegment(copy).entries;
       expect(left).toEqual(entries.slice(0, left.length));
       most = Math.max(most, left.length);
     }
