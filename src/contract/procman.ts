@@ -347,6 +347,17 @@ export const MAX_OUTPUT_BYTES = 256 * 1024;
 
 export const OUTPUT_ENDS = ["both", "head", "tail"] as const;
 
+/** Returns what is wrong with a bound of `readOutput`; undefined where it is right. */
+export function maxBytesFault(maxBytes: number): string | undefined {
+  const isRight = Number.isInteger(maxBytes) && maxBytes >= 0 && maxBytes <= MAX_OUTPUT_BYTES;
+  return isRight ? undefined : `must be a whole number from 0 to ${MAX_OUTPUT_BYTES}`;
+}
+
+/** The same of which ends it is to return. */
+export function endsFault(ends: OutputEnds): string | undefined {
+  return OUTPUT_ENDS.includes(ends) ? undefined : `must be one of ${OUTPUT_ENDS.join(", ")}`;
+}
+
 /** What `readOutput` returns of output that is longer than it may return. */
 export type OutputEnds = (typeof OUTPUT_ENDS)[number];
 

@@ -2,8 +2,8 @@ import { defined } from "../platform/defined.js";
 import { Violations } from "./errors.js";
 import {
   type BoundedOutput,
-  MAX_OUTPUT_BYTES,
-  OUTPUT_ENDS,
+  endsFault,
+  maxBytesFault,
   type Procman,
   type ReadOutputOptions,
   type StartOptions,
@@ -38,11 +38,11 @@ export async function run(procman: Procman, options: RunOptions): Promise<Bounde
 function checkOutputOptions({ waitMs = 0, maxBytes = 0, ends = "both" }: RunOptions): void {
   const violations = new Violations();
   if (!(waitMs >= 0)) violations.add("waitMs", "must not be negative");
-  if (!Number.isInteger(maxBytes) || maxBytes < 0 || maxBytes > MAX_OUTPUT_BYTES) {
-    violations.add("maxBytes", `must be a whole number from 0 to ${MAX_OUTPUT_BYTES}`);
-  }
-  if (!OUTPUT_ENDS.includes(ends)) {
-    violations.add("ends", `must be one of ${OUTPUT_ENDS.join(", ")}`);
+  for (const [field, fault] of [
+    ["maxBytes", maxBytesFault(maxBytes)],
+    ["ends", endsFault(ends)],
+  ] as const) {
+    if (fault !== undefined) violations.add(field, fault);
   }
   violations.throwIfAny();
 }

@@ -18,8 +18,8 @@ import {
   type JobSelection,
   type ListOptions,
   MAX_DURATION_MS,
-  MAX_OUTPUT_BYTES,
-  OUTPUT_ENDS,
+  endsFault,
+  maxBytesFault,
   type OutputEnds,
   type ReadOutputOptions,
   type RequestedOnEnd,
@@ -185,16 +185,16 @@ export function validPageSize({ pageSize = 0 }: ListOptions): number {
 
 /** @throws ProcmanError INVALID_ARGUMENT */
 export function validOutputSize({ maxBytes = 0 }: ReadOutputOptions): number {
-  if (!isWholeNumber(maxBytes, 0, MAX_OUTPUT_BYTES)) {
-    throw invalidArgument("max_bytes", `must be a whole number from 0 to ${MAX_OUTPUT_BYTES}`);
-  }
+  const fault = maxBytesFault(maxBytes);
+  if (fault !== undefined) throw invalidArgument("max_bytes", fault);
   return maxBytes || DEFAULT_OUTPUT_BYTES;
 }
 
 /** @throws ProcmanError INVALID_ARGUMENT */
 export function validOutputEnds({ ends = "both" }: ReadOutputOptions): OutputEnds {
-  if (OUTPUT_ENDS.includes(ends)) return ends;
-  throw invalidArgument("ends", `must be one of ${OUTPUT_ENDS.join(", ")}`);
+  const fault = endsFault(ends);
+  if (fault !== undefined) throw invalidArgument("ends", fault);
+  return ends;
 }
 
 /** Caps a duration, even Infinity, at MAX_DURATION_MS. @throws ProcmanError INVALID_ARGUMENT */
