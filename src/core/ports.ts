@@ -227,8 +227,6 @@ export interface JobProcess {
   endOnEnd(): void;
   /** Whether this process is carrying out a stop. */
   readonly isStopping: boolean;
-  /** Ends all of a Start that has failed: nothing of it runs then, not even what is to be run at its end. */
-  discard(): Promise<void>;
   /** Whether a stop was begun, here or in an earlier process, and never finished. */
   hasUnfinishedStop(): boolean;
   /**

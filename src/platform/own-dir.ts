@@ -56,7 +56,8 @@ export function homeDir(): string | undefined {
 
 /**
  * Makes a directory with access for its owner only, and those above it, where they are
- * missing, and syncs their names. Node's own recursive mkdir never ends where nothing can be made, as in /proc.
+ * missing, and syncs their names. Node's own recursive mkdir never ends where nothing can be
+ * made, as in /proc.
  */
 export function makePrivateDirs(path: string): void {
   try {

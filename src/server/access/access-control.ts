@@ -148,7 +148,6 @@ function malformedHost(authority: string | undefined): ConnectError {
   return errorWithInfo(Code.InvalidArgument, "INVALID_ARGUMENT", message);
 }
 
-/** Returns a digest of a fixed length, so that comparing two tells nothing about the token. */
 /** How long it takes tells the length of a secret, and nothing else of it. */
 function isSame(given: Buffer, secret: Buffer): boolean {
   return given.length === secret.length && timingSafeEqual(given, secret);

@@ -37,7 +37,7 @@ export function leaseFact({ leaseMs, leaseExpireTime }: Job, nowMs: number): str
     const length = durationText(ms);
     if (!leaseExpireTime) return length;
     const leftMs = Math.max(0, leaseExpireTime.getTime() - nowMs);
-    const left = durationText(leftMs < 1000 ? 0 : Math.floor(leftMs / 1000) * 1000);
+    const left = durationText(Math.floor(leftMs / 1000) * 1000);
     return `${length}; it ends in ${left} unless that is renewed`;
   });
 }

@@ -335,10 +335,7 @@ function numberOf(text: string, field: FieldName, found: FoundErrors): number | 
 /** Where in the form a field of the request is: "args[2]" is a part of the command line. */
 function fieldOf(field: string): FieldName | "" {
   const [path = "", name = ""] = /^(\w+)(?:\.\w+)?/.exec(field) ?? [];
-  if (name === "soft_limits") {
-    return /cpu/.test(field) ? "cpuSeconds" : /as/.test(field.slice(name.length)) ? "memoryMb" : "";
-  }
-  return FIELD_OF[path] ?? FIELD_OF[name] ?? "";
+  return FIELD_OF[field] ?? FIELD_OF[path] ?? FIELD_OF[name] ?? "";
 }
 
 const FIELD_OF: Readonly<Record<string, FieldName>> = {
@@ -350,6 +347,8 @@ const FIELD_OF: Readonly<Record<string, FieldName>> = {
   "limits.cpus": "cpus",
   "limits.pids_max": "pidsMax",
   "limits.open_files_max": "openFilesMax",
+  'soft_limits["cpu"]': "cpuSeconds",
+  'soft_limits["as"]': "memoryMb",
   nice: "nice",
   name: "name",
   env: "env",
