@@ -120,10 +120,10 @@ function lateBuiltins() {
       );
       onLoad({ filter: /.*/, namespace: "late" }, async ({ path }) => {
         const names = Object.keys(await import(path)).filter((name) => name !== "default");
-        const properties = names.map(
-          (name) => `  get ${name}() { return require("${path}").${name}; },`,
-        );
-        return { contents: `module.exports = {\n${properties.join("\n")}\n};` };
+        const properties = names.map((name) => `  get ${name}() { return load().${name}; },`);
+        // Node takes a microsecond for a require, each time.
+        const load = `let loaded;\nconst load = () => (loaded ??= require("${path}"));\n`;
+        return { contents: `${load}module.exports = {\n${properties.join("\n")}\n};` };
       });
     },
   };
