@@ -58,8 +58,8 @@ export class AccessControl {
   checkHost(authority: string | undefined, { localAddress }: Peer): ConnectError | undefined {
     const hostname = hostnameOf(authority ?? "");
     if (hostname === undefined) return malformedHost(authority);
-    const isCalledAddress = localAddress !== undefined && hostname === bracketed(localAddress);
-    if (this.#hosts.has(hostname) || isCalledAddress) return undefined;
+    if (this.#hosts.has(hostname)) return undefined;
+    if (localAddress !== undefined && hostname === bracketed(localAddress)) return undefined;
     return errorWithInfo(
       Code.PermissionDenied,
       "HOST_NOT_ALLOWED",

@@ -1,4 +1,4 @@
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
 import type { Timeouts } from "../limits.js";
 
 /**
@@ -22,12 +22,13 @@ export class Http2Keepalive {
     session.once("close", () => clearTimeout(this.#timer));
   }
 
-  /** Counts a call as under way until its stream is closed. */
-  addCall(stream: ServerHttp2Stream): void {
+  /** Counts a call as under way, until `endCall` is called once. */
+  beginCall(): void {
     this.#calls += 1;
-    stream.once("close", () => {
-      this.#calls -= 1;
-    });
+  }
+
+  endCall(): void {
+    this.#calls -= 1;
   }
 
   get #isIdle(): boolean {
