@@ -38,10 +38,14 @@ export class JobOutput {
     if (this.#isFrozen && before) return before;
     const logs = this.#logs();
     // Logs that cannot be read must not make this job, and every list it is in, unreadable.
-    const sizes = await logs.sizes().catch(() => before?.sizes ?? NO_OUTPUT);
-    if (before && bytesOf(before) === bytesOf({ sizes })) {
-      return areSame(before.sizes, sizes) ? before : { ...before, sizes };
+    let sizes: OutputSizes;
+    try {
+      sizes = await logs.sizes();
+    } catch {
+      sizes = before?.sizes ?? NO_OUTPUT;
     }
+    if (before && areSame(before.sizes, sizes)) return before;
+    if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
     const hasOutput = bytesOf({ sizes }) > 0;
     const progress = hasOutput ? await logs.progress().catch(() => before?.progress) : undefined;
     const output = { sizes, progress };

@@ -109,6 +109,7 @@ export class FileJobLogs implements JobLogs {
   readonly #shared: SharedLogs;
   #retained: RetainedLogs | undefined;
   #knownPlaces: LogPlaces | undefined;
+  #knownWholeStarts: LogStarts | undefined;
   #growth: JobGrowth | undefined;
 
   constructor(dir: JobDir, shared: SharedLogs) {
@@ -127,7 +128,7 @@ export class FileJobLogs implements JobLogs {
   }
 
   async sizes(): Promise<OutputSizes> {
-    const starts = await this.#starts();
+    const starts = this.#retained ? await this.#retained.starts() : this.#wholeStarts;
     const stdout = statLog(this.#dir.log("stdout"), starts.stdout);
     const stderr = statLog(this.#dir.log("stderr"), starts.stderr);
     return {
@@ -259,12 +260,18 @@ export class FileJobLogs implements JobLogs {
   }
 
   async #starts(): Promise<LogStarts> {
-    return this.#retained?.starts() ?? startsOf(this.#places);
+    return this.#retained?.starts() ?? this.#wholeStarts;
   }
 
   get #places(): LogPlaces {
     this.#knownPlaces ??= this.#openPlaces();
     return this.#knownPlaces;
+  }
+
+  /** Where the logs begin without a limit. */
+  get #wholeStarts(): LogStarts {
+    this.#knownWholeStarts ??= startsOf(this.#places);
+    return this.#knownWholeStarts;
   }
 
   #openPlaces(): LogPlaces {
@@ -322,6 +329,7 @@ function startsOf({ stdout, stderr }: LogPlaces): LogStarts {
 
 /** What was done to the logs, where something was. */
 function damageOf(places: LogPlaces): Pick<OutputSizes, "truncations" | "missingLogs"> {
+  if (isUndamaged(places.stdout) && isUndamaged(places.stderr)) return UNDAMAGED;
   const truncated = STREAMS.filter((stream) => places[stream].truncations > 0);
   const missing = STREAMS.filter((stream) => places[stream].isMissing);
   const truncations = Object.fromEntries(
@@ -331,6 +339,12 @@ function damageOf(places: LogPlaces): Pick<OutputSizes, "truncations" | "missing
     ...(truncated.length > 0 && { truncations }),
     ...(missing.length > 0 && { missingLogs: missing }),
   };
+}
+
+const UNDAMAGED = {};
+
+function isUndamaged({ truncations, isMissing }: LogPlace): boolean {
+  return truncations === 0 && !isMissing;
 }
 
 /** Keeps nothing, for those who have no use for it. */
