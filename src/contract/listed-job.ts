@@ -1,4 +1,5 @@
 import { defined } from "../platform/defined.js";
+import { onceForEach } from "../platform/once-for-each.js";
 import type { Job, TruncatedField } from "./job.js";
 
 /**
@@ -24,6 +25,7 @@ const JOB_OVERHEAD_BYTES = 760;
  * returns jobs as they are. Most jobs have nothing to cut.
  */
 export function listedJob(job: Job): Job {
+  if (jobBytes(job) <= MAX_FIELD_BYTES) return job;
   const args = cutList(job.args, MAX_FIELD_BYTES);
   const env = cutEntries(job.env, MAX_FIELD_BYTES);
   // No new job has more of them, but earlier versions took any number.
@@ -44,12 +46,12 @@ export function jobsWithin(jobs: readonly Job[], maxBytes: number): readonly Job
 }
 
 /** About what a job takes in a message. */
-export function jobBytes(job: Job): number {
+export const jobBytes = onceForEach((job: Job): number => {
   const { id, requestId, command, workDir, args, env, labels } = job;
   const error = "error" in job ? (job.error ?? "") : "";
   const texts = [id, requestId, command, workDir, error, ...args];
   return JOB_OVERHEAD_BYTES + sum(texts, textBytes) + entriesBytes(env) + entriesBytes(labels);
-}
+});
 
 /** Returns undefined where the texts fit. The last one that is kept may be kept in part. */
 function cutList(texts: readonly string[], maxBytes: number): string[] | undefined {

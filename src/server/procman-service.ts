@@ -1,7 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import type { Job as ProtoJob, ProcmanService } from "../../gen/procman/v1/procman_pb.js";
-import type { Job } from "../contract/job.js";
+import type { ProcmanService } from "../../gen/procman/v1/procman_pb.js";
 import type { ServedProcman } from "../core/ports.js";
 import {
   decodeCancel,
@@ -96,9 +95,6 @@ export function createProcmanService(
     answer: (request: Request, signal: AbortSignal) => Promise<Response>,
   ) => answered((request: Request, { signal }) => answer(request, signal));
 
-  /** A job that is asked for again and has not changed is not encoded again. */
-  const jobResponses = new WeakMap<Job, { readonly job: ProtoJob }>();
-
   const streaming =
     <Request, Event, Response>(
       open: (request: Request, signal: AbortSignal) => AsyncIterable<Event>,
@@ -121,10 +117,7 @@ export function createProcmanService(
     // The most frequent call, and answered at once: it does without a signal.
     get: answered(async (request) => {
       const { id, options } = decodeGet(request);
-      const job = await procman.get(id, options);
-      const response = jobResponses.get(job) ?? { job: encodeJob(job) };
-      jobResponses.set(job, response);
-      return response;
+      return { job: encodeJob(await procman.get(id, options)) };
     }),
     list: unary(async (request, signal) =>
       encodePage(await procman.list({ ...decodeList(request), signal })),

@@ -25,6 +25,7 @@ import {
   type Usage,
 } from "../contract/job.js";
 import { defined } from "../platform/defined.js";
+import { onceForEach } from "../platform/once-for-each.js";
 import { CONTAINMENT, OUTPUT, STATUS, STREAM } from "./enums.js";
 import { malformedResponse } from "./error-map.js";
 import { decodeJobOnEnd, decodeOnEndResult, encodeOnEnd, encodeOnEndResult } from "./on-end.js";
@@ -46,7 +47,8 @@ type StateDetails = Partial<
   Started & Exit & { readonly error: string; readonly reason: FailureReason }
 >;
 
-export function encodeJob(job: Job): ProtoJob {
+/** Encodes a job. The result is the same object for the same job: it must not be changed either. */
+export const encodeJob = onceForEach((job: Job): ProtoJob => {
   const details: StateDetails = job as StateDetails;
   return create(JobSchema, {
     id: job.id,
@@ -102,7 +104,7 @@ export function encodeJob(job: Job): ProtoJob {
       usage: job.usage && encodeUsage(job.usage),
     }),
   });
-}
+});
 
 /** @throws ProcmanError INTERNAL for what is no job that this version knows */
 export function decodeJob(job: ProtoJob | undefined): Job {

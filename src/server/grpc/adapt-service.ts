@@ -1,12 +1,10 @@
 import {
-  create,
   type DescMessage,
   type DescMethod,
   type DescService,
   fromBinary,
   type Message,
   type MessageInitShape,
-  toBinary,
 } from "@bufbuild/protobuf";
 import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import type {
@@ -19,6 +17,7 @@ import type {
 } from "@grpc/grpc-js";
 import { errorWithInfo, encodeError } from "../../wire/error-map.js";
 import { GrpcContext } from "./grpc-context.js";
+import { encodeResponse } from "./encode-response.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import { MessageEncoder } from "./message-encoder.js";
 
@@ -77,15 +76,6 @@ function defineMethod(method: DescMethod): BytesMethod {
 }
 
 function adaptUnary(method: DescMethod, handler: Unary, closing: AbortSignal) {
-  /** Of responses that a handler may give again. grpc-js copies them. */
-  const encoded = new WeakMap<Init, Uint8Array>();
-  const encode = (response: Init): Uint8Array => {
-    const known = encoded.get(response);
-    if (known) return known;
-    const bytes = toBinary(method.output, create(method.output, response));
-    encoded.set(response, bytes);
-    return bytes;
-  };
   const answer = async (
     call: ServerUnaryCall<Uint8Array, Uint8Array>,
     callback: sendUnaryData<Uint8Array>,
@@ -93,7 +83,7 @@ function adaptUnary(method: DescMethod, handler: Unary, closing: AbortSignal) {
     const context = new GrpcContext(method, call, closing);
     try {
       const response = await handler(decode(method.input, call.request), context);
-      callback(null, encode(response));
+      callback(null, encodeResponse(method.output, response));
     } catch (error) {
       callback(toGrpcStatus(encodeError(error, context.signal)));
     } finally {

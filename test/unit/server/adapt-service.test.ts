@@ -113,26 +113,6 @@ test("a call whose handler asks for no signal listens to nothing, and a signal i
   expect(contexts[1]?.signal.reason).toMatchObject({ code: Code.Canceled });
 });
 
-test("a response that is given again is encoded once", async () => {
-  let encodings = 0;
-  const response = {
-    get job() {
-      encodings += 1;
-      return { id: "a" };
-    },
-  };
-  const { handlers } = setUp({ get: () => response });
-  const ask = () =>
-    new Promise<Uint8Array>((resolve) =>
-      handlers["get"]!(getCall(), (_error, bytes) => resolve(bytes)),
-    );
-  const first = await ask();
-  const seen = encodings;
-  expect(seen).toBeGreaterThan(0);
-  expect(await ask()).toEqual(first);
-  expect(encodings).toBe(seen);
-});
-
 test("a call's signal says why it is over", async () => {
   const contexts: HandlerContext[] = [];
   const { handlers, closing } = setUp({
