@@ -8,9 +8,9 @@ import { build } from "esbuild";
 import { bundledLicenses } from "./bundled-licenses.js";
 
 /*
- * Makes the command line: dist/bin/procman.cjs, which loads the bundle cli.cjs, and
- * server.cjs where it is "procman serve", mcp.cjs where it is "procman mcp". A process that
- * loads few files, and only what it needs, starts in a fraction of the time.
+ * Makes the command line: dist/bin/procman.cjs, which loads the bundle cli.cjs, or
+ * server.cjs where it is "procman serve"; cli.cjs loads mcp.cjs where it is "procman mcp".
+ * A process that loads few files, and only what it needs, starts in a fraction of the time.
  *
  * Each is whole: what is needed late is in it too, wrapped in a function. A server may
  * need it when an upgrade has long replaced the files it was started from. So a package that
@@ -19,6 +19,7 @@ import { bundledLicenses } from "./bundled-licenses.js";
 
 const ROOT = join(import.meta.dirname, "..");
 const BIN = join(ROOT, "dist/bin");
+const LIBRARY = join(ROOT, "node_modules/@bufbuild/protobuf/dist/esm");
 
 /**
  * The first two lines of the command: a shell's, and to JavaScript a directive of no meaning.
@@ -84,9 +85,16 @@ const cli = await build({
 });
 const server = await build({
   ...OPTIONS,
-  entryPoints: ["src/cli/run-server.ts"],
+  entryPoints: ["src/cli/serve-main.ts"],
   outfile: "dist/bin/server.cjs",
-  plugins: [writtenDescriptors(), lateBuiltins(), moduleUrls(), embeddedProtos()],
+  plugins: [
+    writtenDescriptors(),
+    lateDescriptors(),
+    lateBuiltins(),
+    moduleUrls(),
+    embeddedProtos(),
+    withoutOtherCommands(),
+  ],
 });
 const mcp = await build({
   ...OPTIONS,
@@ -107,24 +115,32 @@ try {
   console.warn(`no code cache was made, so procman starts slower: ${error.stderr}`);
 }
 
-/** Replaces modules of Node's by what loads them when a property is read. */
+/** Has the launcher stand in for modules of Node's until a property of theirs is read. */
 function lateBuiltins() {
   const filter = new RegExp(`^(?:node:)?(?:${LATE_BUILTINS.join("|")})$`);
   return {
     name: "late-builtins",
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter }, ({ path, namespace }) =>
-        namespace === "late"
-          ? { path, external: true }
-          : { path: path.replace(/^(?:node:)?/, "node:"), namespace: "late" },
+    setup({ onResolve }) {
+      onResolve({ filter }, ({ path }) => ({
+        path: path.replace(/^(?:node:)?/, "late:"),
+        external: true,
+      }));
+    },
+  };
+}
+
+/**
+ * Gives reflection a descriptor of descriptors of its own, which is made when that is
+ * loaded. It is one module with enums that each call uses.
+ */
+function lateDescriptors() {
+  const path = join(LIBRARY, "wkt/google/protobuf/descriptor_pb.js");
+  return {
+    name: "late-descriptors",
+    setup({ onResolve }) {
+      onResolve({ filter: /^@bufbuild\/protobuf\/wkt$/ }, ({ importer }) =>
+        importer.endsWith("/grpc-reflection.ts") ? { path, suffix: "?late" } : undefined,
       );
-      onLoad({ filter: /.*/, namespace: "late" }, async ({ path }) => {
-        const names = Object.keys(await import(path)).filter((name) => name !== "default");
-        const properties = names.map((name) => `  get ${name}() { return load().${name}; },`);
-        // Node takes a microsecond for a require, each time.
-        const load = `let loaded;\nconst load = () => (loaded ??= require("${path}"));\n`;
-        return { contents: `${load}module.exports = {\n${properties.join("\n")}\n};` };
-      });
     },
   };
 }
@@ -185,13 +201,12 @@ function embeddedProtos() {
  * each start would decode them, and make the descriptor of descriptors for that first.
  */
 function writtenDescriptors() {
-  const library = join(ROOT, "node_modules/@bufbuild/protobuf/dist/esm");
   return {
     name: "written-descriptors",
     setup({ onLoad }) {
       onLoad({ filter: /_pb\.(?:js|ts)$/ }, async ({ path }) => {
-        const registry = await realpath(join(library, "registry.js"));
-        const { restoreJsonNames } = await import(join(library, "codegenv2/restore-json-names.js"));
+        const registry = await realpath(join(LIBRARY, "registry.js"));
+        const { restoreJsonNames } = await import(join(LIBRARY, "codegenv2/restore-json-names.js"));
         const source = await readFile(path, "utf8");
         const written = source.replace(
           /\bfileDesc\("([^"]+)"(?:, (\[[^\]]*\]))?\)/,
@@ -248,6 +263,21 @@ function unusedByMcp() {
       for (const [filter, contents] of REPLACEMENTS) {
         onLoad({ filter }, ({ path }) => ({ contents, resolveDir: dirname(path) }));
       }
+    },
+  };
+}
+
+/** Leaves out what the command line loads for other commands than `serve`, which never run there. */
+function withoutOtherCommands() {
+  const isNeeded = /\/(?:serve|run-server)\.js$/;
+  return {
+    name: "without-other-commands",
+    setup({ onResolve }) {
+      onResolve({ filter: /^\./ }, ({ path, kind, importer }) =>
+        kind === "dynamic-import" && /\/src\/cli\//.test(importer) && !isNeeded.test(path)
+          ? { path: "./cli.cjs", external: true }
+          : undefined,
+      );
     },
   };
 }

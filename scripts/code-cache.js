@@ -52,7 +52,7 @@ function command(verb, ...words) {
     stateDir,
     ...words.slice(at),
   ];
-  load("./cli.cjs");
+  load(verb === "serve" ? "./server.cjs" : "./cli.cjs").main();
 }
 
 /** Keeps each bundle's script, so that V8 adds to it what is compiled late. */

@@ -19,13 +19,29 @@ function compile(name) {
   const script = new Script(wrapped, { filename, cachedData: readCache(filename) });
   const run = (requireBundle) => {
     const module = { exports: {} };
-    const requireAny = (id) => (/^\.\/\w+\.cjs$/.test(id) ? requireBundle(id) : require(id));
+    const requireAny = (id) => {
+      if (id.startsWith("late:")) return late(id.slice("late:".length));
+      return /^\.\/\w+\.cjs$/.test(id) ? requireBundle(id) : require(id);
+    };
     script
       .runInThisContext()
       .call(module.exports, module.exports, requireAny, module, filename, __dirname);
     return module.exports;
   };
   return { script, run };
+}
+
+/**
+ * Stands for a module of Node's, which is loaded when a property of it is read. It is its own
+ * prototype, so that the copies that bundles make of it, to import it as a whole, ask it, too.
+ */
+function late(id) {
+  let loaded;
+  const stand = new Proxy(Object.create(null), {
+    get: (_, name) => (loaded ??= require(`node:${id}`))[name],
+    getPrototypeOf: () => stand,
+  });
+  return stand;
 }
 
 function readCache(filename) {
@@ -45,5 +61,7 @@ function load(name) {
   return compile(name).run(load);
 }
 
-if (require.main === module) load("./cli.cjs");
+// Whoever waits for a server waits less where it loads nothing of the other commands.
+const bundle = process.argv[2] === "serve" ? "./server.cjs" : "./cli.cjs";
+if (require.main === module) load(bundle).main();
 else module.exports = { compile, cachePath };

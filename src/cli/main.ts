@@ -59,7 +59,10 @@ const thisProcess: Cli = {
   },
 };
 
-// Not process.exit, which would cut off what is still to be written.
-void runCli(process.argv.slice(2), thisProcess).then((exitCode) => {
-  process.exitCode = exitCode;
-});
+/** Runs the command line that this process was given. */
+export function main(): void {
+  // Not process.exit, which would cut off what is still to be written.
+  void runCli(process.argv.slice(2), thisProcess).then((exitCode) => {
+    process.exitCode = exitCode;
+  });
+}
