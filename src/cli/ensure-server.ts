@@ -1,7 +1,6 @@
 import { closeSync, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { foreignOwner, homeDir, makePrivateDirs } from "../platform/own-dir.js";
 import { appendToOwnFile } from "../platform/own-file.js";
 import { socketPathIn } from "../platform/socket-path.js";
@@ -10,10 +9,10 @@ import type { ConnectOptions } from "./cli.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { printable } from "./format/printable.js";
 import { type NeutralProcess, spawnNeutral } from "./spawn-neutral.js";
+import { isMissing, SocketWatch } from "./socket-watch.js";
 import { findStartNotice, nicenessNotice } from "./start-notice.js";
 
 const START_TIMEOUT_MS = 10_000;
-const POLL_INTERVAL_MS = 20;
 const LOG_TAIL_LINES = 5;
 
 /** @throws CliError for a state directory that belongs to another user */
@@ -32,6 +31,7 @@ export class NoStateDirError extends CliError {
 /**
  * Starts a server of the state directory in the background, unless one answers on its
  * socket already. Of many that do so at once all end up with the same server.
+ * @param meanwhile called while it waits for a server, when other work costs no time
  * @returns what the server that was started has to say to whoever started it
  * @throws NoStateDirError; CliError with the end of the server's log when it does not
  * come up, and for a server that does not answer
@@ -39,47 +39,64 @@ export class NoStateDirError extends CliError {
 export async function ensureServer(
   stateDir: string,
   { makesStateDir = false, startsServer = true }: ConnectOptions = {},
+  meanwhile = () => {},
 ): Promise<string | undefined> {
   requireOwnStateDir(stateDir);
   const socketPath = socketPathIn(stateDir);
   const serverPid = async () => {
+    if (isMissing(stateDir)) return undefined;
     const { managerPid } = await import("../manager-pid.js");
     return managerPid(stateDir);
   };
-  if (await awaitAnswer(socketPath, serverPid)) return undefined;
+  const hadSocket = !isMissing(socketPath);
+  const isReady = () => {
+    // Whoever finds a new socket finds a server that is ready.
+    if (!hadSocket) return !isMissing(socketPath);
+    meanwhile();
+    return awaitAnswer(socketPath, serverPid);
+  };
+  if (await isReady()) return undefined;
   if (!makesStateDir && !existsSync(stateDir)) throw new NoStateDirError(stateDir);
   const sinceMs = performance.now();
   let started: BackgroundServer | undefined;
-  for (;;) {
-    if (await awaitAnswer(socketPath, serverPid)) {
-      if (!started) return undefined;
-      const notices = [
-        findStartNotice(await logTail(stateDir, started.logOffset)),
-        // Unless it is another command's that answers.
-        started.niceness === 0 || started.hasEnded() ? undefined : nicenessNotice(started.niceness),
-      ].filter((notice) => notice !== undefined);
-      return notices.length === 0 ? undefined : notices.join("; ");
-    }
-    const pid = await serverPid();
-    const waitedMs = performance.now() - sinceMs;
-    const silence = pid === undefined ? undefined : silenceReason(pid, waitedMs);
-    if (silence !== undefined) throw new CliError(silence);
-    if (waitedMs > START_TIMEOUT_MS) {
-      const why = `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`;
-      throw await startError(stateDir, started, why);
-    }
-    // A server that comes up, this command's or another's, or one that is about to end.
-    const isRunning = pid !== undefined || started?.hasEnded() === false;
-    if (!isRunning) {
-      if (!startsServer) throw noServer(stateDir);
-      const exitCode = started?.child.exitCode;
-      if (started && exitCode !== EXIT.alreadyServed) {
-        throw await startError(stateDir, started, "it ended at once");
+  let watch: SocketWatch | undefined;
+  try {
+    for (;;) {
+      const pid = await serverPid();
+      const waitedMs = performance.now() - sinceMs;
+      const silence = pid === undefined ? undefined : silenceReason(pid, waitedMs);
+      if (silence !== undefined) throw new CliError(silence);
+      if (waitedMs > START_TIMEOUT_MS) {
+        const why = `no answer on ${socketPath} in ${START_TIMEOUT_MS} ms`;
+        throw await startError(stateDir, started, why);
       }
-      started = startInBackground(stateDir);
+      // A server that comes up, this command's or another's, or one that is about to end.
+      const isRunning = pid !== undefined || started?.hasEnded() === false;
+      if (!isRunning) {
+        if (!startsServer) throw noServer(stateDir);
+        const exitCode = started?.child.exitCode;
+        if (started && exitCode !== EXIT.alreadyServed) {
+          throw await startError(stateDir, started, "it ended at once");
+        }
+        started = startInBackground(stateDir);
+      }
+      watch ??= new SocketWatch(socketPath);
+      meanwhile();
+      await watch.change(started?.hasEnded() === false ? started.ended : undefined);
+      if (await isReady()) return started && (await noticesOf(started, stateDir));
     }
-    await sleep(POLL_INTERVAL_MS);
+  } finally {
+    watch?.close();
   }
+}
+
+async function noticesOf(started: BackgroundServer, stateDir: string): Promise<string | undefined> {
+  const notices = [
+    findStartNotice(await logTail(stateDir, started.logOffset)),
+    // Unless it is another command's that answers.
+    started.niceness === 0 || started.hasEnded() ? undefined : nicenessNotice(started.niceness),
+  ].filter((notice) => notice !== undefined);
+  return notices.length === 0 ? undefined : notices.join("; ");
 }
 
 function noServer(stateDir: string): CliError {
@@ -92,6 +109,8 @@ interface BackgroundServer extends NeutralProcess {
   /** Why it could not even be started. */
   error?: Error;
   hasEnded(): boolean;
+  /** Resolves when it has ended, or could not be started. */
+  readonly ended: Promise<unknown>;
 }
 
 function startInBackground(stateDir: string): BackgroundServer {
@@ -117,10 +136,14 @@ function startInBackground(stateDir: string): BackgroundServer {
       logOffset,
       hasEnded: () =>
         server.error !== undefined || child.exitCode !== null || child.signalCode !== null,
+      ended: new Promise<void>((resolve) => {
+        child.once("exit", () => resolve());
+        child.once("error", (error) => {
+          server.error = error;
+          resolve();
+        });
+      }),
     };
-    child.once("error", (error) => {
-      server.error = error;
-    });
     child.unref();
     return server;
   } finally {

@@ -49,11 +49,11 @@ const thisProcess: Cli = {
       return connectRemote(server.host, options);
     }
     const { stateDir } = server;
-    // Loaded meanwhile, and only by commands that call the server.
-    const client = import("../client/index.js");
-    const notice = await ensureServer(stateDir, options);
+    // Only for commands that call the server.
+    const load = () => import("../client/index.js");
+    const notice = await ensureServer(stateDir, options, () => void load());
     if (notice !== undefined) await thisProcess.stderr.line(`procman: ${notice}`);
-    const { createProcmanClient } = await client;
+    const { createProcmanClient } = await load();
     const { reconnect = {} } = options;
     return createProcmanClient({ socketPath: socketPathIn(stateDir), reconnect });
   },

@@ -3,6 +3,7 @@ import { type DestinationStream, type Logger, pino } from "pino";
 import { Manager, type ManagerOptions } from "../manager.js";
 import { managerPid } from "../manager-pid.js";
 import { defined } from "../platform/defined.js";
+import { socketPathIn } from "../platform/socket-path.js";
 import type { ListenAddress } from "../server/listeners/listen-on-tcp.js";
 import { type RunningServer, type ServerOptions, startServer } from "../server/start-server.js";
 import { removeServerInfo, version, writeServerInfo } from "./server-file.js";
@@ -45,6 +46,7 @@ export async function runServer(options: RunServerOptions, cli: Cli): Promise<vo
       pageDir: PAGE_DIR,
       logger,
       ...(listen ? { listen } : { loopbackPort: DEFAULT_PORT }),
+      onPortTaken: (port) => print([portTakenNotice(port, socketPathIn(stateDir))], cli),
       ...defined({ tls, allowedHosts, allowedOrigins }),
     });
     try {
@@ -140,15 +142,19 @@ function publishInfo(
   }
 }
 
-/** Writes without waiting, since whoever started the server may have stopped reading. */
 function printAddresses(
   { addresses, takenPort, socketPath, tokenPath }: RunningServer,
-  { stdout }: Cli,
+  cli: Cli,
 ): void {
   const lines = addresses.map(
     ({ url }) => `procman listens on ${url} and ${socketPath} (token: ${tokenPath})`,
   );
-  if (takenPort !== undefined) lines.push(portTakenNotice(takenPort, socketPath));
-  else if (lines.length === 0) lines.push(`procman listens on ${socketPath}`);
+  const isToldAlready = takenPort !== undefined;
+  if (lines.length === 0 && !isToldAlready) lines.push(`procman listens on ${socketPath}`);
+  print(lines, cli);
+}
+
+/** Writes without waiting, since whoever started the server may have stopped reading. */
+function print(lines: readonly string[], { stdout }: Cli): void {
   stdout.lines(lines).catch(() => {});
 }

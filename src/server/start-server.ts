@@ -36,6 +36,8 @@ export interface ServerOptions {
    * has it on either of them. Then there is no TCP, and the log says so.
    */
   readonly loopbackPort?: number;
+  /** Called where another process has that port, before there is a socket to find. */
+  readonly onPortTaken?: (port: number) => void;
   /** Default: procman.sock in the state directory or, where that is too long, a short path. */
   readonly socketPath?: string;
   /** Names by which clients may call this server, besides those of `listen` and the machine's. */
@@ -167,6 +169,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     if (takenPort !== undefined) {
       logger.warn(`port ${takenPort} is in use by another process; listening on no TCP port`);
+      options.onPortTaken?.(takenPort);
     }
     // The socket comes last: whoever finds it finds a server that is ready.
     const socketPath = await listeners.openSocket(placeOfSocket, stateDir, protocols.local);

@@ -2,7 +2,6 @@ import { Command, Option } from "commander";
 import { isTerminal, type Job, type SoftLimits } from "../../contract/job.js";
 import { IF_RUNNING, type Procman, type StartOptions } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
-import { jobJson } from "../../wire/json.js";
 import { startAsCaller } from "../caller-attributes.js";
 import type { Cli } from "../cli.js";
 import { CliError, EXIT, runExitCode } from "../exit-codes.js";
@@ -263,7 +262,9 @@ export function runCommand(context: CommandContext): Command {
         const start = () => startJob(client, request, { ...options, serverEnv }, cli);
         if (options.detach) {
           const job = await start();
-          return cli.stdout.line(options.json ? jobJson(job) : job.id);
+          if (!options.json) return cli.stdout.line(job.id);
+          const { jobJson } = await import("../../wire/json.js");
+          return cli.stdout.line(jobJson(job));
         }
         const { tty: pty = false, stdin = false } = options;
         const detaches = withMe || canInteract({ pty, stdin }, cli);

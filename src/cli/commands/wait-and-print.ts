@@ -1,7 +1,6 @@
 import { isTerminal, type Job } from "../../contract/job.js";
 import type { BoundedOutput, OutputPart, Procman } from "../../contract/procman.js";
 import { defined } from "../../platform/defined.js";
-import { boundedOutputJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { byteCount } from "../format/job-facts.js";
 import { RawView } from "../terminal/raw-view.js";
@@ -32,8 +31,10 @@ export function waitAndPrint(
   return followJob(context, { id, interruption }, async (signal) => {
     await client.wait(id, { timeoutMs, signal });
     const output = await client.readOutput(id, { ...defined({ maxBytes }), signal });
-    if (json) await cli.stdout.line(boundedOutputJson(output));
-    else await printOutput(output, cli);
+    if (json) {
+      const { boundedOutputJson } = await import("../../wire/json.js");
+      await cli.stdout.line(boundedOutputJson(output));
+    } else await printOutput(output, cli);
     return output.job;
   });
 }

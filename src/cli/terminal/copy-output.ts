@@ -6,7 +6,6 @@ import type {
   OutputTruncation,
   Procman,
 } from "../../contract/procman.js";
-import { attachEventJson } from "../../wire/json.js";
 import type { Cli } from "../cli.js";
 import { CliError } from "../exit-codes.js";
 import { byteCount } from "../format/job-facts.js";
@@ -30,6 +29,8 @@ export async function copyOutput(
 ): Promise<Job> {
   const view = new RawView(cli, { progress });
   const gaps = new OutputGaps(attach);
+  // Late, since a server is to be started before so much is loaded.
+  const print = json ? (await import("../../wire/json.js")).attachEventJson : undefined;
   const toldId = isOneOfSeveral ? id : undefined;
   const note = async (text: string | undefined) => {
     if (!text || !cli.stderr.isTerminal) return;
@@ -38,7 +39,7 @@ export async function copyOutput(
   try {
     for await (const event of client.attach(id, attach)) {
       if (event.type === "opened") gaps.opened(event.job);
-      if (json) await cli.stdout.line(attachEventJson(event, toldId));
+      if (print) await cli.stdout.line(print(event, toldId));
       else if (event.type === "truncated") await note(gaps.truncated(event));
       else if (event.type === "chunk") {
         const { stream, offset, data } = event;

@@ -63,8 +63,13 @@ describe("a port of the loopback addresses", () => {
     const stranger = createServer().listen(loopbackPort, host);
     await once(stranger, "listening");
     onTestFinished(() => void stranger.close());
-    const server = await startFakeServer({ listen: [], loopbackPort });
+    const stateDir = join(tempDir(), "state");
+    const told: { port: number; socketIsThere: boolean }[] = [];
+    const onPortTaken = (port: number) =>
+      told.push({ port, socketIsThere: existsSync(join(stateDir, "procman.sock")) });
+    const server = await startFakeServer({ stateDir, listen: [], loopbackPort, onPortTaken });
     expect(server).toMatchObject({ addresses: [], takenPort: loopbackPort });
+    expect(told).toEqual([{ port: loopbackPort, socketIsThere: false }]);
     const free = host === "::1" ? "127.0.0.1" : "::1";
     const [error] = (await once(connect(loopbackPort, free), "error")) as [Error];
     expect(error).toMatchObject({ code: "ECONNREFUSED" });
