@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
@@ -113,7 +113,10 @@ export class FileJobStore implements JobStore {
         ended.push(job);
         this.#endedJobs.add({ job, stamp });
       } catch (cause) {
-        unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
+        const dir = this.dirOf(id);
+        // The power was cut before its Start was answered.
+        if (holdsNothing(dir)) await this.#sweep(dir);
+        else unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
       }
     }
     this.#endedJobs.keepOnly(new Set(ended.map(({ id }) => id)));
@@ -233,8 +236,9 @@ export class FileJobStore implements JobStore {
     for (const stream of STREAMS) writeFileSync(draft.log(stream), "", { mode: 0o600 });
     const isLimited = logLimitOf(record) !== undefined;
     if (isLimited) await writeFileDurable(draft.firstOffsets, newFirstOffsetsFile());
-    const keepName = await this.#durability.writeNew(record.spec.id, draft, text);
-    if (isLimited) await syncPath(draft.path);
+    const keepName = await this.#durability.writeNew(draft, text);
+    // So that no power cut leaves that and an empty record.
+    if (isLimited) await Promise.all([syncPath(draft.record), syncPath(draft.path)]);
     crashPoint("create:drafted");
     return keepName;
   }
@@ -339,6 +343,19 @@ function stampOf(path: string): FileStamp {
 
 function isSame(a: FileStamp, b: FileStamp): boolean {
   return a.ino === b.ino && a.size === b.size && a.ctimeMs === b.ctimeMs;
+}
+
+/** Whether a directory has a job's record, and it and all other files there are empty. */
+function holdsNothing({ path, record }: JobDir): boolean {
+  const isEmptyFile = (file: string) => {
+    const stats = lstatSync(file);
+    return stats.isFile() && stats.size === 0;
+  };
+  try {
+    return isEmptyFile(record) && readdirSync(path).every((name) => isEmptyFile(join(path, name)));
+  } catch {
+    return false;
+  }
 }
 
 /** @returns whether it is gone */

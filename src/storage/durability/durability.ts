@@ -9,10 +9,11 @@ export type KeepName = () => Promise<void>;
  */
 export interface Durability {
   /**
-   * Writes a new job's record into its directory, which has no name of its own yet.
+   * Writes a new job's record into its directory, which has no name of its own yet. Of a
+   * job of which nobody is told before `keepProcess`, a power cut may leave empty files.
    * @returns what to call when it was given its name
    */
-  writeNew(id: string, draft: JobDir, text: string): Promise<KeepName>;
+  writeNew(draft: JobDir, text: string): Promise<KeepName>;
   /** Replaces a job's record, whole or not at all. Calls for one job must not overlap. */
   replace(dir: JobDir, text: string): Promise<void>;
   /**

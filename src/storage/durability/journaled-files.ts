@@ -17,11 +17,11 @@ export class JournaledFiles implements Durability {
     this.#synced = synced;
   }
 
-  async writeNew(id: string, draft: JobDir, text: string): Promise<KeepName> {
-    if (!this.#isJournaled()) return this.#synced.writeNew(id, draft, text);
+  async writeNew(draft: JobDir, text: string): Promise<KeepName> {
+    if (!this.#isJournaled()) return this.#synced.writeNew(draft, text);
+    // Nobody is told of the job before `keepProcess`, which tells the journal all of it: that
+    // gives it its name again.
     writeFileSync(draft.record, text, { mode: 0o600 });
-    await this.#journal.append({ kind: "record", id, text });
-    // A job that the journal tells of gets its name again.
     return async () => {};
   }
 
@@ -33,8 +33,9 @@ export class JournaledFiles implements Durability {
 
   async keepProcess(dir: JobDir, text: string): Promise<void> {
     if (!this.#isJournaled()) {
-      // The name may have been left to a journal that has failed since.
-      await Promise.all([this.#synced.keepProcess(dir), this.#synced.keepNames()]);
+      // The rest may have been left to a journal that has failed since.
+      const rest = [this.#synced.keepRecord(dir), this.#synced.keepNames()];
+      await Promise.all([this.#synced.keepProcess(dir), ...rest]);
       return;
     }
     const id = dir.jobId;

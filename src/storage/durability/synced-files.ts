@@ -18,7 +18,7 @@ export class SyncedFiles implements Durability {
     this.#names = new SharedSync(jobsDir);
   }
 
-  async writeNew(_id: string, { path, record }: JobDir, text: string): Promise<KeepName> {
+  async writeNew({ path, record }: JobDir, text: string): Promise<KeepName> {
     // Both at once: a journal that is written for one is mostly written for the other. The
     // directory's sync is that of its empty files too.
     await Promise.all([writeFileDurable(record, text), syncPath(path)]);
@@ -34,11 +34,13 @@ export class SyncedFiles implements Durability {
     return writeFileAtomic(record, text);
   }
 
-  async keepProcess({ process }: JobDir): Promise<void> {
-    await Promise.all([syncPath(process), syncPath(dirname(process))]).catch((error: unknown) => {
-      // The command may have deleted its files, or made something of them that has no content.
-      if (!hasCode(error, "ENOENT", "EINVAL")) throw error;
-    });
+  keepProcess({ process }: JobDir): Promise<void> {
+    return syncFile(process);
+  }
+
+  /** Resolves when a record that was written without a sync is on disk. */
+  keepRecord({ record }: JobDir): Promise<void> {
+    return syncFile(record);
   }
 
   keepRemoval(): Promise<void> {
@@ -46,4 +48,12 @@ export class SyncedFiles implements Durability {
   }
 
   async close(): Promise<void> {}
+}
+
+/** Syncs a file of a job that runs, and its name. */
+async function syncFile(path: string): Promise<void> {
+  await Promise.all([syncPath(path), syncPath(dirname(path))]).catch((error: unknown) => {
+    // The command may have deleted its files, or made something of them that has no content.
+    if (!hasCode(error, "ENOENT", "EINVAL")) throw error;
+  });
 }

@@ -171,6 +171,21 @@ test("records that cannot be read are told of, and left as they are", async () =
   expect(readFileSync(path("broken", "state.json"), "utf8")).toBe("{");
 });
 
+test("a record without content is told of, unless nothing else there has any: no Start of it was answered", async () => {
+  const { store, jobs, path } = await openStore();
+  for (const [id, logged] of [
+    ["cut-off", ""],
+    ["damaged", "output"],
+  ] as const) {
+    mkdirSync(path(id));
+    for (const name of ["state.json", "stderr.log", "process"]) writeFileSync(path(id, name), "");
+    writeFileSync(path(id, "stdout.log"), logged);
+  }
+  const { unreadable } = await store.load();
+  expect(unreadable.map(({ id }) => id)).toEqual(["damaged"]);
+  expect(readdirSync(jobs)).toEqual(["damaged"]);
+});
+
 test("a removed job is gone with all its files, and can be removed again", async () => {
   const { store, jobs } = await openStore();
   await create(store, record);
