@@ -50,9 +50,10 @@ function readBytes(fd: number, size: number, maxBytes: number, path: string): Bu
   for (;;) {
     const read = readSync(fd, buffer, length, buffer.length - length, null);
     length += read;
-    if (read === 0) return buffer.subarray(0, length);
+    // Of a regular file less is read than was asked for at its end alone.
+    if (length < buffer.length) return buffer.subarray(0, length);
     if (length > maxBytes) throw withCode("EFBIG", `${path} has more than ${maxBytes} bytes`);
-    if (length === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+    buffer = Buffer.concat([buffer], buffer.length * 2);
   }
 }
 

@@ -84,6 +84,9 @@ const BARE_EXIT_TIMEOUT_MS = 3000;
 const GROUP_END_MS = 30;
 const GROUP_POLL_INTERVAL_MS = 2;
 
+/** The exit codes of a shell whose command could not be executed. */
+const NOT_EXECUTED_CODES: ReadonlySet<number> = new Set([126, 127]);
+
 /** What the jobs of one engine share. */
 export interface SharedEngine {
   readonly ticker: Ticker;
@@ -187,9 +190,11 @@ export class LocalJobProcess implements JobProcess {
     const stopCarrying = this.#watchCarriers();
     this.#continueTerminal();
     ended?.addEventListener("abort", listener);
-    // It may have ended before the watch began.
-    if (!ended || ended.aborted || mayHaveEnded(this.#dir)) queueMicrotask(listener);
+    // It may have ended before the watch began. Whoever has started it is answered first.
+    const mayBeOver = !ended || ended.aborted || mayHaveEnded(this.#dir);
+    const first = mayBeOver ? setImmediate(listener) : undefined;
     return () => {
+      clearImmediate(first);
       stopWatching();
       stopCarrying();
       ended?.removeEventListener("abort", listener);
@@ -308,16 +313,18 @@ export class LocalJobProcess implements JobProcess {
   async #spawn(command: LocalCommand): Promise<Identity> {
     const { standby, scriptsDir } = this.#shared;
     const scripts = () => ({ shell: SHELL, scriptsDir: scriptsDir() });
-    let spawned = await spawnRunner(this.#dir, command, scripts(), standby);
+    let spawned = await spawnRunner(this.#dir, command, scripts, standby);
     this.#adoptRunner(spawned.runner);
+    // While this one is about to start its command.
+    standby.prepare(inheritedEnv);
     if (!command.spec.limits) this.#knownBounds = [];
     try {
-      let identity = await awaitIdentity(this.#dir, spawned.runner);
+      let identity = await awaitIdentity(this.#dir, spawned);
       if (!identity && spawned.isTold && this.#hasDoneNothing(spawned.runner)) {
         removeCgroup(spawned.cgroup);
         spawned = await spawnRunnerAgain(this.#dir, command, scripts());
         this.#adoptRunner(spawned.runner);
-        identity = await awaitIdentity(this.#dir, spawned.runner);
+        identity = await awaitIdentity(this.#dir, spawned);
       }
       identity ??= await this.#abortStart();
       this.#identity = identity;
@@ -328,8 +335,6 @@ export class LocalJobProcess implements JobProcess {
         const fields = [{ field: "limits", description: "the job could not enter its cgroup" }];
         throw argumentError("LIMIT_NOT_SUPPORTED", fields, { jobId: this.#dir.jobId });
       }
-      // Once the caller waits for the disk.
-      setImmediate(() => standby.prepare(inheritedEnv));
       return identity;
     } catch (error) {
       await this.#endFailedStart(spawned.runner);
@@ -432,6 +437,10 @@ export class LocalJobProcess implements JobProcess {
 
   /** @returns undefined where there is no record of its processes, and none is known to be alive */
   #inspectNow(): Observation | undefined {
+    const known = this.#identity;
+    const exit = known && readExitRecord(this.#dir.exit);
+    // What is known of its processes does not change, unless the command could not be executed.
+    if (exit && !NOT_EXECUTED_CODES.has(exit.exitCode)) return this.#exitedAs(known, exit);
     let record: ProcessRecord;
     try {
       record = this.#readRecord();
@@ -516,16 +525,10 @@ export class LocalJobProcess implements JobProcess {
   }
 
   #inspectStarted(identity: Identity): Observation {
-    const { bootId, runner, exitRecorder, command, notExecuted } = identity;
+    const { bootId, runner, exitRecorder, command } = identity;
     const started = startedAs(identity);
-    const exitedAs = (exit: Exit): Observation => ({
-      kind: "exited",
-      ...started,
-      ...exit,
-      ...defined({ notExecuted, outOfMemory: this.#outOfMemory(identity) }),
-    });
     const atOnce = readExitRecord(this.#dir.exit);
-    if (atOnce) return exitedAs(atOnce);
+    if (atOnce) return this.#exitedAs(identity, atOnce);
     // Checked before the exit records are read again: a process that is gone writes none later.
     const hasTerminal = isInTerminal(identity);
     const recorded = isAlive(bootId, exitRecorder);
@@ -534,7 +537,7 @@ export class LocalJobProcess implements JobProcess {
     const ended = hasTerminal ? readExitRecord(this.#dir.ended) : undefined;
     // The runner's own record counts where the exit recorder is gone.
     const exit = readExitRecord(this.#dir.exit) ?? (recorded ? undefined : ended);
-    if (exit) return exitedAs(exit);
+    if (exit) return this.#exitedAs(identity, exit);
     if (recorded || isRunning) {
       const isEnding = ended !== undefined || !isRunning;
       return {
@@ -558,6 +561,18 @@ export class LocalJobProcess implements JobProcess {
       ? "this state directory is a copy: the job's processes belong to the original"
       : "the machine was restarted while the command ran";
     return { kind: "gone", started, reason };
+  }
+
+  #exitedAs(identity: Identity, exit: Exit): Observation {
+    const { notExecuted } = identity;
+    // A command that has succeeded all the same needs no reason.
+    const outOfMemory = exit.exitCode === 0 ? undefined : this.#outOfMemory(identity);
+    return {
+      kind: "exited",
+      ...startedAs(identity),
+      ...exit,
+      ...defined({ notExecuted, outOfMemory }),
+    };
   }
 
   #outOfMemory({ bootId, cgroup }: Identity): OutOfMemory | undefined {

@@ -23,6 +23,10 @@ import { sendSignal } from "../process/signals.js";
 
 /** The directory to create cgroups in; undefined: none can be created; null: not known yet. */
 let base: string | undefined | null = null;
+let canKill: boolean | undefined;
+/** How the names of those made here begin: another server of this pid had another beginning. */
+let ownNames: string | undefined;
+let cgroupsMade = 0;
 
 /** The server's own, where it has been given one beside those of its jobs. */
 export const SERVER_CGROUP = "procman-server";
@@ -44,7 +48,9 @@ export async function makeCgroup(): Promise<string> {
   const dir = join(parent, newCgroupName());
   try {
     await mkdir(dir);
-    if (existsSync(join(dir, "cgroup.kill"))) return dir;
+    // The kernel has it for all of them, or for none.
+    canKill ??= existsSync(join(dir, "cgroup.kill"));
+    if (canKill) return dir;
     await rmdir(dir);
   } catch {
     // No permission: jobs are contained by their sessions alone.
@@ -55,7 +61,9 @@ export async function makeCgroup(): Promise<string> {
 
 /** Returns a name that no other cgroup of a job has. */
 export function newCgroupName(): string {
-  return `procman-s${process.pid}x${randomBytes(6).toString("hex")}`;
+  ownNames ??= `procman-s${process.pid}x${randomBytes(6).toString("hex")}`;
+  cgroupsMade += 1;
+  return ownNames + cgroupsMade.toString(16);
 }
 
 export function isCgroupName(name: string): boolean {

@@ -30,7 +30,7 @@ export interface RemainingOptions {
  */
 export class JobRemaining implements RemainingProcesses {
   readonly #options: RemainingOptions;
-  readonly #session: Session;
+  #openedSession: Session | undefined;
   #seen: readonly ProcessRef[] = [];
   #seenAtMs = Number.NEGATIVE_INFINITY;
   #mark: string | undefined;
@@ -40,7 +40,12 @@ export class JobRemaining implements RemainingProcesses {
     const { identity, mark } = options;
     // A session that a cgroup's processes may have left tells nothing.
     this.#mark = identity.cgroup === "" ? mark : undefined;
-    this.#session = new Session(identity, this.#mark);
+  }
+
+  /** Made when it is needed: of most jobs a cgroup tells all. */
+  get #session(): Session {
+    this.#openedSession ??= new Session(this.#options.identity, this.#mark);
+    return this.#openedSession;
   }
 
   get mark(): string | undefined {

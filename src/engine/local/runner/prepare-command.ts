@@ -10,7 +10,9 @@ import {
   checkExecLength,
   checkWordLengths,
   mayBeTooLong,
+  type SplitEnvironment,
   splitEnvironment,
+  type SplitOptions,
 } from "./split-environment.js";
 
 /*
@@ -59,27 +61,16 @@ export interface LocalCommand {
  */
 export function prepareCommand(spec: JobSpec): LocalCommand {
   checkAttributes(spec);
-  const env = jobEnvironment(spec);
+  const { env, words, runnerEnv, envScript } = jobEnvironment(spec);
   checkWorkDir(spec.workDir);
   const file = findCommand(spec.command, spec.workDir, env["PATH"]);
   // Without a PATH, each program has a default of its own.
   const command = env["PATH"] === undefined ? file : spec.command;
   const argv = [command, ...spec.args];
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   // They go through the runner's script, so the kernel does not check them at the spawn.
   checkWordLengths("args", argv);
-  checkWordLengths("env", variables);
-  if (spec.pty) checkExecLength("args", [...argv, ...variables]);
-  const isLong = !spec.pty && mayBeTooLong([...argv, ...variables]);
-  const { runnerEnv, envScript } = splitEnvironment(
-    env,
-    {
-      clearEnv: spec.clearEnv,
-      isInherited: (name) => !spec.clearEnv && !Object.hasOwn(spec.env, name),
-      runnerOverrides: spec.pty ? SCRIPT_VARIABLES : {},
-    },
-    () => findCommand("env", "/", DEFAULT_PATH),
-  );
+  if (spec.pty) checkExecLength("args", [...argv, ...words]);
+  const isLong = !spec.pty && mayBeTooLong(argv, words);
   const added = addedNice(spec);
   // env(1) would take a command with "=" in its name for a variable.
   const isWrapped = added !== 0 || (envScript !== "" && command.includes("="));
@@ -109,18 +100,54 @@ function findScript(): string {
   }
 }
 
-/** The environment of the runner of a job that adds nothing to this process's own. */
-export function inheritedEnv(): Readonly<Record<string, string>> {
-  const options = { clearEnv: false, isInherited: () => true, runnerOverrides: {} };
-  return splitEnvironment({ ...(process.env as Record<string, string>) }, options, () => "")
-    .runnerEnv;
+/** A command's environment, and how its runner gives it that. */
+interface JobEnvironment extends SplitEnvironment {
+  readonly env: Readonly<Record<string, string>>;
+  /** The same as "NAME=value", none of them too long for the kernel. */
+  readonly words: readonly string[];
 }
 
-function jobEnvironment(spec: JobSpec): Record<string, string> {
-  const inherited = spec.clearEnv ? {} : (process.env as Record<string, string>);
-  if (!spec.pty) return { ...inherited, ...spec.env };
-  const others = Object.entries(inherited).filter(([name]) => !TERMINAL_VARIABLES.has(name));
-  return { ...Object.fromEntries(others), TERM: DEFAULT_TERM, ...spec.env };
+/** The environment of the runner of a job that adds nothing to this process's own. */
+export function inheritedEnv(): Readonly<Record<string, string>> {
+  return inherited().runnerEnv;
+}
+
+function jobEnvironment(spec: JobSpec): JobEnvironment {
+  const { pty, clearEnv, env: own } = spec;
+  if (!pty && !clearEnv && Object.keys(own).length === 0) return inherited();
+  const options = {
+    clearEnv,
+    isInherited: (name: string) => !clearEnv && !Object.hasOwn(own, name),
+    runnerOverrides: pty ? SCRIPT_VARIABLES : {},
+  };
+  const before = clearEnv ? {} : inherited().env;
+  if (!pty) return withWords({ ...before, ...own }, options);
+  const others = Object.entries(before).filter(([name]) => !TERMINAL_VARIABLES.has(name));
+  return withWords({ ...Object.fromEntries(others), TERM: DEFAULT_TERM, ...own }, options);
+}
+
+let lastInherited: JobEnvironment | undefined;
+
+/** This process's own, which is split once: hardly anybody changes it. */
+function inherited(): JobEnvironment {
+  const env = process.env as Readonly<Record<string, string>>;
+  if (!lastInherited || !isSame(env, lastInherited.env)) {
+    const options = { clearEnv: false, isInherited: () => true, runnerOverrides: {} };
+    lastInherited = withWords({ ...env }, options);
+  }
+  return lastInherited;
+}
+
+function isSame(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+function withWords(env: Readonly<Record<string, string>>, options: SplitOptions): JobEnvironment {
+  const words = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  checkWordLengths("env", words);
+  const findEnv = () => findCommand("env", "/", DEFAULT_PATH);
+  return { env, words, ...splitEnvironment(env, options, findEnv) };
 }
 
 function checkWorkDir(workDir: string): void {

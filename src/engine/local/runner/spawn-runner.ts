@@ -64,7 +64,7 @@ export type Scripts = Pick<RunnerPlace, "shell" | "scriptsDir">;
 export async function spawnRunner(
   dir: JobDir,
   command: LocalCommand,
-  scripts: Scripts,
+  scripts: () => Scripts,
   standby: StandbyRunner,
 ): Promise<SpawnedRunner> {
   const { spec } = command;
@@ -83,7 +83,7 @@ export async function spawnRunner(
   crashPoint("start:before-spawn");
   try {
     const told = await tellRunner(dir, command, scripts, standby);
-    const spawned = told ?? (await spawnWithFile(dir, command, scripts));
+    const spawned = told ?? (await spawnWithFile(dir, command, scripts()));
     crashPoint("start:spawned");
     return spawned;
   } catch (error) {
@@ -111,7 +111,7 @@ export async function spawnRunnerAgain(
 async function tellRunner(
   dir: JobDir,
   command: LocalCommand,
-  scripts: Scripts,
+  scripts: () => Scripts,
   standby: StandbyRunner,
 ): Promise<SpawnedRunner | undefined> {
   const { spec, runnerEnv, isLong } = command;
@@ -134,7 +134,8 @@ async function tellRunner(
     const text = runnerInstructions(command, { dir, ...(isLimited && { cgroups }) }, "");
     if (isTooLong(text)) return undefined;
     const cgroup = isLimited ? "" : cgroups.cgroup;
-    const words = waitingRunner(scripts.shell, scripts.scriptsDir, cgroup);
+    const { shell, scriptsDir } = scripts();
+    const words = waitingRunner(shell, scriptsDir, cgroup);
     const runner = await spawnInstructed(words, { cwd: spec.workDir, env: runnerEnv });
     runner?.instruct(text);
     return runner && { runner, ...spawnedIn(cgroups), isTold: true };
@@ -189,7 +190,7 @@ async function inNewCgroups<T extends SpawnedRunner | undefined>(
  */
 export async function awaitIdentity(
   dir: JobDir,
-  { ended }: DetachedProcess,
+  { runner: { ended }, isTold }: SpawnedRunner,
 ): Promise<Identity | undefined> {
   const untilMs = performance.now() + IDENTITY_TIMEOUT_MS;
   let wake = (): void => {};
@@ -208,7 +209,7 @@ export async function awaitIdentity(
       const record = existsSync(dir.process) ? readProcessRecord(dir) : undefined;
       if (record?.kind === "complete") {
         // The runner has read it before it made the record.
-        if (existsSync(dir.env)) rmSync(dir.env, { force: true });
+        if (!isTold) rmSync(dir.env, { force: true });
         if (isInTerminal(record)) rmSync(dir.complaint, { force: true });
         return record;
       }

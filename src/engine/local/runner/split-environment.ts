@@ -109,8 +109,9 @@ export function checkWordLengths(field: "args" | "env", words: readonly string[]
 }
 
 /** Whether all words of a command may be too many for the kernel, which alone can say so. */
-export function mayBeTooLong(words: readonly string[]): boolean {
-  return totalLength(words) > MAX_TOTAL_BYTES;
+export function mayBeTooLong(...words: readonly (readonly string[])[]): boolean {
+  const total = words.map(totalLength).reduce((sum, length) => sum + length, 0);
+  return total > MAX_TOTAL_BYTES;
 }
 
 function totalLength(words: readonly string[]): number {

@@ -44,9 +44,8 @@ export class StandbyRunner {
     this.#forgetEnded();
     const waiting = this.#waiting;
     if (!waiting) return undefined;
-    const changed = Object.entries(env).filter(([name, value]) => waiting.env[name] !== value);
-    const isUnset = Object.keys(waiting.env).some((name) => !Object.hasOwn(env, name));
-    if (isUnset || changed.some(([name]) => isShellName(name))) return undefined;
+    const changed = changedVariables(waiting.env, env);
+    if (!changed || changed.some(([name]) => isShellName(name))) return undefined;
     this.#waiting = undefined;
     const assignments = changed.map(([name, value]) => `export ${name}=${quoted(value)}\n`);
     const enter = workDir === waiting.cwd ? "" : enterDirectory(workDir, waiting.env);
@@ -95,6 +94,16 @@ export class StandbyRunner {
     this.#waiting?.runner.dismiss();
     this.#waiting = undefined;
   }
+}
+
+/** @returns undefined where one is unset */
+function changedVariables(
+  before: SpawnOptions["env"],
+  env: SpawnOptions["env"],
+): [string, string][] | undefined {
+  if (before === env) return [];
+  if (Object.keys(before).some((name) => !Object.hasOwn(env, name))) return undefined;
+  return Object.entries(env).filter(([name, value]) => before[name] !== value);
 }
 
 /** As the shell finds itself where it is started in it: `cd` also sets OLDPWD. */
