@@ -19,7 +19,7 @@ import { errorWithInfo, encodeError } from "../../wire/error-map.js";
 import { GrpcContext } from "./grpc-context.js";
 import { encodeResponse } from "./encode-response.js";
 import { toGrpcStatus } from "./grpc-status.js";
-import { MessageEncoder } from "./message-encoder.js";
+import { MessageEncoder } from "../message-encoder.js";
 
 type Init = MessageInitShape<DescMessage>;
 type Unary = (request: Message, context: HandlerContext) => Promise<Init>;

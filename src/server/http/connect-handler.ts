@@ -26,6 +26,7 @@ import { ProcmanService } from "../../../gen/procman/v1/procman_pb.js";
 import { errorWithInfo } from "../../wire/error-map.js";
 import { MAX_DEADLINE_MS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from "../limits.js";
 import { type Peer, peerKey } from "../access/peer.js";
+import { bypassOutput, OutputBypass, outputBypassKey } from "./output-bypass.js";
 
 /** For less than a large list, compressing costs more time than it saves. */
 const COMPRESS_MIN_BYTES = 256 * 1024;
@@ -70,7 +71,11 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     jsonOptions: { ignoreUnknownFields: false },
   };
   const unary = createConnectRouter({ ...common, compressMinBytes: COMPRESS_MIN_BYTES });
-  const streaming = createConnectRouter({ ...common, compressMinBytes: NEVER_COMPRESS });
+  const streaming = createConnectRouter({
+    ...common,
+    interceptors: [refuse, bypassOutput],
+    compressMinBytes: NEVER_COMPRESS,
+  });
   for (const [name, method] of Object.entries<DescMethod>(ProcmanService.method)) {
     const router = method.methodKind === "unary" ? unary : streaming;
     router.rpc(method, service[name as keyof typeof service] as MethodImpl<DescMethod>);
@@ -85,6 +90,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     if (!handler) return false;
     const refusal = check(req, res, peer);
     const values = createContextValues().set(peerKey, peer).set(refusalKey, refusal);
+    const bypass = OutputBypass.of(handler.method, req, res);
+    values.set(outputBypassKey, bypass);
     const serve = async () => {
       const request = universalRequestFromNodeRequest(req, res, undefined, values);
       res.on("finish", () => req.resume());
@@ -95,6 +102,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       const response = explained(await handler(admitted), req);
       // Some proxies, such as nginx, would keep a stream until it ends.
       if (handler.method.methodKind !== "unary") res.setHeader("X-Accel-Buffering", "no");
+      if (bypass && response.body) response.body = bypass.putBack(response.body);
       if (response.body && !res.shouldKeepAlive)
         response.body = untilRequestArrived(response.body, req);
       await universalResponseToNodeResponse(response, res);

@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -6,7 +7,8 @@ import {
   Stream,
   WatchResponseSchema,
 } from "../../../gen/procman/v1/procman_pb.js";
-import { MessageEncoder } from "../../../src/server/grpc/message-encoder.js";
+import { allocateWithHeadroom } from "../../../src/platform/headroom.js";
+import { MessageEncoder } from "../../../src/server/message-encoder.js";
 
 type AttachResponseInit = MessageInitShape<typeof AttachResponseSchema>;
 
@@ -48,6 +50,49 @@ describe("MessageEncoder", () => {
     // A follower at the head gets little at a time, and may wait for long.
     for (let small = 0; small < 2; small += 1) encoder.encode(chunk(100));
     expect(memory).not.toContain(encoder.encode(chunk(65_536)).buffer);
+  });
+
+  test("puts output in its envelope, where it is or else by a copy", () => {
+    const data = (memory: Buffer) => memory.fill("output");
+    const inPlace = data(allocateWithHeadroom(100_000));
+    for (const [output, isInPlace] of [
+      [inPlace, true],
+      // What a log limit has removed is in front of it.
+      [inPlace.subarray(6), true],
+      [inPlace.subarray(0, 40_000), false],
+      [data(Buffer.alloc(100_000)), false],
+      [data(Buffer.alloc(100_200)).subarray(200), false],
+    ] as const) {
+      const expected = Buffer.from(output);
+      const seenTime = { seconds: 2n ** 35n, nanos: 999_999_999 };
+      const writtenBetween = { from: seenTime, to: seenTime, unobserved: true };
+      const message = create(AttachResponseSchema, {
+        event: {
+          case: "chunk",
+          value: {
+            stream: Stream.STDERR,
+            offset: 2n ** 62n,
+            data: output,
+            seenTime,
+            writtenBetween,
+          },
+        },
+      });
+      const plain = new MessageEncoder(AttachResponseSchema).encode(message);
+      const bytes = new MessageEncoder(AttachResponseSchema, {
+        minReusedBytes: 65_536,
+      }).encodeOutput(message);
+      expect(bytes?.buffer === output.buffer).toBe(isInPlace);
+      expect(Buffer.compare(bytes as Uint8Array, encodeEnvelope(0, plain))).toBe(0);
+      expect(Buffer.compare(output, expected)).toBe(0);
+    }
+  });
+
+  test("puts nothing but output in an envelope", () => {
+    const heartbeat = create(AttachResponseSchema, { event: { case: "heartbeat", value: {} } });
+    expect(new MessageEncoder(AttachResponseSchema).encodeOutput(heartbeat)).toBeUndefined();
+    const line = create(WatchResponseSchema, { event: { case: "line", value: { text: "a" } } });
+    expect(new MessageEncoder(WatchResponseSchema).encodeOutput(line)).toBeUndefined();
   });
 
   test("encodes everything else as it is", () => {
