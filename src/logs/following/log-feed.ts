@@ -135,17 +135,18 @@ export class LogFeed {
    * Reads at most CHUNK_BYTES from `position`, which must be below `size`, or from
    * where the log begins by then. Other followers may hold the same memory, so it
    * must not be written to.
-   * @param ownMemory gives the memory for bytes that are not shared with others
+   * @param ownMemory gives the memory for bytes that are not shared with others, of
+   * which as many are read as it holds
    */
   async read(position: number, ownMemory?: () => Buffer): Promise<LogBytes> {
     const shared = this.#blocks.find((b) => b.offset <= position && position < b.end);
     if (shared !== undefined) return bytesFrom(await shared.bytes, position);
-    const end = Math.min(position + CHUNK_BYTES, this.#size);
-    const length = end - position;
     if (!this.#isShared(position)) {
-      return this.#file.readKept(position, length, ownMemory?.());
+      const memory = ownMemory?.() ?? Buffer.allocUnsafe(CHUNK_BYTES);
+      return this.#file.readKept(position, Math.min(memory.length, this.#size - position), memory);
     }
-    const bytes = this.#file.readKept(position, length);
+    const end = Math.min(position + CHUNK_BYTES, this.#size);
+    const bytes = this.#file.readKept(position, end - position);
     this.#share({ offset: position, end, bytes });
     return bytes;
   }

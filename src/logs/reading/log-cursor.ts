@@ -1,11 +1,21 @@
+import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import type { JobDir } from "../../core/job-dir.js";
 import type { LogChunk } from "../../core/ports.js";
 import type { Stream } from "../../contract/job.js";
 import type { FeedReader, LogFeed } from "../following/log-feed.js";
 import type { LogFeeds } from "../following/log-feeds.js";
 import { checkOffsets } from "./check-offsets.js";
-import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile, type LogStart } from "./log-file.js";
+import {
+  bytesUpTo,
+  CHUNK_BYTES,
+  type LogBytes,
+  LogFile,
+  type LogStart,
+  TRANSIENT_CHUNK_BYTES,
+} from "./log-file.js";
+import { isTurnSpent } from "./read-cached.js";
 import { HISTORY } from "../following/seen-marks.js";
+import { allocateWithHeadroom } from "../../platform/headroom.js";
 
 /** One reader's place in one log. */
 export interface LogCursor {
@@ -20,7 +30,8 @@ export interface LogCursor {
   /**
    * Reads the next bytes, at most CHUNK_BYTES. They end before those that were seen
    * at `beforeMs` or later, unless the first one was seen then itself. Where the data
-   * is transient, its memory is used again for the next bytes.
+   * is transient, its memory is used again for the next bytes, has headroom, and holds
+   * up to TRANSIENT_CHUNK_BYTES.
    * @returns undefined when there are none, or what was next is gone; where the log was
    * truncated, that comes first, as a chunk without data
    * @throws ProcmanError OFFSET_OUT_OF_RANGE
@@ -48,7 +59,8 @@ export class SnapshotCursor implements LogCursor {
   readonly #stream: Stream;
   readonly #start: LogStart;
   readonly #file: LogFile;
-  readonly #memory: Buffer | undefined;
+  readonly #transientData: boolean;
+  #memory: Buffer | undefined;
   #position: number;
   #end = 0;
   readonly #maxEnd: number;
@@ -60,7 +72,7 @@ export class SnapshotCursor implements LogCursor {
     this.#stream = stream;
     this.#start = start;
     this.#file = new LogFile(dir.log(stream), start);
-    this.#memory = transientData ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
+    this.#transientData = transientData;
     this.#position = position;
     this.#truncations = new UntoldTruncations(stream, start);
   }
@@ -79,12 +91,17 @@ export class SnapshotCursor implements LogCursor {
   }
 
   async next(): Promise<LogChunk | undefined> {
+    if (isTurnSpent()) await eventLoopTurn();
     const from = Math.max(this.#position, this.#start.firstOffset);
     this.#position = from;
     const truncation = this.#truncations.take(from);
     if (truncation) return truncation;
     if (from >= this.#end) return undefined;
-    const length = Math.min(CHUNK_BYTES, this.#end - from);
+    const left = this.#end - from;
+    if (this.#transientData) {
+      this.#memory ??= allocateWithHeadroom(Math.min(TRANSIENT_CHUNK_BYTES, left));
+    }
+    const length = Math.min(this.#memory?.length ?? CHUNK_BYTES, left);
     const { offset, data } = await this.#file.readKept(from, length, this.#memory);
     this.#position = offset + data.length;
     if (data.length > 0) return { stream: this.#stream, offset, data };
@@ -165,6 +182,7 @@ export class FollowCursor implements LogCursor, FeedReader {
   }
 
   async next(beforeMs: number): Promise<LogChunk | undefined> {
+    if (isTurnSpent()) await eventLoopTurn();
     const from = this.position;
     const truncation = this.#truncations.take(from);
     if (truncation) return truncation;
@@ -188,7 +206,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     // At the end of the log, where it may wait for long, it keeps none.
     this.#memory = undefined;
     return this.#feed.read(from, () => {
-      this.#memory = before ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      this.#memory = before ?? allocateWithHeadroom(TRANSIENT_CHUNK_BYTES);
       return this.#memory;
     });
   }

@@ -30,6 +30,14 @@ export function readCached(fd: number, into: Buffer, offset: number): boolean {
   return preadv2(fd, into, offset, RWF_NOWAIT) === into.length;
 }
 
+/**
+ * Whether it reads nothing more before the next turn of the event loop. To wait for that
+ * takes less than to have another thread read.
+ */
+export function isTurnSpent(): boolean {
+  return readInTurn >= MAX_TURN_BYTES;
+}
+
 /** Makes readCached work. Until this has resolved, nothing counts as cached. */
 export async function loadReadCached(): Promise<void> {
   ({ preadv2 } = await loadLibc());

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { CHUNK_BYTES, LogFile } from "../../../src/logs/reading/log-file.js";
-import { loadReadCached, readCached } from "../../../src/logs/reading/read-cached.js";
+import { isTurnSpent, loadReadCached, readCached } from "../../../src/logs/reading/read-cached.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const MIB = 1024 * 1024;
@@ -87,9 +87,12 @@ describe.runIf(process.platform === "linux")("readCached", () => {
     const into = Buffer.alloc(CHUNK_BYTES);
     await eventLoopTurn();
     let reads = 0;
+    expect(isTurnSpent()).toBe(false);
     while (readCached(fd, into, 0)) reads += 1;
     expect(reads).toBe(MIB / CHUNK_BYTES);
+    expect(isTurnSpent()).toBe(true);
     await eventLoopTurn();
+    expect(isTurnSpent()).toBe(false);
     expect(readCached(fd, into, 0)).toBe(true);
   });
 });

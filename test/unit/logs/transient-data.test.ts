@@ -2,7 +2,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import type { OutputChunk } from "../../../src/contract/procman.js";
-import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
+import { CHUNK_BYTES, TRANSIENT_CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
+import { withHeadroom } from "../../../src/platform/headroom.js";
 import { eventually } from "../../helpers/eventually.js";
 import { fileOperationsDone } from "./event-loop-turn.js";
 import { Collected, JobLogs } from "./job-logs.js";
@@ -30,6 +31,20 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
     expect(memory.size).toBeLessThanOrEqual(3);
   });
 
+  test("has room in front of it for what is sent before it", async () => {
+    const { logs, bytes } = manyChunks();
+    let position = 0;
+    for await (const { data } of newOutput().open(logs.dir).chunks({ stdout: 0 }, options)) {
+      // At the head of the log it is shared with others, who must not see it.
+      const message = withHeadroom(data, 100)?.fill(0, 0, 100);
+      if (position === 0) expect(message?.length).toBe(100 + TRANSIENT_CHUNK_BYTES);
+      const expected = bytes.subarray(position, position + data.length);
+      expect(Buffer.compare(message?.subarray(100) ?? data, expected)).toBe(0);
+      position += data.length;
+    }
+    expect(position).toBe(bytes.length);
+  });
+
   test("stays as it is until the next is asked for", async () => {
     const { logs, bytes } = manyChunks();
     let position = 0;
@@ -50,7 +65,8 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
       .open(logs.dir)
       .chunks({ stdout: 0, stderr: 0 }, options)) {
       got.add(copyOf(chunk));
-      if (got.size("stderr") === 0) expect(got.size("stdout")).toBeLessThan(3 * CHUNK_BYTES);
+      if (got.size("stderr") === 0)
+        expect(got.size("stdout")).toBeLessThan(3 * TRANSIENT_CHUNK_BYTES);
     }
     expect(got.bytes("stdout").equals(bytes)).toBe(true);
     expect(got.bytes("stderr").equals(bytes.subarray(0, 10 * CHUNK_BYTES))).toBe(true);
@@ -88,6 +104,7 @@ test("data that is not said to be transient can be kept", async () => {
     const kept: Uint8Array[] = [];
     const following = ended ? { ended } : {};
     for await (const { data } of newOutput().open(logs.dir).chunks({ stdout: 0 }, following)) {
+      expect(withHeadroom(data, 1)).toBeUndefined();
       kept.push(data);
     }
     expect(Buffer.concat(kept).equals(bytes)).toBe(true);
