@@ -11,7 +11,7 @@ import {
 import pino from "pino";
 import { AttachResponseSchema, ProcmanService, Stream } from "../gen/procman/v1/procman_pb.js";
 import { Manager } from "../src/manager.js";
-import { CHUNK_BYTES } from "../src/logs/reading/log-file.js";
+import { TRANSIENT_CHUNK_BYTES } from "../src/logs/reading/log-file.js";
 import { AccessControl } from "../src/server/access/access-control.js";
 import { createConnectHandler } from "../src/server/http/connect-handler.js";
 import { createGrpcServer } from "../src/server/grpc/grpc-server.js";
@@ -32,11 +32,15 @@ import { HISTORY_BYTES } from "./history-bytes.js";
  */
 const LISTEN = { host: "127.0.0.1", port: 0 };
 const MAX_CONNECTIONS = 1000;
-const CHUNKS = HISTORY_BYTES / CHUNK_BYTES;
+const CHUNKS = HISTORY_BYTES / TRANSIENT_CHUNK_BYTES;
 const CHUNK = create(AttachResponseSchema, {
   event: {
     case: "chunk",
-    value: { stream: Stream.STDOUT, offset: 2n ** 29n, data: Buffer.alloc(CHUNK_BYTES, "x") },
+    value: {
+      stream: Stream.STDOUT,
+      offset: 2n ** 29n,
+      data: Buffer.alloc(TRANSIENT_CHUNK_BYTES, "x"),
+    },
   },
 });
 
