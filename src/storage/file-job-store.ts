@@ -1,8 +1,9 @@
-import { lstatSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystemError, jobNotFound, ProcmanError } from "../contract/errors.js";
 import { type Exit, type JobState, STREAMS } from "../contract/job.js";
+import { type Log, silentLog } from "../contract/log.js";
 import { JobDir } from "../core/job-dir.js";
 import { type EndedJob, endedJob, isSettled } from "../core/ended-jobs.js";
 import type {
@@ -22,7 +23,11 @@ import { SerialQueue } from "../platform/serial-queue.js";
 import { Turns } from "../platform/turns.js";
 import { withReserve } from "./disk-reserve.js";
 import type { Durability, KeepName } from "./durability/durability.js";
-import { type DurabilityOptions, openDurability } from "./durability/open-durability.js";
+import {
+  type DurabilityOptions,
+  openDurability,
+  type OpenedDurability,
+} from "./durability/open-durability.js";
 import { SyncedFiles } from "./durability/synced-files.js";
 import { EndedJobsFile, type FileStamp } from "./ended-jobs-file.js";
 import { newFirstOffsetsFile } from "./first-offset-files.js";
@@ -66,14 +71,18 @@ export class FileJobStore implements JobStore {
   readonly #endedJobs: EndedJobsFile;
   readonly #deletions = new SerialQueue();
   readonly #takeOver: TakeOver;
+  readonly #log: Log;
+  readonly #mayLackRecords: boolean;
   /** Which write of its record was the last, of jobs that are not settled. */
   readonly #revisions = new Map<string, number>();
 
-  private constructor(stateDir: string, durability: Durability, takeOver: TakeOver) {
+  private constructor(stateDir: string, opened: OpenedDurability, takeOver: TakeOver, log: Log) {
     this.#takeOver = takeOver;
+    this.#log = log;
     this.#stateDir = stateDir;
     this.#jobsDir = jobsDirIn(stateDir);
-    this.#durability = durability;
+    this.#durability = opened.durability;
+    this.#mayLackRecords = opened.mayLackRecords;
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
@@ -83,10 +92,10 @@ export class FileJobStore implements JobStore {
   ): Promise<FileJobStore> {
     const jobsDir = jobsDirIn(stateDir);
     makePrivateDirs(jobsDir);
-    const kept = durability
+    const opened = durability
       ? await openDurability(stateDir, jobDirsIn(jobsDir), durability)
-      : new SyncedFiles(jobsDir);
-    return new FileJobStore(stateDir, kept, takeOver);
+      : { durability: new SyncedFiles(jobsDir), mayLackRecords: true };
+    return new FileJobStore(stateDir, opened, takeOver, durability?.log ?? silentLog);
   }
 
   async load(): Promise<LoadedJobs> {
@@ -113,10 +122,12 @@ export class FileJobStore implements JobStore {
         ended.push(job);
         this.#endedJobs.add({ job, stamp });
       } catch (cause) {
-        const dir = this.dirOf(id);
-        // The power was cut before its Start was answered.
-        if (holdsNothing(dir)) await this.#sweep(dir);
-        else unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
+        if (!this.#mayLackRecords && isCutOff(this.dirOf(id))) {
+          this.#log.warn({ jobId: id }, "removed a job whose start a power cut has cut off");
+          await this.#sweep(this.dirOf(id));
+          continue;
+        }
+        unreadable.push({ id, error: new Error(`read the record of job ${id}`, { cause }) });
       }
     }
     this.#endedJobs.keepOnly(new Set(ended.map(({ id }) => id)));
@@ -345,14 +356,16 @@ function isSame(a: FileStamp, b: FileStamp): boolean {
   return a.ino === b.ino && a.size === b.size && a.ctimeMs === b.ctimeMs;
 }
 
-/** Whether a directory has a job's record, and it and all other files there are empty. */
-function holdsNothing({ path, record }: JobDir): boolean {
-  const isEmptyFile = (file: string) => {
-    const stats = lstatSync(file);
-    return stats.isFile() && stats.size === 0;
-  };
+/**
+ * Whether a job's record is empty, and no output is there. A power cut may leave that of a
+ * Start that was not answered: of one that was, the record is on disk or in the journal.
+ */
+function isCutOff(dir: JobDir): boolean {
+  const size = (path: string) => lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
   try {
-    return isEmptyFile(record) && readdirSync(path).every((name) => isEmptyFile(join(path, name)));
+    const record = lstatSync(dir.record);
+    if (!record.isFile() || record.size > 0) return false;
+    return STREAMS.every((stream) => size(dir.log(stream)) === 0);
   } catch {
     return false;
   }

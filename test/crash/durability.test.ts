@@ -55,6 +55,12 @@ await Promise.all(Array.from({ length: 6 }, async () => {
   answered("ended", await manager.wait(job.id));
 }));
 
+for (const streams of [{ stdin: true }, { output: "pipe" }]) {
+  const piped = await manager.start({ command: "cat", ...streams });
+  answered("started", piped);
+  answered("cancelled", await manager.cancel(piped.id, { gracePeriodMs: 20_000 }).catch(() => piped));
+}
+
 const runs = await manager.start({ command: "sleep", args: ["1000"] });
 answered("started", runs);
 answered("cancelled", await manager.cancel(runs.id, { gracePeriodMs: 20_000 }));
@@ -100,6 +106,8 @@ function changesWhatIsLeft(call: TracedCall, loss: Loss): boolean {
     case "mkdir":
     case "synced":
       return true;
+    case "mkfifo":
+      return loss === "contents";
     case "open":
       return call.creates && loss === "contents";
     case "rename":

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
@@ -18,7 +19,7 @@ export type TracedCall =
       readonly offset: number | undefined;
     }
   | { readonly name: "resize"; readonly path: string; readonly bytes: number }
-  | { readonly name: "punch" | "mkdir" | "delete"; readonly path: string }
+  | { readonly name: "punch" | "mkdir" | "mkfifo" | "delete"; readonly path: string }
   /** Of a file or directory, or of all where it has no path. What is written meanwhile may be left out. */
   | { readonly name: "sync-begun" | "synced"; readonly thread: string; readonly path?: string }
   | { readonly name: "rename"; readonly path: string; readonly to: string }
@@ -27,7 +28,7 @@ export type TracedCall =
 /** What strace(1) is to record for `parseTrace`. */
 export const TRACED_CALLS =
   "openat write pwrite64 writev pwritev ftruncate fallocate fsync fdatasync syncfs rename renameat " +
-  "renameat2 mkdir mkdirat unlink unlinkat rmdir kill";
+  "renameat2 mkdir mkdirat mknod mknodat unlink unlinkat rmdir kill";
 
 /** The calls in what `strace -f -y` has recorded, in the order in which they came back. */
 export function parseTrace(text: string): TracedCall[] {
@@ -101,6 +102,9 @@ function parseCall(text: string): TracedCall[] {
     case "mkdir":
     case "mkdirat":
       return [{ name: "mkdir", path }];
+    case "mknod":
+    case "mknodat":
+      return args.includes("S_IFIFO") ? [{ name: "mkfifo", path }] : [];
     case "unlink":
     case "unlinkat":
     case "rmdir":
@@ -135,7 +139,11 @@ interface Dir {
   synced: Map<string, Inode>;
 }
 
-type Inode = File | Dir;
+interface Fifo {
+  readonly kind: "fifo";
+}
+
+type Inode = File | Dir | Fifo;
 
 /** What a power cut takes of what was not synced. It takes any part: these are the extremes. */
 export type Loss =
@@ -161,7 +169,8 @@ export class TracedDisk {
   apply(call: TracedCall): void {
     switch (call.name) {
       case "open": {
-        const file = this.#file(call.path) ?? (call.creates ? this.#create(call.path) : undefined);
+        const isNew = call.creates && !this.#inode(call.path);
+        const file = isNew ? this.#create(call.path) : this.#file(call.path);
         if (!file) return;
         if (call.truncates) file.content = Buffer.alloc(0);
         this.#positions.set(call.path, call.appends ? file.content.length : 0);
@@ -196,6 +205,9 @@ export class TracedDisk {
         return;
       case "mkdir":
         this.#parent(call.path)?.entries.set(basename(call.path), newDir());
+        return;
+      case "mkfifo":
+        this.#parent(call.path)?.entries.set(basename(call.path), { kind: "fifo" });
         return;
       case "delete":
         this.#parent(call.path)?.entries.delete(basename(call.path));
@@ -257,12 +269,18 @@ function newDir(): Dir {
 
 /** Returns what keeps an inode as it is now. */
 function seen(inode: Inode): () => void {
-  if (inode.kind === "file") {
-    const { content } = inode;
-    return () => (inode.synced = content);
+  switch (inode.kind) {
+    case "file": {
+      const { content } = inode;
+      return () => (inode.synced = content);
+    }
+    case "dir": {
+      const entries = new Map(inode.entries);
+      return () => (inode.synced = entries);
+    }
+    case "fifo":
+      return () => {};
   }
-  const entries = new Map(inode.entries);
-  return () => (inode.synced = entries);
 }
 
 function allWithin(inode: Inode): (() => void)[] {
@@ -280,6 +298,7 @@ function writeSparse(path: string, content: Buffer): void {
 
 function writeInode(inode: Inode, path: string, loss: Loss): void {
   if (inode.kind === "file") return writeSparse(path, inode.synced ?? Buffer.alloc(0));
+  if (inode.kind === "fifo") return void execFileSync("mkfifo", [path]);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   for (const [name, each] of loss === "contents" ? inode.entries : inode.synced) {
     writeInode(each, join(path, name), loss);

@@ -17,6 +17,12 @@ export interface DurabilityOptions {
   readonly inodeOf?: JobDirs["inodeOf"];
 }
 
+export interface OpenedDurability {
+  readonly durability: Durability;
+  /** Whether files may lack what was answered: the journal that has it could not be used. */
+  readonly mayLackRecords: boolean;
+}
+
 /**
  * Opens what keeps the jobs' files of a state directory durable: a journal, or where the
  * platform cannot sync a whole file system, each file's own sync. First brings them to what
@@ -26,15 +32,17 @@ export async function openDurability(
   stateDir: string,
   dirs: Omit<JobDirs, "withReserve">,
   { bootId, log, inodeOf = dirs.inodeOf }: DurabilityOptions,
-): Promise<Durability> {
+): Promise<OpenedDurability> {
   const jobsDir = join(stateDir, "jobs");
   const synced = new SyncedFiles(jobsDir);
   const recoveredIds: string[] = [];
+  let mayLackRecords = false;
   const recover = async (entries: readonly JournalEntry[]) => {
     const room = (write: () => void) => withReserve(stateDir, async () => write());
     const { ids, failedIds } = await recoverJobs(entries, { ...dirs, inodeOf, withReserve: room });
     recoveredIds.push(...ids);
     if (failedIds.length === 0) return;
+    mayLackRecords = true;
     log.error({ jobIds: failedIds }, "jobs could not be brought to what was told of them");
   };
   const whole = await openFileSystem(jobsDir);
@@ -47,13 +55,14 @@ export async function openDurability(
   const dir = join(stateDir, "journal");
   try {
     const journal = await Journal.open({ dir, bootId, files, recover, rewrite });
-    if (whole) return new JournaledFiles(journal, synced);
+    if (whole) return { durability: new JournaledFiles(journal, synced), mayLackRecords };
     await journal.close();
   } catch (err) {
+    mayLackRecords = true;
     files.close();
     log.error({ err, path: dir }, "the journal cannot be used; what it tells of jobs may be lost");
   }
-  return synced;
+  return { durability: synced, mayLackRecords };
 }
 
 async function syncJobs(

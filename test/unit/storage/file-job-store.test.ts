@@ -171,19 +171,38 @@ test("records that cannot be read are told of, and left as they are", async () =
   expect(readFileSync(path("broken", "state.json"), "utf8")).toBe("{");
 });
 
-test("a record without content is told of, unless nothing else there has any: no Start of it was answered", async () => {
-  const { store, jobs, path } = await openStore();
-  for (const [id, logged] of [
-    ["cut-off", ""],
-    ["damaged", "output"],
-  ] as const) {
-    mkdirSync(path(id));
-    for (const name of ["state.json", "stderr.log", "process"]) writeFileSync(path(id, name), "");
-    writeFileSync(path(id, "stdout.log"), logged);
+describe("a record without content, where a journal has what was answered", () => {
+  /** Opens a directory that has one such job with an empty log, and one with output. */
+  async function openAfterCut(journal = "") {
+    const { path, jobs, stateDir, store: first } = await openStore();
+    await first.close();
+    for (const [id, logged] of [
+      ["cut-off", ""],
+      ["damaged", "output"],
+    ] as const) {
+      mkdirSync(path(id));
+      writeFileSync(path(id, "state.json"), "");
+      writeFileSync(path(id, "stdout.log"), logged);
+    }
+    if (journal !== "") {
+      mkdirSync(join(stateDir, "journal"));
+      mkdirSync(join(stateDir, "journal", journal));
+    }
+    const durability = { bootId: "this-one", log: silentLog };
+    const store = await FileJobStore.open(stateDir, { durability });
+    const { unreadable } = await store.load();
+    await store.close();
+    return { found: unreadable.map(({ id }) => id).toSorted(), left: readdirSync(jobs).toSorted() };
   }
-  const { unreadable } = await store.load();
-  expect(unreadable.map(({ id }) => id)).toEqual(["damaged"]);
-  expect(readdirSync(jobs)).toEqual(["damaged"]);
+
+  test("is of a Start that was not answered, and is removed unless there is output", async () => {
+    expect(await openAfterCut()).toEqual({ found: ["damaged"], left: ["damaged"] });
+  });
+
+  test("is told of where that journal cannot be read", async () => {
+    const all = ["cut-off", "damaged"];
+    expect(await openAfterCut("a")).toEqual({ found: all, left: all });
+  });
 });
 
 test("a removed job is gone with all its files, and can be removed again", async () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { ProcessUsage } from "../../../contract/job.js";
 import type { OutOfMemory } from "../../../core/ports.js";
 import { defined } from "../../../platform/defined.js";
@@ -41,26 +41,9 @@ export function outOfMemory(cgroup: string, bounds: readonly string[]): OutOfMem
   return { killedProcesses, isOwnLimit: legacy > 0 || (events["oom"] ?? 0) > 0 };
 }
 
-/** How long what is known of a cgroup's controllers counts for those beside it. */
-const CONTROLLERS_VALIDITY_MS = 1000;
-
-let lastControllers: { parent: string; names: string[]; readMs: number } | undefined;
-
-/**
- * One read for the jobs of a moment, instead of several files that are not there, which every
- * job's end would look for. All cgroups of a directory have the controllers that it gives them.
- */
+/** One read instead of several files that are not there, which every job's end would look for. */
 function controllersOf(dir: string): string[] {
-  const parent = dirname(dir);
-  const isKnown =
-    lastControllers?.parent === parent &&
-    performance.now() - lastControllers.readMs < CONTROLLERS_VALIDITY_MS;
-  if (lastControllers && isKnown) return lastControllers.names;
-  const text = read(dir, "cgroup.controllers");
-  if (text === undefined) return [];
-  const names = text.trim().split(" ");
-  lastControllers = { parent, names, readMs: performance.now() };
-  return names;
+  return (read(dir, "cgroup.controllers") ?? "").trim().split(" ");
 }
 
 function first<T>(dirs: readonly string[], of: (dir: string) => T | undefined): T | undefined {

@@ -69,6 +69,7 @@ export function prepareCommand(spec: JobSpec): LocalCommand {
   const argv = [command, ...spec.args];
   // They go through the runner's script, so the kernel does not check them at the spawn.
   checkWordLengths("args", argv);
+  checkWordLengths("env", words);
   if (spec.pty) checkExecLength("args", [...argv, ...words]);
   const isLong = !spec.pty && mayBeTooLong(argv, words);
   const added = addedNice(spec);
@@ -103,7 +104,7 @@ function findScript(): string {
 /** A command's environment, and how its runner gives it that. */
 interface JobEnvironment extends SplitEnvironment {
   readonly env: Readonly<Record<string, string>>;
-  /** The same as "NAME=value", none of them too long for the kernel. */
+  /** The same as "NAME=value". */
   readonly words: readonly string[];
 }
 
@@ -120,7 +121,7 @@ function jobEnvironment(spec: JobSpec): JobEnvironment {
     isInherited: (name: string) => !clearEnv && !Object.hasOwn(own, name),
     runnerOverrides: pty ? SCRIPT_VARIABLES : {},
   };
-  const before = clearEnv ? {} : inherited().env;
+  const before = clearEnv ? {} : (process.env as Record<string, string>);
   if (!pty) return withWords({ ...before, ...own }, options);
   const others = Object.entries(before).filter(([name]) => !TERMINAL_VARIABLES.has(name));
   return withWords({ ...Object.fromEntries(others), TERM: DEFAULT_TERM, ...own }, options);
@@ -145,7 +146,6 @@ function isSame(a: Readonly<Record<string, string>>, b: Readonly<Record<string, 
 
 function withWords(env: Readonly<Record<string, string>>, options: SplitOptions): JobEnvironment {
   const words = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  checkWordLengths("env", words);
   const findEnv = () => findCommand("env", "/", DEFAULT_PATH);
   return { env, words, ...splitEnvironment(env, options, findEnv) };
 }

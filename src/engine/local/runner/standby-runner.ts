@@ -57,7 +57,7 @@ export class StandbyRunner {
   prepare(env: () => SpawnOptions["env"]): void {
     this.#forgetEnded();
     if (this.#waiting || this.#isClosed) return;
-    this.#spawning ??= this.#spawn(env()).finally(() => (this.#spawning = undefined));
+    this.#spawning ??= this.#spawn(env).finally(() => (this.#spawning = undefined));
   }
 
   /** Resolves when none is left that waits. */
@@ -67,11 +67,11 @@ export class StandbyRunner {
     this.#dismiss();
   }
 
-  async #spawn(env: SpawnOptions["env"]): Promise<void> {
-    const at = { cwd: process.cwd(), env };
+  async #spawn(env: () => SpawnOptions["env"]): Promise<void> {
     // It costs the next Start some time where there is none: out of processes, say.
     const cgroup = await makeCgroup();
     try {
+      const at = { cwd: process.cwd(), env: env() };
       const words = waitingRunner(SHELL, this.#scriptsDir(), cgroup);
       const runner = await spawnInstructed(words, at);
       if (runner) this.#waiting = { runner, cgroup, ...at };
