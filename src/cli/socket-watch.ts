@@ -7,14 +7,16 @@ const POLL_INTERVAL_MS = 20;
 /** Notices at once that a server has made its socket, where the kernel tells of it. */
 export class SocketWatch {
   readonly #path: string;
+  readonly #pollIntervalMs: number;
   /** The socket that `change` has told of. */
   #inode: number | undefined;
   #watch: PathWatch | undefined;
   #wake = () => {};
 
   /** Call `close` when done. @param path the socket's */
-  constructor(path: string) {
+  constructor(path: string, { pollIntervalMs = POLL_INTERVAL_MS } = {}) {
     this.#path = path;
+    this.#pollIntervalMs = pollIntervalMs;
     const onLost = () => (this.#watch = undefined);
     this.#watch = watchPath(dirname(path), () => this.#isOther() && this.#wake(), onLost);
   }
@@ -22,11 +24,13 @@ export class SocketWatch {
   /**
    * Resolves when there is another socket than it told of before, or once in a while, since
    * the kernel's notices can be lost.
-   * @param end ends the wait, too
+   * @param end ends the wait, too: that of the server which is to make the socket. Without
+   * one the caller may wait for something that no notice tells of, so the while is short.
    */
   async change(end?: Promise<unknown>): Promise<void> {
     if (!this.#isOther()) {
-      const intervalMs = POLL_INTERVAL_MS * (this.#watch ? WATCHED_POLL_RATIO : 1);
+      const isTold = this.#watch !== undefined && end !== undefined;
+      const intervalMs = this.#pollIntervalMs * (isTold ? WATCHED_POLL_RATIO : 1);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, intervalMs);
         this.#wake = () => {
