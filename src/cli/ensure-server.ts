@@ -49,16 +49,16 @@ export async function ensureServer(
     return managerPid(stateDir);
   };
   const hadSocket = !isMissing(socketPath);
+  let started: BackgroundServer | undefined;
   const isReady = () => {
-    // Whoever finds a new socket finds a server that is ready.
-    if (!hadSocket) return !isMissing(socketPath);
+    // Whoever finds a new socket finds a server that is ready, unless it has ended since.
+    if (!hadSocket && !started?.hasEnded()) return !isMissing(socketPath);
     meanwhile();
     return awaitAnswer(socketPath, serverPid);
   };
   if (await isReady()) return undefined;
   if (!makesStateDir && !existsSync(stateDir)) throw new NoStateDirError(stateDir);
   const sinceMs = performance.now();
-  let started: BackgroundServer | undefined;
   let watch: SocketWatch | undefined;
   try {
     for (;;) {
