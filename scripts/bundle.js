@@ -115,7 +115,7 @@ try {
   console.warn(`no code cache was made, so procman starts slower: ${error.stderr}`);
 }
 
-/** Has the launcher stand in for modules of Node's until a property of theirs is read. */
+/** Has the launcher stand in for modules of Node's until something of theirs is used. */
 function lateBuiltins() {
   const filter = new RegExp(`^(?:node:)?(?:${LATE_BUILTINS.join("|")})$`);
   return {

@@ -32,13 +32,17 @@ function compile(name) {
 }
 
 /**
- * Stands for a module of Node's, which is loaded when a property of it is read. It is its own
- * prototype, so that the copies that bundles make of it, to import it as a whole, ask it, too.
+ * Stands for a module of Node's, which is loaded when a property of it is read or it is called,
+ * as node:assert is. It is its own prototype, so that the copies that bundles make of it, to
+ * import it as a whole, ask it, too.
  */
 function late(id) {
   let loaded;
-  const stand = new Proxy(Object.create(null), {
-    get: (_, name) => (loaded ??= require(`node:${id}`))[name],
+  const loadModule = () => (loaded ??= require(`node:${id}`));
+  // An arrow function has no property that a proxy of it has to show as it is.
+  const stand = new Proxy(() => {}, {
+    get: (_, name) => loadModule()[name],
+    apply: (_target, _self, args) => loadModule()(...args),
     getPrototypeOf: () => stand,
   });
   return stand;
