@@ -44,16 +44,15 @@ export class JobOutput {
     } catch {
       sizes = before?.sizes ?? NO_OUTPUT;
     }
-    if (before && areSame(before.sizes, sizes)) return before;
-    if (before && bytesOf(before) === bytesOf({ sizes })) return { ...before, sizes };
+    if (epoch !== this.#epoch) return this.read();
+    const known = this.#known;
+    if (known && (areSame(known.sizes, sizes) || isBeyond(known, { sizes }))) return known;
+    if (known && bytesOf(known) === bytesOf({ sizes })) return { ...known, sizes };
     const hasOutput = bytesOf({ sizes }) > 0;
     const progress = hasOutput ? await logs.progress().catch(() => before?.progress) : undefined;
-    const output = { sizes, progress };
     if (epoch !== this.#epoch) return this.read();
-    // Logs only grow. Where more is known already, the job's files are being removed,
-    // or a concurrent call has read them later and returned earlier.
-    const known = this.#known;
-    if (known && bytesOf(known) > bytesOf(output)) return known;
+    const output = { sizes, progress };
+    if (this.#known && isBeyond(this.#known, output)) return this.#known;
     this.#known = output;
     return output;
   }
@@ -133,6 +132,14 @@ function areSame(one: OutputSizes, other: OutputSizes): boolean {
     one.truncations === other.truncations &&
     one.missingLogs === other.missingLogs
   );
+}
+
+/**
+ * Whether what is known is more than what was read. Logs only grow: the job's files are
+ * being removed, or a concurrent call has read them later and returned earlier.
+ */
+function isBeyond(known: WrittenOutput, read: Pick<WrittenOutput, "sizes">): boolean {
+  return bytesOf(known) > bytesOf(read);
 }
 
 function bytesOf({ sizes }: Pick<WrittenOutput, "sizes">): number {

@@ -62,9 +62,12 @@ export async function* watchJobs(
       yield { type: "resumed", revision: prefix + reported };
     }
     for (;;) {
+      stop.throwIfAborted();
       if (reported === undefined || !changes.covers(reported)) {
         reported = changes.revision;
         const taken = await snapshot(jobs, filter, includeUsage);
+        // Once these jobs are released, their files may be another process's.
+        stop.throwIfAborted();
         shown = new ShownJobs(filter, taken);
         search?.takeSnapshot(taken);
         yield { type: "snapshot", jobs: taken, revision: prefix + reported };
@@ -81,13 +84,13 @@ export async function* watchJobs(
         const found = search?.take();
         if (found) yield { ...found, revision: prefix + reported };
         else await untilMore(changes, reported, { search, timeoutMs: usage.dueInMs }, stop);
-        stop.throwIfAborted();
         continue;
       }
       reported = change.revision;
       if (!shown.concerns(change.history)) continue;
       const { id } = change.history;
       const job = await jobs.find(id)?.view({ includeUsage });
+      stop.throwIfAborted();
       const revision = prefix + reported;
       if (job && isMatch(job, filter)) search?.add(job);
       yield job ? { type: "changed", job, revision } : { type: "removed", id, revision };

@@ -56,6 +56,18 @@ describe("what was written", () => {
     expect((await output.read()).sizes.stdoutFirstOffset).toBe(3);
   });
 
+  test("never shrinks, though one who looked earlier returns later", async () => {
+    const { written, logs, output, read } = writtenLogs();
+    await read();
+    let answer: (sizes: OutputSizes) => void = () => {};
+    logs.sizes.mockReturnValueOnce(new Promise((resolve) => (answer = resolve)));
+    const slow = output.read();
+    written.sizes = sizesOf(5);
+    expect(await read()).toEqual([5, 5]);
+    answer(sizesOf(0));
+    expect((await slow).sizes.stdoutBytes).toBe(5);
+  });
+
   test("is the same object as long as nothing has changed", async () => {
     const { written, output } = writtenLogs();
     written.sizes = sizesOf(5, 1);

@@ -370,6 +370,17 @@ test("ends with the reason it was told to, before the first event and while it w
   await expect(late.next()).rejects.toBe(enough);
 });
 
+test("tells nothing once it was told to end, whatever there is to tell: it may be another process's by then", async () => {
+  const { manager, start, end } = await setUp();
+  const ids = [await start(), await start()];
+  const events = manager.watchJobs({})[Symbol.asyncIterator]();
+  await events.next();
+  for (const id of ids) await end(id);
+  expect((await events.next()).value).toMatchObject({ type: "changed" });
+  await manager.close();
+  await expect(events.next()).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
+});
+
 test("the usage of running jobs is told where it is asked for, once it has changed", async () => {
   const { machine, manager, start, end } = await setUp({ pollIntervalMs: 20 });
   const [a, b] = [await start(), await start()];
