@@ -543,7 +543,9 @@ export interface ChunkMemory {
   /**
    * Allows the memory of a chunk's data to be overwritten once the next event is
    * asked for, which makes much output cheaper to read. For a caller that has
-   * passed the data on by then and keeps none. Default false.
+   * passed the data on by then and keeps none. Until then the caller may write in the
+   * headroom in front of the data, where it has some (`withHeadroom`), but never in the
+   * data itself, which others may read too. Default false.
    */
   readonly transientData?: boolean;
 }

@@ -162,10 +162,10 @@ export class FileJobLogs implements JobLogs {
   }
 
   /**
-   * Reads the streams that `from` names, at most CHUNK_BYTES at a time, without the
-   * bytes that a limit has removed, or removes before they are read. The data may
-   * be shared with other followers: keep it, unless it is transient, but do not
-   * write to it.
+   * Reads the streams that `from` names without the bytes that a limit has removed, or
+   * removes before they are read: at most CHUNK_BYTES at a time, or TRANSIENT_CHUNK_BYTES
+   * where the data is transient and is taken quickly. The data may be shared with other
+   * followers: keep it, unless it is transient, but do not write to it.
    * @throws ProcmanError OFFSET_OUT_OF_RANGE; SHUTTING_DOWN after close; the signal's
    * reason
    */

@@ -132,18 +132,19 @@ export class LogFeed {
   }
 
   /**
-   * Reads at most CHUNK_BYTES from `position`, which must be below `size`, or from
-   * where the log begins by then. Other followers may hold the same memory, so it
-   * must not be written to.
-   * @param ownMemory gives the memory for bytes that are not shared with others, of
-   * which as many are read as it holds
+   * Reads from `position`, which must be below `size`, or from where the log begins by
+   * then: at most CHUNK_BYTES, or what `ownMemory` holds. Other followers may hold the same
+   * memory, unless it is the caller's own, so it must not be written to.
+   * @param ownMemory is called at once where the bytes are not shared with others, with how
+   * many there are. It returns the memory for as many of them as are to be read
    */
-  async read(position: number, ownMemory?: () => Buffer): Promise<LogBytes> {
+  async read(position: number, ownMemory?: (leftBytes: number) => Buffer): Promise<LogBytes> {
     const shared = this.#blocks.find((b) => b.offset <= position && position < b.end);
     if (shared !== undefined) return bytesFrom(await shared.bytes, position);
     if (!this.#isShared(position)) {
-      const memory = ownMemory?.() ?? Buffer.allocUnsafe(CHUNK_BYTES);
-      return this.#file.readKept(position, Math.min(memory.length, this.#size - position), memory);
+      const left = this.#size - position;
+      const memory = ownMemory?.(left) ?? Buffer.allocUnsafe(Math.min(CHUNK_BYTES, left));
+      return this.#file.readKept(position, memory.length, memory);
     }
     const end = Math.min(position + CHUNK_BYTES, this.#size);
     const bytes = this.#file.readKept(position, end - position);

@@ -5,17 +5,10 @@ import type { Stream } from "../../contract/job.js";
 import type { FeedReader, LogFeed } from "../following/log-feed.js";
 import type { LogFeeds } from "../following/log-feeds.js";
 import { checkOffsets } from "./check-offsets.js";
-import {
-  bytesUpTo,
-  CHUNK_BYTES,
-  type LogBytes,
-  LogFile,
-  type LogStart,
-  TRANSIENT_CHUNK_BYTES,
-} from "./log-file.js";
+import { bytesUpTo, CHUNK_BYTES, type LogBytes, LogFile, type LogStart } from "./log-file.js";
 import { isTurnSpent } from "./read-cached.js";
+import { TransientMemory } from "./transient-memory.js";
 import { HISTORY } from "../following/seen-marks.js";
-import { allocateWithHeadroom } from "../../platform/headroom.js";
 
 /** One reader's place in one log. */
 export interface LogCursor {
@@ -28,10 +21,10 @@ export interface LogCursor {
   /** Orders the next byte among those of all logs. Undefined where no byte is known of. */
   readonly order: number | undefined;
   /**
-   * Reads the next bytes, at most CHUNK_BYTES. They end before those that were seen
-   * at `beforeMs` or later, unless the first one was seen then itself. Where the data
-   * is transient, its memory is used again for the next bytes, has headroom, and holds
-   * up to TRANSIENT_CHUNK_BYTES.
+   * Reads the next bytes: at most CHUNK_BYTES, or TRANSIENT_CHUNK_BYTES where the data
+   * is transient and the reader takes it quickly. They end before those that were seen at
+   * `beforeMs` or later, unless the first one was seen then itself. The memory of transient
+   * data is used again for the next bytes, and has headroom where it is not shared.
    * @returns undefined when there are none, or what was next is gone; where the log was
    * truncated, that comes first, as a chunk without data
    * @throws ProcmanError OFFSET_OUT_OF_RANGE
@@ -59,8 +52,8 @@ export class SnapshotCursor implements LogCursor {
   readonly #stream: Stream;
   readonly #start: LogStart;
   readonly #file: LogFile;
-  readonly #transientData: boolean;
-  #memory: Buffer | undefined;
+  /** Absent where the data is kept. */
+  readonly #memory: TransientMemory | undefined;
   #position: number;
   #end = 0;
   readonly #maxEnd: number;
@@ -72,7 +65,7 @@ export class SnapshotCursor implements LogCursor {
     this.#stream = stream;
     this.#start = start;
     this.#file = new LogFile(dir.log(stream), start);
-    this.#transientData = transientData;
+    if (transientData) this.#memory = new TransientMemory();
     this.#position = position;
     this.#truncations = new UntoldTruncations(stream, start);
   }
@@ -98,12 +91,11 @@ export class SnapshotCursor implements LogCursor {
     if (truncation) return truncation;
     if (from >= this.#end) return undefined;
     const left = this.#end - from;
-    if (this.#transientData) {
-      this.#memory ??= allocateWithHeadroom(Math.min(TRANSIENT_CHUNK_BYTES, left));
-    }
-    const length = Math.min(this.#memory?.length ?? CHUNK_BYTES, left);
-    const { offset, data } = await this.#file.readKept(from, length, this.#memory);
+    const memory = this.#memory?.next(left);
+    const length = memory?.length ?? Math.min(CHUNK_BYTES, left);
+    const { offset, data } = await this.#file.readKept(from, length, memory);
     this.#position = offset + data.length;
+    this.#memory?.passedOn(data.length);
     if (data.length > 0) return { stream: this.#stream, offset, data };
     if (this.#position === from) {
       // Not even that is there which was at the opening.
@@ -131,8 +123,8 @@ export class FollowCursor implements LogCursor, FeedReader {
   readonly #stream: Stream;
   readonly #start: LogStart;
   readonly #feed: LogFeed;
-  readonly #transientData: boolean;
-  #memory: Buffer | undefined;
+  /** Absent where the data is kept. */
+  readonly #memory: TransientMemory | undefined;
   #end = Number.POSITIVE_INFINITY;
   #position: number;
   readonly #truncations: UntoldTruncations;
@@ -144,7 +136,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     this.#start = start;
     this.#position = position;
     this.#feed = feeds.join(dir.log(stream), start, this);
-    this.#transientData = transientData;
+    if (transientData) this.#memory = new TransientMemory();
     this.#truncations = new UntoldTruncations(stream, start);
   }
 
@@ -191,6 +183,7 @@ export class FollowCursor implements LogCursor, FeedReader {
     if (from >= end) return undefined;
     const { offset, data } = bytesUpTo(await this.#read(from), end);
     this.#position = offset + data.length;
+    this.#memory?.passedOn(data.length);
     if (data.length === 0) {
       if (offset === from) await this.refresh();
       return undefined;
@@ -201,14 +194,16 @@ export class FollowCursor implements LogCursor, FeedReader {
   }
 
   #read(from: number): Promise<LogBytes> {
-    if (!this.#transientData) return this.#feed.read(from);
-    const before = this.#memory;
-    // At the end of the log, where it may wait for long, it keeps none.
-    this.#memory = undefined;
-    return this.#feed.read(from, () => {
-      this.#memory = before ?? allocateWithHeadroom(TRANSIENT_CHUNK_BYTES);
-      return this.#memory;
+    const memory = this.#memory;
+    if (!memory) return this.#feed.read(from);
+    let isShared = true;
+    const bytes = this.#feed.read(from, (leftBytes) => {
+      isShared = false;
+      return memory.next(leftBytes);
     });
+    // At the end of the log, where it may wait for long, it holds none.
+    if (isShared) memory.release();
+    return bytes;
   }
 
   async settle(): Promise<void> {
@@ -218,6 +213,7 @@ export class FollowCursor implements LogCursor, FeedReader {
 
   onMore(wake: (() => void) | undefined): void {
     this.wake = wake;
+    if (wake) this.#memory?.release();
     if (this.#feed.stale || this.#feed.size !== this.position || this.#truncations.isAny) wake?.();
   }
 

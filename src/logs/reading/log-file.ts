@@ -7,19 +7,16 @@ import type { FoundFile, LogPlace } from "./log-place.js";
 import { loadReadCached, readCached } from "./read-cached.js";
 import { READ_ONLY } from "../../platform/small-file.js";
 
-/** How many bytes are read, and passed on, at a time at most. */
+/** How many bytes are read, and passed on, at a time at most, unless it is said otherwise. */
 export const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The same where the memory is used again. Each piece costs 40 microseconds beside its
- * bytes, which is what it takes to read 256 KiB. More would be felt by slow connections:
- * a client waits for a whole message, and takes a long silence for a lost connection.
+ * The same for a reader that takes them quickly, where the memory is used again. Each piece
+ * costs 40 microseconds beside its bytes, which is what it takes to read 256 KiB.
  */
 export const TRANSIENT_CHUNK_BYTES = 256 * 1024;
 
 const NOTHING = Buffer.alloc(0);
-
-/** Not blocking: somebody may have put a FIFO in the log's place. */
 
 /**
  * Where a log begins. A log limit moves it on, and always before it removes the
@@ -195,6 +192,7 @@ export class LogFile {
   async #openNow(): Promise<void> {
     await loadReadCached();
     try {
+      // Without waiting: somebody may have put a FIFO in the log's place.
       const handle = await open(this.path, READ_ONLY);
       if (this.#closed || !isLog(fstatSync(handle.fd))) closeQuietly(handle);
       else this.#handle = handle;

@@ -1,5 +1,5 @@
 import { truncateSync } from "node:fs";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { LogFeeds } from "../../../src/logs/following/log-feeds.js";
 import { HISTORY } from "../../../src/logs/following/seen-marks.js";
 import {
@@ -7,7 +7,13 @@ import {
   type LogCursor,
   SnapshotCursor,
 } from "../../../src/logs/reading/log-cursor.js";
-import { CHUNK_BYTES, type LogStart } from "../../../src/logs/reading/log-file.js";
+import {
+  CHUNK_BYTES,
+  type LogStart,
+  TRANSIENT_CHUNK_BYTES,
+} from "../../../src/logs/reading/log-file.js";
+import { MIN_QUICK_BYTES } from "../../../src/logs/reading/transient-memory.js";
+import { withHeadroom } from "../../../src/platform/headroom.js";
 import { JobLogs } from "./job-logs.js";
 import { NO_POLLING } from "./new-output.js";
 
@@ -27,12 +33,14 @@ class Log {
     },
   });
 
-  snapshot(position = 0): SnapshotCursor {
-    return this.#closed(new SnapshotCursor(this.logs.dir, this.#options(position)));
+  snapshot(position = 0, transientData = false): SnapshotCursor {
+    const options = this.#options(position, transientData);
+    return this.#closed(new SnapshotCursor(this.logs.dir, options));
   }
 
-  follower(position = 0): FollowCursor {
-    return this.#closed(new FollowCursor(this.feeds, this.logs.dir, this.#options(position)));
+  follower(position = 0, transientData = false): FollowCursor {
+    const options = this.#options(position, transientData);
+    return this.#closed(new FollowCursor(this.feeds, this.logs.dir, options));
   }
 
   append(text: string): void {
@@ -44,8 +52,8 @@ class Log {
     truncateSync(this.logs.path("stdout"), size);
   }
 
-  #options(position: number) {
-    return { stream: "stdout", start: this.start, position, transientData: false } as const;
+  #options(position: number, transientData: boolean) {
+    return { stream: "stdout", start: this.start, position, transientData } as const;
   }
 
   #closed<Cursor extends LogCursor>(cursor: Cursor): Cursor {
@@ -117,7 +125,61 @@ describe.each(["snapshot", "follower"] as const)("a %s", (kind) => {
     expect((await cursor.next(FOREVER))?.data).toHaveLength(10);
     expect(await cursor.next(FOREVER)).toBeUndefined();
   });
+
+  test("gives large pieces to a reader that has long been quick, and only as long as it is", async () => {
+    const log = new Log();
+    log.extend(TIB);
+    const cursor = log[kind](0, true);
+    await cursor.open();
+    let nowMs = performance.now();
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => nowMs);
+    onTestFinished(() => clock.mockRestore());
+    const next = async () => {
+      const data = (await cursor.next(FOREVER))?.data ?? Buffer.alloc(0);
+      expect(withHeadroom(data, 100)).toBeDefined();
+      return { bytes: data.length, heldBytes: data.buffer.byteLength };
+    };
+    const untilLarge = async () => {
+      for (let smallBytes = 0; ; ) {
+        const { bytes, heldBytes } = await next();
+        expect(heldBytes).toBeLessThan(bytes + 1000);
+        if (bytes === TRANSIENT_CHUNK_BYTES) return smallBytes;
+        expect(bytes).toBe(CHUNK_BYTES);
+        smallBytes += bytes;
+        // Each time it is quick; all of them together take long.
+        nowMs += 90;
+      }
+    };
+    expect(await untilLarge()).toBe(MIN_QUICK_BYTES);
+    expect((await next()).bytes).toBe(TRANSIENT_CHUNK_BYTES);
+    nowMs += 101;
+    expect(await untilLarge()).toBe(MIN_QUICK_BYTES);
+  });
 });
+
+test.each([
+  ["shares the end of its log with others", 10],
+  ["waits for more", 0],
+])(
+  "a follower that %s holds no memory, and then begins with small pieces again",
+  async (_, end) => {
+    const log = new Log();
+    log.extend(2 * MIN_QUICK_BYTES + end);
+    const cursor = log.follower(0, true);
+    await cursor.open();
+    let nowMs = performance.now();
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => nowMs);
+    onTestFinished(() => clock.mockRestore());
+    const sizes = [];
+    while (cursor.order !== undefined) sizes.push((await cursor.next(FOREVER))?.data.length);
+    expect(sizes).toContain(TRANSIENT_CHUNK_BYTES);
+    cursor.onMore(() => {});
+    nowMs += 1;
+    log.extend(4 * MIN_QUICK_BYTES);
+    await cursor.refresh();
+    expect((await cursor.next(FOREVER))?.data).toHaveLength(CHUNK_BYTES);
+  },
+);
 
 describe("a follower", () => {
   test("may be passed by the start of its log during a refresh", async () => {

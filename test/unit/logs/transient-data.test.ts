@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import type { OutputChunk } from "../../../src/contract/procman.js";
-import { CHUNK_BYTES, TRANSIENT_CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
+import { CHUNK_BYTES } from "../../../src/logs/reading/log-file.js";
 import { withHeadroom } from "../../../src/platform/headroom.js";
 import { eventually } from "../../helpers/eventually.js";
 import { fileOperationsDone } from "./event-loop-turn.js";
@@ -37,7 +37,7 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
     for await (const { data } of newOutput().open(logs.dir).chunks({ stdout: 0 }, options)) {
       // At the head of the log it is shared with others, who must not see it.
       const message = withHeadroom(data, 100)?.fill(0, 0, 100);
-      if (position === 0) expect(message?.length).toBe(100 + TRANSIENT_CHUNK_BYTES);
+      if (position === 0) expect(message?.length).toBe(100 + CHUNK_BYTES);
       const expected = bytes.subarray(position, position + data.length);
       expect(Buffer.compare(message?.subarray(100) ?? data, expected)).toBe(0);
       position += data.length;
@@ -65,8 +65,7 @@ describe.each(READINGS)("of a reading %s, transient data", (_, following) => {
       .open(logs.dir)
       .chunks({ stdout: 0, stderr: 0 }, options)) {
       got.add(copyOf(chunk));
-      if (got.size("stderr") === 0)
-        expect(got.size("stdout")).toBeLessThan(3 * TRANSIENT_CHUNK_BYTES);
+      if (got.size("stderr") === 0) expect(got.size("stdout")).toBeLessThan(3 * CHUNK_BYTES);
     }
     expect(got.bytes("stdout").equals(bytes)).toBe(true);
     expect(got.bytes("stderr").equals(bytes.subarray(0, 10 * CHUNK_BYTES))).toBe(true);
