@@ -17,8 +17,8 @@ import {
 } from "./scenario.js";
 
 /** More than a unix socket holds, and grpc-js reads ahead. */
-const MANY_LINES = 450_000;
-const MANY_BYTES = 3_038_895;
+const MANY_LINES = 900_000;
+const MANY_BYTES = 6_188_895;
 
 export const OUTPUT_SCENARIOS: readonly Scenario[] = [
   {
