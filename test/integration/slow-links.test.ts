@@ -14,6 +14,7 @@ import { createProcmanClientFromTransport } from "../../src/client/index.js";
 import { sendToken } from "../../src/client/procman-client.js";
 import { type Job, type Stream, STREAMS } from "../../src/contract/job.js";
 import type { Procman } from "../../src/contract/procman.js";
+import { SeededRandom } from "../attack/seeded-random.js";
 import { startSlowProxy } from "../helpers/slow-proxy.js";
 import { TestServer } from "../helpers/test-server.js";
 
@@ -67,24 +68,15 @@ function throttled(from: Socket, to: Socket): void {
 
 /** Passes on all that comes, and after each fifth or so takes nothing for some milliseconds. */
 function withPauses(seed: number): (from: Socket, to: Socket) => void {
-  const random = randomNumbers(seed);
+  const random = new SeededRandom(seed);
   return (from, to) => {
     from.on("data", (data) => {
       to.write(data);
-      if (random() > 0.2) return;
+      if (random.next() > 0.2) return;
       from.pause();
-      void sleep(random() * 8).then(() => from.resume());
+      void sleep(random.next() * 8).then(() => from.resume());
     });
     from.on("end", () => to.end());
-  };
-}
-
-/** Numbers from 0 to 1, the same for the same seed: a linear congruential generator. */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
-    return state / 2 ** 32;
   };
 }
 
