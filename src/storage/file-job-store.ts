@@ -72,7 +72,7 @@ export class FileJobStore implements JobStore {
   readonly #deletions = new SerialQueue();
   readonly #takeOver: TakeOver;
   readonly #log: Log;
-  readonly #mayLackRecords: boolean;
+  readonly #isWholeAfterBoot: boolean;
   /** Which write of its record was the last, of jobs that are not settled. */
   readonly #revisions = new Map<string, number>();
 
@@ -82,7 +82,7 @@ export class FileJobStore implements JobStore {
     this.#stateDir = stateDir;
     this.#jobsDir = jobsDirIn(stateDir);
     this.#durability = opened.durability;
-    this.#mayLackRecords = opened.mayLackRecords;
+    this.#isWholeAfterBoot = opened.isWholeAfterBoot;
     this.#endedJobs = new EndedJobsFile(join(stateDir, "ended-jobs"));
   }
 
@@ -94,7 +94,7 @@ export class FileJobStore implements JobStore {
     makePrivateDirs(jobsDir);
     const opened = durability
       ? await openDurability(stateDir, jobDirsIn(jobsDir), durability)
-      : { durability: new SyncedFiles(jobsDir), mayLackRecords: true };
+      : { durability: new SyncedFiles(jobsDir), isWholeAfterBoot: false };
     return new FileJobStore(stateDir, opened, takeOver, durability?.log ?? silentLog);
   }
 
@@ -122,7 +122,7 @@ export class FileJobStore implements JobStore {
         ended.push(job);
         this.#endedJobs.add({ job, stamp });
       } catch (cause) {
-        if (!this.#mayLackRecords && isCutOff(this.dirOf(id))) {
+        if (this.#isWholeAfterBoot && isCutOff(this.dirOf(id))) {
           this.#log.warn({ jobId: id }, "removed a job whose start a power cut has cut off");
           await this.#sweep(this.dirOf(id));
           continue;

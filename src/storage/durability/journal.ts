@@ -70,9 +70,13 @@ export class Journal {
   /** Whether the files may be another process's. */
   #isReleased = false;
 
-  private constructor(options: JournalOptions, generation: number) {
+  /** Whether it was last used in an earlier boot of the machine. */
+  readonly isOfEarlierBoot: boolean;
+
+  private constructor(options: JournalOptions, segments: readonly LeftEntries[]) {
     this.#options = options;
-    this.#generation = generation;
+    this.#generation = segments.at(-1)?.generation ?? 0;
+    this.isOfEarlierBoot = segments.some(({ bootId }) => bootId !== options.bootId);
     this.#files = new SharedSync(options.dir, () => options.files.sync());
   }
 
@@ -84,7 +88,7 @@ export class Journal {
     const { dir, bootId, recover } = options;
     makePrivateDirs(dir);
     const segments = readSegments(dir);
-    const journal = new Journal(options, segments.at(-1)?.generation ?? 0);
+    const journal = new Journal(options, segments);
     // What an earlier process has given up may be there again after a power cut, until then.
     for (const { path } of segments) await syncPath(path);
     const left = segments.filter(({ entries }) => entries.length > 0);

@@ -19,8 +19,8 @@ export interface DurabilityOptions {
 
 export interface OpenedDurability {
   readonly durability: Durability;
-  /** Whether files may lack what was answered: the journal that has it could not be used. */
-  readonly mayLackRecords: boolean;
+  /** Whether the machine was started anew, and the files have all that was answered before. */
+  readonly isWholeAfterBoot: boolean;
 }
 
 /**
@@ -36,13 +36,13 @@ export async function openDurability(
   const jobsDir = join(stateDir, "jobs");
   const synced = new SyncedFiles(jobsDir);
   const recoveredIds: string[] = [];
-  let mayLackRecords = false;
+  let isWhole = true;
   const recover = async (entries: readonly JournalEntry[]) => {
     const room = (write: () => void) => withReserve(stateDir, async () => write());
     const { ids, failedIds } = await recoverJobs(entries, { ...dirs, inodeOf, withReserve: room });
     recoveredIds.push(...ids);
     if (failedIds.length === 0) return;
-    mayLackRecords = true;
+    isWhole = false;
     log.error({ jobIds: failedIds }, "jobs could not be brought to what was told of them");
   };
   const whole = await openFileSystem(jobsDir);
@@ -55,14 +55,14 @@ export async function openDurability(
   const dir = join(stateDir, "journal");
   try {
     const journal = await Journal.open({ dir, bootId, files, recover, rewrite });
-    if (whole) return { durability: new JournaledFiles(journal, synced), mayLackRecords };
+    const isWholeAfterBoot = isWhole && journal.isOfEarlierBoot;
+    if (whole) return { durability: new JournaledFiles(journal, synced), isWholeAfterBoot };
     await journal.close();
   } catch (err) {
-    mayLackRecords = true;
     files.close();
     log.error({ err, path: dir }, "the journal cannot be used; what it tells of jobs may be lost");
   }
-  return { durability: synced, mayLackRecords };
+  return { durability: synced, isWholeAfterBoot: false };
 }
 
 async function syncJobs(

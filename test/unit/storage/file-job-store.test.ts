@@ -171,37 +171,50 @@ test("records that cannot be read are told of, and left as they are", async () =
   expect(readFileSync(path("broken", "state.json"), "utf8")).toBe("{");
 });
 
-describe("a record without content, where a journal has what was answered", () => {
+describe("a record without content", () => {
   /** Opens a directory that has one such job with an empty log, and one with output. */
-  async function openAfterCut(journal = "") {
-    const { path, jobs, stateDir, store: first } = await openStore();
-    await first.close();
+  async function openAfter(bootBefore: string, damageJournal: (dir: string) => void = () => {}) {
+    const stateDir = join(tempDir(), "state");
+    const open = (bootId: string) =>
+      FileJobStore.open(stateDir, { durability: { bootId, log: silentLog } });
+    const before = await open(bootBefore);
+    await create(before, record);
+    const journal = join(stateDir, "journal");
+    await eventually("the journal", () => existsSync(join(journal, "b")));
+    await before.close();
+    const jobs = join(stateDir, "jobs");
     for (const [id, logged] of [
       ["cut-off", ""],
       ["damaged", "output"],
     ] as const) {
-      mkdirSync(path(id));
-      writeFileSync(path(id, "state.json"), "");
-      writeFileSync(path(id, "stdout.log"), logged);
+      mkdirSync(join(jobs, id));
+      writeFileSync(join(jobs, id, "state.json"), "");
+      writeFileSync(join(jobs, id, "stdout.log"), logged);
     }
-    if (journal !== "") {
-      mkdirSync(join(stateDir, "journal"));
-      mkdirSync(join(stateDir, "journal", journal));
-    }
-    const durability = { bootId: "this-one", log: silentLog };
-    const store = await FileJobStore.open(stateDir, { durability });
+    damageJournal(journal);
+    const store = await open("this-one");
     const { unreadable } = await store.load();
     await store.close();
-    return { found: unreadable.map(({ id }) => id).toSorted(), left: readdirSync(jobs).toSorted() };
+    const left = readdirSync(jobs).filter((id) => id !== "job1");
+    return { told: unreadable.map(({ id }) => id).toSorted(), left: left.toSorted() };
   }
 
-  test("is of a Start that was not answered, and is removed unless there is output", async () => {
-    expect(await openAfterCut()).toEqual({ found: ["damaged"], left: ["damaged"] });
+  const all = ["cut-off", "damaged"];
+
+  test("is of a Start that a power cut has cut off, and is removed unless there is output", async () => {
+    expect(await openAfter("another")).toEqual({ told: ["damaged"], left: ["damaged"] });
   });
 
-  test("is told of where that journal cannot be read", async () => {
-    const all = ["cut-off", "damaged"];
-    expect(await openAfterCut("a")).toEqual({ found: all, left: all });
+  test("is told of where the machine was not started anew", async () => {
+    expect(await openAfter("this-one")).toEqual({ told: all, left: all });
+  });
+
+  test("is told of where the journal of what was answered cannot be read", async () => {
+    const damage = (journal: string) => {
+      rmSync(join(journal, "a"));
+      mkdirSync(join(journal, "a"));
+    };
+    expect(await openAfter("another", damage)).toEqual({ told: all, left: all });
   });
 });
 
