@@ -527,9 +527,7 @@ export class LocalJobProcess implements JobProcess {
   #inspectStarted(identity: Identity): Observation {
     const { bootId, runner, exitRecorder, command } = identity;
     const started = startedAs(identity);
-    const atOnce = readExitRecord(this.#dir.exit);
-    if (atOnce) return this.#exitedAs(identity, atOnce);
-    // Checked before the exit records are read again: a process that is gone writes none later.
+    // Checked before the exit records are read: a process that is gone writes none later.
     const hasTerminal = isInTerminal(identity);
     const recorded = isAlive(bootId, exitRecorder);
     const isRunning =
