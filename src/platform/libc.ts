@@ -36,6 +36,11 @@ export interface Libc {
    * @returns whether it is
    */
   readonly syncfs: ((fd: number) => Promise<boolean>) | undefined;
+  /**
+   * ioctl(2) with TIOCSWINSZ: sets the size of a terminal, rows and columns in one step.
+   * @returns 0, or the errno
+   */
+  readonly setWindowSize: ((fd: number, rows: number, columns: number) => number) | undefined;
   readonly posixSpawn: PosixSpawn | undefined;
 }
 
@@ -73,15 +78,17 @@ export function loadLibc(): Promise<Libc> {
 }
 
 async function load(): Promise<Libc> {
-  if (process.platform !== "linux") return NOTHING;
   try {
     const { default: koffi } = await import("koffi");
     const library = koffi.load(null);
+    const setWindowSize = unlessMissing(() => bindSetWindowSize(koffi, library));
+    if (process.platform !== "linux") return { ...NOTHING, setWindowSize };
     return {
       preadv2: unlessMissing(() => bindPreadv2(koffi, library)),
       fallocate: unlessMissing(() => bindFallocate(koffi, library)),
       flock: unlessMissing(() => bindFlock(koffi, library)),
       syncfs: unlessMissing(() => bindSyncfs(library)),
+      setWindowSize,
       posixSpawn: unlessMissing(() => bindPosixSpawn(koffi, library)),
     };
   } catch {
@@ -95,6 +102,7 @@ const NOTHING: Libc = {
   fallocate: undefined,
   flock: undefined,
   syncfs: undefined,
+  setWindowSize: undefined,
   posixSpawn: undefined,
 };
 
@@ -137,6 +145,19 @@ function bindFlock(koffi: Koffi, library: LibraryHandle): Libc["flock"] {
 function bindSyncfs(library: LibraryHandle): Libc["syncfs"] {
   const syncfs = promisify(library.func("int syncfs(int fd)").async);
   return async (fd) => (await syncfs(fd)) === 0;
+}
+
+/** See ioctl_tty(2). PowerPC's is that of macOS, in sys/ttycom.h. */
+const isBsdNumber = process.platform === "darwin" || process.arch === "ppc64";
+const TIOCSWINSZ = isBsdNumber ? 0x8008_7467 : 0x5414;
+
+function bindSetWindowSize(koffi: Koffi, library: LibraryHandle): Libc["setWindowSize"] {
+  // Declared as the variadic function that it is: on Apple's ARM that is called otherwise.
+  const ioctl = library.func("int ioctl(int fd, unsigned long request, ...)");
+  return (fd, rows, columns) => {
+    const size = Uint16Array.of(rows, columns, 0, 0);
+    return ioctl(fd, TIOCSWINSZ, "void *", size) === 0 ? 0 : koffi.errno();
+  };
 }
 
 const POSIX_SPAWN_SETSIGDEF = 0x04;

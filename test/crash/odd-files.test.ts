@@ -96,6 +96,8 @@ describe.each(USERS)("%s", (user, options) => {
     await server.client.cancel({ id: others[1]?.id as string });
     expect(isRunning(others[1]?.pid as number)).toBe(false);
     const unread = others.at(-1)?.path("state.json") as string;
+    // It is written a moment after the answer; then nothing writes it until the job's end.
+    await eventually("its record", () => /"running"/.test(readFileSync(unread, "utf8")));
     rmSync(unread);
     make(unread);
     await server.restart();

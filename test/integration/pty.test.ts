@@ -106,7 +106,7 @@ describe("a job in a terminal", () => {
     const size = { rows: 50, columns: 132 };
     const { job: resized } = await server.client.resizeWindow({ id, windowSize: size });
     expect(resized!.windowSize).toMatchObject({ rows: 24, columns: 80 });
-    await output(server, id, "50 132");
+    await output(server, id, "\r\n50 132\r\n");
     await server.client.sendInput({ id, data: bytes("end\n") });
     await server.client.wait({ id });
   });

@@ -15,6 +15,17 @@ import { exitOf, type ShellJob, startJob, stopJob } from "./shell-job.js";
 /** What a terminal shows of lines. */
 const shown = (text: string) => text.replaceAll("\n", "\r\n");
 
+/** Not a shell: bash loses a signal that comes while it runs what it does at that signal. */
+const TELLS_SIZES = `
+import os, signal, time
+def tell(*_):
+    columns, rows = os.get_terminal_size(1)
+    print(rows, columns)
+signal.signal(signal.SIGWINCH, tell)
+print("ready")
+while True: time.sleep(1)
+`;
+
 describe.each(shells())("%s", (_program, shell) => {
   const start = (command: [string, ...string[]], options: Partial<JobSpec> = {}) =>
     startJob(shell, command, {
@@ -177,15 +188,35 @@ describe.each(shells())("%s", (_program, shell) => {
   });
 
   test("a new size is told to what runs in the foreground", async () => {
-    const job = await script(
-      "trap 'stty size <&1' WINCH; echo ready; while :; do sleep 0.02; done",
-    );
+    const job = await start(["python3", "-uc", TELLS_SIZES]);
     await output(job, "ready");
-    expect(await resizeTerminal(job.identity.runner.pid, { rows: 50, columns: 132 })).toBe(true);
-    await output(job, "50 132");
+    for (const [rows, columns] of [
+      [50, 132],
+      [24, 80],
+      [51, 133],
+      [25, 81],
+      [52, 134],
+    ] as const) {
+      expect(await resizeTerminal(job.identity.runner.pid, { rows, columns })).toBe(true);
+      await output(job, shown(`${rows} ${columns}\n`));
+    }
+    // Each in one step: no size that nobody asked for, such as the new rows and the old columns.
+    expect(job.log()).toBe(shown("ready\n50 132\n24 80\n51 133\n25 81\n52 134\n"));
     await stopJob(job, 0);
     await job.ended;
     expect(await resizeTerminal(job.identity.runner.pid, { rows: 5, columns: 5 })).toBe(false);
+  });
+
+  test("it is told where the C library cannot be called", async () => {
+    const job = await script("echo ready; while :; do stty size <&1; sleep 0.02; done");
+    await output(job, "ready");
+    const none = { setWindowSize: undefined };
+    const resize = () => resizeTerminal(job.identity.runner.pid, { rows: 51, columns: 133 }, none);
+    expect(await resize()).toBe(true);
+    await output(job, "51 133");
+    await stopJob(job, 0);
+    await job.ended;
+    expect(await resize()).toBe(false);
   });
 
   test("ending it reaches everything in the terminal, what hides from its hangup too", async () => {

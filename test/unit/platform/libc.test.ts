@@ -28,6 +28,12 @@ describe.runIf(process.platform === "linux")("on Linux", () => {
     expect(libc.preadv2?.(-1, into, 0, 0)).toBe(-1);
   });
 
+  test("setWindowSize says why it could not", () => {
+    const { fd } = fileOf("", "r");
+    expect(libc.setWindowSize?.(fd, 24, 80)).toBe(constants.errno.ENOTTY);
+    expect(libc.setWindowSize?.(-1, 24, 80)).toBe(constants.errno.EBADF);
+  });
+
   test("fallocate takes the mode and the range, also beyond 4 GiB", async () => {
     const { fd, path } = fileOf("", "r+");
     execFileSync("truncate", ["-s", "6G", path]);
