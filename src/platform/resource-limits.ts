@@ -32,6 +32,8 @@ export type ResourceLimits = Readonly<Partial<Record<Resource, ResourceLimit>>>;
 interface ResourceNames {
   /** In /proc/PID/limits. */
   readonly linux: string;
+  /** Linux's number of it, on all that Node runs on but MIPS: see asm-generic/resource.h. */
+  readonly number: number;
   /** The option of ulimit. */
   readonly option: string;
   /** What it is in dash, where that has another one. */
@@ -41,20 +43,25 @@ interface ResourceNames {
 }
 
 const NAMES: Readonly<Record<Resource, ResourceNames>> = {
-  as: { linux: "Max address space", option: "v", unit: 1024 },
-  core: { linux: "Max core file size", option: "c", unit: 512 },
-  cpu: { linux: "Max cpu time", option: "t", unit: 1 },
-  data: { linux: "Max data size", option: "d", unit: 1024 },
-  fsize: { linux: "Max file size", option: "f", unit: 512 },
-  memlock: { linux: "Max locked memory", option: "l", unit: 1024 },
-  nofile: { linux: "Max open files", option: "n", unit: 1 },
-  nproc: { linux: "Max processes", option: "u", dashOption: "p", unit: 1 },
-  stack: { linux: "Max stack size", option: "s", unit: 1024 },
+  as: { linux: "Max address space", number: 9, option: "v", unit: 1024 },
+  core: { linux: "Max core file size", number: 4, option: "c", unit: 512 },
+  cpu: { linux: "Max cpu time", number: 0, option: "t", unit: 1 },
+  data: { linux: "Max data size", number: 2, option: "d", unit: 1024 },
+  fsize: { linux: "Max file size", number: 1, option: "f", unit: 512 },
+  memlock: { linux: "Max locked memory", number: 8, option: "l", unit: 1024 },
+  nofile: { linux: "Max open files", number: 7, option: "n", unit: 1 },
+  nproc: { linux: "Max processes", number: 6, option: "u", dashOption: "p", unit: 1 },
+  stack: { linux: "Max stack size", number: 3, option: "s", unit: 1024 },
 };
 
 /** Returns what a limit has to be a multiple of, since a shell sets it. */
 export function limitUnit(resource: Resource): number {
   return NAMES[resource].unit;
+}
+
+/** Returns the number that Linux has for a resource. */
+export function resourceNumber(resource: Resource): number {
+  return NAMES[resource].number;
 }
 
 /** Returns shell commands that set soft limits of the shell, and fail where it may not. */

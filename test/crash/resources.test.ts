@@ -202,7 +202,7 @@ function waitingRunner(server: number): number | undefined {
   const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
   const pids = lines.split("\n").flatMap((line) => {
     const [pid, parent] = line.trim().split(/\s+/).map(Number);
-    return parent === server && line.includes("/runner.sh  ") ? [pid as number] : [];
+    return parent === server && /\/runner(\.sh  |-linux-)/.test(line) ? [pid as number] : [];
   });
   return pids.find((pid) => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") === "");
 }

@@ -5,7 +5,7 @@ import { Ticker } from "../../platform/ticker.js";
 import { leaveJobCgroup, sweepCgroups } from "./containment/cgroup.js";
 import { LocalJobProcess, type SharedEngine } from "./local-job-process.js";
 import { ProcessSurvey } from "./process/process-survey.js";
-import { JobScripts, PACKAGE_SCRIPTS_DIR } from "./runner/job-scripts.js";
+import { JobScripts } from "./runner/job-scripts.js";
 import { prepareCommand } from "./runner/prepare-command.js";
 import { StandbyRunner } from "./runner/standby-runner.js";
 
@@ -20,13 +20,13 @@ export class LocalEngine implements Engine {
   readonly #shared: SharedEngine;
 
   constructor({ pollIntervalMs, scriptCopiesDir, bareExit = () => undefined }: LocalEngineOptions) {
-    const scripts = scriptCopiesDir === undefined ? undefined : new JobScripts(scriptCopiesDir);
-    const scriptsDir = () => scripts?.dir() ?? PACKAGE_SCRIPTS_DIR;
+    const scripts = new JobScripts(scriptCopiesDir);
+    const programs = () => scripts.programs();
     this.#shared = {
       ticker: new Ticker(pollIntervalMs),
-      standby: new StandbyRunner(scriptsDir),
+      standby: new StandbyRunner(programs),
       survey: new ProcessSurvey(),
-      scriptsDir,
+      programs,
       bareExit,
     };
     leaveJobCgroup();

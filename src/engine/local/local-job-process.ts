@@ -56,7 +56,6 @@ import {
   readProcessRecord,
 } from "./runner/runner-records.js";
 import { claimStop, endOnEnd, hasEndedByItself, readOnEndResult } from "./runner/on-end.js";
-import { SHELL } from "./runner/runner-command.js";
 import {
   awaitIdentity,
   killRunner,
@@ -65,6 +64,7 @@ import {
   terminalComplaint,
 } from "./runner/spawn-runner.js";
 import type { StandbyRunner } from "./runner/standby-runner.js";
+import type { RunnerPrograms } from "./runner/waiting-runner.js";
 import { resizeTerminal } from "./terminal/terminal.js";
 import { TerminalDrain } from "./terminal/terminal-drain.js";
 
@@ -92,8 +92,8 @@ export interface SharedEngine {
   readonly ticker: Ticker;
   readonly standby: StandbyRunner;
   readonly survey: ProcessSurvey;
-  /** Returns where the scripts are that run jobs. */
-  readonly scriptsDir: () => string;
+  /** Returns what runs jobs. */
+  readonly programs: () => RunnerPrograms;
   /** Returns how a command without a runner has ended, where its own program has recorded that. */
   readonly bareExit: (dir: JobDir) => Exit | undefined;
 }
@@ -121,7 +121,7 @@ export class LocalJobProcess implements JobProcess {
     this.#shared = shared;
     this.#stop = new SessionStop(dir);
     this.#input = new JobInput(dir);
-    this.#carriers = new OutputCarriers(dir, shared.scriptsDir);
+    this.#carriers = new OutputCarriers(dir, () => shared.programs().scriptsDir);
   }
 
   /** Implements `PreparedCommand.start`. */
@@ -311,9 +311,8 @@ export class LocalJobProcess implements JobProcess {
   }
 
   async #spawn(command: LocalCommand): Promise<Identity> {
-    const { standby, scriptsDir } = this.#shared;
-    const scripts = () => ({ shell: SHELL, scriptsDir: scriptsDir() });
-    let spawned = await spawnRunner(this.#dir, command, scripts, standby);
+    const { standby, programs } = this.#shared;
+    let spawned = await spawnRunner(this.#dir, command, programs, standby);
     this.#adoptRunner(spawned.runner);
     // While this one is about to start its command.
     standby.prepare(inheritedEnv);
@@ -322,7 +321,7 @@ export class LocalJobProcess implements JobProcess {
       let identity = await awaitIdentity(this.#dir, spawned);
       if (!identity && spawned.isTold && this.#hasDoneNothing(spawned.runner)) {
         removeCgroup(spawned.cgroup);
-        spawned = await spawnRunnerAgain(this.#dir, command, scripts());
+        spawned = await spawnRunnerAgain(this.#dir, command, programs());
         this.#adoptRunner(spawned.runner);
         identity = await awaitIdentity(this.#dir, spawned);
       }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
+import { JobScripts } from "../../../src/engine/local/runner/job-scripts.js";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
 import { readProcessRecord } from "../../../src/engine/local/runner/runner-records.js";
@@ -358,11 +358,12 @@ describe("giving a start up", () => {
       mode: 0o755,
     });
     const command = prepareCommand(spec("true", [], { pty: true }));
+    const programs = () => new JobScripts(undefined).programs();
     const shared = {
       ticker: new Ticker(50),
       survey: new ProcessSurvey(),
-      standby: new StandbyRunner(() => PACKAGE_SCRIPTS_DIR),
-      scriptsDir: () => PACKAGE_SCRIPTS_DIR,
+      standby: new StandbyRunner(programs),
+      programs,
       bareExit: () => undefined,
     };
     await expect(LocalJobProcess.start(dir, { ...command, script }, shared)).rejects.toMatchObject({

@@ -14,6 +14,7 @@ import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-script
 import type { JobSpec } from "../../../src/contract/job.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { NATIVE_RUNNER } from "../../../src/engine/local/runner/native-runner.js";
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import {
   runnerInstructions,
@@ -78,8 +79,10 @@ function waiting(parent = process.pid): number[] {
   return children.split("\n").flatMap((line) => {
     const [pid, ppid] = line.trim().split(/\s+/).map(Number);
     if (pid === undefined || ppid !== parent) return [];
-    const [, script = "", dir] = words(pid);
-    return script.endsWith("runner.sh") && dir === "" && !hasChildren(pid) ? [pid] : [];
+    const [program = "", script = "", dir] = words(pid);
+    const isRunner =
+      program.endsWith(NATIVE_RUNNER) || (script.endsWith("runner.sh") && dir === "");
+    return isRunner && !hasChildren(pid) ? [pid] : [];
   });
 }
 

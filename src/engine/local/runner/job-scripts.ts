@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromSystemError } from "../../../contract/errors.js";
 import { replaceFile } from "../../../platform/durable-file.js";
 import { hasCode } from "../../../platform/errno.js";
+import { NATIVE_RUNNER } from "./native-runner.js";
+import { SHELL } from "./runner-command.js";
+import type { RunnerPrograms } from "./waiting-runner.js";
 
 /** Where the package has the scripts. */
 export const PACKAGE_SCRIPTS_DIR = fileURLToPath(new URL("..", import.meta.url));
@@ -21,13 +24,14 @@ const NAMES = [
 ];
 
 /**
- * The shell scripts that run jobs. An upgrade may remove the package of a server that
- * runs on. They are kept in memory, and copied where they can be executed when they are
- * gone.
+ * The shell scripts that run jobs, and the native runner where the package has one. An
+ * upgrade may remove the package of a server that runs on. They are kept in memory, and
+ * copied where they can be executed when they are gone.
  */
 export class JobScripts {
-  readonly #copiesDir: string;
+  readonly #copiesDir: string | undefined;
   readonly #packageDir: string;
+  readonly #hasNativeRunner: boolean;
   readonly #contents = new Map<string, Buffer>();
   /** Why they are not in memory. */
   #unread: unknown;
@@ -35,16 +39,27 @@ export class JobScripts {
   /** The package's directory as it was when it had all of them. */
   #wholeSince: string | undefined;
 
-  /** @param copiesDir is made when a copy is */
-  constructor(copiesDir: string, packageDir = PACKAGE_SCRIPTS_DIR) {
+  /** @param copiesDir is made when a copy is; undefined: the package stays where it is */
+  constructor(copiesDir: string | undefined, packageDir = PACKAGE_SCRIPTS_DIR) {
     this.#copiesDir = copiesDir;
     this.#packageDir = packageDir;
+    this.#hasNativeRunner = existsSync(join(packageDir, NATIVE_RUNNER));
+    if (copiesDir === undefined) return;
     try {
-      for (const name of NAMES) this.#contents.set(name, readFileSync(join(packageDir, name)));
+      for (const name of this.#names()) {
+        this.#contents.set(name, readFileSync(join(packageDir, name)));
+      }
     } catch (error) {
       // It is no reason to leave jobs alone.
       this.#unread = error;
     }
+  }
+
+  /** @throws as `dir` */
+  programs(): RunnerPrograms {
+    const scriptsDir = this.dir();
+    const nativeRunner = this.#hasNativeRunner ? join(scriptsDir, NATIVE_RUNNER) : undefined;
+    return { shell: SHELL, scriptsDir, nativeRunner };
   }
 
   /**
@@ -52,33 +67,45 @@ export class JobScripts {
    * @throws ProcmanError where they are gone and cannot be copied
    */
   dir(): string {
-    if (this.#isPackageWhole()) return this.#packageDir;
+    const copiesDir = this.#copiesDir;
+    if (copiesDir === undefined || this.#isPackageWhole()) return this.#packageDir;
     if (this.#unread !== undefined) {
       const attempt = "run procman's scripts, which were gone when this server was started";
       throw fromSystemError(this.#unread, attempt);
     }
-    if (this.#copy === undefined || !isWhole(this.#copy)) this.#copy = this.#makeCopy();
+    if (this.#copy === undefined || !this.#isWhole(this.#copy)) {
+      this.#copy = this.#makeCopy(copiesDir);
+    }
     return this.#copy;
+  }
+
+  #names(): readonly string[] {
+    return this.#hasNativeRunner ? [...NAMES, NATIVE_RUNNER] : NAMES;
+  }
+
+  #isWhole(dir: string): boolean {
+    return this.#names().every((name) => existsSync(join(dir, name)));
   }
 
   #isPackageWhole(): boolean {
     const version = directoryVersion(this.#packageDir);
     if (version === undefined) return false;
     if (version !== this.#wholeSince) {
-      this.#wholeSince = isWhole(this.#packageDir) ? version : undefined;
+      this.#wholeSince = this.#isWhole(this.#packageDir) ? version : undefined;
     }
     return version === this.#wholeSince;
   }
 
-  #makeCopy(): string {
+  #makeCopy(copiesDir: string): string {
     const hash = createHash("sha256");
     for (const content of this.#contents.values()) hash.update(content);
     // Jobs that run may execute a copy of another version.
-    const dir = join(this.#copiesDir, hash.digest("hex").slice(0, 16));
+    const dir = join(copiesDir, hash.digest("hex").slice(0, 16));
     try {
-      for (const each of [this.#copiesDir, dir]) makeDir(each);
+      for (const each of [copiesDir, dir]) makeDir(each);
       for (const [name, content] of this.#contents) {
         replaceFile(join(dir, name), content);
+        if (name === NATIVE_RUNNER) chmodSync(join(dir, name), 0o700);
       }
       return dir;
     } catch (error) {
@@ -94,10 +121,6 @@ export class JobScripts {
 function directoryVersion(dir: string): string | undefined {
   const stats = statSync(dir, { throwIfNoEntry: false, bigint: true });
   return stats && `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}`;
-}
-
-function isWhole(dir: string): boolean {
-  return NAMES.every((name) => existsSync(join(dir, name)));
 }
 
 /** Not those above it: a state directory that was deleted is not made again. */

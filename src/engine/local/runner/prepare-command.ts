@@ -37,8 +37,14 @@ const SCRIPT_VARIABLES = { SHELL: "/bin/sh", SCRIPT: "" };
 /** A checked command, with what its runner needs to execute it. */
 export interface LocalCommand {
   readonly spec: JobSpec;
+  /** The file to execute: a path, from the command's directory on. */
+  readonly file: string;
   /** The argument vector to execute. */
   readonly argv: readonly string[];
+  /** Its whole environment, as "NAME=value". */
+  readonly envWords: readonly string[];
+  /** Whether its PWD, which names the directory that it runs in, is not what the job asks for. */
+  readonly inheritsPwd: boolean;
   /** The runner's environment: the part of the command's that a shell passes on unchanged. */
   readonly runnerEnv: Readonly<Record<string, string>>;
   /** Shell commands that have the rest of the environment, and the niceness, added; or "". */
@@ -78,7 +84,10 @@ export function prepareCommand(spec: JobSpec): LocalCommand {
   const script = spec.pty ? findScript() : undefined;
   return {
     spec,
+    file: command.includes("/") ? command : file,
     argv,
+    envWords: words,
+    inheritsPwd: !spec.clearEnv && !Object.hasOwn(spec.env, "PWD"),
     runnerEnv,
     envScript: (isWrapped ? niceScript(added) : "") + envScript,
     limitsScript: limitsScript(spec),

@@ -7,6 +7,7 @@ import {
   RESOURCES,
   type Resource,
   resourceLimits,
+  resourceNumber,
   setHardLimit,
   setSoftLimits,
 } from "../../../platform/resource-limits.js";
@@ -80,6 +81,15 @@ export function limitsScript({ softLimits = {}, limits = {} }: Attributes): stri
   }
   const commands = [setSoftLimits(soft), setHardLimit("nofile", openFilesMax)];
   return commands.filter((command) => command !== "").join(" && ");
+}
+
+/** Returns a job's soft limits as the kernel numbers them: the resource, and its limit, or "" for none. */
+export function softLimitNumbers({ softLimits = {} }: Attributes): [number, string][] {
+  return RESOURCES.flatMap((resource): [number, string][] => {
+    const limit = softLimits[resource];
+    if (limit === undefined) return [];
+    return [[resourceNumber(resource), limit === NO_LIMIT ? "" : String(limit)]];
+  });
 }
 
 /** Returns what nice(1) is to add to this process's niceness, which a job inherits; 0: nothing. */

@@ -8,12 +8,7 @@ import {
 import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { hasCode } from "../../../platform/errno.js";
-import {
-  type DetachedProcess,
-  MAX_INSTRUCTION_BYTES,
-  spawnDetached,
-  spawnInstructed,
-} from "../../../platform/spawn-detached.js";
+import { type DetachedProcess, spawnDetached } from "../../../platform/spawn-detached.js";
 import { watchPath } from "../../../platform/watch-path.js";
 import {
   hasCgroupLimits,
@@ -24,17 +19,12 @@ import {
 import { makeCgroup, removeCgroup } from "../containment/cgroup.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
-import {
-  runnerCommand,
-  runnerInstructions,
-  type RunnerPlace,
-  runnerScript,
-  waitingRunner,
-} from "./runner-command.js";
+import { runnerCommand, runnerScript } from "./runner-command.js";
 import { writeOnEnd } from "./on-end.js";
 import { type Identity, isInTerminal, NO_EXIT_YET, readProcessRecord } from "./runner-records.js";
 import type { StandbyRunner } from "./standby-runner.js";
 import { readSmallFile } from "../../../platform/small-file.js";
+import { type RunnerPrograms, WaitingRunner } from "./waiting-runner.js";
 
 /** How long a runner may take to record its command's identity. Usually it takes milliseconds. */
 const IDENTITY_TIMEOUT_MS = 15_000;
@@ -53,9 +43,6 @@ export interface SpawnedRunner {
   readonly isTold: boolean;
 }
 
-/** Where the scripts are that run jobs, and what runs them. */
-export type Scripts = Pick<RunnerPlace, "shell" | "scriptsDir">;
-
 /**
  * Spawns the runner as the leader of a new session, or takes one that waits. It outlives
  * this process: a pipe that tells it what to do is closed at once. It ends after it has
@@ -64,7 +51,7 @@ export type Scripts = Pick<RunnerPlace, "shell" | "scriptsDir">;
 export async function spawnRunner(
   dir: JobDir,
   command: LocalCommand,
-  scripts: () => Scripts,
+  programs: () => RunnerPrograms,
   standby: StandbyRunner,
 ): Promise<SpawnedRunner> {
   const { spec } = command;
@@ -82,8 +69,8 @@ export async function spawnRunner(
   }
   crashPoint("start:before-spawn");
   try {
-    const told = await tellRunner(dir, command, scripts, standby);
-    const spawned = told ?? (await spawnWithFile(dir, command, scripts()));
+    const told = await tellRunner(dir, command, programs, standby);
+    const spawned = told ?? (await spawnWithFile(dir, command, programs()));
     crashPoint("start:spawned");
     return spawned;
   } catch (error) {
@@ -98,10 +85,10 @@ export async function spawnRunner(
 export async function spawnRunnerAgain(
   dir: JobDir,
   command: LocalCommand,
-  scripts: Scripts,
+  programs: RunnerPrograms,
 ): Promise<SpawnedRunner> {
   try {
-    return await spawnWithFile(dir, command, scripts);
+    return await spawnWithFile(dir, command, programs);
   } catch (error) {
     throw spawnError(error, `start the command of job ${command.spec.id}`, command);
   }
@@ -111,34 +98,31 @@ export async function spawnRunnerAgain(
 async function tellRunner(
   dir: JobDir,
   command: LocalCommand,
-  scripts: () => Scripts,
+  programs: () => RunnerPrograms,
   standby: StandbyRunner,
 ): Promise<SpawnedRunner | undefined> {
   const { spec, runnerEnv, isLong } = command;
   if (spec.pty || spec.stdin || isLong) return undefined;
-  const isTooLong = (text: string) => Buffer.byteLength(text) > MAX_INSTRUCTION_BYTES;
   // With limits, only the command is in the job's cgroups: a runner that waits is in its own.
   const isLimited = hasCgroupLimits(spec.limits);
-  const waiting = isLimited ? undefined : standby.take(runnerEnv, spec.workDir);
-  if (waiting) {
-    const { runner, cgroup, adjust } = waiting;
-    const text = runnerInstructions(command, { dir }, adjust);
-    if (isTooLong(text)) {
-      runner.dismiss();
-      return undefined;
-    }
-    runner.instruct(text);
-    return { runner, cgroup, isCgroupNeeded: false, isTold: true };
+  const taken = isLimited ? undefined : standby.take(dir, command);
+  if (taken) {
+    const { waiting, instructions } = taken;
+    waiting.process.instruct(instructions);
+    return { runner: waiting.process, cgroup: waiting.cgroup, isCgroupNeeded: false, isTold: true };
   }
   return inNewCgroups(dir, command, async (cgroups) => {
-    const text = runnerInstructions(command, { dir, ...(isLimited && { cgroups }) }, "");
-    if (isTooLong(text)) return undefined;
-    const cgroup = isLimited ? "" : cgroups.cgroup;
-    const { shell, scriptsDir } = scripts();
-    const words = waitingRunner(shell, scriptsDir, cgroup);
-    const runner = await spawnInstructed(words, { cwd: spec.workDir, env: runnerEnv });
-    runner?.instruct(text);
-    return runner && { runner, ...spawnedIn(cgroups), isTold: true };
+    const at = { cwd: spec.workDir, env: runnerEnv };
+    const waitsIn = isLimited ? "" : cgroups.cgroup;
+    const waiting = await WaitingRunner.spawn(programs(), waitsIn, at, command);
+    if (!waiting) return undefined;
+    const text = waiting.instructions(dir, command, isLimited ? cgroups : undefined);
+    if (text === undefined) {
+      waiting.process.dismiss();
+      return undefined;
+    }
+    waiting.process.instruct(text);
+    return { runner: waiting.process, ...spawnedIn(cgroups), isTold: true };
   });
 }
 
@@ -149,13 +133,13 @@ function spawnedIn({ cgroup, isNeeded }: LimitedCgroups) {
 async function spawnWithFile(
   dir: JobDir,
   command: LocalCommand,
-  scripts: Scripts,
+  programs: RunnerPrograms,
 ): Promise<SpawnedRunner> {
   const { spec, runnerEnv } = command;
   return inNewCgroups(dir, command, async (cgroups) => {
     const script = runnerScript(command, cgroups);
     if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
-    const words = runnerCommand(command, { dir, cgroup: cgroups.cgroup, ...scripts });
+    const words = runnerCommand(command, { dir, cgroup: cgroups.cgroup, ...programs });
     const runner = await spawnDetached(words, { cwd: spec.workDir, env: runnerEnv });
     return { runner, ...spawnedIn(cgroups), isTold: false };
   });

@@ -1,0 +1,59 @@
+import { basename } from "node:path";
+import type { JobSpec } from "../../../contract/job.js";
+import type { JobDir } from "../../../core/job-dir.js";
+import { processTable } from "../process/processes.js";
+import type { LocalCommand } from "./prepare-command.js";
+import { addedNice, softLimitNumbers } from "./process-attributes.js";
+import { UMASK, type Words } from "./runner-command.js";
+
+/*
+ * runner.c is a runner that needs no shell, and a fifth of its time. It is there where the
+ * package was built with a C compiler, on Linux. It gives the command its environment
+ * itself, so it needs nothing of what is done for a shell's sake.
+ */
+
+/** Its file among the scripts. */
+export const NATIVE_RUNNER = `runner-${process.platform}-${process.arch}`;
+
+/** The first word of what it is told. Another version's runner ends, and a shell runs the job. */
+const VERSION = "procman 1";
+
+/** Whether it can run a job. It knows files as output, and no cgroups but the one it waits in. */
+export function isForNativeRunner({ pty, stdin, output, onEnd, limits }: JobSpec): boolean {
+  return !pty && !stdin && output === "file" && !onEnd && !limits;
+}
+
+/** @param cgroup the directory of the cgroup that it waits in, or "" */
+export function nativeRunner(path: string, cgroup: string): Words {
+  return [path, processTable().bootId(), cgroup];
+}
+
+/**
+ * Returns what it is told: words, each with a byte 0 at its end. Cut short, it is no job, and
+ * the runner ends.
+ * @param workDir where it is to go first; "": it is there
+ */
+export function nativeInstructions(command: LocalCommand, dir: JobDir, workDir: string): string {
+  const { spec, file, argv, envWords, inheritsPwd } = command;
+  const limits = softLimitNumbers(spec);
+  const words = [
+    VERSION,
+    dir.path,
+    workDir,
+    basename(dir.log(spec.mergeOutput ? "stdout" : "stderr")),
+    String(spec.umask ?? UMASK),
+    addedNice(spec) === 0 ? "" : String(spec.nice),
+    inheritsPwd ? "1" : "0",
+    ...counted(limits.flatMap(([resource, soft]) => [String(resource), soft])),
+    file,
+    ...counted(argv),
+    ...counted(envWords),
+    "end",
+    "",
+  ];
+  return words.join("\0");
+}
+
+function counted(words: readonly string[]): string[] {
+  return [String(words.length), ...words];
+}
