@@ -20,7 +20,7 @@ typedef long word;
 
 #if defined(__x86_64__)
 enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_rt_sigprocmask = 14,
-	SYS_pwrite64 = 18, SYS_dup3 = 292, SYS_execve = 59, SYS_exit_group = 231, SYS_wait4 = 61,
+	SYS_rt_sigaction = 13, SYS_dup3 = 292, SYS_execve = 59, SYS_exit_group = 231, SYS_wait4 = 61,
 	SYS_chdir = 80, SYS_getcwd = 79, SYS_umask = 95, SYS_getrusage = 98, SYS_setpriority = 141,
 	SYS_unlinkat = 263, SYS_openat = 257, SYS_newfstatat = 262, SYS_faccessat = 269,
 	SYS_prlimit64 = 302, SYS_clone = 56, SYS_nanosleep = 35 };
@@ -44,7 +44,7 @@ __asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%r
 enum { STAT_BYTES = 144, STAT_MODE = 24 };
 #elif defined(__aarch64__)
 enum { SYS_read = 63, SYS_write = 64, SYS_close = 57, SYS_fstat = 80, SYS_rt_sigprocmask = 135,
-	SYS_pwrite64 = 68, SYS_dup3 = 24, SYS_execve = 221, SYS_exit_group = 94, SYS_wait4 = 260,
+	SYS_rt_sigaction = 134, SYS_dup3 = 24, SYS_execve = 221, SYS_exit_group = 94, SYS_wait4 = 260,
 	SYS_chdir = 49, SYS_getcwd = 17, SYS_umask = 166, SYS_getrusage = 165, SYS_setpriority = 140,
 	SYS_unlinkat = 35, SYS_openat = 56, SYS_newfstatat = 79, SYS_faccessat = 48,
 	SYS_prlimit64 = 261, SYS_clone = 220, SYS_nanosleep = 101 };
@@ -469,7 +469,8 @@ static int find_dir(const struct job *job, const char *boot, int code)
 	/* The child has made the record, where it does not say that it could not. */
 	if (code != NOT_RECORDED && call3(SYS_faccessat, JOB_FD, "process", 0) == 0) return 1;
 	if (is_job_dir(JOB_FD, boot)) return 1;
-	word dir = open_at(AT_FDCWD, job->dir, O_RDONLY);
+	/* Anything can be there by now: a pipe would block this process. */
+	word dir = open_at(AT_FDCWD, job->dir, O_RDONLY | O_NONBLOCK);
 	if (dir < 0) return 0;
 	int is_it = is_job_dir(dir, boot);
 	if (is_it) call3(SYS_dup3, dir, JOB_FD, O_CLOEXEC);
@@ -482,11 +483,12 @@ static void await_dir(const struct job *job, const char *boot, const char *cgrou
 {
 	enum { MAX_TURNS = 60 };
 	char stats[STAT_BYTES];
-	for (int turns = 0; !find_dir(job, boot, code); turns++) {
+	static int turns;
+	while (!find_dir(job, boot, code)) {
 		/* The directory is there, and the job's record is not: deleted, or given up. */
 		if (call4(SYS_newfstatat, JOB_FD, ".", stats, 0) == 0) give_up(cgroup);
 		/* It may not be entered now. Where not even that is known, it may be gone for good. */
-		if (call2(SYS_fstat, JOB_FD, stats) < 0 && turns >= MAX_TURNS) give_up(cgroup);
+		if (call2(SYS_fstat, JOB_FD, stats) < 0 && ++turns > MAX_TURNS) give_up(cgroup);
 		pause_a_second();
 	}
 }
@@ -524,6 +526,9 @@ __attribute__((used)) static _Noreturn void run(word *stack)
 	const char *boot = words[1], *cgroup = words[2];
 	/* The runner survives a signal to its group. */
 	call4(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, NULL, sizeof all_signals);
+	/* Where it is ignored, the kernel keeps no child's status. */
+	static const uint64_t by_default[4];
+	call4(SYS_rt_sigaction, SIGCHLD, by_default, NULL, sizeof all_signals);
 	call1(SYS_umask, 077);
 	static struct text record;
 	begin(&record, boot);
@@ -534,7 +539,7 @@ __attribute__((used)) static _Noreturn void run(word *stack)
 
 	static struct job job;
 	if (!read_message() || !parse_job(&job)) give_up(cgroup);
-	word null = open_at(AT_FDCWD, "/dev/null", O_RDWR);
+	word null = open_at(AT_FDCWD, "/dev/null", O_RDONLY);
 	if (null < 0 || call3(SYS_dup3, null, 0, 0) < 0) end(1);
 	if (null > 2) call1(SYS_close, null);
 	if (*job.work_dir && call1(SYS_chdir, job.work_dir) < 0) end(1);

@@ -1,14 +1,19 @@
 import { execFileSync, spawn } from "node:child_process";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
@@ -17,15 +22,8 @@ import {
 } from "../../../src/engine/local/runner/runner-records.js";
 import { JobDir } from "../../../src/core/job-dir.js";
 import { eventually } from "../../helpers/eventually.js";
-import { shells } from "../../helpers/shells.js";
 import { tempDir } from "../../helpers/temp-dir.js";
-
-const RUNNER = join(import.meta.dirname, "../../../src/engine/local/runner.sh");
-
-/** The runner's own words. A server that an upgrade finds running gives it these, and no others. */
-function runnerWords(dir: string, stderr: string, umask: string): string[] {
-  return [RUNNER, dir, "this-boot", umask, join(dir, stderr), ""];
-}
+import { runnerKinds } from "./runner-kinds.js";
 
 /** How long a file may be that a process writes from now on. */
 function limitFileSize(pid: number, bytes: string): void {
@@ -46,25 +44,63 @@ function isExecuting(pid: number, command: string): boolean {
   return readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith(command);
 }
 
-describe.each(shells())("%s", (_program, shell) => {
+/** Whether a process waits for something: asleep, by proc(5). */
+function isAsleep(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.startsWith("S") ?? false;
+}
+
+/** Has a job end as soon as that file is there, which may be in its directory. */
+function endsAt(file: string, end: string): string[] {
+  return ["sh", "-c", `until [ -e "$1" ]; do sleep 0.01; done; ${end}`, "sh", file];
+}
+
+interface RunOptions {
+  readonly dir?: string;
+  readonly env?: Record<string, string>;
+  readonly merge?: boolean;
+  /** Signals that are ignored when it is started. */
+  readonly ignored?: string;
+  /** What its directory has before. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+describe.each(runnerKinds())("$name", ({ isNative, start }) => {
   /** Runs a command under the runner, as the engine does. */
-  function run(command: string[], options: { env?: Record<string, string>; merge?: boolean } = {}) {
-    const dir = join(tempDir(), "job");
+  function run(command: string[], { env, merge = false, files, ...rest }: RunOptions = {}) {
+    const { dir = join(tempDir(), "job"), ignored = "" } = rest;
     mkdirSync(dir);
-    writeFileSync(join(dir, "stdout.log"), "");
-    writeFileSync(join(dir, "stderr.log"), "");
-    const stderr = options.merge ? "stdout.log" : "stderr.log";
+    for (const [name, text] of Object.entries(files ?? { "stdout.log": "", "stderr.log": "" })) {
+      writeFileSync(join(dir, name), text);
+    }
+    const job = { dir, command, merge, env: env ?? (process.env as Record<string, string>) };
+    const { words, env: runnerEnv, told } = start(job);
     // A write beyond a limit that a test gives it is an error, as on a full disk, not its end.
-    const words = ["-c", 'trap "" XFSZ; exec "$@"', "sh", shell];
-    const child = spawn("sh", [...words, ...runnerWords(dir, stderr, "27"), ...command], {
+    const child = spawn("sh", ["-c", `trap "" XFSZ ${ignored}; exec "$@"`, "sh", ...words], {
       detached: true,
-      stdio: "ignore",
-      env: options.env ?? process.env,
+      stdio: ["pipe", "ignore", "ignore"],
+      env: runnerEnv,
       cwd: dir,
     });
+    child.stdin.on("error", () => {}).end(told);
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    onTestFinished(async () => {
+      const isRunning = (child.exitCode ?? child.signalCode) === null;
+      if (isRunning) process.kill(-(child.pid as number), "SIGKILL");
+      await ended;
+    });
     const log = (name: string) => readFileSync(join(dir, name), "utf8");
-    return { dir, child, ended, log };
+    const exit = () => readExitRecord(new JobDir(dir).exit);
+    return { dir, child, ended, log, exit };
+  }
+
+  function isStarted({ dir }: { dir: string }): boolean {
+    return readProcessRecord(new JobDir(dir)).kind === "complete";
+  }
+
+  /** Whether the runner has nothing to do but to sleep until it tries again. */
+  function isWaiting(pid: number): boolean {
+    if (isNative) return children(pid).length === 0 && isAsleep(pid);
+    return children(pid).includes("sleep");
   }
 
   test("records the code, the CPU time and both outputs", async () => {
@@ -91,6 +127,12 @@ describe.each(shells())("%s", (_program, shell) => {
       exitCode: 137,
       signal: "SIGKILL",
     });
+  });
+
+  test("hears how the command ended also where nobody was to hear of children", async () => {
+    const job = run(["sh", "-c", "exit 7"], { ignored: "CHLD" });
+    await job.ended;
+    expect(job.exit()?.exitCode).toBe(7);
   });
 
   test("tells who the command is", async () => {
@@ -128,17 +170,47 @@ describe.each(shells())("%s", (_program, shell) => {
       (line) => /(\d+) -> (.*)$/.exec(line)?.slice(1).join(" ") ?? [],
     );
     // What the test itself has open without close-on-exec comes along.
-    const ours = targets.filter(
-      (target) => target.includes(job.dir) || target.includes("runner.sh"),
-    );
+    const ours = targets.filter((target) => target.includes(job.dir) || target.includes("runner"));
     expect(ours).toEqual([`1 ${job.dir}/stdout.log`, `2 ${job.dir}/stderr.log`]);
     expect(targets).toContain("0 /dev/null");
+    expect(descriptors.find((line) => line.includes(" 0 -> "))).toMatch(/^lr-x/);
+  });
+
+  test.skipIf(process.platform !== "linux")(
+    "no signal is blocked for the command, or ignored by the runner's doing",
+    async () => {
+      const job = run(["cat", "/proc/self/status"]);
+      await job.ended;
+      const masks = [...job.log("stdout.log").matchAll(/^(Sig(?:Pnd|Blk|Ign|Cgt)):\t0*(.*)$/gm)];
+      // `run` has this one ignored, so that it is not the end of a shell.
+      const fileSize = (2 ** (constants.signals.SIGXFSZ - 1)).toString(16);
+      expect(Object.fromEntries(masks.map(([, name, mask]) => [name, mask]))).toEqual({
+        SigPnd: "",
+        SigBlk: "",
+        SigIgn: fileSize,
+        SigCgt: "",
+      });
+    },
+  );
+
+  test("the PWD that it inherits names its directory", async () => {
+    const parent = realpathSync(tempDir());
+    const link = join(parent, "link");
+    symlinkSync("job1", link);
+    const pwds = [join(parent, "job0"), link, parent, "/nonexistent", ".", ""];
+    for (const [index, pwd] of pwds.entries()) {
+      const dir = join(parent, `job${index}`);
+      const job = run(["env"], { dir, env: { PATH: "/usr/bin:/bin", PWD: pwd } });
+      await job.ended;
+      const names = job.log("stdout.log").match(/^PWD=.*$/gm);
+      expect(names, pwd).toEqual([`PWD=${index < 2 ? pwd : dir}`]);
+    }
   });
 
   test("its own files are private", async () => {
-    const job = run(["true"]);
+    const job = run(["true"], { files: {} });
     await job.ended;
-    for (const name of ["process", "exit"]) {
+    for (const name of ["process", "exit", "stdout.log", "stderr.log"]) {
       expect(statSync(join(job.dir, name)).mode & 0o777, name).toBe(0o600);
     }
   });
@@ -155,6 +227,35 @@ describe.each(shells())("%s", (_program, shell) => {
       });
       expect(job.log("stdout.log") + job.log("stderr.log")).toBe("");
     }
+  });
+
+  test("a command that has become another since it was looked at is not executed", async () => {
+    const dir = tempDir();
+    const plain = join(dir, "plain");
+    writeFileSync(plain, "#!/bin/sh\n", { mode: 0o644 });
+    for (const [command, code] of [
+      [join(dir, "gone"), 127],
+      [plain, 126],
+      [dir, 126],
+    ] as const) {
+      const job = run([command, "argument"]);
+      await job.ended;
+      expect(job.exit()?.exitCode, command).toBe(code);
+      expect(readProcessRecord(new JobDir(job.dir))).toMatchObject({
+        kind: "complete",
+        notExecuted: expect.stringContaining(command),
+      });
+      expect(job.log("stderr.log")).toBe("");
+    }
+  });
+
+  test("a script that names no interpreter is a shell's", async () => {
+    const script = join(tempDir(), "script");
+    writeFileSync(script, `printf '<%s>' "$0" "$@"; exit 4\n`, { mode: 0o755 });
+    const job = run([script, "", "a b", "-x"]);
+    await job.ended;
+    expect(job.exit()?.exitCode).toBe(4);
+    expect(job.log("stdout.log")).toBe(`<${script}><><a b><-x>`);
   });
 
   test("the command's own 127 is its own", async () => {
@@ -185,6 +286,28 @@ describe.each(shells())("%s", (_program, shell) => {
     }
   });
 
+  test.skipIf(process.platform !== "linux")(
+    "its end is recorded once nothing else is in the place of that record",
+    async () => {
+      for (const [make, undo] of [
+        ["mkfifo exit", (path: string) => rmSync(path)],
+        ["mkdir exit", (path: string) => rmdirSync(path)],
+        ["ln -s /nonexistent/file exit", (path: string) => rmSync(path)],
+      ] as const) {
+        const job = run(["sh", "-c", `${make}; exit 3`]);
+        await eventually("the command", () => isStarted(job));
+        await eventually(`the runner to wait after ${make}`, () =>
+          isWaiting(job.child.pid as number),
+        );
+        expect(job.child.exitCode).toBeNull();
+        undo(join(job.dir, "exit"));
+        await job.ended;
+        expect(job.child.exitCode, make).toBe(0);
+        expect(job.exit()?.exitCode, make).toBe(3);
+      }
+    },
+  );
+
   test("the command's own 125 is its own, and not that of a job that was given up", async () => {
     const job = run(["sh", "-c", "exit 125"]);
     await job.ended;
@@ -196,6 +319,7 @@ describe.each(shells())("%s", (_program, shell) => {
 
   test("arguments arrive as they are", async () => {
     const args = ["", " a  b ", "$HOME", "`id`", "*", "-n", "\n", "\\", '"', "ü\u{1f600}", "--"];
+    args.push("it's", "a\nb\n", "\u0081\u0088", "}", "end", "\u0001\u007f", "x".repeat(9000));
     const job = run(["printf", "<%s>", ...args]);
     await job.ended;
     expect(job.log("stdout.log")).toBe(args.map((arg) => `<${arg}>`).join(""));
@@ -210,31 +334,21 @@ describe.each(shells())("%s", (_program, shell) => {
   });
 
   test("runs nothing once the job was given up", async () => {
-    const dir = join(tempDir(), "job");
-    mkdirSync(dir);
-    writeFileSync(join(dir, "process"), "abandoned\n");
-    const words = [...runnerWords(dir, "stderr.log", "22"), "touch", join(dir, "ran")];
-    expect(() => execFileSync(shell, words, { stdio: "ignore" })).toThrow();
-    expect(existsSync(join(dir, "ran"))).toBe(false);
-    expect(existsSync(join(dir, "exit"))).toBe(false);
+    const job = run(["touch", "ran"], { files: { process: "abandoned\n" } });
+    await job.ended;
+    expect(job.child.exitCode).toBe(1);
+    expect(existsSync(join(job.dir, "ran"))).toBe(false);
+    expect(existsSync(join(job.dir, "exit"))).toBe(false);
   });
 
   /** A job whose runner knows how its command has ended, and cannot write that down. */
   async function unrecorded() {
-    const job = run(["sh", "-c", "until [ -e go ]; do sleep 0.01; done; exit 3"]);
+    const job = run(endsAt("go", "exit 3"));
     const { pid } = job.child as { pid: number };
-    onTestFinished(async () => {
-      if (job.child.exitCode === null) process.kill(-pid, "SIGKILL");
-      await job.ended;
-    });
-    await eventually(
-      "the command",
-      () => readProcessRecord(new JobDir(job.dir)).kind === "complete",
-    );
+    await eventually("the command", () => isStarted(job));
     limitFileSize(pid, "0");
     writeFileSync(join(job.dir, "go"), "");
-    // It has nothing to do but to sleep until it tries again.
-    await eventually("the runner to wait", () => children(pid).includes("sleep"));
+    await eventually("the runner to wait", () => isWaiting(pid));
     return job;
   }
 
@@ -267,16 +381,12 @@ describe.each(shells())("%s", (_program, shell) => {
     async () => {
       const script = join(tempDir(), "script");
       writeFileSync(script, "#!/nonexistent/interpreter\n", { mode: 0o755 });
-      const waiting = "until [ -e go ]; do sleep 0.01; done;";
       for (const [end, code] of [
         ["exit 5", 5],
         [`exec ${script}`, 127],
       ] as const) {
-        const job = run(["sh", "-c", `${waiting} ${end}`]);
-        await eventually(
-          "the command",
-          () => readProcessRecord(new JobDir(job.dir)).kind === "complete",
-        );
+        const job = run(endsAt("go", end));
+        await eventually("the command", () => isStarted(job));
         const moved = join(tempDir(), "moved");
         renameSync(job.dir, moved);
         mkdirSync(job.dir);
@@ -288,6 +398,50 @@ describe.each(shells())("%s", (_program, shell) => {
           cpuTimeMs: expect.any(Number),
         });
         expect(readdirSync(job.dir)).toEqual([]);
+      }
+    },
+  );
+
+  test.skipIf(process.platform !== "linux")(
+    "its end is recorded in its directory where that was deleted and restored",
+    async () => {
+      for (const code of [6, 125]) {
+        const go = join(tempDir(), "go");
+        const job = run(endsAt(go, `exit ${code}`));
+        await eventually("the command", () => isStarted(job));
+        const copy = join(tempDir(), "copy");
+        cpSync(job.dir, copy, { recursive: true });
+        rmSync(job.dir, { recursive: true });
+        renameSync(copy, job.dir);
+        writeFileSync(go, "");
+        await job.ended;
+        expect(job.child.exitCode).toBe(0);
+        expect(job.exit()?.exitCode).toBe(code);
+      }
+    },
+  );
+
+  test.skipIf(process.platform !== "linux")(
+    "another job's directory in the place of a deleted one gets no record",
+    async () => {
+      for (const [make, isThere] of [
+        [(dir: string) => writeFileSync(join(dir, "process"), "another-boot\n"), true],
+        [(dir: string) => mkdirSync(join(dir, "process")), true],
+        [(dir: string) => execFileSync("mkfifo", [join(dir, "process")]), true],
+        [(dir: string) => rmdirSync(dir), false],
+        [(dir: string) => (rmdirSync(dir), writeFileSync(dir, "")), false],
+        [(dir: string) => (rmdirSync(dir), execFileSync("mkfifo", [dir])), false],
+      ] as const) {
+        const go = join(tempDir(), "go");
+        const job = run(endsAt(go, "exit 6"));
+        await eventually("the command", () => isStarted(job));
+        rmSync(job.dir, { recursive: true });
+        mkdirSync(job.dir);
+        make(job.dir);
+        writeFileSync(go, "");
+        await job.ended;
+        expect(job.child.exitCode, String(make)).toBe(1);
+        if (isThere) expect(readdirSync(job.dir), String(make)).toEqual(["process"]);
       }
     },
   );
