@@ -16,40 +16,10 @@ import { shells } from "../../helpers/shells.js";
 import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { startJob } from "./shell-job.js";
-
-const MIB = 1024 * 1024;
-
-/** One of each, none of them what the test itself has. */
-const ALL = {
-  as: 4096 * MIB,
-  core: 1536,
-  cpu: 1000,
-  data: 1024 * MIB,
-  fsize: MIB,
-  memlock: 64 * 1024,
-  nofile: 64,
-  nproc: 5000,
-  stack: 4 * MIB,
-};
-
-const NAMES: Readonly<Record<string, string>> = {
-  as: "address space",
-  core: "core file size",
-  cpu: "cpu time",
-  data: "data size",
-  fsize: "file size",
-  memlock: "locked memory",
-  nofile: "open files",
-  nproc: "processes",
-  stack: "stack size",
-};
+import { SOFT_LIMITS, softLimitIn } from "./soft-limits.js";
 
 /** Prints all of them. */
 const TELLS = 'umask; nice; cat /proc/self/limits; printf "%s" "$A"';
-
-function softLimitIn(text: string, resource: string): string | undefined {
-  return new RegExp(`^Max ${NAMES[resource]} +(\\S+)`, "m").exec(text)?.[1];
-}
 
 function spec(rest: Partial<JobSpec> = {}): JobSpec {
   return someSpec({ command: "sh", args: ["-c", TELLS], ...rest });
@@ -59,14 +29,14 @@ function expectAll(text: string, nice: number): void {
   expect(text.split(/\r?\n/).slice(0, 2)).toEqual(["0027", String(nice)]);
   const seen = RESOURCES.map((resource) => [resource, softLimitIn(text, resource)]);
   expect(Object.fromEntries(seen)).toEqual(
-    Object.fromEntries(Object.entries(ALL).map(([name, limit]) => [name, String(limit)])),
+    Object.fromEntries(Object.entries(SOFT_LIMITS).map(([name, limit]) => [name, String(limit)])),
   );
   expect(text).toMatch(/a b$/);
 }
 
 const nice = getPriority() + 3;
 // A variable that the shell cannot pass on: env(1) and nice(1) both stand before the command.
-const asked = { umask: 0o027, nice, softLimits: ALL, env: { A: "a b", "x.y": "1" } };
+const asked = { umask: 0o027, nice, softLimits: SOFT_LIMITS, env: { A: "a b", "x.y": "1" } };
 
 describe.skipIf(process.platform !== "linux").each(shells())("%s", (_program, shell) => {
   test.each([

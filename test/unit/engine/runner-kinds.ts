@@ -33,7 +33,7 @@ export interface RunnerKind {
   readonly name: string;
   readonly isNative: boolean;
   /** Gives it a job, with the umask 027. */
-  start(job: RunnerJob): RunnerStart;
+  readonly start: (job: RunnerJob) => RunnerStart;
 }
 
 /** Each runner that there is: runner.sh under each shell, and the native one. */
@@ -46,7 +46,7 @@ function shellKind(name: string, shell: string): RunnerKind {
   return {
     name,
     isNative: false,
-    start({ dir, command, env, merge }) {
+    start: ({ dir, command, env, merge }) => {
       const stderr = join(dir, merge ? "stdout.log" : "stderr.log");
       // Its own words. A server that an upgrade finds running gives it these, and no others.
       return { words: [shell, RUNNER, dir, BOOT, "27", stderr, "", ...command], env, told: "" };
