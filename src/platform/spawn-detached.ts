@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, writeSync } from "node:fs";
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { isMainThread } from "node:worker_threads";
 import { IS_OVER } from "./abort-signals.js";
@@ -202,6 +203,7 @@ function reaper(posixSpawn: PosixSpawn): Reaper {
 }
 
 function systemError(errno: number, attempt: string): Error {
-  const code = getSystemErrorName(-errno);
+  // libuv, whose names these are, has none for that of a file that is no program.
+  const code = errno === constants.errno.ENOEXEC ? "ENOEXEC" : getSystemErrorName(-errno);
   return Object.assign(new Error(`${attempt}: ${code}`), { code, errno });
 }

@@ -13,14 +13,17 @@ export interface LocalEngineOptions extends Partial<Pick<SharedEngine, "bareExit
   readonly pollIntervalMs: number;
   /** For copies of the scripts that run jobs. Without it, the package must stay where it is. */
   readonly scriptCopiesDir?: string;
+  /** Where the package has those scripts; absent: beside this module. */
+  readonly packageDir?: string;
 }
 
 /** Runs commands as processes of this machine, each with a runner process as its parent. */
 export class LocalEngine implements Engine {
   readonly #shared: SharedEngine;
 
-  constructor({ pollIntervalMs, scriptCopiesDir, bareExit = () => undefined }: LocalEngineOptions) {
-    const scripts = new JobScripts(scriptCopiesDir);
+  constructor(options: LocalEngineOptions) {
+    const { pollIntervalMs, scriptCopiesDir, packageDir, bareExit = () => undefined } = options;
+    const scripts = new JobScripts(scriptCopiesDir, packageDir);
     const programs = () => scripts.programs();
     this.#shared = {
       ticker: new Ticker(pollIntervalMs),

@@ -12,6 +12,8 @@ import {
 } from "../../../src/engine/local/runner/runner-records.js";
 import { RESOURCES, resourceLimits } from "../../../src/platform/resource-limits.js";
 import { eventually } from "../../helpers/eventually.js";
+import { hasNativeRunner } from "../../helpers/native-runner.js";
+import { type RunnerPackage, runnerPackage } from "../../helpers/runner-package.js";
 import { shells } from "../../helpers/shells.js";
 import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -69,18 +71,55 @@ describe.skipIf(process.platform !== "linux").each(shells())("%s", (_program, sh
   });
 });
 
-test.skipIf(process.platform !== "linux")("a runner that waited gives it too", async () => {
-  const engine = new LocalEngine({ pollIntervalMs: 50 });
-  onTestFinished(() => engine.close());
-  for (let starts = 0; starts < 2; starts += 1) {
+const packages: RunnerPackage[] = hasNativeRunner() ? ["shell", "native"] : ["shell"];
+
+describe.skipIf(process.platform !== "linux").each(packages)("a runner: %s", (which) => {
+  async function start(engine: LocalEngine, wanted: JobSpec): Promise<JobDir> {
     const dir = new JobDir(join(tempDir(), "job"));
     mkdirSync(dir.path, { mode: 0o700 });
     for (const stream of ["stdout", "stderr"] as const) writeFileSync(dir.log(stream), "");
-    await (await engine.prepare(spec(asked))).start(dir);
-    await eventually("its end", () => readExitRecord(dir.exit));
-    expectAll(readFileSync(dir.log("stdout"), "utf8"), nice);
-    expect(readProcessRecord(dir)).not.toHaveProperty("notExecuted");
+    onTestFinished(() => engine.open(dir).stop(0, new AbortController().signal));
+    await (await engine.prepare(wanted)).start(dir);
+    return dir;
   }
+
+  function newEngine(): LocalEngine {
+    const engine = new LocalEngine({ pollIntervalMs: 50, packageDir: runnerPackage(which) });
+    onTestFinished(() => engine.close());
+    return engine;
+  }
+
+  test("that waited gives it too", async () => {
+    const engine = newEngine();
+    for (let starts = 0; starts < 2; starts += 1) {
+      const dir = await start(engine, spec(asked));
+      await eventually("its end", () => readExitRecord(dir.exit));
+      expectAll(readFileSync(dir.log("stdout"), "utf8"), nice);
+      expect(readProcessRecord(dir)).not.toHaveProperty("notExecuted");
+    }
+  });
+
+  test("has none of it, and can do its work", async () => {
+    const engine = newEngine();
+    const softLimits = { fsize: 0, nofile: 5, nproc: 0, core: -1 };
+    const dir = await start(
+      engine,
+      spec({ ...asked, softLimits, args: ["-c", "while [ -d . ]; do :; done"] }),
+    );
+    const record = readProcessRecord(dir);
+    if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
+    const limitsOf = ({ pid }: { pid: number }) => readFileSync(`/proc/${pid}/limits`, "latin1");
+    await eventually(
+      "the command's",
+      () => softLimitIn(limitsOf(record.command), "nofile") === "5",
+    );
+    for (const name of ["fsize", "nofile", "nproc"] as const) {
+      expect(softLimitIn(limitsOf(record.runner), name)).not.toBe(String(softLimits[name]));
+    }
+    process.kill(record.command.pid, "SIGKILL");
+    await eventually("its end", () => readExitRecord(dir.exit));
+    expect(readExitRecord(dir.exit)).toMatchObject({ exitCode: 137 });
+  });
 });
 
 describe.skipIf(process.platform !== "linux")("what cannot be had", () => {

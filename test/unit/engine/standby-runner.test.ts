@@ -1,11 +1,16 @@
 import { execFileSync, spawn } from "node:child_process";
 import {
+  chmodSync,
   closeSync,
+  cpSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmdirSync,
+  rmSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,7 +18,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
 import type { JobSpec } from "../../../src/contract/job.js";
 import { JobDir } from "../../../src/core/job-dir.js";
-import { LocalEngine } from "../../../src/engine/local/local-engine.js";
+import { LocalEngine, type LocalEngineOptions } from "../../../src/engine/local/local-engine.js";
 import { NATIVE_RUNNER } from "../../../src/engine/local/runner/native-runner.js";
 import { prepareCommand } from "../../../src/engine/local/runner/prepare-command.js";
 import {
@@ -25,7 +30,14 @@ import {
   readProcessRecord,
 } from "../../../src/engine/local/runner/runner-records.js";
 import { eventually } from "../../helpers/eventually.js";
-import { needsCgroup } from "../../helpers/machine.js";
+import { mounted } from "../../helpers/disks.js";
+import { isRoot, needsCgroup } from "../../helpers/machine.js";
+import { hasNativeRunner } from "../../helpers/native-runner.js";
+import {
+  addNativeRunner,
+  type RunnerPackage,
+  runnerPackage,
+} from "../../helpers/runner-package.js";
 import { shells } from "../../helpers/shells.js";
 import { someSpec } from "../../helpers/records.js";
 import { tempDir } from "../../helpers/temp-dir.js";
@@ -46,8 +58,8 @@ function newDir(): JobDir {
   return dir;
 }
 
-function newEngine(): LocalEngine {
-  const engine = new LocalEngine({ pollIntervalMs: 50 });
+function newEngineOf(options: Partial<LocalEngineOptions> = {}): LocalEngine {
+  const engine = new LocalEngine({ pollIntervalMs: 50, ...options });
   onTestFinished(async () => {
     await engine.close();
     await eventually("its runner's end", () => waiting().length === 0);
@@ -82,12 +94,17 @@ function waiting(parent = process.pid): number[] {
     const [program = "", script = "", dir] = words(pid);
     const isRunner =
       program.endsWith(NATIVE_RUNNER) || (script.endsWith("runner.sh") && dir === "");
-    return isRunner && !hasChildren(pid) ? [pid] : [];
+    return isRunner && isToBeTold(pid) ? [pid] : [];
   });
 }
 
-function hasChildren(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") !== "";
+/** Whether a process still has what it is told by as its standard input. */
+function isToBeTold(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/0`).startsWith("pipe:");
+  } catch {
+    return false;
+  }
 }
 
 /** The pid of the one that waits, once it does and its engine has been told so. */
@@ -101,6 +118,11 @@ function oneWaits(): Promise<number> {
   });
 }
 
+/** Whether that process is a native runner. */
+function isNative(pid: number): boolean {
+  return words(pid)[0]?.endsWith(NATIVE_RUNNER) ?? false;
+}
+
 function runnerOf(dir: JobDir): number {
   const record = readProcessRecord(dir);
   if (record.kind !== "complete") throw new Error(`the process record is ${record.kind}`);
@@ -112,21 +134,18 @@ function cgroupOf(dir: JobDir): string {
   return record.kind === "complete" ? record.cgroup : "";
 }
 
-/** Prints all that a command has from its runner. */
+/** Prints all that a command has from its runner, but for what some shells set on the way. */
 const TELLS = `
 for word; do printf '[%s]' "$word"; done
 echo; umask; pwd; readlink /proc/self/cwd; ulimit -a
 readlink /proc/self/fd/0; ls /proc/self/fd | tr '\\n' ' '; echo
-tr '\\0' '\\n' </proc/self/environ | sort`;
+tr '\\0' '\\n' </proc/$$/environ | grep -vE '^(_|SHLVL)=' | sort`;
 
 async function toldBy(engine: LocalEngine, rest: Partial<JobSpec>, args: string[]) {
   const dir = await start(engine, spec("/bin/sh", ["-c", TELLS, "sh", ...args], rest));
   await eventually("the end", () => readExitRecord(dir.exit));
   expect(readExitRecord(dir.exit)?.exitCode).toBe(0);
-  const runner = runnerOf(dir);
-  // Without its child it looks like one that waits.
-  await eventually("its runner's end", () => words(runner).length === 0);
-  return { runner, output: readFileSync(dir.log("stdout"), "utf8") };
+  return { runner: runnerOf(dir), output: readFileSync(dir.log("stdout"), "utf8") };
 }
 
 const ODD_WORDS = [
@@ -140,7 +159,12 @@ const ODD_WORDS = [
   "\u0001\u007f",
 ];
 
-onLinux("a runner that waits for its job", () => {
+/** The packages whose runners wait: without the native one, where there is none. */
+const packages: RunnerPackage[] = hasNativeRunner() ? ["shell", "native"] : ["shell"];
+
+onLinux.each(packages)("a runner that waits for its job: %s", (which) => {
+  const newEngine = () => newEngineOf({ packageDir: runnerPackage(which) });
+
   test.each([
     ["nothing of its own", {}],
     [
@@ -153,25 +177,52 @@ onLinux("a runner that waits for its job", () => {
   ] as [string, Partial<JobSpec>][])(
     "gives a command with %s what any runner gives it",
     async (_, rest) => {
-      const cold = newEngine();
-      const expected = await toldBy(cold, rest, ODD_WORDS);
+      const shell = newEngineOf({ packageDir: runnerPackage("shell") });
+      const expected = await toldBy(shell, rest, ODD_WORDS);
+      await shell.close();
+      await eventually("the end of the runner that waits", () => waiting().length === 0);
+      const engine = newEngine();
+      const cold = await toldBy(engine, rest, ODD_WORDS);
       const standby = await oneWaits();
-      const found = await toldBy(cold, rest, ODD_WORDS);
+      expect(isNative(standby)).toBe(which === "native");
+      const found = await toldBy(engine, rest, ODD_WORDS);
       expect(found.runner).toBe(standby);
-      expect(expected.runner).not.toBe(standby);
+      expect(cold.runner).not.toBe(standby);
+      expect(cold.output).toBe(expected.output);
       expect(found.output).toBe(expected.output);
       expect(found.output).toContain("[it's]");
     },
   );
 
-  test("is not taken where its environment has too much", async () => {
+  test("is taken where its environment has too much, unless it cannot lose that", async () => {
     const engine = newEngine();
     await start(engine, spec("true"));
     const standby = await oneWaits();
-    const { runner, output } = await toldBy(engine, { clearEnv: true, env: { ONLY: "1" } }, []);
-    expect(runner).not.toBe(standby);
-    expect(output).not.toContain("HOME=");
-    expect(waiting()).toEqual([standby]);
+    const cleared = { clearEnv: true, env: { ONLY: "1" } };
+    const dir = await start(engine, spec("env", [], cleared));
+    expect(runnerOf(dir) === standby).toBe(which === "native");
+    await eventually("the end", () => readExitRecord(dir.exit));
+    expect(readFileSync(dir.log("stdout"), "utf8")).toBe("ONLY=1\n");
+    expect(waiting().includes(standby)).toBe(which === "shell");
+  });
+
+  test.each([
+    ["a terminal", { pty: true }],
+    ["input", { stdin: true }],
+    ["pipes", { output: "pipe" }],
+    ["something to run at its end", { onEnd: { command: "true", args: [], timeoutMs: 10_000 } }],
+    ["a limit of its own kind", { limits: { openFilesMax: 64 } }],
+  ] as [string, Partial<JobSpec>][])("leaves a job with %s to the right one", async (_, rest) => {
+    const engine = newEngine();
+    await start(engine, spec("true"));
+    const standby = await oneWaits();
+    const dir = await start(engine, spec("sh", ["-c", "echo ran; sleep 1000"], rest));
+    expect(words(runnerOf(dir)).join(" ")).toContain("runner.sh");
+    if (which === "native") expect(waiting()).toEqual([standby]);
+    await eventually("its output", () =>
+      /^ran\r?\n$/.test(readFileSync(dir.log("stdout"), "utf8")),
+    );
+    expect(readFileSync(dir.log("stderr"), "utf8")).toBe("");
   });
 
   test("that was killed is not missed", async () => {
@@ -206,8 +257,6 @@ onLinux("a runner that waits for its job", () => {
     const engine = newEngine();
     const first = await start(engine, spec("true"));
     needsCgroup(cgroupOf(first) !== "", skip);
-    // Without its child it looks like one that waits.
-    await eventually("its runner's end", () => words(runnerOf(first)).length === 0);
     const standby = await oneWaits();
     const dir = await start(engine, spec("sleep", ["1000"]));
     expect(runnerOf(dir)).toBe(standby);
@@ -232,20 +281,6 @@ onLinux("a runner that waits for its job", () => {
     await eventually("its end", () => words(standby).length === 0);
   });
 
-  test("ends when its process is killed", async () => {
-    const script = `
-      const { Manager } = await import(${JSON.stringify(DIST)});
-      const manager = await Manager.open({ stateDir: ${JSON.stringify(join(tempDir(), "state"))} });
-      await manager.start({ command: "true" });
-      console.log("started");
-      setInterval(() => {}, 1000);`;
-    const server = spawn(process.execPath, ["--input-type=module", "-e", script]);
-    onTestFinished(() => void server.kill("SIGKILL"));
-    const standby = await eventually("its runner", () => waiting(server.pid)[0]);
-    server.kill("SIGKILL");
-    await eventually("its end", () => words(standby).length === 0);
-  });
-
   test.each([
     ["", {}],
     [", with input", { stdin: true }],
@@ -256,28 +291,14 @@ onLinux("a runner that waits for its job", () => {
       const engine = newEngine();
       for (let round = 0; round < 2; round += 1) {
         const dir = await start(engine, spec("sleep", ["1000.25"], rest));
-        expect(words(runnerOf(dir)).join(" ")).toContain("runner.sh");
+        const isByNative = which === "native" && !rest.stdin && !rest.pty;
+        const runner = isByNative ? NATIVE_RUNNER : "runner.sh";
+        expect(words(runnerOf(dir)).join(" ")).toContain(runner);
         expect(words(runnerOf(dir)).join(" ")).not.toContain("1000.25");
         await eventually("the end of env", () => !readdirSync(dir.path).includes("env"));
       }
     },
   );
-
-  test("is known for a job's from its logs, before it has recorded who it is", async () => {
-    const dir = newDir();
-    const job = newEngine().open(dir);
-    writeFileSync(dir.process, "");
-    expect(await job.inspect()).toEqual({ kind: "not-started" });
-    for (const stream of ["stdout", "stderr"] as const) {
-      const log = openSync(dir.log(stream), "a");
-      const child = spawn("sleep", ["1000"], { stdio: ["ignore", "ignore", log] });
-      onTestFinished(() => void child.kill("SIGKILL"));
-      closeSync(log);
-      await eventually("its log", async () => (await job.inspect()).kind === "starting");
-      child.kill("SIGKILL");
-      await eventually("its end", async () => (await job.inspect()).kind === "not-started");
-    }
-  });
 
   test("more arguments than may be told go another way", async () => {
     const engine = newEngine();
@@ -292,6 +313,120 @@ onLinux("a runner that waits for its job", () => {
       await eventually("the end", () => readExitRecord(dir.exit));
       expect(readFileSync(dir.log("stdout"), "utf8")).toBe(`${count} 100000\n`);
     }
+  });
+});
+
+onLinux("a runner that waits", () => {
+  test("ends when its process is killed", async () => {
+    const script = `
+      const { Manager } = await import(${JSON.stringify(DIST)});
+      const manager = await Manager.open({ stateDir: ${JSON.stringify(join(tempDir(), "state"))} });
+      await manager.start({ command: "true" });
+      console.log("started");
+      setInterval(() => {}, 1000);`;
+    const server = spawn(process.execPath, ["--input-type=module", "-e", script]);
+    onTestFinished(() => void server.kill("SIGKILL"));
+    const standby = await eventually("its runner", () => waiting(server.pid)[0]);
+    server.kill("SIGKILL");
+    await eventually("its end", () => words(standby).length === 0);
+  });
+
+  test("is known for a job's from its logs, before it has recorded who it is", async () => {
+    const dir = newDir();
+    const job = newEngineOf().open(dir);
+    writeFileSync(dir.process, "");
+    expect(await job.inspect()).toEqual({ kind: "not-started" });
+    for (const stream of ["stdout", "stderr"] as const) {
+      const log = openSync(dir.log(stream), "a");
+      const child = spawn("sleep", ["1000"], { stdio: ["ignore", "ignore", log] });
+      onTestFinished(() => void child.kill("SIGKILL"));
+      closeSync(log);
+      await eventually("its log", async () => (await job.inspect()).kind === "starting");
+      child.kill("SIGKILL");
+      await eventually("its end", async () => (await job.inspect()).kind === "not-started");
+    }
+  });
+});
+
+describe.skipIf(!hasNativeRunner())("a package's native runner", () => {
+  /** Whether native ones run an engine's next job, and the one after it, whose runner waits. */
+  async function areNative(engine: LocalEngine): Promise<boolean[]> {
+    const found = [];
+    for (let jobs = 0; jobs < 2; jobs += 1) {
+      found.push(isNative(await runnerOfNext(engine)));
+      await oneWaits();
+    }
+    return found;
+  }
+
+  async function runnerOfNext(engine: LocalEngine): Promise<number> {
+    const dir = await start(engine, spec("sh", ["-c", "echo ran; sleep 1000"]));
+    await eventually("its output", () => readFileSync(dir.log("stdout"), "utf8") === "ran\n");
+    expect(readFileSync(dir.log("stderr"), "utf8")).toBe("");
+    return runnerOf(dir);
+  }
+
+  test("runs jobs, the first one too", async () => {
+    expect(await areNative(newEngineOf({ packageDir: runnerPackage("native") }))).toEqual([
+      true,
+      true,
+    ]);
+  });
+
+  test.each([
+    ["has no mode of a program", (path: string) => chmodSync(path, 0o644)],
+    ["is no program", (path: string) => writeFileSync(path, "")],
+    ["is a directory", (path: string) => (rmSync(path), mkdirSync(path))],
+  ])("is no reason not to run a job where it %s", async (_, spoil) => {
+    const packageDir = runnerPackage("native");
+    spoil(join(packageDir, NATIVE_RUNNER));
+    expect(await areNative(newEngineOf({ packageDir }))).toEqual([false, false]);
+  });
+
+  test.skipIf(!isRoot())("nor where nothing can be executed in its file system", async () => {
+    const packageDir = mounted("tmpfs", "noexec,size=1m,mode=700");
+    cpSync(runnerPackage("native"), packageDir, { recursive: true });
+    expect(await areNative(newEngineOf({ packageDir }))).toEqual([false, false]);
+  });
+
+  test.each([
+    // As another version does, it ends: at once, or when it has read its instructions.
+    ["knows nothing of jobs", (path: string) => cpSync("/bin/true", path, { dereference: true })],
+    ["runs none", (path: string) => cpSync("/bin/cat", path, { dereference: true })],
+    ["is damaged, and crashes", (path: string) => truncateSync(path, 1000)],
+  ])("nor where it %s", async (_, spoil) => {
+    const packageDir = runnerPackage("native");
+    spoil(join(packageDir, NATIVE_RUNNER));
+    const engine = newEngineOf({ packageDir });
+    for (let jobs = 0; jobs < 3; jobs += 1) {
+      expect(isNative(await runnerOfNext(engine))).toBe(false);
+    }
+  });
+
+  test("is as gone for a server that runs as its package, unless that may copy it", async () => {
+    const packageDir = runnerPackage("native");
+    const scriptCopiesDir = join(tempDir(), "scripts");
+    const engines = [newEngineOf({ packageDir, scriptCopiesDir }), newEngineOf({ packageDir })];
+    rmSync(join(packageDir, NATIVE_RUNNER));
+    for (const [engine, isCopied] of [
+      [engines[0], true],
+      [engines[1], false],
+    ] as [LocalEngine, boolean][]) {
+      expect(await areNative(engine)).toEqual([isCopied, isCopied]);
+      await engine.close();
+      await eventually("the end of the runner that waits", () => waiting().length === 0);
+    }
+  });
+
+  test("that comes with an upgrade is the next server's", async () => {
+    const packageDir = runnerPackage("shell");
+    const engine = newEngineOf({ packageDir, scriptCopiesDir: join(tempDir(), "scripts") });
+    expect(await areNative(engine)).toEqual([false, false]);
+    addNativeRunner(packageDir);
+    expect(await areNative(engine)).toEqual([false, false]);
+    await engine.close();
+    await eventually("the end of the runner that waits", () => waiting().length === 0);
+    expect(await areNative(newEngineOf({ packageDir }))).toEqual([true, true]);
   });
 });
 
