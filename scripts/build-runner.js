@@ -19,15 +19,18 @@ const FLAGS =
   "-fno-asynchronous-unwind-tables -fno-pie -no-pie -static -nostdlib -s " +
   "-Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack";
 
-/** Made beside it and renamed: jobs that run may be executing the one from before. */
+/**
+ * Made beside it and renamed: jobs that run may be executing the one from before.
+ * @returns undefined where there is no such compiler; why it could not, or ""
+ */
 function build(compiler) {
   const dir = mkdtempSync(join(DIR, "build-"));
   try {
     const file = join(dir, NAME);
     const args = [...FLAGS.split(" "), "-o", file, SOURCE];
-    const { status, stderr } = spawnSync(compiler, args, { encoding: "utf8" });
-    if (status === null) return undefined;
-    if (status !== 0) return stderr;
+    const { error, status, stderr } = spawnSync(compiler, args, { encoding: "utf8" });
+    if (error) return undefined;
+    if (status !== 0) return stderr.trim() || `${compiler} failed`;
     renameSync(file, join(DIR, NAME));
     return "";
   } finally {
