@@ -3,13 +3,15 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { JobScripts, PACKAGE_SCRIPTS_DIR } from "../../../src/engine/local/runner/job-scripts.js";
+import { NATIVE_RUNNER } from "../../../src/engine/local/runner/native-runner.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 
 const NAMES = [
@@ -22,10 +24,14 @@ const NAMES = [
   "terminal.sh",
 ];
 
-function newPackage() {
+/** @param nativeRunner what its native runner has; absent: there is none */
+function newPackage(nativeRunner?: Uint8Array) {
   const packageDir = join(tempDir(), "package");
   mkdirSync(packageDir);
   for (const name of NAMES) cpSync(join(PACKAGE_SCRIPTS_DIR, name), join(packageDir, name));
+  if (nativeRunner) {
+    writeFileSync(join(packageDir, NATIVE_RUNNER), nativeRunner, { mode: 0o755 });
+  }
   const copiesDir = join(tempDir(), "scripts");
   return { packageDir, copiesDir, scripts: new JobScripts(copiesDir, packageDir) };
 }
@@ -78,4 +84,51 @@ test("that can neither be found nor copied are an error that says so", () => {
   expect(() => new JobScripts(copiesDir, packageDir).dir()).toThrow(
     "which were gone when this server was started: ENOENT",
   );
+});
+
+/** Not text, as no program is. */
+const PROGRAM = Buffer.from([0x7f, 0x45, 0xff, 0x00, 0xc3, 0x28]);
+
+test("are copied with the native runner, which can be executed by its owner alone", () => {
+  const { packageDir, scripts } = newPackage(PROGRAM);
+  const inPackage = join(packageDir, NATIVE_RUNNER);
+  expect(scripts.programs()).toMatchObject({ scriptsDir: packageDir, nativeRunner: inPackage });
+  rmSync(packageDir, { recursive: true });
+  const { scriptsDir, nativeRunner = "" } = scripts.programs();
+  expect(nativeRunner).toBe(join(scriptsDir, NATIVE_RUNNER));
+  const expectWhole = () => {
+    expect(readdirSync(scriptsDir).sort()).toEqual([...NAMES, NATIVE_RUNNER].sort());
+    expect(readFileSync(nativeRunner)).toEqual(PROGRAM);
+    expect(lstatSync(nativeRunner).mode & 0o777).toBe(0o700);
+    for (const name of NAMES) expect(lstatSync(join(scriptsDir, name)).mode & 0o777).toBe(0o600);
+  };
+  expectWhole();
+  rmSync(nativeRunner);
+  expect(scripts.programs()).toMatchObject({ scriptsDir, nativeRunner });
+  expectWhole();
+});
+
+test("are copied where the native runner alone is gone, and not missed where there was none", () => {
+  const { packageDir, copiesDir, scripts } = newPackage(PROGRAM);
+  rmSync(join(packageDir, NATIVE_RUNNER));
+  expect(dirname(scripts.dir())).toBe(copiesDir);
+  writeFileSync(join(packageDir, NATIVE_RUNNER), PROGRAM);
+  expect(scripts.dir()).toBe(packageDir);
+  const without = newPackage();
+  writeFileSync(join(without.packageDir, NATIVE_RUNNER), PROGRAM);
+  expect(without.scripts.programs()).toMatchObject({
+    scriptsDir: without.packageDir,
+    nativeRunner: undefined,
+  });
+  rmSync(without.packageDir, { recursive: true });
+  expect(readdirSync(without.scripts.dir()).sort()).toEqual(NAMES);
+});
+
+test("have a copy of their own for each native runner", () => {
+  const copies = [undefined, PROGRAM, Buffer.from("another")].map((program) => {
+    const { packageDir, scripts } = newPackage(program);
+    rmSync(packageDir, { recursive: true });
+    return basename(scripts.dir());
+  });
+  expect(new Set(copies).size).toBe(3);
 });
