@@ -40,7 +40,7 @@ function build(compiler) {
 
 if (process.platform === "linux") {
   rmSync(join(DIR, NAME), { force: true });
-  const compilers = new Set([process.env.CC ?? "cc", "gcc", "clang"]);
+  const compilers = new Set([process.env.CC || "cc", "gcc", "clang"]);
   let complaint = "no C compiler was found";
   for (const compiler of compilers) {
     const result = build(compiler);
