@@ -21,8 +21,8 @@ typedef long word;
 #if defined(__x86_64__)
 enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_rt_sigprocmask = 14,
 	SYS_rt_sigaction = 13, SYS_dup3 = 292, SYS_execve = 59, SYS_exit_group = 231, SYS_wait4 = 61,
-	SYS_chdir = 80, SYS_getcwd = 79, SYS_umask = 95, SYS_getrusage = 98, SYS_setpriority = 141,
-	SYS_unlinkat = 263, SYS_openat = 257, SYS_newfstatat = 262, SYS_faccessat = 269,
+	SYS_chdir = 80, SYS_getcwd = 79, SYS_umask = 95, SYS_getrusage = 98, SYS_getpriority = 140,
+	SYS_setpriority = 141, SYS_unlinkat = 263, SYS_openat = 257, SYS_newfstatat = 262, SYS_faccessat = 269,
 	SYS_prlimit64 = 302, SYS_clone = 56, SYS_nanosleep = 35 };
 
 static word call(word n, word a, word b, word c, word d, word e, word f)
@@ -45,8 +45,8 @@ enum { STAT_BYTES = 144, STAT_MODE = 24 };
 #elif defined(__aarch64__)
 enum { SYS_read = 63, SYS_write = 64, SYS_close = 57, SYS_fstat = 80, SYS_rt_sigprocmask = 135,
 	SYS_rt_sigaction = 134, SYS_dup3 = 24, SYS_execve = 221, SYS_exit_group = 94, SYS_wait4 = 260,
-	SYS_chdir = 49, SYS_getcwd = 17, SYS_umask = 166, SYS_getrusage = 165, SYS_setpriority = 140,
-	SYS_unlinkat = 35, SYS_openat = 56, SYS_newfstatat = 79, SYS_faccessat = 48,
+	SYS_chdir = 49, SYS_getcwd = 17, SYS_umask = 166, SYS_getrusage = 165, SYS_getpriority = 141,
+	SYS_setpriority = 140, SYS_unlinkat = 35, SYS_openat = 56, SYS_newfstatat = 79, SYS_faccessat = 48,
 	SYS_prlimit64 = 261, SYS_clone = 220, SYS_nanosleep = 101 };
 
 static word call(word n, word a, word b, word c, word d, word e, word f)
@@ -71,12 +71,12 @@ enum { STAT_BYTES = 128, STAT_MODE = 16 };
 #endif
 
 enum { AT_FDCWD = -100, AT_REMOVEDIR = 0x200, SIGCHLD = 17, PRIO_PROCESS = 0,
-	RUSAGE_SELF = 0, RUSAGE_CHILDREN = -1, SIG_SETMASK = 2 };
+	RUSAGE_SELF = 0, RUSAGE_CHILDREN = -1, SIG_SETMASK = 2, RLIMIT_FSIZE = 1 };
 enum { O_RDONLY = 0, O_WRONLY = 01, O_RDWR = 02, O_CREAT = 0100, O_EXCL = 0200, O_APPEND = 02000,
 	O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
 enum { S_IFMT = 0170000, S_IFIFO = 0010000, S_IFREG = 0100000 };
 enum { ENOENT = 2, ENOEXEC = 8, E2BIG = 7, ENOMEM = 12, EACCES = 13, ENOTDIR = 20, ETXTBSY = 26,
-	ELOOP = 40, EPERM = 1 };
+	ENAMETOOLONG = 36, ELOOP = 40, EPERM = 1 };
 
 #define call1(n, a) call(n, (word)(a), 0, 0, 0, 0, 0)
 #define call2(n, a, b) call(n, (word)(a), (word)(b), 0, 0, 0, 0)
@@ -284,7 +284,7 @@ static int parse_number(const char *text, word *number)
 		if (*text < '0' || *text > '9') return 0;
 		found = found * 10 + (uint64_t)(*text - '0');
 	}
-	*number = is_negative ? -(word)found : (word)found;
+	*number = (word)(is_negative ? -found : found);
 	return 1;
 }
 
@@ -351,6 +351,7 @@ static const char *reason_of(word error)
 	case EACCES: return "Permission denied";
 	case ENOTDIR: return "Not a directory";
 	case ETXTBSY: return "Text file busy";
+	case ENAMETOOLONG: return "File name too long";
 	case ELOOP: return "Too many levels of symbolic links";
 	default: return "cannot be executed";
 	}
@@ -360,6 +361,12 @@ static const char *reason_of(word error)
 static _Noreturn void refuse(word record, const char *what, word error)
 {
 	struct text line;
+	/* The record is not the job's, whose limit may be less than it has already. */
+	struct limit size;
+	if (call4(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &size) == 0) {
+		size.soft = size.hard;
+		call4(SYS_prlimit64, 0, RLIMIT_FSIZE, &size, NULL);
+	}
 	begin(&line, "not executed: ");
 	add(&line, what);
 	add(&line, ": ");
@@ -367,7 +374,8 @@ static _Noreturn void refuse(word record, const char *what, word error)
 	for (size_t at = 0; at < line.used; at++) if (line.bytes[at] == '\n') line.bytes[at] = ' ';
 	add(&line, "\n");
 	write_text(record, &line);
-	end(error == -ENOENT ? 127 : 126);
+	int is_missing = error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -ENAMETOOLONG;
+	end(is_missing ? 127 : 126);
 }
 
 static void open_log(const char *name, int as)
@@ -402,15 +410,26 @@ static word set_limit(const char *resource, const char *soft)
 	return call4(SYS_prlimit64, 0, number, &limit, NULL);
 }
 
+static word fork_child(void)
+{
+	return call(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+}
+
+static void unblock_signals(void)
+{
+	static const uint64_t none = 0;
+	call4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+}
+
 static _Noreturn void run_command(const struct job *job, struct text *record, const char *cgroup)
 {
-	static const uint64_t no_signals = 0;
 	open_log("stdout.log", 1);
 	open_log(job->stderr_log, 2);
 	word fd = record_process(record, cgroup);
 	call1(SYS_umask, job->umask);
 	word nice;
-	if (parse_number(job->nice, &nice)) {
+	/* The kernel returns 20 less the niceness. To set it may be forbidden, also to what it is. */
+	if (parse_number(job->nice, &nice) && call2(SYS_getpriority, PRIO_PROCESS, 0) != 20 - nice) {
 		word failed = call3(SYS_setpriority, PRIO_PROCESS, 0, nice);
 		if (failed) refuse(fd, "nice", failed);
 	}
@@ -419,7 +438,7 @@ static _Noreturn void run_command(const struct job *job, struct text *record, co
 		if (failed) refuse(fd, "soft limits", failed);
 	}
 	/* One that has come to the group since is delivered now. */
-	call4(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
+	unblock_signals();
 	const char *command = job->argv[0];
 	word failed = call3(SYS_execve, job->file, job->argv, job->env);
 	if (failed == -ENOEXEC) {
@@ -442,10 +461,19 @@ static int wait_for(word child)
 
 /* ---- The record of its end. ---- */
 
+/* Ends the runner where its pause is ended: by a stop, which spares the runner itself. */
 static void pause_a_second(void)
 {
 	static const int64_t second[2] = { 1, 0 };
+	word child = fork_child();
+	if (child > 0) {
+		if (wait_for(child) != 0) end(1);
+		return;
+	}
+	/* By itself where there can be no more processes. */
+	if (child == 0) unblock_signals();
 	call2(SYS_nanosleep, second, NULL);
+	if (child == 0) end(0);
 }
 
 /* Whether that directory is this job's: its record names this boot. The command can have made
@@ -547,7 +575,7 @@ __attribute__((used)) static _Noreturn void run(word *stack)
 	if (dir < 0 || (dir != JOB_FD && call3(SYS_dup3, dir, JOB_FD, O_CLOEXEC) < 0)) end(1);
 	if (dir != JOB_FD) call1(SYS_close, dir);
 
-	word child = call(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+	word child = fork_child();
 	if (child < 0) end(1);
 	if (child == 0) {
 		if (job.corrects_pwd) correct_pwd(job.env);

@@ -21,6 +21,7 @@ import {
   readProcessRecord,
 } from "../../../src/engine/local/runner/runner-records.js";
 import { JobDir } from "../../../src/core/job-dir.js";
+import { NATIVE_RUNNER } from "../../../src/engine/local/runner/native-runner.js";
 import { eventually } from "../../helpers/eventually.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { runnerKinds } from "./runner-kinds.js";
@@ -42,11 +43,6 @@ function children(pid: number): string[] {
 function isExecuting(pid: number, command: string): boolean {
   if (process.platform !== "linux") return true;
   return readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith(command);
-}
-
-/** Whether a process waits for something: asleep, by proc(5). */
-function isAsleep(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.startsWith("S") ?? false;
 }
 
 /** Has a job end as soon as that file is there, which may be in its directory. */
@@ -99,8 +95,8 @@ describe.each(runnerKinds())("$name", ({ isNative, start }) => {
 
   /** Whether the runner has nothing to do but to sleep until it tries again. */
   function isWaiting(pid: number): boolean {
-    if (isNative) return children(pid).length === 0 && isAsleep(pid);
-    return children(pid).includes("sleep");
+    // The native one has a fork of itself sleep, so that a stop ends it as it ends sleep(1).
+    return children(pid).includes(isNative ? NATIVE_RUNNER : "sleep");
   }
 
   test("records the code, the CPU time and both outputs", async () => {
@@ -351,6 +347,16 @@ describe.each(runnerKinds())("$name", ({ isNative, start }) => {
     await eventually("the runner to wait", () => isWaiting(pid));
     return job;
   }
+
+  test.skipIf(process.platform !== "linux")(
+    "one that waits for room ends with what a stop ends, which spares the runner",
+    async () => {
+      const job = await unrecorded();
+      execFileSync("pkill", ["-KILL", "-P", String(job.child.pid)]);
+      await job.ended;
+      expect(job.child.exitCode).toBe(1);
+    },
+  );
 
   test.skipIf(process.platform !== "linux")(
     "its end is recorded once there is room for it",

@@ -3,7 +3,7 @@ import type { JobSpec } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
 import { processTable } from "../process/processes.js";
 import type { LocalCommand } from "./prepare-command.js";
-import { addedNice, softLimitNumbers } from "./process-attributes.js";
+import { softLimitNumbers } from "./process-attributes.js";
 import { UMASK, type Words } from "./runner-command.js";
 
 /*
@@ -42,7 +42,8 @@ export function nativeInstructions(command: LocalCommand, dir: JobDir, workDir: 
     workDir,
     basename(dir.log(spec.mergeOutput ? "stdout" : "stderr")),
     String(spec.umask ?? UMASK),
-    addedNice(spec) === 0 ? "" : String(spec.nice),
+    // Not what is to be added to this process's: another thread may have another niceness.
+    spec.nice === undefined ? "" : String(spec.nice),
     inheritsPwd ? "1" : "0",
     ...counted(limits.flatMap(([resource, soft]) => [String(resource), soft])),
     file,
