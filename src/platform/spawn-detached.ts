@@ -16,6 +16,8 @@ export interface DetachedProcess {
    * then the pid is its own.
    */
   readonly ended: AbortSignal;
+  /** Whether that is told at once: in a worker thread it may be found only by a poll. */
+  readonly isToldAtOnce: boolean;
 }
 
 export interface SpawnOptions {
@@ -110,7 +112,7 @@ async function spawnPosix(
   const { errno, pid } = await posixSpawn.spawn(words, cwd, variables, stdin);
   if (errno !== 0) throw systemError(errno, `posix_spawn ${words[0]}`);
   reaper(posixSpawn).add(pid, () => ended.abort(IS_OVER));
-  return { pid, ended: ended.signal };
+  return { pid, ended: ended.signal, isToldAtOnce: isMainThread };
 }
 
 async function spawnForked(
@@ -128,7 +130,7 @@ async function spawnForked(
     throw error;
   }
   child.on("error", () => {});
-  return { pid: child.pid, ended: ended.signal };
+  return { pid: child.pid, ended: ended.signal, isToldAtOnce: true };
 }
 
 /** How many children are asked for one by one at each signal; more, and signals are gathered. */

@@ -177,12 +177,13 @@ export class LocalJobProcess implements JobProcess {
   onEnd(listener: () => void): () => void {
     let pid: number | undefined;
     const ended = this.#runner?.ended;
+    // In a terminal it is the exit recorder that this process has started.
+    const isEndTold = () =>
+      this.#runner?.isToldAtOnce === true && this.#runner.pid === this.#identity?.runner.pid;
     const exit = {
       dir: this.#dir,
       runnerPid: () => (pid ??= this.#knownIdentity()?.runner.pid),
-      // In a terminal it is the exit recorder that this process has started.
-      isEndTold: () =>
-        this.#runner !== undefined && this.#runner.pid === this.#identity?.runner.pid,
+      isEndTold,
       onChange: listener,
       onFullCheck: () => this.#continueTerminal(),
     };
@@ -191,7 +192,7 @@ export class LocalJobProcess implements JobProcess {
     this.#continueTerminal();
     ended?.addEventListener("abort", listener);
     // It may have ended before the watch began. Whoever has started it is answered first.
-    const mayBeOver = !ended || ended.aborted || mayHaveEnded(this.#dir);
+    const mayBeOver = !ended || ended.aborted || (!isEndTold() && mayHaveEnded(this.#dir));
     const first = mayBeOver ? setImmediate(listener) : undefined;
     return () => {
       clearImmediate(first);

@@ -34,9 +34,17 @@ function watched(runnerPid: number, isEndTold: boolean) {
 }
 
 test("a change of the exit record is told of at once", async () => {
-  const { dir, seen } = watched(process.pid, true);
+  const { dir, seen } = watched(process.pid, false);
   writeFileSync(dir.exit, "0\n");
   await eventually("the change", () => seen.changes > 0);
+});
+
+test("no watch of the kernel's is taken where the runner's end is told, which follows", async () => {
+  const told = watched(process.pid, true);
+  const inherited = watched(process.pid, false);
+  for (const { dir } of [told, inherited]) writeFileSync(dir.exit, "0\n");
+  await eventually("the change of the other", () => inherited.seen.changes > 0);
+  expect(told.seen.changes).toBe(0);
 });
 
 test("a runner that is gone is found by the next tick, unless others tell", () => {

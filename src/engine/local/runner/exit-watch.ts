@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { JobDir } from "../../../core/job-dir.js";
 import { hasCode } from "../../../platform/errno.js";
 import type { Ticker } from "../../../platform/ticker.js";
-import { watchPath } from "../../../platform/watch-path.js";
+import { type PathWatch, watchPath } from "../../../platform/watch-path.js";
 import { readExitRecord } from "./runner-records.js";
 
 /** Every so many ticks a job is inspected, in case its runner's pid was reused. */
@@ -15,8 +15,8 @@ export interface WatchedExit {
   readonly dir: JobDir;
   readonly runnerPid: () => number | undefined;
   /**
-   * Whether the end of the runner is still to be told by others: it is a living child of
-   * this process.
+   * Whether the end of the runner, which is its last act after the exit record, is still to
+   * be told by others: it is a living child of this process.
    */
   readonly isEndTold: () => boolean;
   /** Called whenever the job may have ended. */
@@ -29,19 +29,14 @@ let watches = 0;
 
 /**
  * Calls `onChange` whenever a job may have ended. The kernel reports changes of the
- * exit record; polling finds what it does not report (a killed runner that is no child of
- * this process, a file system without notifications, an exhausted limit of watches).
+ * exit record, unless the runner's end is told, which follows at once; polling finds what it
+ * does not report (a killed runner that is no child of this process, a file system without
+ * notifications, an exhausted limit of watches).
  * @returns a function that stops watching
  */
 export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
   const { dir, runnerPid, isEndTold, onChange, onFullCheck } = job;
-  // A job of an earlier version has no exit record before its end.
-  const hasRecord = existsSync(dir.exit);
-  const onNotice = (): void => {
-    // The runner writes it in several steps.
-    if (!hasRecord || !existsSync(dir.exit) || mayHaveEnded(dir)) onChange();
-  };
-  const watch = watchPath(hasRecord ? dir.exit : dir.path, onNotice, () => {});
+  const watch = isEndTold() ? undefined : watchExitRecord(dir, onChange);
   // Staggered, so that not all jobs are inspected at the same tick.
   let ticks = watches++;
   const stopPolling = ticker.add(() => {
@@ -56,6 +51,16 @@ export function watchExit(job: WatchedExit, ticker: Ticker): () => void {
     watch?.close();
     stopPolling();
   };
+}
+
+function watchExitRecord(dir: JobDir, onChange: () => void): PathWatch | undefined {
+  // A job of an earlier version has no exit record before its end.
+  const hasRecord = existsSync(dir.exit);
+  const onNotice = (): void => {
+    // The runner writes it in several steps.
+    if (!hasRecord || !existsSync(dir.exit) || mayHaveEnded(dir)) onChange();
+  };
+  return watchPath(hasRecord ? dir.exit : dir.path, onNotice, () => {});
 }
 
 /** Whether there is an exit record, or something else in its place, which an inspection tells. */

@@ -9,7 +9,7 @@ import type { JobDir } from "../../../core/job-dir.js";
 import { crashPoint } from "../../../platform/crash-point.js";
 import { hasCode } from "../../../platform/errno.js";
 import { type DetachedProcess, spawnDetached } from "../../../platform/spawn-detached.js";
-import { watchPath } from "../../../platform/watch-path.js";
+import { type PathWatch, watchPath } from "../../../platform/watch-path.js";
 import {
   hasCgroupLimits,
   type LimitedCgroups,
@@ -177,9 +177,12 @@ export async function awaitIdentity(
   { runner: { ended }, isTold }: SpawnedRunner,
 ): Promise<Identity | undefined> {
   const untilMs = performance.now() + IDENTITY_TIMEOUT_MS;
+  // Where this process has other work, the runner is done after a turn of it: no watch is needed.
+  await new Promise(setImmediate);
   let wake = (): void => {};
   const onChange = (): void => wake();
-  const watch = watchPath(dir.path, onChange, () => {});
+  let watch: PathWatch | undefined;
+  let isWatching = false;
   ended.addEventListener("abort", onChange);
   try {
     for (
@@ -198,6 +201,11 @@ export async function awaitIdentity(
         return record;
       }
       if (hasEnded || performance.now() > untilMs) return undefined;
+      if (!isWatching) {
+        isWatching = true;
+        watch = watchPath(dir.path, onChange, () => {});
+        continue;
+      }
       const timer = setTimeout(wake, watch ? MAX_BACKOFF_MS : backoffMs);
       await woken;
       clearTimeout(timer);
