@@ -8,8 +8,8 @@
  * there is a C compiler (scripts/build-runner.js); elsewhere, and for jobs that need more
  * than it can do (a terminal, input, pipes, limits by cgroup), the shell runs the job.
  *
- * Usage: runner BOOT_ID CGROUP. It waits for its job in CGROUP, and is told the rest on its
- * standard input: see native-runner.ts. It ends where nobody is left to tell it.
+ * Usage: runner BOOT_ID. It waits for its job, and is told the rest on its standard input: see
+ * native-runner.ts. It ends where nobody is left to tell it.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_rt_sigproc
 	SYS_rt_sigaction = 13, SYS_dup3 = 292, SYS_execve = 59, SYS_exit_group = 231, SYS_wait4 = 61,
 	SYS_chdir = 80, SYS_getcwd = 79, SYS_umask = 95, SYS_getrusage = 98, SYS_getpriority = 140,
 	SYS_setpriority = 141, SYS_unlinkat = 263, SYS_openat = 257, SYS_newfstatat = 262, SYS_faccessat = 269,
-	SYS_prlimit64 = 302, SYS_clone = 56, SYS_nanosleep = 35 };
+	SYS_prlimit64 = 302, SYS_mkdirat = 258, SYS_clone = 56, SYS_clone3 = 435, SYS_nanosleep = 35 };
 
 static word call(word n, word a, word b, word c, word d, word e, word f)
 {
@@ -47,7 +47,7 @@ enum { SYS_read = 63, SYS_write = 64, SYS_close = 57, SYS_fstat = 80, SYS_rt_sig
 	SYS_rt_sigaction = 134, SYS_dup3 = 24, SYS_execve = 221, SYS_exit_group = 94, SYS_wait4 = 260,
 	SYS_chdir = 49, SYS_getcwd = 17, SYS_umask = 166, SYS_getrusage = 165, SYS_getpriority = 141,
 	SYS_setpriority = 140, SYS_unlinkat = 35, SYS_openat = 56, SYS_newfstatat = 79, SYS_faccessat = 48,
-	SYS_prlimit64 = 261, SYS_clone = 220, SYS_nanosleep = 101 };
+	SYS_prlimit64 = 261, SYS_mkdirat = 34, SYS_clone = 220, SYS_clone3 = 435, SYS_nanosleep = 101 };
 
 static word call(word n, word a, word b, word c, word d, word e, word f)
 {
@@ -76,7 +76,7 @@ enum { O_RDONLY = 0, O_WRONLY = 01, O_RDWR = 02, O_CREAT = 0100, O_EXCL = 0200, 
 	O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
 enum { S_IFMT = 0170000, S_IFIFO = 0010000, S_IFREG = 0100000 };
 enum { ENOENT = 2, ENOEXEC = 8, E2BIG = 7, ENOMEM = 12, EACCES = 13, ENOTDIR = 20, ETXTBSY = 26,
-	ENAMETOOLONG = 36, ELOOP = 40, EPERM = 1 };
+	ENAMETOOLONG = 36, ELOOP = 40, EPERM = 1, EEXIST = 17, EAGAIN = 11 };
 
 #define call1(n, a) call(n, (word)(a), 0, 0, 0, 0, 0)
 #define call2(n, a, b) call(n, (word)(a), (word)(b), 0, 0, 0, 0)
@@ -201,11 +201,10 @@ static int write_text(word fd, const struct text *text)
 }
 
 /* Moves this process there: to the kernel, "0" is the writer. */
-static int enter(const char *cgroup, const char *of_there)
+static int enter(const char *cgroup)
 {
 	struct text path, self;
 	begin(&path, cgroup);
-	add(&path, of_there);
 	add(&path, "/cgroup.procs");
 	begin(&self, "0\n");
 	word fd = open_at(AT_FDCWD, path.bytes, O_WRONLY);
@@ -215,13 +214,10 @@ static int enter(const char *cgroup, const char *of_there)
 	return is_in;
 }
 
-/* Ends a runner without a job. Nobody else may know of the cgroup. */
+/* Ends a runner whose job is gone. Nobody else may know of the cgroup. */
 static _Noreturn void give_up(const char *cgroup)
 {
-	if (*cgroup) {
-		if (!enter(cgroup, "/..")) enter(cgroup, "/../procman-server");
-		call3(SYS_unlinkat, AT_FDCWD, cgroup, AT_REMOVEDIR);
-	}
+	if (*cgroup) call3(SYS_unlinkat, AT_FDCWD, cgroup, AT_REMOVEDIR);
 	end(1);
 }
 
@@ -253,6 +249,8 @@ struct job {
 	/* Where to go first, or "". */
 	const char *work_dir;
 	const char *stderr_log;
+	/* The cgroup to make for the command, or "". */
+	const char *cgroup;
 	word umask;
 	/* Pairs: the number of a resource, and its soft limit, or "" for none. */
 	char **limits;
@@ -322,7 +320,8 @@ static int parse_job(struct job *job)
 {
 	const char *version = next_word();
 	if (!version || !is_text(version, "procman 1")) return 0;
-	if (!(job->dir = next_word()) || !(job->work_dir = next_word())) return 0;
+	if (!(job->dir = next_word()) || !(job->cgroup = next_word())) return 0;
+	if (!(job->work_dir = next_word())) return 0;
 	if (!(job->stderr_log = next_word()) || !next_number(&job->umask)) return 0;
 	if (!(job->nice = next_word()) || !next_number(&job->corrects_pwd)) return 0;
 	if (!(job->limits = take_list()) || !(job->file = next_word())) return 0;
@@ -413,6 +412,37 @@ static word set_limit(const char *resource, const char *soft)
 static word fork_child(void)
 {
 	return call(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+}
+
+/* See clone(2). */
+struct clone_args { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size,
+	tls, set_tid, set_tid_size, cgroup; };
+static const uint64_t CLONE_INTO_CGROUP = 0x200000000;
+
+/*
+ * Makes the job's cgroup, and the child in it: to enter one may take the kernel 20 ms. Where
+ * that is not to be had (Linux 5.7), the child enters it by itself. Has `cgroup` be "" in
+ * the child where it is in none. The runner stays outside, so that all in it can be ended.
+ */
+static word fork_command(const char **cgroup)
+{
+	word made = **cgroup ? call3(SYS_mkdirat, AT_FDCWD, *cgroup, 0755) : -ENOENT;
+	if (made < 0 && made != -EEXIST) {
+		*cgroup = "";
+		return fork_child();
+	}
+	word fd = open_at(AT_FDCWD, *cgroup, O_RDONLY);
+	struct clone_args args;
+	memset(&args, 0, sizeof args);
+	args.flags = CLONE_INTO_CGROUP;
+	args.exit_signal = SIGCHLD;
+	args.cgroup = (uint64_t)fd;
+	word child = fd < 0 ? fd : call2(SYS_clone3, &args, sizeof args);
+	if (child != 0 && fd >= 0) call1(SYS_close, fd);
+	if (child >= 0 || child == -EAGAIN || child == -ENOMEM) return child;
+	child = fork_child();
+	if (child == 0 && !enter(*cgroup)) *cgroup = "";
+	return child;
 }
 
 static void unblock_signals(void)
@@ -550,8 +580,8 @@ __attribute__((used)) static _Noreturn void run(word *stack)
 {
 	static const uint64_t all_signals = ~(uint64_t)0;
 	char **words = (char **)(stack + 1);
-	if (stack[0] != 3) end(2);
-	const char *boot = words[1], *cgroup = words[2];
+	if (stack[0] != 2) end(2);
+	const char *boot = words[1];
 	/* The runner survives a signal to its group. */
 	call4(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, NULL, sizeof all_signals);
 	/* Where it is ignored, the kernel keeps no child's status. */
@@ -562,11 +592,9 @@ __attribute__((used)) static _Noreturn void run(word *stack)
 	begin(&record, boot);
 	add(&record, "\n");
 	if (!add_self(&record)) end(1);
-	/* To enter one may take the kernel 20 ms, and the command is born in it. */
-	if (*cgroup && !enter(cgroup, "")) cgroup = "";
 
 	static struct job job;
-	if (!read_message() || !parse_job(&job)) give_up(cgroup);
+	if (!read_message() || !parse_job(&job)) end(1);
 	word null = open_at(AT_FDCWD, "/dev/null", O_RDONLY);
 	if (null < 0 || call3(SYS_dup3, null, 0, 0) < 0) end(1);
 	if (null > 2) call1(SYS_close, null);
@@ -575,7 +603,8 @@ __attribute__((used)) static _Noreturn void run(word *stack)
 	if (dir < 0 || (dir != JOB_FD && call3(SYS_dup3, dir, JOB_FD, O_CLOEXEC) < 0)) end(1);
 	if (dir != JOB_FD) call1(SYS_close, dir);
 
-	word child = fork_child();
+	const char *cgroup = job.cgroup;
+	word child = fork_command(&cgroup);
 	if (child < 0) end(1);
 	if (child == 0) {
 		if (job.corrects_pwd) correct_pwd(job.env);

@@ -1,5 +1,13 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  symlinkSync,
+} from "node:fs";
 import { getPriority } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -9,10 +17,17 @@ import {
   readExitRecord,
   readProcessRecord,
 } from "../../../src/engine/local/runner/runner-records.js";
+import {
+  cgroupMembers,
+  killCgroup,
+  makeCgroup,
+  removeCgroup,
+} from "../../../src/engine/local/containment/cgroup.js";
 import { RESOURCES, resourceLimits } from "../../../src/platform/resource-limits.js";
 import { MAX_INSTRUCTION_BYTES } from "../../../src/platform/spawn-detached.js";
 import { eventually } from "../../helpers/eventually.js";
 import { BUILT_NATIVE_RUNNER, hasNativeRunner } from "../../helpers/native-runner.js";
+import { canTrace, needsCgroup } from "../../helpers/machine.js";
 import { tempDir } from "../../helpers/temp-dir.js";
 import { BOOT, nativeMessage, type NativeOptions } from "./runner-kinds.js";
 import { SOFT_LIMITS, softLimitIn } from "./soft-limits.js";
@@ -35,7 +50,7 @@ function newDir(): string {
 /** Runs one that is told that, to its end. */
 function tell(message: string | Uint8Array, cwd = "/"): number | null {
   const options = { input: message, cwd, env: {} };
-  return spawnSync(BUILT_NATIVE_RUNNER, [BOOT, ""], options).status;
+  return spawnSync(BUILT_NATIVE_RUNNER, [BOOT], options).status;
 }
 
 /** Runs a job's command to its end. */
@@ -58,7 +73,7 @@ function outcome(dir: string) {
 
 /** One that waits to be told. */
 function waiting() {
-  const child = spawn(BUILT_NATIVE_RUNNER, [BOOT, ""], {
+  const child = spawn(BUILT_NATIVE_RUNNER, [BOOT], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
     cwd: "/",
@@ -121,10 +136,10 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
     const dir = newDir();
     const words = nativeMessage(dir, echo, some).split("\0");
     // The umask, whether PWD is to name the directory, and the lengths of three lists.
-    const places = [4, 6, 7, 11, 16];
+    const places = [5, 7, 8, 12, 17];
     expect(places.map((at) => words[at])).toEqual(["23", "1", "2", "4", "2"]);
     for (const at of places) {
-      const lengths = at < 7 ? [] : ["0", "3", "5", "-1", "70000", "99999999999"];
+      const lengths = at < 8 ? [] : ["0", "3", "5", "-1", "70000", "99999999999"];
       for (const word of ["", "x", "1x", "-", "+1", " 1", "0x1", ...lengths]) {
         expect(tell(words.with(at, word).join("\0")), `${at}: ${word}`).toBe(1);
       }
@@ -193,9 +208,9 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
     expect(child.exitCode).toBe(1);
   });
 
-  test("needs to know the boot and the cgroup", () => {
+  test("needs to know the boot", () => {
     const message = nativeMessage("/nonexistent", ["true"]);
-    for (const words of [[], [BOOT], [BOOT, "", ""]]) {
+    for (const words of [[], [BOOT, ""]]) {
       expect(spawnSync(BUILT_NATIVE_RUNNER, words, { input: message }).status).toBe(2);
     }
   });
@@ -213,6 +228,75 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
       expect(readdirSync(odd)).not.toContain("process");
       expect(readdirSync(odd)).not.toContain("exit");
     }
+  });
+
+  describe("the cgroup of its command", () => {
+    /** Where one can be made: beside that of a job of this machine's. */
+    async function newCgroup(): Promise<string> {
+      const cgroup = await makeCgroup();
+      if (cgroup !== "") {
+        rmdirSync(cgroup);
+        onTestFinished(() => void removeCgroup(cgroup));
+      }
+      return cgroup;
+    }
+
+    const tellsPlace = ["sh", "-c", "echo $$; cat /proc/self/cgroup"];
+    const placeIn = (stdout: string) => /^0::(.*)$/m.exec(stdout)?.[1];
+
+    test("is made, and the command is born in it; the runner stays outside", async ({ skip }) => {
+      const cgroup = await newCgroup();
+      needsCgroup(cgroup !== "", skip);
+      const dir = newDir();
+      const { child, ended, pid, stdin } = waiting();
+      stdin.end(nativeMessage(dir, ["sh", "-c", `${tellsPlace[2]}; exec sleep 1000`], { cgroup }));
+      const lines = () => readFileSync(join(dir, "stdout.log"), "utf8").split("\n");
+      await eventually("the command", () => existsSync(join(dir, "process")) && lines().length > 2);
+      expect(cgroupMembers(cgroup)).toEqual([Number(lines()[0])]);
+      expect(cgroupMembers(cgroup)).not.toContain(pid);
+      expect(readProcessRecord(new JobDir(dir))).toMatchObject({ cgroup });
+      killCgroup(cgroup, []);
+      await ended;
+      expect(child.exitCode).toBe(0);
+      expect(outcome(dir).exitCode).toBe(137);
+    });
+
+    test("may be there already, and is entered where the kernel makes no child in it", async ({
+      skip,
+    }) => {
+      const cgroup = await newCgroup();
+      needsCgroup(cgroup !== "", skip);
+      if (!canTrace()) return skip();
+      for (const error of ["ENOSYS", "EINVAL", "EPERM", "EBUSY"]) {
+        if (error === "EBUSY") mkdirSync(cgroup);
+        const dir = newDir();
+        const inject = ["-f", "-o", "/dev/null", "-e", `inject=clone3:error=${error}`];
+        const words = [...inject, BUILT_NATIVE_RUNNER, BOOT];
+        const input = nativeMessage(dir, tellsPlace, { cgroup });
+        expect(spawnSync("strace", words, { input }).status).toBe(0);
+        expect(cgroup.endsWith(placeIn(outcome(dir).stdout) as string), error).toBe(true);
+        expect(readProcessRecord(new JobDir(dir))).toMatchObject({ cgroup });
+        removeCgroup(cgroup);
+      }
+    });
+
+    test("is none where none can be made: the command runs outside, and the record says so", () => {
+      const own = placeIn(readFileSync("/proc/self/cgroup", "utf8"));
+      for (const cgroup of [join(tempDir(), "gone/cgroup"), join(tempDir(), "no-cgroup")]) {
+        const dir = newDir();
+        expect(tell(nativeMessage(dir, tellsPlace, { cgroup }))).toBe(0);
+        expect(placeIn(outcome(dir).stdout)).toBe(own);
+        expect(readProcessRecord(new JobDir(dir))).toMatchObject({ cgroup: "" });
+      }
+    });
+
+    test("is removed with a job that is gone", async ({ skip }) => {
+      const cgroup = await newCgroup();
+      needsCgroup(cgroup !== "", skip);
+      const dir = newDir();
+      expect(tell(nativeMessage(dir, ["rm", "-r", dir], { cgroup }))).toBe(1);
+      expect(existsSync(cgroup)).toBe(false);
+    });
   });
 
   test("the record of the end is as a shell's", () => {

@@ -58,7 +58,7 @@ const NATIVE: RunnerKind = {
   name: "native",
   isNative: true,
   start: ({ dir, command, env, merge }) => ({
-    words: [BUILT_NATIVE_RUNNER, BOOT, ""],
+    words: [BUILT_NATIVE_RUNNER, BOOT],
     env: {},
     told: nativeMessage(dir, command, { env, merge }),
   }),
@@ -74,14 +74,18 @@ export interface NativeOptions {
   readonly inheritsPwd?: boolean;
   /** Where it is to go first. */
   readonly workDir?: string;
+  /** The cgroup to make. */
+  readonly cgroup?: string;
 }
 
 /** What a native runner is told of a job: unlike the engine's, its command may be missing. */
 export function nativeMessage(
   dir: string,
   argv: readonly string[],
-  { env = {}, envWords, merge = false, spec, inheritsPwd = true, workDir = "" }: NativeOptions = {},
+  options: NativeOptions = {},
 ): string {
+  const { env = {}, envWords, merge = false, spec, inheritsPwd = true } = options;
+  const { cgroup = "", workDir = "" } = options;
   const [command = ""] = argv;
   const prepared = {
     spec: someSpec({ umask: 0o027, mergeOutput: merge, ...spec }),
@@ -94,7 +98,7 @@ export function nativeMessage(
     limitsScript: "",
     isLong: false,
   };
-  return nativeInstructions(prepared, new JobDir(dir), workDir);
+  return nativeInstructions(prepared, new JobDir(dir), cgroup, workDir);
 }
 
 function pathOf(command: string): string {

@@ -59,6 +59,25 @@ export async function makeCgroup(): Promise<string> {
   return "";
 }
 
+/**
+ * Returns the directory of a cgroup that a job's runner is to make, or "" where none can be
+ * created. The first one is made here, to see that it can be.
+ */
+export async function planCgroup(): Promise<string> {
+  const parent = cgroupBase();
+  return parent === undefined || !canKill ? makeCgroup() : `${parent}/${newCgroupName()}`;
+}
+
+/** Makes a cgroup that was planned, unless it is there. */
+export async function makePlannedCgroup(dir: string): Promise<string> {
+  try {
+    if (dir !== "") await mkdir(dir);
+    return dir;
+  } catch (error) {
+    return hasCode(error, "EEXIST") ? dir : "";
+  }
+}
+
 /** Returns a name that no other cgroup of a job has. */
 export function newCgroupName(): string {
   ownNames ??= `procman-s${process.pid}x${randomBytes(6).toString("hex")}`;

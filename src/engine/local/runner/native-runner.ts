@@ -18,27 +18,33 @@ export const NATIVE_RUNNER = `runner-${process.platform}-${process.arch}`;
 /** The first word of what it is told. Another version's runner ends, and a shell runs the job. */
 const VERSION = "procman 1";
 
-/** Whether it can run a job. It knows files as output, and no cgroups but the one it waits in. */
+/** Whether it can run a job. It knows files as output, and no limits by cgroups. */
 export function isForNativeRunner({ pty, stdin, output, onEnd, limits }: JobSpec): boolean {
   return !pty && !stdin && output === "file" && !onEnd && !limits;
 }
 
-/** @param cgroup the directory of the cgroup that it waits in, or "" */
-export function nativeRunner(path: string, cgroup: string): Words {
-  return [path, processTable().bootId(), cgroup];
+export function nativeRunner(path: string): Words {
+  return [path, processTable().bootId()];
 }
 
 /**
  * Returns what it is told: words, each with a byte 0 at its end. Cut short, it is no job, and
  * the runner ends.
+ * @param cgroup the directory of the cgroup that it is to make for the command, or ""
  * @param workDir where it is to go first; "": it is there
  */
-export function nativeInstructions(command: LocalCommand, dir: JobDir, workDir: string): string {
+export function nativeInstructions(
+  command: LocalCommand,
+  dir: JobDir,
+  cgroup: string,
+  workDir: string,
+): string {
   const { spec, file, argv, envWords, inheritsPwd } = command;
   const limits = softLimitNumbers(spec);
   const words = [
     VERSION,
     dir.path,
+    cgroup,
     workDir,
     basename(dir.log(spec.mergeOutput ? "stdout" : "stderr")),
     String(spec.umask ?? UMASK),

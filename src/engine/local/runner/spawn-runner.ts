@@ -16,7 +16,7 @@ import {
   makeLimitedCgroups,
   writeBounds,
 } from "../containment/cgroup-limits.js";
-import { makeCgroup, removeCgroup } from "../containment/cgroup.js";
+import { makeCgroup, makePlannedCgroup, planCgroup, removeCgroup } from "../containment/cgroup.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
@@ -105,25 +105,27 @@ async function tellRunner(
   if (spec.pty || spec.stdin || isLong) return undefined;
   // With limits, only the command is in the job's cgroups: a runner that waits is in its own.
   const isLimited = hasCgroupLimits(spec.limits);
-  const taken = isLimited ? undefined : standby.take(dir, command);
+  const taken = isLimited ? undefined : standby.take(command);
   if (taken) {
-    const { waiting, instructions } = taken;
-    waiting.process.instruct(instructions);
-    return { runner: waiting.process, cgroup: waiting.cgroup, isCgroupNeeded: false, isTold: true };
+    const cgroup = taken.makesCgroup ? await planCgroup() : taken.cgroup;
+    return toldRunner(taken, dir, command, { cgroup, isNeeded: false, bounds: [] });
   }
-  return inNewCgroups(dir, command, async (cgroups) => {
+  return inNewCgroups(dir, command, planCgroup, async (cgroups) => {
     const at = { cwd: spec.workDir, env: runnerEnv };
-    const waitsIn = isLimited ? "" : cgroups.cgroup;
-    const waiting = await WaitingRunner.spawn(programs(), waitsIn, at, command);
-    if (!waiting) return undefined;
-    const text = waiting.instructions(dir, command, isLimited ? cgroups : undefined);
-    if (text === undefined) {
-      waiting.process.dismiss();
-      return undefined;
-    }
-    waiting.process.instruct(text);
-    return { runner: waiting.process, ...spawnedIn(cgroups), isTold: true };
+    const makeShellCgroup = async () => (isLimited ? "" : makePlannedCgroup(cgroups.cgroup));
+    const waiting = await WaitingRunner.spawn(programs(), makeShellCgroup, at, command);
+    return waiting && toldRunner(waiting, dir, command, cgroups);
   });
+}
+
+function toldRunner(
+  waiting: WaitingRunner,
+  dir: JobDir,
+  command: LocalCommand,
+  cgroups: LimitedCgroups,
+): SpawnedRunner | undefined {
+  if (!waiting.tell(dir, command, cgroups)) return undefined;
+  return { runner: waiting.process, ...spawnedIn(cgroups), isTold: true };
 }
 
 function spawnedIn({ cgroup, isNeeded }: LimitedCgroups) {
@@ -136,7 +138,7 @@ async function spawnWithFile(
   programs: RunnerPrograms,
 ): Promise<SpawnedRunner> {
   const { spec, runnerEnv } = command;
-  return inNewCgroups(dir, command, async (cgroups) => {
+  return inNewCgroups(dir, command, makeCgroup, async (cgroups) => {
     const script = runnerScript(command, cgroups);
     if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
     const words = runnerCommand(command, { dir, cgroup: cgroups.cgroup, ...programs });
@@ -146,18 +148,20 @@ async function spawnWithFile(
 }
 
 /**
- * Makes the job's cgroups: one where one can be made, or all that its limits need. Deletes
+ * Makes the job's cgroups: all that its limits need, or one where one can be made. Deletes
  * them unless something was spawned for them.
+ * @param unlimited makes or plans the one of a job without limits
  */
 async function inNewCgroups<T extends SpawnedRunner | undefined>(
   dir: JobDir,
   { spec: { limits } }: LocalCommand,
+  unlimited: () => Promise<string>,
   spawn: (cgroups: LimitedCgroups) => Promise<T>,
 ): Promise<T> {
   const cgroups: LimitedCgroups =
     limits && hasCgroupLimits(limits)
       ? await makeLimitedCgroups(limits)
-      : { cgroup: await makeCgroup(), isNeeded: false, bounds: [] };
+      : { cgroup: await unlimited(), isNeeded: false, bounds: [] };
   let spawned: T | undefined;
   try {
     writeBounds(dir, cgroups.bounds);

@@ -1,19 +1,11 @@
-import type { JobDir } from "../../../core/job-dir.js";
 import type { SpawnOptions } from "../../../platform/spawn-detached.js";
 import { makeCgroup, removeCgroup } from "../containment/cgroup.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { type RunnerPrograms, WaitingRunner } from "./waiting-runner.js";
 
-/** A runner that was waiting, taken for one job. */
-export interface TakenRunner {
-  readonly waiting: WaitingRunner;
-  /** What makes it the runner of that job. */
-  readonly instructions: string;
-}
-
 /**
  * Keeps one runner that waits for its job, so that a Start need not wait until it is
- * executed and in a cgroup, which may take longer than all the rest of it. It has this
+ * executed and, if it is a shell, in a cgroup, which may take longer than all the rest of it. It has this
  * process's own directory and environment, as most jobs do; its resource limits are those
  * of the time at which it was started. It ends with this process, or by `close`, and
  * deletes its cgroup then.
@@ -28,14 +20,13 @@ export class StandbyRunner {
     this.#programs = programs;
   }
 
-  /** @returns undefined where there is none, or none that can become that job's */
-  take(dir: JobDir, command: LocalCommand): TakenRunner | undefined {
+  /** @returns undefined where there is none, or none that can become that command's */
+  take(command: LocalCommand): WaitingRunner | undefined {
     this.#forgetEnded();
     const waiting = this.#waiting;
-    const instructions = waiting?.instructions(dir, command);
-    if (!waiting || instructions === undefined) return undefined;
+    if (!waiting?.canRun(command)) return undefined;
     this.#waiting = undefined;
-    return { waiting, instructions };
+    return waiting;
   }
 
   /** Starts one that waits, in background, unless there is one. */
@@ -53,16 +44,15 @@ export class StandbyRunner {
   }
 
   async #spawn(env: () => SpawnOptions["env"]): Promise<void> {
-    // It costs the next Start some time where there is none: out of processes, say.
-    const cgroup = await makeCgroup();
+    let cgroup = "";
+    const makeShellCgroup = async () => (cgroup = await makeCgroup());
     try {
       const at = { cwd: process.cwd(), env: env() };
-      this.#waiting = await WaitingRunner.spawn(this.#programs(), cgroup, at);
-      if (!this.#waiting) removeCgroup(cgroup);
+      this.#waiting = await WaitingRunner.spawn(this.#programs(), makeShellCgroup, at);
     } catch {
-      // It is tried again after the next Start.
-      removeCgroup(cgroup);
+      // It is tried again after the next Start, which takes longer where there is none.
     }
+    if (!this.#waiting) removeCgroup(cgroup);
   }
 
   /** It may have been killed. */

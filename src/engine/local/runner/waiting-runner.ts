@@ -27,76 +27,84 @@ export class WaitingRunner {
   readonly process: InstructedProcess;
   /** The directory of the cgroup that it waits in, or "". */
   readonly cgroup: string;
+  /** Whether it makes its job's cgroup itself, and waits in none. */
+  readonly makesCgroup: boolean;
   readonly #at: SpawnOptions;
-  readonly #isNative: boolean;
 
   private constructor(
     process: InstructedProcess,
-    cgroup: string,
     at: SpawnOptions,
-    isNative: boolean,
+    place: Pick<WaitingRunner, "cgroup" | "makesCgroup">,
   ) {
     this.process = process;
-    this.cgroup = cgroup;
+    this.cgroup = place.cgroup;
+    this.makesCgroup = place.makesCgroup;
     this.#at = at;
-    this.#isNative = isNative;
   }
 
   /**
    * Spawns the native one where it is there, or else a shell.
+   * @param makeShellCgroup makes the cgroup that a shell is to wait in, or returns ""
    * @param command the one that it is for; absent: one that needs no shell
    * @returns undefined where this platform has no way to tell it
    */
   static async spawn(
-    programs: RunnerPrograms,
-    cgroup: string,
+    { shell, scriptsDir, nativeRunner: path }: RunnerPrograms,
+    makeShellCgroup: () => Promise<string>,
     at: SpawnOptions,
     command?: LocalCommand,
   ): Promise<WaitingRunner | undefined> {
-    const { shell, scriptsDir, nativeRunner: path } = programs;
     if (path !== undefined && (!command || isForNativeRunner(command.spec))) {
       try {
         // It is told its command's environment, and needs none.
-        const spawned = await spawnInstructed(nativeRunner(path, cgroup), { ...at, env: {} });
-        return spawned && new WaitingRunner(spawned, cgroup, at, true);
+        const process = await spawnInstructed(nativeRunner(path), { ...at, env: {} });
+        return process && new WaitingRunner(process, at, { cgroup: "", makesCgroup: true });
       } catch (error) {
         if (!hasCode(error, ...NOT_EXECUTABLE)) throw error;
       }
     }
-    const spawned = await spawnInstructed(waitingRunner(shell, scriptsDir, cgroup), at);
-    return spawned && new WaitingRunner(spawned, cgroup, at, false);
+    const cgroup = await makeShellCgroup();
+    const process = await spawnInstructed(waitingRunner(shell, scriptsDir, cgroup), at);
+    return process && new WaitingRunner(process, at, { cgroup, makesCgroup: false });
+  }
+
+  /** Whether it can become that command's. */
+  canRun({ spec, runnerEnv }: LocalCommand): boolean {
+    if (this.makesCgroup) return isForNativeRunner(spec);
+    const changed = changedVariables(this.#at.env, runnerEnv);
+    return changed !== undefined && !changed.some(([name]) => isShellName(name));
   }
 
   /**
-   * Returns what makes it that job's runner.
-   * @param cgroups those that the command alone is to enter
-   * @returns undefined where it cannot become that
+   * Makes it the runner of a command that it can run.
+   * @param cgroups the one that it makes or waits in, or those that the command alone enters
+   * @returns false where that is more than it can be told; it ends then
    */
-  instructions(dir: JobDir, command: LocalCommand, cgroups?: LimitedCgroups): string | undefined {
-    const text = this.#isNative
-      ? this.#nativeInstructions(dir, command)
+  tell(dir: JobDir, command: LocalCommand, cgroups: LimitedCgroups): boolean {
+    const text = this.makesCgroup
+      ? nativeInstructions(command, dir, cgroups.cgroup, this.#otherDir(command))
       : this.#shellInstructions(dir, command, cgroups);
-    return text === undefined || isTooLong(text) ? undefined : text;
+    if (isTooLong(text)) {
+      this.process.dismiss();
+      return false;
+    }
+    this.process.instruct(text);
+    return true;
   }
 
-  #nativeInstructions(dir: JobDir, command: LocalCommand): string | undefined {
-    const { spec } = command;
-    if (!isForNativeRunner(spec)) return undefined;
-    return nativeInstructions(command, dir, spec.workDir === this.#at.cwd ? "" : spec.workDir);
+  /** Returns the command's directory, or "" where it is in that. */
+  #otherDir({ spec }: LocalCommand): string {
+    return spec.workDir === this.#at.cwd ? "" : spec.workDir;
   }
 
-  #shellInstructions(
-    dir: JobDir,
-    command: LocalCommand,
-    cgroups: LimitedCgroups | undefined,
-  ): string | undefined {
-    const { spec, runnerEnv } = command;
-    const { env, cwd } = this.#at;
-    const changed = changedVariables(env, runnerEnv);
-    if (!changed || changed.some(([name]) => isShellName(name))) return undefined;
-    const enter = spec.workDir === cwd ? "" : enterDirectory(spec.workDir, env);
+  #shellInstructions(dir: JobDir, command: LocalCommand, cgroups: LimitedCgroups): string {
+    const { env } = this.#at;
+    const changed = changedVariables(env, command.runnerEnv) ?? [];
+    const otherDir = this.#otherDir(command);
+    const enter = otherDir === "" ? "" : enterDirectory(otherDir, env);
     const assignments = changed.map(([name, value]) => `export ${name}=${quoted(value)}\n`);
-    const place = { dir, ...(cgroups && { cgroups }) };
+    const isEnteredLater = cgroups.cgroup !== this.cgroup || cgroups.bounds.length > 0;
+    const place = { dir, ...(isEnteredLater && { cgroups }) };
     return runnerInstructions(command, place, enter + assignments.join(""));
   }
 }
