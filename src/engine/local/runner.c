@@ -221,11 +221,12 @@ static _Noreturn void give_up(const char *cgroup)
 	end(1);
 }
 
-/* Adds who this process is: the line that /proc has of it. */
+/* Adds who this process is: the line that /proc has of it. It has one thread. Emulators (qemu) have
+ * a /proc/self of their own, where a fork has the start time of the process that it is of. */
 static int add_self(struct text *text)
 {
 	char line[2048];
-	word fd = open_at(AT_FDCWD, "/proc/self/stat", O_RDONLY);
+	word fd = open_at(AT_FDCWD, "/proc/thread-self/stat", O_RDONLY);
 	if (fd < 0) return 0;
 	word count = call3(SYS_read, fd, line, sizeof line - 1);
 	call1(SYS_close, fd);
