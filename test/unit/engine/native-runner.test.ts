@@ -7,6 +7,7 @@ import {
   realpathSync,
   rmdirSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { getPriority } from "node:os";
 import { join } from "node:path";
@@ -40,6 +41,9 @@ import { SOFT_LIMITS, softLimitIn } from "./soft-limits.js";
 /** What it reads at most. */
 const MAX_MESSAGE_BYTES = 64 * 1024 - 1;
 
+/** It would hold up this process for good. */
+const CEILING = { timeout: 20_000, killSignal: "SIGKILL" } as const;
+
 /** A directory without files. Its runner makes all of them. */
 function newDir(): string {
   const dir = join(tempDir(), "job");
@@ -49,7 +53,7 @@ function newDir(): string {
 
 /** Runs one that is told that, to its end. */
 function tell(message: string | Uint8Array, cwd = "/"): number | null {
-  const options = { input: message, cwd, env: {} };
+  const options = { ...CEILING, input: message, cwd, env: {} };
   return spawnSync(BUILT_NATIVE_RUNNER, [BOOT], options).status;
 }
 
@@ -119,6 +123,9 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
     for (const more of ["\0", "x", "x\0", "end\0", message]) {
       expect(tell(message + more), more).toBe(1);
     }
+    expect(tell(message.replace(/end\0$/, "more\0"))).toBe(1);
+    // Nor where there is no command in it.
+    expect(tell(nativeMessage(dir, [], { file: "/bin/true" }))).toBe(1);
     expect(readdirSync(dir)).toEqual([]);
   });
 
@@ -211,7 +218,7 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
   test("needs to know the boot", () => {
     const message = nativeMessage("/nonexistent", ["true"]);
     for (const words of [[], [BOOT, ""]]) {
-      expect(spawnSync(BUILT_NATIVE_RUNNER, words, { input: message }).status).toBe(2);
+      expect(spawnSync(BUILT_NATIVE_RUNNER, words, { ...CEILING, input: message }).status).toBe(2);
     }
   });
 
@@ -273,7 +280,7 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
         const inject = ["-f", "-o", "/dev/null", "-e", `inject=clone3:error=${error}`];
         const words = [...inject, BUILT_NATIVE_RUNNER, BOOT];
         const input = nativeMessage(dir, tellsPlace, { cgroup });
-        expect(spawnSync("strace", words, { input }).status).toBe(0);
+        expect(spawnSync("strace", words, { ...CEILING, input }).status).toBe(0);
         expect(cgroup.endsWith(placeIn(outcome(dir).stdout) as string), error).toBe(true);
         expect(readProcessRecord(new JobDir(dir))).toMatchObject({ cgroup });
         removeCgroup(cgroup);
@@ -342,17 +349,25 @@ describe.skipIf(!hasNativeRunner())("the native runner", () => {
     }
   });
 
-  test("a script that names no interpreter is a shell's, with its first word's file", () => {
-    const dir = tempDir();
-    const script = join(dir, "script");
-    execFileSync("sh", [
-      "-c",
-      `echo 'printf "<%s>" "$0" "$@"' >"$1"; chmod 755 "$1"`,
-      "sh",
-      script,
-    ]);
-    expect(run([script]).stdout).toBe(`<${script}>`);
-    expect(run([script, "", "a b"]).stdout).toBe(`<${script}><><a b>`);
+  test("a script that names no interpreter is a shell's, by its path", () => {
+    const script = join(tempDir(), "script");
+    writeFileSync(script, `printf '<%s>' "$0" "$@"`, { mode: 0o755 });
+    expect(run(["script"], { file: script }).stdout).toBe(`<${script}>`);
+    expect(run(["script", "", "a b"], { file: script }).stdout).toBe(`<${script}><><a b>`);
+  });
+
+  test("the command is told the name that it was called by", () => {
+    const { stdout } = run(["other name", "/proc/self/cmdline"], { file: "/bin/cat" });
+    expect(stdout).toBe("other name\0/proc/self/cmdline\0");
+  });
+
+  test("hears how the command ended also where the ends of children are ignored", () => {
+    const dir = newDir();
+    const ignoring = ["-c", 'trap "" CHLD; exec "$@"', "sh", BUILT_NATIVE_RUNNER, BOOT];
+    expect(
+      spawnSync("bash", ignoring, { ...CEILING, input: nativeMessage(dir, echo) }).status,
+    ).toBe(0);
+    expect(outcome(dir)).toMatchObject({ exitCode: 9, stdout: "ran\n" });
   });
 
   test("words that are too many under the command's own limit are the reason", () => {

@@ -69,6 +69,8 @@ export interface NativeOptions {
   /** The environment as it is given; absent: `env`. */
   readonly envWords?: readonly string[];
   readonly merge?: boolean;
+  /** The file to execute; absent: the one that the command names. */
+  readonly file?: string;
   readonly spec?: Partial<JobSpec>;
   /** Whether PWD is to name the command's directory. */
   readonly inheritsPwd?: boolean;
@@ -89,7 +91,7 @@ export function nativeMessage(
   const [command = ""] = argv;
   const prepared = {
     spec: someSpec({ umask: 0o027, mergeOutput: merge, ...spec }),
-    file: command.includes("/") ? command : pathOf(command),
+    file: options.file ?? (command.includes("/") ? command : pathOf(command)),
     argv,
     envWords: envWords ?? Object.entries(env).map(([name, value]) => `${name}=${value}`),
     inheritsPwd,
