@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { NATIVE_RUNNER } from "../../src/engine/local/runner/native-runner.js";
 import { isHere } from "../helpers/foreign-parts.js";
+import { hasNativeRunner } from "../helpers/native-runner.js";
 import { tempDir } from "../helpers/temp-dir.js";
 import { endJobs, TestServer } from "../helpers/test-server.js";
 
@@ -71,6 +73,11 @@ test("the packed package works, with its types, where it is installed", {
   const install = (what: string) =>
     run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", what);
   install(packed.filename);
+  const runner = join("dist/src/engine/local", NATIVE_RUNNER);
+  if (hasNativeRunner()) {
+    expect(paths).toContain(runner);
+    expect(statSync(join(app, "node_modules/procman", runner)).mode & 0o111).toBe(0o111);
+  }
   // Only what the library needs: the command line has its own in it.
   const installed = run("npm", "ls", "--all", "--parseable").trim().split("\n");
   expect(installed.length).toBeLessThan(20);
