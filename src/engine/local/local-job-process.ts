@@ -315,11 +315,11 @@ export class LocalJobProcess implements JobProcess {
     const { standby, programs } = this.#shared;
     let spawned = await spawnRunner(this.#dir, command, programs, standby);
     this.#adoptRunner(spawned.runner);
-    // While this one is about to start its command.
-    standby.prepare(inheritedEnv);
     if (!command.spec.limits) this.#knownBounds = [];
     try {
       let identity = await awaitIdentity(this.#dir, spawned);
+      // While what this Start has done is synced.
+      setImmediate(() => standby.prepare(inheritedEnv));
       if (!identity && spawned.isTold && this.#hasDoneNothing(spawned.runner)) {
         removeCgroup(spawned.cgroup);
         spawned = await spawnRunnerAgain(this.#dir, command, programs());
