@@ -36,21 +36,34 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
  * share the temporary file's name with writeFileAtomic's.
  */
 export function replaceFile(path: string, content: string | Uint8Array): void {
-  replaceInSteps(path, content, () => {});
+  stageInSteps(path, content, () => {})();
 }
 
-/** The same for a job's record, with writeFileAtomic's crash points. */
-export function replaceRecordFile(path: string, content: string): void {
-  replaceInSteps(path, content, crashPoint);
+/**
+ * Does the first half of that for a job's record, with writeFileAtomic's crash points: the
+ * new content is beside it.
+ * @returns what puts it in its place
+ */
+export function stageRecordFile(path: string, content: string): () => void {
+  return stageInSteps(path, content, crashPoint);
 }
 
-function replaceInSteps(
+function stageInSteps(
   path: string,
   content: string | Uint8Array,
   passed: (step: string) => void,
-): void {
+): () => void {
   const temporary = `${path}.tmp`;
-  try {
+  const withoutTrace = (act: () => void): void => {
+    try {
+      act();
+    } catch (error) {
+      // On a full disk it would keep what room was left.
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  };
+  withoutTrace(() => {
     const fd = openSync(temporary, REPLACE, 0o600);
     try {
       writeFileSync(fd, content);
@@ -58,13 +71,12 @@ function replaceInSteps(
       closeSync(fd);
     }
     passed("atomic-file:written");
-    renameSync(temporary, path);
-    passed("atomic-file:renamed");
-  } catch (error) {
-    // On a full disk it would keep what room was left.
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  });
+  return () =>
+    withoutTrace(() => {
+      renameSync(temporary, path);
+      passed("atomic-file:renamed");
+    });
 }
 
 /** Writes a file of that size into a directory, and deletes it. @throws what keeps it from that */

@@ -70,6 +70,8 @@ for (const job of jobs) answered("removing", job);
 await manager.cleanup({ olderThanMs: 0 });
 for (const job of jobs) answered("removed", job);
 
+const older = await manager.start({ command: "sleep", args: ["1000"] });
+answered("started", older);
 const leaves = await manager.start({ command: "sh", args: ["-c", "sleep 1000 &"] });
 answered("started", leaves);
 answered("ended", await manager.wait(leaves.id));
@@ -80,6 +82,9 @@ await until(() => generation() !== before);
 const later = await manager.start({ command: "sleep", args: ["1000"] });
 answered("started", later);
 answered("cancelled", await manager.cancel(later.id, { gracePeriodMs: 20_000 }));
+
+// The journal has nothing of it any more.
+answered("cancelled", await manager.cancel(older.id, { gracePeriodMs: 20_000 }));
 
 const script = "head -c 3000000 /dev/zero; echo done >&2; exec sleep 1000";
 const options = { command: "sh", args: ["-c", script], logLimitBytes: 65_536 };

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 
 /** A system call that has succeeded, as far as it is about files, or a signal. */
 export type TracedCall =
@@ -71,15 +71,19 @@ const STRING = /"((?:[^"\\]|\\.)*)"/g;
 function parseCall(text: string): TracedCall[] {
   const [, name = "", args = ""] = /^(\w+)\((.*)\) += \d/.exec(text) ?? [];
   const strings = [...args.matchAll(STRING)].map((match) => unescape(match[1] as string));
-  const [path = "", to = ""] = strings.map((bytes) => bytes.toString());
   const open = /^\d+<([^>]*)>/.exec(args)?.[1] ?? "";
+  /** Within an open directory, where it is relative. */
+  const pathAt = (index: number) => {
+    const path = (strings[index] ?? "").toString();
+    return open === "" || isAbsolute(path) ? path : join(open, path);
+  };
   const last = Number(/, (\d+)$/.exec(args)?.[1]);
   switch (name) {
     case "openat": {
       if (!/O_WRONLY|O_RDWR/.test(args)) return [];
       const has = (flag: string) => args.includes(flag);
       const [creates, truncates] = [has("O_CREAT"), has("O_TRUNC")];
-      return [{ name: "open", path, creates, truncates, appends: has("O_APPEND") }];
+      return [{ name: "open", path: pathAt(0), creates, truncates, appends: has("O_APPEND") }];
     }
     case "write":
     case "writev":
@@ -98,17 +102,17 @@ function parseCall(text: string): TracedCall[] {
     case "rename":
     case "renameat":
     case "renameat2":
-      return [{ name: "rename", path, to }];
+      return [{ name: "rename", path: pathAt(0), to: pathAt(1) }];
     case "mkdir":
     case "mkdirat":
-      return [{ name: "mkdir", path }];
+      return [{ name: "mkdir", path: pathAt(0) }];
     case "mknod":
     case "mknodat":
-      return args.includes("S_IFIFO") ? [{ name: "mkfifo", path }] : [];
+      return args.includes("S_IFIFO") ? [{ name: "mkfifo", path: pathAt(0) }] : [];
     case "unlink":
     case "unlinkat":
     case "rmdir":
-      return [{ name: "delete", path }];
+      return [{ name: "delete", path: pathAt(0) }];
     case "kill":
       return [{ name: "kill", signal: /, (SIG\w+)/.exec(args)?.[1] ?? "" }];
     default:

@@ -63,7 +63,10 @@ export class JournalSegment {
       const { size, blocks } = await file.stat();
       if (size < SEGMENT_BYTES || blocks * STAT_BLOCK_BYTES < SEGMENT_BYTES) {
         // Zeros on purpose: space that was only allocated would have to be marked as written.
-        await file.writeFile(Buffer.alloc(SEGMENT_BYTES));
+        const content = Buffer.alloc(SEGMENT_BYTES);
+        // Also after a power cut, it is known in which boot it was made.
+        headerOf(generation, bootId).copy(content);
+        await file.writeFile(content);
         await file.sync();
       }
     } finally {
@@ -93,8 +96,7 @@ export class JournalSegment {
   reset(generation: number, bootId: string): void {
     this.#generation = generation;
     this.#hasEntries = false;
-    // The next line is none, whatever was here before.
-    const header = Buffer.from(`${FORMAT} ${generation} ${bootId}\n\n`);
+    const header = headerOf(generation, bootId);
     this.#writeAt(0, header);
     this.#endBytes = header.length - 1;
   }
@@ -170,6 +172,11 @@ export function readSegment(path: string): LeftEntries {
     entries.push(entry);
   }
   return left ?? NOTHING;
+}
+
+/** The line after it is none, whatever was there before. */
+function headerOf(generation: number, bootId: string): Buffer {
+  return Buffer.from(`${FORMAT} ${generation} ${bootId}\n\n`);
 }
 
 function* linesOf(path: string): Generator<string, void, undefined> {

@@ -40,6 +40,17 @@ const RETRY_DELAY_MS = 60_000;
 /** How long a close waits for a busy disk. What is left then counts until the next server. */
 const CLOSE_TIMEOUT_MS = 1000;
 
+/** What has become of entries. */
+export interface Entered {
+  /** Whether they are in the journal. If not, all files were synced instead. */
+  readonly isThere: boolean;
+  /**
+   * Whether they count until all files were synced by a sync that is not yet under way. Then a
+   * file that is written at once is as durable as they are.
+   */
+  readonly isLast: () => boolean;
+}
+
 /**
  * Says what jobs' files say, in one file whose sync all callers share: to sync the files
  * themselves takes each caller several syncs, ten times as long. Only a power cut needs it:
@@ -76,7 +87,9 @@ export class Journal {
   private constructor(options: JournalOptions, segments: readonly LeftEntries[]) {
     this.#options = options;
     this.#generation = segments.at(-1)?.generation ?? 0;
-    this.isOfEarlierBoot = segments.some(({ bootId }) => bootId !== options.bootId);
+    // One that was being made when its process was killed is of no boot.
+    const bootIds = segments.map(({ bootId }) => bootId).filter((bootId) => bootId !== "");
+    this.isOfEarlierBoot = bootIds.some((bootId) => bootId !== options.bootId);
     this.#files = new SharedSync(options.dir, () => options.files.sync());
   }
 
@@ -127,24 +140,29 @@ export class Journal {
   }
 
   /**
-   * Adds entries that tell what was already written to files. Resolves when no power cut
-   * undoes that.
+   * Adds entries that tell what files say, or will say in a moment. Resolves when no power cut
+   * undoes what was already written to the files.
    */
-  async append(...entries: readonly JournalEntry[]): Promise<void> {
+  async append(...entries: readonly JournalEntry[]): Promise<Entered> {
+    const written = new Set<JournalSegment>();
+    let isThere = true;
     try {
-      const written = new Set<JournalSegment>();
       for (const entry of entries) {
         // At once where it can be, so that entries come in the order of the calls.
         const segment = this.#write(entry) ?? (await this.#writeLater(entry));
         if (segment) written.add(segment);
+        else isThere = false;
       }
       crashPoint("journal:written");
       await Promise.all([...written].map((segment) => segment.sync()));
     } catch {
+      isThere = false;
       // The files are there: only their sync is missing.
       await this.#retireSoon();
     }
     crashPoint("journal:synced");
+    const isLast = () => isThere && [...written].every((segment) => segment === this.#current);
+    return { isThere, isLast };
   }
 
   /** Resolves when nothing is written any more. */

@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import type { JobDir } from "../../core/job-dir.js";
-import { replaceRecordFile } from "../../platform/durable-file.js";
+import { stageRecordFile } from "../../platform/durable-file.js";
 import { readSmallFile } from "../../platform/small-file.js";
 import type { Durability, KeepName } from "./durability.js";
 import type { Journal } from "./journal.js";
 import type { SyncedFiles } from "./synced-files.js";
 
-/** Writes files without a sync, and tells a journal what they say. */
+/** Writes files without a sync, and tells a journal what they say, or are about to. */
 export class JournaledFiles implements Durability {
   readonly #journal: Journal;
   /** While there is no journal. */
@@ -25,10 +25,20 @@ export class JournaledFiles implements Durability {
     return async () => {};
   }
 
+  /**
+   * The new name may come to the disk before the content (XFS), and the old content is gone
+   * then. So the journal has it first.
+   */
   async replace(dir: JobDir, text: string): Promise<void> {
     if (!this.#isJournaled()) return this.#synced.replace(dir, text);
-    replaceRecordFile(dir.record, text);
-    await this.#journal.append({ kind: "record", id: dir.jobId, text });
+    const putInPlace = stageRecordFile(dir.record, text);
+    do {
+      const entered = await this.#journal.append({ kind: "record", id: dir.jobId, text });
+      if (entered.isLast()) return putInPlace();
+      // A sync of all files is under way, which may miss this one, and ends what the entry counts for.
+      if (!entered.isThere) break;
+    } while (this.#isJournaled());
+    await this.#synced.replace(dir, text);
   }
 
   async keepProcess(dir: JobDir, text: string): Promise<void> {

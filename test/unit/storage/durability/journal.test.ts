@@ -290,3 +290,16 @@ test("closing syncs the files and gives all up, unless the disk takes too long",
   await eventually("the file system to be closed", () => slow.files.isClosed);
   expect(await leftIn(dir)).toEqual([record("b")]);
 });
+
+test("one that was being made when its process was killed is of no earlier boot", async () => {
+  const dir = join(tempDir(), "journal");
+  mkdirSync(dir);
+  // Before the first line of it is there; and one that is whole.
+  writeFileSync(join(dir, "a"), Buffer.alloc(4096));
+  const begun = await open(dir);
+  expect(begun.journal.isOfEarlierBoot).toBe(false);
+  await makeIt(begun.journal);
+  await begun.journal.close();
+  expect((await open(dir)).journal.isOfEarlierBoot).toBe(false);
+  expect((await open(dir, { bootId: "next" })).journal.isOfEarlierBoot).toBe(true);
+});
