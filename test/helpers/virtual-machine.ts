@@ -185,9 +185,12 @@ export class VirtualMachine {
       mkdirSync(join(root, name), { recursive: true });
     }
     const busybox = execFileSync("which", ["busybox"], { encoding: "utf8" }).trim();
-    for (const program of [process.execPath, "/bin/dash", busybox]) copyProgram(program, root);
+    for (const program of [process.execPath, "/bin/dash", "/usr/bin/unshare", busybox]) {
+      copyProgram(program, root);
+    }
     for (const name of execFileSync(busybox, ["--list"], { encoding: "utf8" }).trim().split("\n")) {
-      if (!["busybox", "sh"].includes(name)) symlinkSync("busybox", join(root, "bin", name));
+      if (!["busybox", "sh", "unshare"].includes(name))
+        symlinkSync("busybox", join(root, "bin", name));
     }
     symlinkSync("dash", join(root, "bin/sh"));
     this.#copyKernelModules(join(root, "modules"));

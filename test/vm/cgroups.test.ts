@@ -150,6 +150,37 @@ describe.skipIf(!canEmulate())("on a machine with cgroups of version 2", () => {
   );
 
   test(
+    "in a container, a server moves to a cgroup of its own with the runners of its jobs",
+    async () => {
+      const serve = "node /app/dist/bin/procman.cjs serve --state-dir /tmp/inner --listen none";
+      const container = `
+        mkdir /sys/fs/cgroup/box
+        echo 0 >/sys/fs/cgroup/box/cgroup.procs
+        exec unshare --cgroup --mount sh -c '
+          umount /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec ${serve}'`;
+      const { id } = await machine.client.start({ command: "sh", args: ["-c", container] });
+      const procman = "node /app/dist/bin/procman.cjs";
+      const { output } = await machine.run(
+        `export PROCMAN_STATE_DIR=/tmp/inner
+        exec 2>/dev/null
+        until [ -S /tmp/inner/procman.sock ]; do sleep 0.1; done
+        ${procman} run --name long -d -- sleep 4321 >/dev/null
+        cat /sys/fs/cgroup/box/cgroup.procs | wc -l
+        ${procman} run --memory 24MB -- tail /dev/zero
+        ${procman} get --last | grep -o OUT_OF_MEMORY
+        cat /sys/fs/cgroup/box/cgroup.procs | wc -l
+        ${procman} cancel long >/dev/null
+        ${procman} ls --all --name long --format '{status}'`,
+        { waitMs: 120_000 },
+      );
+      // The server, the runner of the one that runs and the one that waits; then none.
+      expect(output.split("\n")).toEqual(["3", "OUT_OF_MEMORY", "0", "cancelled", ""]);
+      await machine.client.cancel(id);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "after a power cut, the job that ran is orphaned, with the reason; what had ended is known",
     async () => {
       const ended = await machine.run("echo known; exit 7");

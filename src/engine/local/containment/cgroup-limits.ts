@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { argumentError, type FieldViolation } from "../../../contract/errors.js";
 import type { Limits } from "../../../contract/job.js";
 import type { JobDir } from "../../../core/job-dir.js";
+import { hasCode } from "../../../platform/errno.js";
 import { readSmallFile } from "../../../platform/small-file.js";
 import {
   cgroupBase,
@@ -20,6 +21,9 @@ import {
  * the job's own cgroup that has the limit. Where a controller is still in a hierarchy of
  * version 1, the job has another cgroup there, which its command enters too.
  */
+
+/** How often the processes of a cgroup are looked for that are to leave it. */
+const MAX_LOOKS = 10;
 
 /** The cgroups of a job that has limits. */
 export interface LimitedCgroups {
@@ -217,18 +221,43 @@ function isRoot(dir: string): boolean {
 }
 
 /**
- * Moves this process into a cgroup of its own, where it is the only one in the root of a
- * container: the kernel has processes in leaves alone. Elsewhere a service manager would not
- * be able to start the next server.
+ * Moves this process, and the runners that it or an earlier server has started, into a
+ * cgroup of their own where nobody else is in the root of a container: the kernel has
+ * processes in leaves alone. Elsewhere a service manager would not be able to start the next
+ * server.
  */
 function leaveForSubgroup(base: string): boolean {
   const isContainer = /^0::\/$/m.test(readFileSync("/proc/self/cgroup", "utf8"));
-  const members = cgroupMembers(base);
-  if (!isContainer || members.length !== 1 || members[0] !== process.pid) return false;
+  const isOurs = (pid: number) => pid === process.pid || isNativeRunner(pid);
+  if (!isContainer || !cgroupMembers(base).includes(process.pid)) return false;
   const leaf = join(base, SERVER_CGROUP);
   mkdirSync(leaf, { recursive: true });
-  writeFileSync(join(leaf, "cgroup.procs"), String(process.pid));
-  return true;
+  // One that was being spawned is found by the next look; others are born in the new place.
+  for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+    const members = cgroupMembers(base);
+    if (members.length === 0) return true;
+    if (!members.every(isOurs)) return false;
+    for (const pid of [process.pid, ...members]) moveTo(leaf, pid);
+  }
+  return false;
+}
+
+function moveTo(cgroup: string, pid: number): void {
+  try {
+    writeFileSync(join(cgroup, "cgroup.procs"), String(pid));
+  } catch (error) {
+    // It has ended.
+    if (!hasCode(error, "ESRCH")) throw error;
+  }
+}
+
+/** A shell that is a runner waits in the cgroup of its job; the native one stays in the server's. */
+function isNativeRunner(pid: number): boolean {
+  try {
+    return /^runner-linux-/.test(basename(readlinkSync(`/proc/${pid}/exe`)));
+  } catch {
+    return false;
+  }
 }
 
 function wordsIn(dir: string, file: string): string[] {
