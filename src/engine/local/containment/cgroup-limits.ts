@@ -254,7 +254,7 @@ function moveTo(cgroup: string, pid: number): void {
 /** A shell that is a runner waits in the cgroup of its job; the native one stays in the server's. */
 function isNativeRunner(pid: number): boolean {
   try {
-    return /^runner-linux-/.test(basename(readlinkSync(`/proc/${pid}/exe`)));
+    return basename(readlinkSync(`/proc/${pid}/exe`)).startsWith("runner-linux-");
   } catch {
     return false;
   }
