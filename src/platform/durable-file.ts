@@ -33,37 +33,45 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
 /**
  * Replaces a file's content whole or not at all, for a reader and for a crash of this
  * process. Not synced: for what does not count after a power cut. Calls for one path
- * share the temporary file's name with writeFileAtomic's.
+ * share the temporary file's name, by default with writeFileAtomic's.
  */
-export function replaceFile(path: string, content: string | Uint8Array): void {
-  stageInSteps(path, content, () => {})();
+export function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  temporary = `${path}.tmp`,
+): void {
+  const staged = stage(temporary, path, content, () => {});
+  staged.putInPlace();
 }
 
-/**
- * Does the first half of that for a job's record, with writeFileAtomic's crash points: the
- * new content is beside it.
- * @returns what puts it in its place
- */
-export function stageRecordFile(path: string, content: string): () => void {
-  return stageInSteps(path, content, crashPoint);
+/** What is to become a file's content, beside it. One of the two is to be called. */
+export interface StagedFile {
+  putInPlace(): void;
+  discard(): void;
 }
 
-function stageInSteps(
+/** Does the first half of that for a job's record, with writeFileAtomic's crash points. */
+export function stageRecordFile(path: string, content: string): StagedFile {
+  return stage(`${path}.tmp`, path, content, crashPoint);
+}
+
+function stage(
+  temporary: string,
   path: string,
   content: string | Uint8Array,
   passed: (step: string) => void,
-): () => void {
-  const temporary = `${path}.tmp`;
-  const withoutTrace = (act: () => void): void => {
+): StagedFile {
+  const discard = (): void => rmSync(temporary, { force: true });
+  const orDiscard = (act: () => void): void => {
     try {
       act();
     } catch (error) {
       // On a full disk it would keep what room was left.
-      rmSync(temporary, { force: true });
+      discard();
       throw error;
     }
   };
-  withoutTrace(() => {
+  orDiscard(() => {
     const fd = openSync(temporary, REPLACE, 0o600);
     try {
       writeFileSync(fd, content);
@@ -72,11 +80,12 @@ function stageInSteps(
     }
     passed("atomic-file:written");
   });
-  return () =>
-    withoutTrace(() => {
+  const putInPlace = (): void =>
+    orDiscard(() => {
       renameSync(temporary, path);
       passed("atomic-file:renamed");
     });
+  return { putInPlace, discard };
 }
 
 /** Writes a file of that size into a directory, and deletes it. @throws what keeps it from that */

@@ -65,7 +65,7 @@ export interface PosixSpawn {
   pipe(): { readonly readFd: number; readonly writeFd: number } | undefined;
   /** A child of this process that has ended and was not waited for, if there is one. */
   endedChild(): number | undefined;
-  /** Waits for a child that has ended. @returns whether it had */
+  /** Waits for a child that has ended. @returns whether it had, also where another part of the process has waited for it */
   reap(pid: number): boolean;
 }
 
@@ -230,7 +230,7 @@ function bindPosixSpawn(koffi: Koffi, library: LibraryHandle): PosixSpawn {
       if (waitid(P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT) !== 0) return undefined;
       return info.readInt32LE(pidOffset) || undefined;
     },
-    reap: (pid) => waitpid(pid, null, WNOHANG) === pid,
+    reap: (pid) => waitpid(pid, null, WNOHANG) !== 0,
   };
 }
 

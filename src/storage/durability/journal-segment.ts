@@ -83,6 +83,11 @@ export class JournalSegment {
     }
   }
 
+  /** Of the entries that are written now. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   get isHalfFull(): boolean {
     return this.#endBytes > SEGMENT_BYTES / 2;
   }

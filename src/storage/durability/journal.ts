@@ -144,24 +144,28 @@ export class Journal {
    * undoes what was already written to the files.
    */
   async append(...entries: readonly JournalEntry[]): Promise<Entered> {
-    const written = new Set<JournalSegment>();
+    const written = new Map<JournalSegment, number>();
     let isThere = true;
     try {
       for (const entry of entries) {
         // At once where it can be, so that entries come in the order of the calls.
         const segment = this.#write(entry) ?? (await this.#writeLater(entry));
-        if (segment) written.add(segment);
+        if (segment) written.set(segment, segment.generation);
         else isThere = false;
       }
       crashPoint("journal:written");
-      await Promise.all([...written].map((segment) => segment.sync()));
+      await Promise.all([...written.keys()].map((segment) => segment.sync()));
     } catch {
       isThere = false;
       // The files are there: only their sync is missing.
       await this.#retireSoon();
     }
     crashPoint("journal:synced");
-    const isLast = () => isThere && [...written].every((segment) => segment === this.#current);
+    const isLast = () =>
+      isThere &&
+      [...written].every(
+        ([segment, generation]) => segment === this.#current && segment.generation === generation,
+      );
     return { isThere, isLast };
   }
 

@@ -31,13 +31,18 @@ export class JournaledFiles implements Durability {
    */
   async replace(dir: JobDir, text: string): Promise<void> {
     if (!this.#isJournaled()) return this.#synced.replace(dir, text);
-    const putInPlace = stageRecordFile(dir.record, text);
-    do {
-      const entered = await this.#journal.append({ kind: "record", id: dir.jobId, text });
-      if (entered.isLast()) return putInPlace();
-      // A sync of all files is under way, which may miss this one, and ends what the entry counts for.
-      if (!entered.isThere) break;
-    } while (this.#isJournaled());
+    const staged = stageRecordFile(dir.record, text);
+    try {
+      do {
+        const entered = await this.#journal.append({ kind: "record", id: dir.jobId, text });
+        if (entered.isLast()) return staged.putInPlace();
+        // A sync of all files is under way, which may miss this one, and ends what the entry counts for.
+        if (!entered.isThere) break;
+      } while (this.#isJournaled());
+    } catch (error) {
+      staged.discard();
+      throw error;
+    }
     await this.#synced.replace(dir, text);
   }
 

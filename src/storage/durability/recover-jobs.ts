@@ -50,14 +50,20 @@ export async function recoverJobs(
   return { ids: [...jobs.keys()], failedIds };
 }
 
-/** Writes the records again that are as a journal says. Others were written since, by themselves. */
+/**
+ * Writes the records again that a journal tells of, unless they were written since, by
+ * themselves. One of them may be about to be replaced, so the temporary file has a name of
+ * its own.
+ */
 export function rewriteRecords(
   entries: readonly JournalEntry[],
   { dirOf }: Pick<JobDirs, "dirOf">,
 ): void {
   for (const [id, { record }] of lastEntries(entries)) {
     const path = dirOf(id).record;
-    if (record !== undefined && textOf(path) === record) replaceFile(path, record);
+    const found = record === undefined ? undefined : textOf(path);
+    if (record === undefined || found === undefined) continue;
+    if (found === record || !isAsNew(found, record)) replaceFile(path, record, `${path}.again.tmp`);
   }
 }
 

@@ -227,16 +227,18 @@ function isRoot(dir: string): boolean {
  * server.
  */
 function leaveForSubgroup(base: string): boolean {
-  const isContainer = /^0::\/$/m.test(readFileSync("/proc/self/cgroup", "utf8"));
-  const isOurs = (pid: number) => pid === process.pid || isNativeRunner(pid);
-  if (!isContainer || !cgroupMembers(base).includes(process.pid)) return false;
+  // Also where it has moved before, and could not move all of them.
+  const isContainer = new RegExp(`^0::/(?:${SERVER_CGROUP})?$`, "m");
+  if (!isContainer.test(readFileSync("/proc/self/cgroup", "utf8"))) return false;
   const leaf = join(base, SERVER_CGROUP);
   mkdirSync(leaf, { recursive: true });
   // One that was being spawned is found by the next look; others are born in the new place.
   for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
     const members = cgroupMembers(base);
     if (members.length === 0) return true;
-    if (!members.every(isOurs)) return false;
+    if (!members.every((pid) => pid === process.pid || isNativeRunner(pid) || isSpawned(pid))) {
+      return false;
+    }
     for (const pid of [process.pid, ...members]) moveTo(leaf, pid);
   }
   return false;
@@ -255,6 +257,20 @@ function moveTo(cgroup: string, pid: number): void {
 function isNativeRunner(pid: number): boolean {
   try {
     return basename(readlinkSync(`/proc/${pid}/exe`)).startsWith("runner-linux-");
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it is a child of this process that has not executed its program yet. */
+function isSpawned(pid: number): boolean {
+  try {
+    const [, parent] =
+      readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
+    return (
+      Number(parent) === process.pid &&
+      readlinkSync(`/proc/${pid}/exe`) === readlinkSync("/proc/self/exe")
+    );
   } catch {
     return false;
   }

@@ -90,8 +90,9 @@ export function isCgroupName(name: string): boolean {
 }
 
 /**
- * Deletes the empty cgroups that servers have left behind: nothing enters one of a server
- * that has ended. Those of this process are deleted too once it makes no more. To be called
+ * Deletes the empty cgroups that servers have left behind. Nothing enters one of a server
+ * that has ended, but for the command of a runner that was told right before: it then runs in
+ * none, as its record says. Those of this process are deleted too once it makes no more. To be called
  * when the jobs of the server before have been looked at: a cgroup tells how they ended.
  */
 export function sweepCgroups(isClosing: boolean): void {

@@ -51,7 +51,8 @@ function withTerminal(path: string, act: (fd: number) => boolean): boolean {
     // Without making it this process's own.
     fd = openSync(path, READ_ONLY | fsConstants.O_NOCTTY);
   } catch (error) {
-    if (hasCode(error, "ENOENT", "ENXIO", "EIO")) return false;
+    // The last two where the process that has it has ended, and was not waited for.
+    if (hasCode(error, "ENOENT", "ENXIO", "EIO", "EACCES", "ESRCH")) return false;
     throw error;
   }
   try {

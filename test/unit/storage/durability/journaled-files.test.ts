@@ -1,11 +1,22 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { JobDir } from "../../../../src/core/job-dir.js";
-import type { Journal } from "../../../../src/storage/durability/journal.js";
+import { Journal } from "../../../../src/storage/durability/journal.js";
 import type { JournalEntry } from "../../../../src/storage/durability/journal-segment.js";
 import { JournaledFiles } from "../../../../src/storage/durability/journaled-files.js";
+import { rewriteRecords } from "../../../../src/storage/durability/recover-jobs.js";
 import { SyncedFiles } from "../../../../src/storage/durability/synced-files.js";
+import { formatRecord } from "../../../../src/storage/job-record.js";
+import { eventually } from "../../../helpers/eventually.js";
+import { someRecord } from "../../../helpers/records.js";
 import { tempDir } from "../../../helpers/temp-dir.js";
 
 /** Tells in which order what is synced: journal entries, files and the jobs' names. */
@@ -95,4 +106,47 @@ test("what cannot be written is in no journal", async () => {
   rmdirSync(dir.path);
   await expect(files.replace(dir, "new")).rejects.toMatchObject({ code: "ENOENT" });
   expect(kept).toEqual([]);
+});
+
+test("nothing stays beside a record where the journal and the disk fail", async () => {
+  const { dir, journal, files } = opened();
+  writeFileSync(dir.record, "old");
+  journal.append = () => Promise.reject(new Error("EIO"));
+  await expect(files.replace(dir, "new")).rejects.toThrow("EIO");
+  expect(readdirSync(dir.path)).toEqual(["state.json"]);
+});
+
+test("a record is replaced also where all are written again meanwhile, after a failed sync", async () => {
+  const { dir } = opened();
+  let failures = 2;
+  const syncs = {
+    sync: async () => {
+      if (failures-- > 0) throw new Error("EIO");
+    },
+    close() {},
+  };
+  const rewrite = (entries: readonly JournalEntry[]) =>
+    rewriteRecords(entries, { dirOf: () => dir });
+  const journal = await Journal.open({
+    dir: join(tempDir(), "journal"),
+    bootId: "this",
+    files: syncs,
+    recover: async () => {},
+    rewrite,
+  });
+  const files = new JournaledFiles(journal, new SyncedFiles(join(dir.path, "..")));
+  await eventually("the journal", () => {
+    journal.makeSoon();
+    return journal.canAppend;
+  });
+  const text = (revision: number) => formatRecord(someRecord(), revision);
+  for (const revision of [1, 2, 3]) {
+    // More than an entry may have: all files are to be synced instead.
+    const large = { kind: "record", id: "x", text: "x".repeat(5e6) } as const;
+    if (revision === 2) await expect(journal.append(large)).rejects.toThrow("EIO");
+    await files.replace(dir, text(revision));
+    expect(readFileSync(dir.record, "utf8")).toBe(text(revision));
+    expect(readdirSync(dir.path)).toEqual(["state.json"]);
+  }
+  await journal.close();
 });

@@ -149,3 +149,18 @@ test("records are written again where they are as the journal says", () => {
   expect(statSync(dir.record).ino).not.toBe(before);
   expect(textOf(dir.record)).toBe(running);
 });
+
+test("a record that is older than what the journal tells is written again, a newer one is not", () => {
+  const { dirs, dir } = jobsDir();
+  // The first of them as it is about to be replaced.
+  make(dir, { "state.json": pending, "state.json.tmp": endedLater });
+  rewriteRecords([record(running)], dirs);
+  expect(textOf(dir.record)).toBe(running);
+  expect(textOf(`${dir.record}.tmp`)).toBe(endedLater);
+  writeFileSync(dir.record, ended);
+  rewriteRecords([record(running)], dirs);
+  expect(textOf(dir.record)).toBe(ended);
+  rmSync(dir.path, { recursive: true });
+  rewriteRecords([record(running)], dirs);
+  expect(existsSync(dir.path)).toBe(false);
+});
