@@ -40,8 +40,7 @@ export function replaceFile(
   content: string | Uint8Array,
   temporary = `${path}.tmp`,
 ): void {
-  const staged = stage(temporary, path, content, () => {});
-  staged.putInPlace();
+  stage(temporary, path, content, () => {}).putInPlace();
 }
 
 /** What is to become a file's content, beside it. One of the two is to be called. */

@@ -88,8 +88,7 @@ export class Journal {
     this.#options = options;
     this.#generation = segments.at(-1)?.generation ?? 0;
     // One that was being made when its process was killed is of no boot.
-    const bootIds = segments.map(({ bootId }) => bootId).filter((bootId) => bootId !== "");
-    this.isOfEarlierBoot = bootIds.some((bootId) => bootId !== options.bootId);
+    this.isOfEarlierBoot = segments.some(({ bootId }) => !["", options.bootId].includes(bootId));
     this.#files = new SharedSync(options.dir, () => options.files.sync());
   }
 

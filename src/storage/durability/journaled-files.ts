@@ -36,7 +36,8 @@ export class JournaledFiles implements Durability {
       do {
         const entered = await this.#journal.append({ kind: "record", id: dir.jobId, text });
         if (entered.isLast()) return staged.putInPlace();
-        // A sync of all files is under way, which may miss this one, and ends what the entry counts for.
+        // A sync of all files is under way, which may miss this one, and the entry counts no
+        // longer than that.
         if (!entered.isThere) break;
       } while (this.#isJournaled());
     } catch (error) {

@@ -60,10 +60,11 @@ export function rewriteRecords(
   { dirOf }: Pick<JobDirs, "dirOf">,
 ): void {
   for (const [id, { record }] of lastEntries(entries)) {
+    if (record === undefined) continue;
     const path = dirOf(id).record;
-    const found = record === undefined ? undefined : textOf(path);
-    if (record === undefined || found === undefined) continue;
-    if (found === record || !isAsNew(found, record)) replaceFile(path, record, `${path}.again.tmp`);
+    const found = textOf(path);
+    const isDue = found !== undefined && (found === record || !isAsNew(found, record));
+    if (isDue) replaceFile(path, record, `${path}.again.tmp`);
   }
 }
 

@@ -236,9 +236,7 @@ function leaveForSubgroup(base: string): boolean {
   for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
     const members = cgroupMembers(base);
     if (members.length === 0) return true;
-    if (!members.every((pid) => pid === process.pid || isNativeRunner(pid) || isSpawned(pid))) {
-      return false;
-    }
+    if (!members.every(isOurs)) return false;
     for (const pid of [process.pid, ...members]) moveTo(leaf, pid);
   }
   return false;
@@ -253,27 +251,24 @@ function moveTo(cgroup: string, pid: number): void {
   }
 }
 
-/** A shell that is a runner waits in the cgroup of its job; the native one stays in the server's. */
-function isNativeRunner(pid: number): boolean {
+/**
+ * Whether a process is this one, a child of it that has not executed its program yet, or a
+ * native runner. A shell that is a runner waits in the cgroup of its job instead.
+ */
+function isOurs(pid: number): boolean {
   try {
-    return basename(readlinkSync(`/proc/${pid}/exe`)).startsWith("runner-linux-");
+    const program = readlinkSync(`/proc/${pid}/exe`);
+    if (pid === process.pid || basename(program).startsWith("runner-linux-")) return true;
+    return program === readlinkSync("/proc/self/exe") && parentOf(pid) === process.pid;
   } catch {
     return false;
   }
 }
 
-/** Whether it is a child of this process that has not executed its program yet. */
-function isSpawned(pid: number): boolean {
-  try {
-    const [, parent] =
-      readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
-    return (
-      Number(parent) === process.pid &&
-      readlinkSync(`/proc/${pid}/exe`) === readlinkSync("/proc/self/exe")
-    );
-  } catch {
-    return false;
-  }
+/** See proc_pid_stat(5): the second field after the name, in which there may be anything. */
+function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return Number(stat.slice(stat.lastIndexOf(") ")).split(" ")[2]);
 }
 
 function wordsIn(dir: string, file: string): string[] {

@@ -68,16 +68,6 @@ export async function planCgroup(): Promise<string> {
   return parent === undefined || !canKill ? makeCgroup() : `${parent}/${newCgroupName()}`;
 }
 
-/** Makes a cgroup that was planned, unless it is there. */
-export async function makePlannedCgroup(dir: string): Promise<string> {
-  try {
-    if (dir !== "") await mkdir(dir);
-    return dir;
-  } catch (error) {
-    return hasCode(error, "EEXIST") ? dir : "";
-  }
-}
-
 /** Returns a name that no other cgroup of a job has. */
 export function newCgroupName(): string {
   ownNames ??= `procman-s${process.pid}x${randomBytes(6).toString("hex")}`;
@@ -92,8 +82,8 @@ export function isCgroupName(name: string): boolean {
 /**
  * Deletes the empty cgroups that servers have left behind. Nothing enters one of a server
  * that has ended, but for the command of a runner that was told right before: it then runs in
- * none, as its record says. Those of this process are deleted too once it makes no more. To be called
- * when the jobs of the server before have been looked at: a cgroup tells how they ended.
+ * none, as its record says. Those of this process are deleted too once it makes no more. To be
+ * called when the jobs of the server before have been looked at: a cgroup tells how they ended.
  */
 export function sweepCgroups(isClosing: boolean): void {
   for (const parent of [cgroupBase(), ...LEGACY_CONTROLLERS.map(legacyBase)]) {

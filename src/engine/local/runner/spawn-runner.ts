@@ -16,7 +16,7 @@ import {
   makeLimitedCgroups,
   writeBounds,
 } from "../containment/cgroup-limits.js";
-import { makeCgroup, makePlannedCgroup, planCgroup, removeCgroup } from "../containment/cgroup.js";
+import { makeCgroup, planCgroup, removeCgroup } from "../containment/cgroup.js";
 import { sendSignal } from "../process/signals.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { runnerCommand, runnerScript } from "./runner-command.js";
@@ -103,19 +103,22 @@ async function tellRunner(
 ): Promise<SpawnedRunner | undefined> {
   const { spec, runnerEnv, isLong } = command;
   if (spec.pty || spec.stdin || isLong) return undefined;
-  // With limits, only the command is in the job's cgroups: a runner that waits is in its own.
-  const isLimited = hasCgroupLimits(spec.limits);
-  const taken = isLimited ? undefined : standby.take(command);
-  if (taken) {
-    const cgroup = taken.makesCgroup ? await planCgroup() : taken.cgroup;
-    return toldRunner(taken, dir, command, { cgroup, isNeeded: false, bounds: [] });
+  const at = { cwd: spec.workDir, env: runnerEnv };
+  const spawnWaiting = (makeShellCgroup: () => Promise<string>) =>
+    WaitingRunner.spawn(programs(), makeShellCgroup, at, command);
+  if (hasCgroupLimits(spec.limits)) {
+    return inNewCgroups(dir, command, async (cgroups) => {
+      // Only the command is in them.
+      const waiting = await spawnWaiting(async () => "");
+      return waiting && toldRunner(waiting, dir, command, cgroups);
+    });
   }
-  return inNewCgroups(dir, command, planCgroup, async (cgroups) => {
-    const at = { cwd: spec.workDir, env: runnerEnv };
-    const makeShellCgroup = async () => (isLimited ? "" : makePlannedCgroup(cgroups.cgroup));
-    const waiting = await WaitingRunner.spawn(programs(), makeShellCgroup, at, command);
-    return waiting && toldRunner(waiting, dir, command, cgroups);
-  });
+  const waiting = standby.take(command) ?? (await spawnWaiting(makeCgroup));
+  if (!waiting) return undefined;
+  const cgroup = waiting.makesCgroup ? await planCgroup() : waiting.cgroup;
+  const told = toldRunner(waiting, dir, command, { cgroup, isNeeded: false, bounds: [] });
+  if (!told) removeCgroup(cgroup);
+  return told;
 }
 
 function toldRunner(
@@ -138,7 +141,7 @@ async function spawnWithFile(
   programs: RunnerPrograms,
 ): Promise<SpawnedRunner> {
   const { spec, runnerEnv } = command;
-  return inNewCgroups(dir, command, makeCgroup, async (cgroups) => {
+  return inNewCgroups(dir, command, async (cgroups) => {
     const script = runnerScript(command, cgroups);
     if (script !== "") writeFileSync(dir.env, script, { mode: 0o600 });
     const words = runnerCommand(command, { dir, cgroup: cgroups.cgroup, ...programs });
@@ -150,18 +153,16 @@ async function spawnWithFile(
 /**
  * Makes the job's cgroups: all that its limits need, or one where one can be made. Deletes
  * them unless something was spawned for them.
- * @param unlimited makes or plans the one of a job without limits
  */
 async function inNewCgroups<T extends SpawnedRunner | undefined>(
   dir: JobDir,
   { spec: { limits } }: LocalCommand,
-  unlimited: () => Promise<string>,
   spawn: (cgroups: LimitedCgroups) => Promise<T>,
 ): Promise<T> {
   const cgroups: LimitedCgroups =
     limits && hasCgroupLimits(limits)
       ? await makeLimitedCgroups(limits)
-      : { cgroup: await unlimited(), isNeeded: false, bounds: [] };
+      : { cgroup: await makeCgroup(), isNeeded: false, bounds: [] };
   let spawned: T | undefined;
   try {
     writeBounds(dir, cgroups.bounds);

@@ -44,15 +44,12 @@ export class StandbyRunner {
   }
 
   async #spawn(env: () => SpawnOptions["env"]): Promise<void> {
-    let cgroup = "";
-    const makeShellCgroup = async () => (cgroup = await makeCgroup());
     try {
       const at = { cwd: process.cwd(), env: env() };
-      this.#waiting = await WaitingRunner.spawn(this.#programs(), makeShellCgroup, at);
+      this.#waiting = await WaitingRunner.spawn(this.#programs(), makeCgroup, at);
     } catch {
       // It is tried again after the next Start, which takes longer where there is none.
     }
-    if (!this.#waiting) removeCgroup(cgroup);
   }
 
   /** It may have been killed. */

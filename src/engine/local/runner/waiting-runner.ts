@@ -8,6 +8,7 @@ import {
   spawnInstructed,
 } from "../../../platform/spawn-detached.js";
 import type { LimitedCgroups } from "../containment/cgroup-limits.js";
+import { removeCgroup } from "../containment/cgroup.js";
 import { isForNativeRunner, nativeInstructions, nativeRunner } from "./native-runner.js";
 import type { LocalCommand } from "./prepare-command.js";
 import { runnerInstructions, type RunnerPlace, waitingRunner } from "./runner-command.js";
@@ -44,7 +45,8 @@ export class WaitingRunner {
 
   /**
    * Spawns the native one where it is there, or else a shell.
-   * @param makeShellCgroup makes the cgroup that a shell is to wait in, or returns ""
+   * @param makeShellCgroup makes the cgroup that a shell is to wait in, or returns ""; it is
+   * deleted where there is no shell after all
    * @param command the one that it is for; absent: one that needs no shell
    * @returns undefined where this platform has no way to tell it
    */
@@ -64,8 +66,13 @@ export class WaitingRunner {
       }
     }
     const cgroup = await makeShellCgroup();
-    const process = await spawnInstructed(waitingRunner(shell, scriptsDir, cgroup), at);
-    return process && new WaitingRunner(process, at, { cgroup, makesCgroup: false });
+    let process: InstructedProcess | undefined;
+    try {
+      process = await spawnInstructed(waitingRunner(shell, scriptsDir, cgroup), at);
+      return process && new WaitingRunner(process, at, { cgroup, makesCgroup: false });
+    } finally {
+      if (!process) removeCgroup(cgroup);
+    }
   }
 
   /** Whether it can become that command's. */
